@@ -1,0 +1,35 @@
+"""Shared by all tests: the reference numbers, and a place for small worlds."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = Path(__file__).parent / "reference"
+ENTRIES = {
+    entry["id"]: entry
+    for entry in json.loads((REFERENCE / "references.json").read_text(encoding="utf-8"))
+}
+
+
+def close(got: float, expected: float, tol: dict) -> bool:
+    "Is `got` within the tolerance of a reference entry?"
+    return abs(got - expected) <= tol.get("abs", 0.0) + tol.get("rel", 0.0) * abs(expected)
+
+
+@pytest.fixture
+def reference():
+    "Look up a reference entry by its id"
+    return ENTRIES.__getitem__
+
+
+@pytest.fixture
+def reference_data():
+    "Folder of the reference data files"
+    return REFERENCE / "data"
