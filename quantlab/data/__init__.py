@@ -14,5 +14,12 @@ __getattr__, __dir__, __all__ = attach_wing(
             "check_field",
             "check_membership",
         ],
+        "universe": ["membership_mask", "survivorship_gap", "SurvivorshipResult"],
+        "returns": [
+            "simple_returns",
+            "log_returns",
+            "forward_returns",
+            "forward_returns_from_returns",
+        ],
     },
 )
