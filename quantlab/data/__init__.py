@@ -1,0 +1,25 @@
+"""What could be known when: panels, their errors, who was in the index, and returns."""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(
+    __name__,
+    {
+        "panel": [
+            "Panel",
+            "MissingFieldError",
+            "load_panel",
+            "save_panel",
+            "before",
+            "check_field",
+            "check_membership",
+        ],
+        "universe": ["membership_mask", "survivorship_gap", "SurvivorshipResult"],
+        "returns": [
+            "simple_returns",
+            "log_returns",
+            "forward_returns",
+            "forward_returns_from_returns",
+        ],
+    },
+)
