@@ -32,6 +32,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.contracts._rooms': ('contracts.html#_rooms', 'quantlab/contracts.py'),
                                     'quantlab.contracts.check_project': ('contracts.html#check_project', 'quantlab/contracts.py'),
                                     'quantlab.contracts.imported_modules': ('contracts.html#imported_modules', 'quantlab/contracts.py')},
+            'quantlab.data.market': { 'quantlab.data.market.join_panels': ('10_data/market.html#join_panels', 'quantlab/data/market.py'),
+                                      'quantlab.data.market.market_panel': ('10_data/market.html#market_panel', 'quantlab/data/market.py')},
             'quantlab.data.panel': { 'quantlab.data.panel.MissingFieldError': ( '10_data/panel.html#missingfielderror',
                                                                                 'quantlab/data/panel.py'),
                                      'quantlab.data.panel.Panel': ('10_data/panel.html#panel', 'quantlab/data/panel.py'),
