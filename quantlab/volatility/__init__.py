@@ -1,0 +1,10 @@
+"""How risky is each name tomorrow: conditional variance, realized variance, correlation, tails and regimes."""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(
+    __name__,
+    {
+        "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
+    },
+)
