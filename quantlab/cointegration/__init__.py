@@ -1,0 +1,9 @@
+"""Do prices share a stochastic trend, and how fast does their spread come back?"""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(__name__, {
+    "unitroot": [
+        "adf", "dfgls", "kpss", "phillips_perron", "variance_ratio", "zivot_andrews", "UnitRootResult",
+    ],
+})
