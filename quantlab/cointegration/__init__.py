@@ -1,0 +1,13 @@
+"""Do prices share a stochastic trend, and how fast does their spread come back?"""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(__name__, {
+    "unitroot": [
+        "adf", "dfgls", "kpss", "phillips_perron", "variance_ratio", "zivot_andrews", "UnitRootResult",
+    ],
+    "engle_granger": [
+        "engle_granger", "phillips_ouliaris", "mackinnon_pvalue", "mackinnon_critical_values",
+        "EngleGrangerResult", "PhillipsOuliarisResult",
+    ],
+})
