@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "check_field",
             "check_membership",
         ],
+        "quality": ["DataContract", "QualityReport", "KINDS", "check_panel", "apply_quarantine"],
         "universe": ["membership_mask", "survivorship_gap", "SurvivorshipResult"],
         "returns": [
             "simple_returns",
