@@ -5,6 +5,7 @@ from quantlab import attach_wing
 __getattr__, __dir__, __all__ = attach_wing(
     __name__,
     {
+        "garch": ["fit_garch", "GarchFit", "FitCertificate"],
         "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
     },
 )

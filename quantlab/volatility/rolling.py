@@ -105,7 +105,7 @@ def _derivatives(
     for i, row in enumerate(((c00, c01, c02, c03), (c01, c11, c12, c13), (c02, c12, c22, c23), (c03, c13, c23, c33))):
         matrix[i] = row
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #6e77c583
+# %% ../../nbs/40_volatility/2_rolling.ipynb #e034f9fc
 # omega - floor >= 0, alpha >= 0, beta >= 0, 1 - alpha - beta >= 0
 _NORMALS = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, -1, -1]], dtype=float)
 
@@ -117,25 +117,60 @@ def _slack(theta: np.ndarray, floor: float) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    "Inner product (a plain loop compiles far faster than a call of BLAS)"
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _solve(a: np.ndarray, b: np.ndarray) -> None:
+    "Solve a x = b by elimination with row exchanges; `b` becomes x, `a` is used up"
+    n = b.size
+    for i in range(n):
+        pivot = i
+        for k in range(i + 1, n):
+            if abs(a[k, i]) > abs(a[pivot, i]):
+                pivot = k
+        for j in range(n):
+            a[i, j], a[pivot, j] = a[pivot, j], a[i, j]
+        b[i], b[pivot] = b[pivot], b[i]
+        for k in range(i + 1, n):
+            factor = a[k, i] / a[i, i]
+            for j in range(i, n):
+                a[k, j] -= factor * a[i, j]
+            b[k] -= factor * b[i]
+    for i in range(n - 1, -1, -1):
+        for j in range(i + 1, n):
+            b[i] -= a[i, j] * b[j]
+        b[i] /= a[i, i]
+
+
+@njit(cache=True, nogil=True)
 def _direction(matrix: np.ndarray, gradient: np.ndarray, active: np.ndarray) -> np.ndarray:
     "Newton step on the face given by `active`, which loses the constraints that hold nothing back"
-    solution = np.zeros(4)
+    solution = np.zeros(8)
     for _ in range(8):
-        rows = np.flatnonzero(active)
-        system = np.zeros((4 + rows.size, 4 + rows.size))
-        right = np.zeros(4 + rows.size)
-        system[:4, :4] = matrix
-        right[:4] = -gradient
-        for i, row in enumerate(rows):
-            system[4 + i, :4] = _NORMALS[row]
-            system[:4, 4 + i] = _NORMALS[row]
+        size = 4
+        system, right, rows = np.zeros((8, 8)), np.zeros(8), np.zeros(8, dtype=np.int64)
         for i in range(4):
+            right[i] = -gradient[i]
+            for j in range(4):
+                system[i, j] = matrix[i, j]
             system[i, i] *= 1.0 + 1e-12  # information is singular where alpha is zero
-        solution = np.linalg.solve(system, right)
-        worst, drop = 1e-9, -1
-        for i, row in enumerate(rows):
-            if solution[4 + i] > worst:
-                worst, drop = solution[4 + i], row
+        for row in range(4):
+            if active[row]:
+                for j in range(4):
+                    system[size, j] = system[j, size] = _NORMALS[row, j]
+                rows[size] = row
+                size += 1
+        _solve(system[:size, :size], right[:size])
+        solution, worst, drop = right, 1e-9, -1
+        for i in range(4, size):
+            if right[i] > worst:
+                worst, drop = right[i], rows[i]
         if drop < 0:
             break
         active[drop] = False
@@ -148,7 +183,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
     lower = np.zeros_like(matrix)
     for i in range(matrix.shape[0]):
         for j in range(i + 1):
-            rest = matrix[i, j] - lower[i, :j] @ lower[j, :j]
+            rest = matrix[i, j] - _dot(lower[i, :j], lower[j, :j])
             if i > j:
                 lower[i, j] = rest / lower[j, j]
             elif rest > 1e-10 * matrix[i, i] and matrix[i, i] > 0:
@@ -157,7 +192,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
                 return False
     return True
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #7eb9fe89
+# %% ../../nbs/40_volatility/2_rolling.ipynb #b3e96e57
 @njit(cache=True, nogil=True)
 def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: float) -> np.ndarray:
     "Point at `length` along `step`, put on a border where it is within rounding of it"
@@ -191,12 +226,13 @@ def _maximise(
         slack = _slack(theta, floor)
         active = slack <= 0.0
         step = _direction(matrix, gradient, active)
-        decrement = -0.5 * (gradient @ step)
+        decrement = -0.5 * _dot(gradient, step)
         near = decrement < 20.0 or iteration >= 3
-        rate, length, hit = _NORMALS @ step, 1.0, -1
+        length, hit = 1.0, -1
         for i in range(4):
-            if rate[i] < 0 and not active[i] and slack[i] < -rate[i] * length:
-                length, hit = slack[i] / -rate[i], i
+            rate = _dot(_NORMALS[i], step)
+            if rate < 0 and not active[i] and slack[i] < -rate * length:
+                length, hit = slack[i] / -rate, i
         done = decrement < 1e-10 or (exact and hit < 0 and decrement < 1e-6)
         improved = False
         for _ in range(25):
@@ -209,8 +245,10 @@ def _maximise(
         if done or not improved:
             return theta, value, iteration, decrement
         if information[0, 0] > 0:
-            gap = theta - known
-            if gap @ information @ gap < 0.1:
+            distance = 0.0
+            for i in range(4):
+                distance += (theta[i] - known[i]) * _dot(information[i], theta - known)
+            if distance < 0.1:
                 return theta, value, -1, decrement
     return theta, value, 100, decrement
 
@@ -275,9 +313,10 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
     out[6], out[7] = count + abs(more), agree
     out[8], out[9] = _is_positive_definite(_free_hessian(matrix, active)), active.any()
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #672d469a
+# %% ../../nbs/40_volatility/2_rolling.ipynb #9e7532c0
 MIN_OBSERVATIONS = 50  # below this a GARCH fit is refused
 _UNUSABLE, _CONSTANT = -1.0, -2.0
+_GAIN = 1e-5  # log-likelihood that a converged fit may still promise
 
 
 @njit(cache=True, nogil=True)
@@ -298,13 +337,39 @@ def _fit_series(x: np.ndarray, least: int, warm: np.ndarray, out: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True)
-def _fit_columns(values: np.ndarray, least: int, out: np.ndarray, count: np.ndarray) -> None:
-    "Fit every column of `values` on what is not missing"
-    cold = np.full(4, np.nan)
+def _observed(rows: np.ndarray) -> np.ndarray:
+    "The values that are not missing"
+    x, n = np.empty(rows.size), 0
+    for value in rows:
+        if value == value:
+            x[n] = value
+            n += 1
+    return x[:n]
+
+
+@njit(cache=True, nogil=True)
+def _is_known(x: np.ndarray, out: np.ndarray) -> bool:
+    "Was this window fitted before? Its likelihood at the stored parameters tells"
+    if not np.isfinite(out[4]):
+        return False
+    return abs(_loglikelihood(x, out[:4], _presample(x)) - out[4]) < 1e-9 * abs(out[4])
+
+
+@njit(cache=True, nogil=True)
+def _fit_windows(
+    values: np.ndarray, window: int, stops: np.ndarray, least: int,
+    out: np.ndarray, count: np.ndarray,
+) -> None:
+    "Fit every column on the `window` rows before each of `stops`, starting from its last optimum"
     for j in range(values.shape[1]):
-        x = values[:, j][~np.isnan(values[:, j])]
-        count[j] = x.size
-        _fit_series(x, least, cold, out[j])
+        good = np.full(4, np.nan)
+        for k in range(stops.size):
+            x = _observed(values[stops[k] - window : stops[k], j])
+            count[k, j] = x.size
+            if not (x.size >= least and _is_known(x, out[k, j])):
+                _fit_series(x, least, good, out[k, j])
+            if out[k, j, 6] > 0 and out[k, j, 5] < _GAIN:
+                good = out[k, j, :4].copy()
 
 
 def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
@@ -318,7 +383,7 @@ def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(function, parts))
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #838e43ea
+# %% ../../nbs/40_volatility/2_rolling.ipynb #ffa12f23
 _PARAMETERS = ["mu", "omega", "alpha", "beta"]
 
 
@@ -329,7 +394,7 @@ def _label_fits(out: np.ndarray, count: np.ndarray, index: pd.Index) -> pd.DataF
     table["loglikelihood"] = out[:, 4]
     table["persistence"] = table["alpha"] + table["beta"]
     table["nobs"] = count.astype(int)
-    table["converged"] = fitted & (out[:, 5] < 1e-5)
+    table["converged"] = fitted & (out[:, 5] < _GAIN)
     table["at_boundary"] = out[:, 9] == 1
     table["hessian_positive_definite"] = out[:, 8] == 1
     table["starts_agree"] = out[:, 7] == 1
@@ -376,14 +441,16 @@ def fit_garch_panel(
     least = check_integer(min_observations, "min_observations", low=MIN_OBSERVATIONS)
     frame = check_frame(returns, "returns", min_rows=MIN_OBSERVATIONS)
     values = np.asfortranarray(frame.to_numpy())
-    out = np.full((frame.shape[1], _N_OUT), np.nan)
-    count = np.zeros(frame.shape[1])
+    n, width = frame.shape
+    out, count = np.full((1, width, _N_OUT), np.nan), np.zeros((1, width))
     _threaded(
-        lambda part: _fit_columns(values[:, part], least, out[part], count[part]), n_jobs, frame.shape[1]
+        lambda part: _fit_windows(
+            values[:, part], n, np.array([n]), least, out[:, part], count[:, part]
+        ), n_jobs, width,
     )
-    return _label_fits(out, count, frame.columns.rename("asset"))
+    return _label_fits(out[0], count[0], frame.columns.rename("asset"))
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #f409f694
+# %% ../../nbs/40_volatility/2_rolling.ipynb #92d991ae
 @njit(cache=True, nogil=True)
 def _ahead(h: float, theta: np.ndarray, horizon: int) -> float:
     "Variance `horizon - 1` days after the day whose variance is `h`"
@@ -403,38 +470,25 @@ def _filter(x: np.ndarray, theta: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _is_known(x: np.ndarray, out: np.ndarray) -> bool:
-    "Was this window fitted before? Its likelihood at the stored parameters tells"
-    if not np.isfinite(out[4]):
-        return False
-    return abs(_loglikelihood(x, out[:4], _presample(x)) - out[4]) < 1e-9 * abs(out[4])
-
-
-@njit(cache=True, nogil=True)
-def _roll_columns(
-    values: np.ndarray, window: int, every: int, horizon: int, least: int,
-    out: np.ndarray, count: np.ndarray, forecast: np.ndarray,
+def _filter_windows(
+    values: np.ndarray, window: int, stops: np.ndarray, horizon: int,
+    out: np.ndarray, forecast: np.ndarray,
 ) -> None:
-    "Refit and filter every column; `forecast` has one row more than `values`"
+    "Forecasts from each refit to the next; `forecast` has one row more than `values`"
     n = values.shape[0]
     for j in range(values.shape[1]):
-        good = np.full(4, np.nan)
-        for k in range(out.shape[0]):
-            start = window + k * every
-            rows = values[start - window : start, j]
-            x = rows[~np.isnan(rows)]
-            count[k, j] = x.size
-            if not (x.size >= least and _is_known(x, out[k, j])):
-                _fit_series(x, least, good, out[k, j])
+        theta = np.full(4, np.nan)
+        for k in range(stops.size):
             if not out[k, j, 6] > 0:
                 continue
-            if out[k, j, 5] < 1e-5:
-                good = out[k, j, :4].copy()
-            h = _filter(x, good)
-            for t in range(start, min(start + every, n + 1)):
-                forecast[t, j] = _ahead(h, good, horizon)
-                if t < n and not np.isnan(values[t, j]):
-                    h = good[1] + good[2] * (values[t, j] - good[0]) ** 2 + good[3] * h
+            if out[k, j, 5] < _GAIN:
+                theta = out[k, j, :4].copy()
+            h = _filter(_observed(values[stops[k] - window : stops[k], j]), theta)
+            last = stops[k + 1] if k + 1 < stops.size else n + 1
+            for t in range(stops[k], last):
+                forecast[t, j] = _ahead(h, theta, horizon)
+                if t < n and values[t, j] == values[t, j]:
+                    h = theta[1] + theta[2] * (values[t, j] - theta[0]) ** 2 + theta[3] * h
 
 # %% ../../nbs/40_volatility/2_rolling.ipynb #2f6b1ed7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -495,7 +549,7 @@ class RollingVolatility(Result):
         ax.legend(frameon=False)
         return ax
 
-# %% ../../nbs/40_volatility/2_rolling.ipynb #047ec530
+# %% ../../nbs/40_volatility/2_rolling.ipynb #69d74041
 def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarray) -> None:
     "Fill `out` with the refits of an earlier run that fall on the same dates and assets"
     needed = {"date", "asset", *_PARAMETERS, "loglikelihood", "iterations"}
@@ -559,12 +613,13 @@ def rolling_garch(
     if resume is not None:
         _known_refits(resume, frame.index[starts], frame.columns, out)
     values, forecast = np.asfortranarray(frame.to_numpy()), np.full((n + 1, width), np.nan)
-    _threaded(
-        lambda part: _roll_columns(
-            values[:, part], window, refit_every, horizon, least,
-            out[:, part], count[:, part], forecast[:, part],
-        ), n_jobs, width,
-    )
+
+    def work(part: slice) -> None:
+        mine = values[:, part], window, starts
+        _fit_windows(*mine, least, out[:, part], count[:, part])
+        _filter_windows(*mine, horizon, out[:, part], forecast[:, part])
+
+    _threaded(work, n_jobs, width)
     pairs = pd.MultiIndex.from_product([frame.index[starts], frame.columns], names=["date", "asset"])
     refits = _label_fits(out.reshape(-1, _N_OUT), count.ravel(), pairs).reset_index()
     status = refits["status"].value_counts()
