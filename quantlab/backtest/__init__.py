@@ -1,0 +1,11 @@
+"""What it would have earned: costs, engine, strategies, a lookahead audit, performance."""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(
+    __name__,
+    {
+        "costs": ["CostModel", "trade_cost"],
+        "engine": ["BacktestResult", "run_backtest", "run_backtests", "sweep_returns"],
+    },
+)
