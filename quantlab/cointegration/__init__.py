@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
     ],
     "spread": ["half_life", "HalfLifeResult"],
     "screen": ["screen_pairs", "PairScreen"],
+    "formation": ["formation_windows", "screen_formations", "FormationScreen"],
     "engle_granger": [
         "engle_granger", "phillips_ouliaris", "mackinnon_pvalue", "mackinnon_critical_values",
         "EngleGrangerResult", "PhillipsOuliarisResult",
