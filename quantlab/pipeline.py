@@ -346,7 +346,7 @@ def render_stage(nb: Any, stage: str, parameters: Mapping, inputs: Mapping[str, 
     title = next((c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"), stage)
     return render_page(title, body, footer)
 
-# %% ../nbs/90_pipeline.ipynb #51887f63
+# %% ../nbs/90_pipeline.ipynb #e7100a80
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
     "What a stage run left behind"
@@ -403,7 +403,7 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
         with _environment(kernel_environment()):
             return papermill.execute_notebook(
                 notebook, failed, dict(parameters), cwd=root, kernel_name="python3",
-                progress_bar=False, log_output=False,
+                progress_bar=False, log_output=False, extra_arguments=["--IPKernelApp.log_level=50"],
             )
     except PapermillExecutionError as error:
         raise PipelineError(
