@@ -274,7 +274,7 @@ def _polish(model: _Model, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
         active = active | (a @ theta - b < 1e-9 * size)
     return theta, free, hessian, float(decrement), active
 
-# %% ../../nbs/40_volatility/1_garch.ipynb #6934b64e
+# %% ../../nbs/40_volatility/1_garch.ipynb #09cf8dd4
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FitCertificate(Result):
     "Can this optimum be trusted?"
@@ -284,6 +284,7 @@ class FitCertificate(Result):
         "decrement": "gain a further Newton step promises (log-likelihood)",
         "at_boundary": "parameters on a bound",
         "stationarity_margin": "stationarity margin (1 - persistence)",
+        "autocorrelation": "first autocorrelation of the residuals",
         "scale": "factor applied to the returns for the search",
     }
 
@@ -294,6 +295,7 @@ class FitCertificate(Result):
     hessian_positive_definite: bool
     at_boundary: str  # labels, or "none"
     stationarity_margin: float  # NaN where the model has no such notion
+    autocorrelation: float  # of the residuals, first order
     scale: float
 
     @property
@@ -308,6 +310,7 @@ class FitCertificate(Result):
             "the Hessian is not positive definite": self.hessian_positive_definite,
             f"on a bound: {self.at_boundary}": self.at_boundary == "none",
             f"not stationary, margin {margin:.2g}": not margin <= 1e-6,
+            f"residuals autocorrelated ({self.autocorrelation:.2g}): are these returns?": abs(self.autocorrelation) < 0.5,
         }
         return [sentence for sentence, fine in checks.items() if not fine]
 
@@ -348,12 +351,19 @@ def _persistence(model: _Model, theta: np.ndarray) -> float:
     below = float(model.distribution.partial_moment(2, 0.0, shape if shape.size else None)) if gamma.size else 0.0
     return float(alpha.sum() + below * gamma.sum() + beta)
 
-# %% ../../nbs/40_volatility/1_garch.ipynb #4bea6194
+# %% ../../nbs/40_volatility/1_garch.ipynb #4ac452bc
 def _margin(model: _Model, theta: np.ndarray) -> float:
     "1 - persistence; NaN for EWMA and FIGARCH, which are not stationary by construction"
     return np.nan if isinstance(model.volatility, EWMAVariance) else 1 - _persistence(model, theta)
 
-# %% ../../nbs/40_volatility/1_garch.ipynb #46c50ba0
+
+
+def _autocorrelation(model: _Model, theta: np.ndarray) -> float:
+    "First autocorrelation of the residuals"
+    e = model.residuals(theta)
+    return float(e[1:] @ e[:-1] / (e @ e))
+
+# %% ../../nbs/40_volatility/1_garch.ipynb #4c06fab8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GarchFit(Result):
     "A volatility model at its parameters, estimated or given; everything in the units of the returns"
@@ -465,7 +475,7 @@ class GarchFit(Result):
 
     def summary(self) -> pd.DataFrame:
         "Parameters with standard errors, then the fit and its certificate"
-        table = pd.DataFrame({"estimate": self.params}, dtype=object)
+        table = pd.DataFrame({"estimate": self.params})
         if self.covariances:
             error = self.std_errors("robust")
             z = self.params / error
@@ -473,6 +483,7 @@ class GarchFit(Result):
             table["p-value"] = 2 * norm.sf(z.abs())
         rest = {"log-likelihood": self.loglikelihood, "observations": self.nobs, "persistence": self.persistence,
                 "half-life (days)": self.half_life, "certificate": self.certificate.verdict}
+        table = table.astype(object)
         for name, value in rest.items():
             table.loc[name] = [value, *[""] * (table.shape[1] - 1)]
         return table.rename_axis(f"{self.mean} {self.vol}({self.p},{self.o},{self.q}) {self.dist}")
@@ -522,7 +533,7 @@ def _fixed_theta(model: _Model, fixed: Any) -> np.ndarray:
         raise SpecificationError(f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; check signs and units.")
     return theta
 
-# %% ../../nbs/40_volatility/1_garch.ipynb #9052eb6e
+# %% ../../nbs/40_volatility/1_garch.ipynb #e59d9ad0
 def _assemble(
     model: _Model, theta: np.ndarray, certificate: FitCertificate, covariances: dict, choices: dict
 ) -> GarchFit:
@@ -550,7 +561,7 @@ def _estimate(model: _Model, choices: dict) -> GarchFit:
         estimated=True, n_starts=len(tops), n_agree=sum(value - best < 0.01 for _, value in tops),
         decrement=decrement, hessian_positive_definite=bool((curvature > 0).all()),
         at_boundary=", ".join(dict.fromkeys(held)) or "none",
-        stationarity_margin=_margin(model, theta), scale=model.scale,
+        stationarity_margin=_margin(model, theta), autocorrelation=_autocorrelation(model, theta), scale=model.scale,
     )
     return _assemble(model, theta, certificate, _covariances(model, theta, free, hessian), choices)
 
@@ -615,5 +626,7 @@ def fit_garch(
     if fixed is None and model.names:
         return _estimate(model, choices)
     theta = _fixed_theta(model, fixed or {})  # a model without parameters is only evaluated
-    certificate = FitCertificate(False, 0, 0, np.nan, False, "none", _margin(model, theta), scale)
+    certificate = FitCertificate(
+        False, 0, 0, np.nan, False, "none", _margin(model, theta), _autocorrelation(model, theta), scale
+    )
     return _assemble(model, theta, certificate, {}, choices)
