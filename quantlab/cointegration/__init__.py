@@ -6,10 +6,11 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
     "unitroot": [
         "adf", "dfgls", "kpss", "phillips_perron", "variance_ratio", "zivot_andrews", "UnitRootResult",
     ],
-    "spread": ["half_life", "HalfLifeResult"],
-    "screen": ["screen_pairs", "PairScreen"],
     "engle_granger": [
         "engle_granger", "phillips_ouliaris", "mackinnon_pvalue", "mackinnon_critical_values",
         "EngleGrangerResult", "PhillipsOuliarisResult",
     ],
+    "johansen": ["johansen", "JohansenResult", "RestrictionTest", "VECMFit"],
+    "spread": ["half_life", "HalfLifeResult"],
+    "screen": ["screen_pairs", "PairScreen"],
 })
