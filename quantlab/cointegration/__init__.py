@@ -2,15 +2,29 @@
 
 from quantlab import attach_wing
 
-__getattr__, __dir__, __all__ = attach_wing(__name__, {
-    "unitroot": [
-        "adf", "dfgls", "kpss", "phillips_perron", "variance_ratio", "zivot_andrews", "UnitRootResult",
-    ],
-    "spread": ["half_life", "HalfLifeResult"],
-    "screen": ["screen_pairs", "PairScreen"],
-    "formation": ["formation_windows", "screen_formations", "FormationScreen"],
-    "engle_granger": [
-        "engle_granger", "phillips_ouliaris", "mackinnon_pvalue", "mackinnon_critical_values",
-        "EngleGrangerResult", "PhillipsOuliarisResult",
-    ],
-})
+__getattr__, __dir__, __all__ = attach_wing(
+    __name__,
+    {
+        "unitroot": [
+            "UnitRootResult",
+            "adf",
+            "dfgls",
+            "kpss",
+            "phillips_perron",
+            "variance_ratio",
+            "zivot_andrews",
+        ],
+        "engle_granger": [
+            "EngleGrangerResult",
+            "PhillipsOuliarisResult",
+            "engle_granger",
+            "mackinnon_critical_values",
+            "mackinnon_pvalue",
+            "phillips_ouliaris",
+        ],
+        "johansen": ["JohansenResult", "RestrictionTest", "VECMFit", "johansen"],
+        "spread": ["HalfLifeResult", "half_life"],
+        "screen": ["PairScreen", "screen_pairs"],
+        "formation": ["FormationScreen", "formation_windows", "screen_formations"],
+    },
+)

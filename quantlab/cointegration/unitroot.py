@@ -300,7 +300,7 @@ def variance_ratio(x: pd.Series, *, lags: int = 2) -> UnitRootResult:
         joint_statistics=pd.Series({"variance ratio": float(fit.vr)}),
     )
 
-# %% ../../nbs/30_cointegration/1_unitroot.ipynb #9475030f
+# %% ../../nbs/30_cointegration/1_unitroot.ipynb #3c9a4d6a
 CONSTANT, ORDER_TWO, EXPLOSIVE = 1, 2, 3
 LEG_PROBLEMS = {
     CONSTANT: "is constant",
@@ -345,6 +345,7 @@ def _leg_problem(x: np.ndarray) -> int:
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         return CONSTANT
     changes = _dickey_fuller(np.diff(x), False)
-    if changes > 2.0 or (changes <= -3.43 and _dickey_fuller(x, True) > 1.1):
+    bar = max(-3.43, -0.5 * math.sqrt(len(x)))
+    if changes > 2.0 or (changes <= bar and _dickey_fuller(x, True) > 1.1):
         return EXPLOSIVE
-    return ORDER_TWO if changes > -3.43 else 0
+    return ORDER_TWO if changes > bar else 0
