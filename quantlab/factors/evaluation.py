@@ -22,35 +22,52 @@ from .inference import block_means, bootstrap_interval, default_lags, hac_standa
 from .transform import as_wide
 from ..results import Result
 
-# %% ../../nbs/50_factors/5_evaluation.ipynb #030c9755
+# %% ../../nbs/50_factors/5_evaluation.ipynb #ca36bc74
+@njit(cache=True)
+def _radix_pass(shift, n, order, keys, spare_order, spare_keys, counts):
+    "Stable sort of `keys[:n]` and `order[:n]` by nine bits, into the spare arrays"
+    counts[:] = 0
+    for i in range(n):
+        counts[(keys[i] >> shift) & np.uint64(511)] += 1
+    total = 0
+    for b in range(512):
+        counts[b], total = total, total + counts[b]
+    for i in range(n):
+        digit = (keys[i] >> shift) & np.uint64(511)
+        spare_keys[counts[digit]], spare_order[counts[digit]] = keys[i], order[i]
+        counts[digit] += 1
+
+
+@njit(cache=True)
+def _insertion(n, order, keys, budget):
+    "Finish an almost sorted array; False when it takes more than `budget` moves"
+    for i in range(1, n):
+        key, place, j = keys[i], order[i], i
+        while j > 0 and keys[j - 1] > key:
+            keys[j], order[j] = keys[j - 1], order[j - 1]
+            j -= 1
+        keys[j], order[j] = key, place
+        budget -= i - j
+        if budget < 0:
+            return False
+    return True
+
+
 @njit(cache=True)
 def _argsort(values, n, order, keys, spare_order, spare_keys):
-    "Put the stable ascending order of `values[:n]` (no NaN) into `order[:n]`"
-    bits = values.view(np.uint64)
-    counts = np.zeros((6, 2048), dtype=np.int64)
+    "Put an ascending order of `values[:n]` (no NaN) into `order[:n]`"
+    bits, counts = values.view(np.uint64), np.empty(512, dtype=np.int64)
     top = np.uint64(1) << np.uint64(63)
     for i in range(n):
-        key = bits[i]
-        if values[i] == 0.0:  # -0.0 equals 0.0
-            key = np.uint64(0)
-        key = ~key if key & top else key | top
-        keys[i], order[i] = key, i
-        for d in range(6):
-            counts[d, (key >> np.uint64(11 * d)) & np.uint64(2047)] += 1
-    for d in range(6):
-        shift = np.uint64(11 * d)
-        if counts[d, (keys[0] >> shift) & np.uint64(2047)] == n:
-            continue
-        total = 0
-        for b in range(2048):
-            counts[d, b], total = total, total + counts[d, b]
-        for i in range(n):
-            digit = (keys[i] >> shift) & np.uint64(2047)
-            place = counts[d, digit]
-            counts[d, digit] += 1
-            spare_keys[place], spare_order[place] = keys[i], order[i]
-        keys[:n] = spare_keys[:n]
-        order[:n] = spare_order[:n]
+        key = bits[i] if values[i] != 0.0 else np.uint64(0)  # -0.0 equals 0.0
+        keys[i], order[i] = ~key if key & top else key | top, i
+    for start in (2, 0):  # two pairs of passes for the high bits, and only if need be all four
+        for pair in range(start, 4):
+            low, high = np.uint64(max(0, 18 * pair - 8)), np.uint64(18 * pair + 1)
+            _radix_pass(low, n, order, keys, spare_order, spare_keys, counts)
+            _radix_pass(high, n, spare_order, spare_keys, order, keys, counts)
+        if _insertion(n, order, keys, 4 * n):
+            return
 
 
 @njit(cache=True)
