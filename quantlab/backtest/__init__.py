@@ -7,5 +7,10 @@ __getattr__, __dir__, __all__ = attach_wing(
     {
         "costs": ["CostModel", "trade_cost"],
         "engine": ["BacktestResult", "run_backtest", "run_backtests", "sweep_returns"],
+        "strategies": ["equal_weight", "long_short_weights", "pairs_weights", "pair_trades"],
+        "audit": ["AuditResult", "Leak", "lookahead_audit"],
+        "performance": [
+            "PerformanceResult", "drawdown_table", "drawdowns", "expected_shortfall", "performance_summary", "value_at_risk",
+        ],
     },
 )

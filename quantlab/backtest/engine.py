@@ -87,7 +87,7 @@ def _run(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, 
         )
     return out, int(missing), held
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #627d0422
+# %% ../../nbs/60_backtest/3_engine.ipynb #465a498f
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacktestResult(Result):
     "What a book of target weights earned"
@@ -132,11 +132,7 @@ class BacktestResult(Result):
     @property
     def capacity(self) -> float:
         "Starting capital at which impact eats the rest of the return; NaN without an impact charge"
-        impact = self.impact_costs.sum()
-        if impact == 0:
-            return np.nan
-        edge = (self.returns + self.impact_costs).sum()
-        return float(self.capital * (max(edge, 0.0) / impact) ** 2)
+        return _capacity(self.inputs) if self.impact_costs.any() else np.nan
 
     def stress(self, multiples=(1, 2, 3)) -> pd.DataFrame:
         "The book run again with every cost multiplied: one row a multiple"
@@ -164,7 +160,7 @@ class BacktestResult(Result):
         ax.legend()
         return ax
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #ae8427eb
+# %% ../../nbs/60_backtest/3_engine.ipynb #55aeddfb
 def _headline(result: "BacktestResult") -> dict[str, float]:
     "The figures a backtest is read by, from its first position on"
     live = result.returns.loc[result.start :] if result.nobs else result.returns
@@ -182,6 +178,22 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
     if result.periods_per_year:
         figures["annualized_sharpe_ratio"] = sharpe * np.sqrt(result.periods_per_year)
     return figures
+
+
+def _capacity(inputs: _Inputs) -> float:
+    "Starting capital at which the mean net return is zero, 0 if there is none, to one part in a million"
+    capital = inputs.capital
+    for _ in range(60):
+        out, *_ = _run_kernel(replace(inputs, capital=capital))
+        impact = out[:, 2].sum()
+        edge = _net(out, inputs.costs).sum() + impact
+        if edge <= 0:
+            return 0.0
+        step = min((edge / impact) ** 2, 100.0)
+        capital *= step
+        if abs(step - 1.0) < 1e-6:
+            return float(capital)
+    raise ConvergenceError("The capacity was not found in 60 steps; look at `stress` and at runs with other `capital`.")
 
 
 def _simulate(inputs: _Inputs) -> BacktestResult:
