@@ -285,7 +285,7 @@ class KillSwitch:
         except OSError as error:
             raise HandoffError(f"The kill switch {self.path} cannot be written ({error.strerror}); trading stays halted.") from None
 
-# %% ../../nbs/80_handoff/3_limits.ipynb #6291ae12
+# %% ../../nbs/80_handoff/3_limits.ipynb #e5051fbc
 @njit(cache=True)
 def _charts(returns, mean, volatility, abs_mean, abs_std, allowance, abs_allowance, start):
     "Both cumulative sums after each return"
@@ -314,6 +314,8 @@ class SequentialTest(Result):
     volatility_threshold: float
     average_run_length: float  # days to a false alarm, as agreed
     achieved_run_length: float  # the same, as simulated with other random numbers
+    run_length_low: float  # if the true mean is one standard error lower
+    run_length_high: float  # if it is one standard error higher
     detection_delay: float  # days to an alarm when the mean is zero from the first day
     block_length: float  # mean block of the resampling
     n_resamples: int
@@ -321,6 +323,7 @@ class SequentialTest(Result):
 
     LABELS: ClassVar[dict[str, str]] = {
         "average_run_length": "average run length, agreed (days)", "achieved_run_length": "average run length, simulated (days)",
+        "run_length_low": "the same if the mean is a standard error lower (days)", "run_length_high": "the same if it is higher (days)",
         "detection_delay": "average delay when the edge is gone (days)", "block_length": "mean block length (days)",
     }
 
