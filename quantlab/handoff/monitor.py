@@ -6,7 +6,7 @@
 __all__ = ['QUANTILES', 'VERDICTS', 'ExpectedDistribution', 'expected_distribution', 'calibrate_monitor', 'MonitorResult',
            'monitor']
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #430ff281
+# %% ../../nbs/80_handoff/7_monitor.ipynb #75a52ac8
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..checks import check_integer, check_number, check_series
 from ..errors import DataError, HandoffError, MissingDataError
 from .bundle import Bundle
 from .journal import PaperResult
-from .limits import SequentialTest, sequential_test_from
+from .limits import SequentialTest
 from ..results import Result, as_scalar
 
 # %% ../../nbs/80_handoff/7_monitor.ipynb #f2942a4b
@@ -347,7 +347,7 @@ def _realised(realised: Any) -> pd.DataFrame:
         raise MissingDataError(f"`realised` has no usable return on any of {len(table)} days; there is nothing to judge.")
     return table
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #a144cb04
+# %% ../../nbs/80_handoff/7_monitor.ipynb #c1e3ec50
 def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     """Compare what happened with what was agreed.
 
@@ -371,7 +371,7 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     """
     if not isinstance(bundle, Bundle):
         raise HandoffError(f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}.")
-    record, test = _realised(realised), sequential_test_from(bundle.expected_distribution["sequential_test"])
+    record, test = _realised(realised), bundle.sequential_test
     expected = bundle.expected["returns"]
     clean = record[np.isfinite(record["returns"])].sort_index(kind="stable")
     clean = clean[~clean.index.duplicated()]
