@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PaperEngine']
 
-# %% ../../nbs/80_handoff/6_engine.ipynb #23a00111
+# %% ../../nbs/80_handoff/6_engine.ipynb #e31e72ed
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,10 +18,10 @@ from .broker import Bar, ExecutionBackend, Fill, ReferenceBroker
 from .bundle import Bundle, load_bundle
 from .journal import PaperResult, Store, dump, read_journal
 from quantlab.handoff.limits import (
-    Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces, sequential_test_from,
+    Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
 )
 
-# %% ../../nbs/80_handoff/6_engine.ipynb #c73c77d3
+# %% ../../nbs/80_handoff/6_engine.ipynb #5aca6e52
 _DUST = 1e-12  # of equity: smaller differences are rounding, not orders
 
 
@@ -51,15 +51,16 @@ class PaperEngine:
         folder: str | Path | None = None, kill_switch: KillSwitch | None = None,
     ):
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-        agreed = limits_from(self.bundle.limits)
-        self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
-        self.backend, self._gate, self._store = backend, PreTradeGate(self.limits), Store(folder)
         if self.bundle.mode == "shadow" and not isinstance(backend, ReferenceBroker):
             raise HandoffError(f"{self.bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is allowed as backend.")
+        agreed = self.bundle.limits
+        self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
+        self.backend, self._gate, self._store = backend, PreTradeGate(self.limits), Store(folder)
+        self._fresh = backend.snapshot() if folder is None else None
         self._own_switch = kill_switch is None
         self.kill_switch = kill_switch or KillSwitch(None if folder is None else Path(folder) / "kill_switch.jsonl")
         rules = self.bundle.kill_rules
-        self._test = sequential_test_from(self.bundle.expected_distribution["sequential_test"]) if rules.get("sequential_test") else None
+        self._test = self.bundle.sequential_test if rules.get("sequential_test") else None
         weights = self.bundle.target_weights
         self._assets, self._universe = [str(c) for c in weights.columns], set(self.bundle.manifest["universe"])
         self._rows = {str(date.date()): row for date, row in zip(weights.index, weights.to_numpy().tolist())}
@@ -97,6 +98,8 @@ class PaperEngine:
     def _begin(self) -> dict:
         "A new session, on a venue that is flat"
         capital = self.bundle.capital
+        if self._fresh is not None:
+            self.backend.restore(self._fresh)  # without a folder each run starts again
         if self.backend.positions() or not math.isclose(self.backend.equity(), capital, rel_tol=1e-12):
             raise HandoffError(f"The backend must start flat with the bundle's capital of {capital:,.0f}; it holds {len(self.backend.positions())} positions and {self.backend.equity():,.0f}.")
         path = self.kill_switch.path

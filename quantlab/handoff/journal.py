@@ -200,7 +200,7 @@ class PaperResult(Result):
         ax.legend(loc="best")
         return ax
 
-# %% ../../nbs/80_handoff/5_journal.ipynb #602ad5ba
+# %% ../../nbs/80_handoff/5_journal.ipynb #1c626e59
 def _table(records: list[dict], columns: list[str]) -> pd.DataFrame:
     "Records as a table with these columns, dates as dates"
     frame = pd.DataFrame.from_records(records, columns=columns)
@@ -228,7 +228,7 @@ def read_journal(journal: bytes) -> PaperResult:
     daily = daily.set_index("date")
     orders = _table(kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"])
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
-    events = _table(kinds["state"] + kinds["reset"] + kinds["missed"], ["date", "type", "state", "reason"]).sort_values("date", kind="stable", ignore_index=True)
+    events = _table([r for r in records if r["type"] in ("state", "reset", "missed")], ["date", "type", "state", "reason"])
     reason = kinds["state"][-1]["reason"] if kinds["state"] else ""
     return PaperResult(
         strategy=start["strategy"], mode=start["mode"], seal=start["seal"], state=last["state"], reason=reason,

@@ -6,7 +6,7 @@
 __all__ = ['QUANTILES', 'VERDICTS', 'ExpectedDistribution', 'expected_distribution', 'calibrate_monitor', 'MonitorResult',
            'monitor']
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #430ff281
+# %% ../../nbs/80_handoff/7_monitor.ipynb #75a52ac8
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..checks import check_integer, check_number, check_series
 from ..errors import DataError, HandoffError, MissingDataError
 from .bundle import Bundle
 from .journal import PaperResult
-from .limits import SequentialTest, sequential_test_from
+from .limits import SequentialTest
 from ..results import Result, as_scalar
 
 # %% ../../nbs/80_handoff/7_monitor.ipynb #f2942a4b
@@ -153,7 +153,7 @@ def _bisect(run_length, target: float) -> float:
         low, high = (middle, high) if run_length(middle) < target else (low, middle)
     return high
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #65e23042
+# %% ../../nbs/80_handoff/7_monitor.ipynb #edb5a238
 def calibrate_monitor(
     expected_returns: pd.Series, *, average_run_length: float, seed: int, n_resamples: int = 1000, block_length: float | None = None,
 ) -> SequentialTest:
@@ -183,22 +183,24 @@ def calibrate_monitor(
     mean, volatility = float(returns.mean()), float(returns.std(ddof=1))
     z = (returns - mean) / volatility
     size = np.abs(z)
-    k, k_wide, wide = max(0.5 * mean / volatility, 0.02), 0.25, (size - size.mean()) / size.std()
+    k, k_wide, wide = max(0.5 * mean / volatility, 0.02), 0.5 * size.mean() / size.std(), (size - size.mean()) / size.std()
     streams = np.random.SeedSequence(check_integer(seed, "seed")).generate_state(2 * n_resamples, np.uint64)
     search, fresh = streams[:n_resamples], streams[n_resamples:]
 
     def run(h, h_wide, z=z, wide=wide, seeds=search):
         return _run_length(z, wide, k, k_wide, h, h_wide, block, seeds, int(50 * target))
 
-    h, h_wide = _bisect(lambda h: run(h, np.inf), 2 * target), _bisect(lambda h: run(np.inf, h), 2 * target)
-    both = _bisect(lambda c: run(c * h, c * h_wide), target)
-    h, h_wide = both * h, both * h_wide
-    gone = (returns - mean - max(mean, 0.0)) / volatility
-    gone_size = (np.abs(gone) - size.mean()) / size.std()
+    h_wide = _bisect(lambda h: run(np.inf, h), 2 * target)
+    h = _bisect(lambda h: run(h, h_wide), target)
+
+    def shifted(by):  # run length when the true mean is `by` standard deviations lower
+        return run(h, h_wide, z - by, (np.abs(z - by) - size.mean()) / size.std(), fresh)
+
     return SequentialTest(
         mean=mean, volatility=volatility, abs_mean=float(size.mean()), abs_std=float(size.std()), mean_allowance=k, volatility_allowance=k_wide,
         mean_threshold=h, volatility_threshold=h_wide, average_run_length=target, achieved_run_length=run(h, h_wide, seeds=fresh),
-        detection_delay=run(h, h_wide, gone, gone_size, fresh), block_length=block, n_resamples=n_resamples, seed=seed,
+        run_length_low=shifted(len(z) ** -0.5), run_length_high=shifted(-(len(z) ** -0.5)),
+        detection_delay=shifted(max(mean, 0.0) / volatility), block_length=block, n_resamples=n_resamples, seed=seed,
     )
 
 # %% ../../nbs/80_handoff/7_monitor.ipynb #98cc758b
@@ -246,7 +248,7 @@ def _data_checks(realised: pd.Series, expected: pd.Series, test: SequentialTest)
         _row("data defect", "largest day (standard deviations)", spike, max(2 * known_spike, 15), f"{spike:.1f}; {known_spike:.1f} in the backtest"),
     ]
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #b8102906
+# %% ../../nbs/80_handoff/7_monitor.ipynb #8ce0dd9c
 def _mean_check(name: str, realised: pd.DataFrame, bundle: Bundle, test: SequentialTest) -> dict | None:
     "Is the mean of turnover or costs within what the backtest's own days give over as many days?"
     if name not in realised or len(realised) < 20:
@@ -269,13 +271,13 @@ def _tracking_check(realised: pd.Series, expected: pd.Series, test: SequentialTe
     error = float(np.sqrt((apart**2).mean())) / test.volatility
     return _row(
         "implementation", "tracking error (share of volatility)", error, 0.25,
-        f"over {len(both)} days in both records paper made {apart.sum():+.3%} more than the backtest",
+        f"over {len(both)} days in both records, paper less backtest sums to {apart.sum():+.3%}",
     )
 
 
 def _chart_rows(charts: pd.DataFrame, test: SequentialTest) -> list[dict]:
-    "The two charts, at their highest"
-    rows = []
+    "The two charts, at their highest; the one that rang first comes first"
+    rows, first = [], []
     for kind, name, bar in (("structural break", "volatility", test.volatility_threshold), ("model decay", "mean", test.mean_threshold)):
         beyond = charts.index[charts[name] > bar]
         began = charts.index[charts[name] == 0]
@@ -285,7 +287,8 @@ def _chart_rows(charts: pd.DataFrame, test: SequentialTest) -> list[dict]:
             since = charts.index[charts.index > before[-1]][0] if len(before) else charts.index[0]
             text = f"alarm on {beyond[0].date()}, the drift began about {since.date()}"
         rows.append(_row(kind, f"sequential test, {name}", charts[name].max(), bar, text))
-    return rows
+        first.append(beyond[0] if len(beyond) else pd.Timestamp.max)
+    return rows if first[0] <= first[1] else rows[::-1]
 
 # %% ../../nbs/80_handoff/7_monitor.ipynb #6bd4ad01
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -344,7 +347,7 @@ def _realised(realised: Any) -> pd.DataFrame:
         raise MissingDataError(f"`realised` has no usable return on any of {len(table)} days; there is nothing to judge.")
     return table
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #c297c5cb
+# %% ../../nbs/80_handoff/7_monitor.ipynb #c1e3ec50
 def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     """Compare what happened with what was agreed.
 
@@ -358,7 +361,8 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     Returns
     -------
     MonitorResult
-        `verdict` is the first kind in VERDICTS with an alarm in `triage`, otherwise "noise".
+        `verdict` is the kind of the first alarm in `triage`, whose rows are in order of VERDICTS
+        (of two sequential alarms the earlier), otherwise "noise".
 
     Raises
     ------
@@ -367,7 +371,7 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     """
     if not isinstance(bundle, Bundle):
         raise HandoffError(f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}.")
-    record, test = _realised(realised), sequential_test_from(bundle.expected_distribution["sequential_test"])
+    record, test = _realised(realised), bundle.sequential_test
     expected = bundle.expected["returns"]
     clean = record[np.isfinite(record["returns"])].sort_index(kind="stable")
     clean = clean[~clean.index.duplicated()]
@@ -376,11 +380,11 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     rows.append(_tracking_check(clean["returns"], expected.set_axis(expected.index.as_unit(clean.index.unit)), test))
     rows += [_mean_check(name, clean, bundle, test) for name in ("turnover", "costs")]
     triage = pd.DataFrame([row for row in [*rows, *_chart_rows(charts, test)] if row is not None])
-    ringing = set(triage.loc[triage["alarm"], "kind"])
+    ringing = triage.loc[triage["alarm"], "kind"]
     alarms = charts.index[test.alarms(charts.to_numpy()).any(axis=1)]
     values = clean["returns"]
     return MonitorResult(
-        verdict=next((kind for kind in VERDICTS if kind in ringing), "noise"), alarm_date=alarms[0] if len(alarms) else None,
+        verdict=ringing.iloc[0] if len(ringing) else "noise", alarm_date=alarms[0] if len(alarms) else None,
         n_days=len(values), realised_mean=float(values.mean()), expected_mean=test.mean,
         realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan, expected_volatility=test.volatility,
         average_run_length=test.average_run_length, detection_delay=test.detection_delay, sequential_test=test, charts=charts, triage=triage,
