@@ -8,8 +8,13 @@ __getattr__, __dir__, __all__ = attach_wing(
         "garch": ["fit_garch", "GarchFit", "FitCertificate"],
         "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
         "tailrisk": [
-            "backtest_var", "backtest_es", "christoffersen_from_counts", "kupiec_region",
-            "VaRBacktest", "ESBacktest", "ChristoffersenResult",
+            "backtest_var",
+            "backtest_es",
+            "christoffersen_from_counts",
+            "kupiec_region",
+            "VaRBacktest",
+            "ESBacktest",
+            "ChristoffersenResult",
         ],
     },
 )
