@@ -66,7 +66,7 @@ def declare_candidates(grid: Mapping[str, Mapping[str, list]]) -> list[Candidate
             candidates.append(Candidate(family, f"{family}: {words}", parameters))
     return candidates
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #a56a5ac7
+# %% ../../nbs/60_backtest/7_candidates.ipynb #739d71e9
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Market(Result):
     "The data behind every candidate, from the first day of evaluation on"
@@ -94,7 +94,7 @@ def _assemble(panel: Any, known: pd.DataFrame, pairs: pd.DataFrame | None, start
     volume = panel.dollar_volume.where(panel.dollar_volume > 0).rolling(21, min_periods=1).median()
     trailing = panel.returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
     return Market(
-        panel=panel, start=start, membership=panel.member == 1, returns=panel.returns.loc[start:],
+        panel=panel, start=start, membership=panel.member > 0.5, returns=panel.returns.loc[start:],
         dollar_volume=volume.ffill().loc[start:], volatility=known.fillna(trailing).loc[start:], pairs=pairs,
     )
 
@@ -125,7 +125,7 @@ def market_of(
     check_aligned("market_of", returns=returns, volatility=volatility)
     return _assemble(panel, volatility.shift(-1), pairs, start)
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #22a921b3
+# %% ../../nbs/60_backtest/7_candidates.ipynb #69457c4a
 COMBINED = ("momentum_12_1", "short_term_reversal", "low_volatility", "illiquidity")
 
 
@@ -170,6 +170,8 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
         A pairs candidate without pairs.
     """
     parameters = dict(candidate.parameters)
+    if market.returns.empty:  # the data end before the first day of evaluation: nothing is decided
+        return market.returns
     if candidate.family == "pairs":
         if market.pairs is None:
             raise SpecificationError("a pairs candidate needs `pairs`, from the screen of the formation windows.")
