@@ -7,6 +7,10 @@ __getattr__, __dir__, __all__ = attach_wing(
     {
         "garch": ["fit_garch", "GarchFit", "FitCertificate"],
         "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
+        "realized": [
+            "parkinson", "garman_klass", "rogers_satchell", "yang_zhang", "har", "harq", "HARFit",
+        ],
+        "multivariate": ["ccc", "dcc", "DCCFit"],
         "tailrisk": [
             "backtest_var", "backtest_es", "christoffersen_from_counts", "kupiec_region",
             "VaRBacktest", "ESBacktest", "ChristoffersenResult",
