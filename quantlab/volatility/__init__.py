@@ -15,5 +15,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "backtest_var", "backtest_es", "christoffersen_from_counts", "kupiec_region",
             "VaRBacktest", "ESBacktest", "ChristoffersenResult",
         ],
+        "regimes": ["markov_regimes", "change_points", "RegimeFit", "ChangePointResult"],
     },
 )

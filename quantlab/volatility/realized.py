@@ -81,31 +81,31 @@ def _range_estimator(title: str, reference: str) -> Any:
 
     return attach
 
-# %% ../../nbs/40_volatility/3_realized.ipynb #31438602
+# %% ../../nbs/40_volatility/3_realized.ipynb #1bd97b42
 @_range_estimator("Volatility from the high-low range; no drift, no overnight move.", "Parkinson (1980)")
 def parkinson(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
-    (_, h, l, _), single = _log_prices(open, high, low, close, window)
-    return _volatility(((h - l) ** 2).rolling(window).mean() / (4 * np.log(2)), single)
+    (_, hi, lo, _), single = _log_prices(open, high, low, close, window)
+    return _volatility(((hi - lo) ** 2).rolling(window).mean() / (4 * np.log(2)), single)
 
 
 @_range_estimator("Volatility from range and open-to-close; no drift, no overnight move.", "Garman & Klass (1980), eq. 20 in short form")
 def garman_klass(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
-    (o, h, l, c), single = _log_prices(open, high, low, close, window)
-    daily = 0.5 * (h - l) ** 2 - (2 * np.log(2) - 1) * (c - o) ** 2
+    (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
+    daily = 0.5 * (hi - lo) ** 2 - (2 * np.log(2) - 1) * (c - o) ** 2
     return _volatility(daily.rolling(window).mean(), single)
 
 
 @_range_estimator("Volatility from the range under any drift; no overnight move.", "Rogers & Satchell (1991)")
 def rogers_satchell(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
-    (o, h, l, c), single = _log_prices(open, high, low, close, window)
-    return _volatility(((h - c) * (h - o) + (l - c) * (l - o)).rolling(window).mean(), single)
+    (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
+    return _volatility(((hi - c) * (hi - o) + (lo - c) * (lo - o)).rolling(window).mean(), single)
 
 
 @_range_estimator("Volatility from range and overnight move, under any drift.", "Yang & Zhang (2000), eq. 6 and 8")
 def yang_zhang(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
-    (o, h, l, c), single = _log_prices(open, high, low, close, window)
+    (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
     k = 0.34 / (1.34 + (window + 1) / (window - 1))
-    inside = ((h - c) * (h - o) + (l - c) * (l - o)).rolling(window).mean()
+    inside = ((hi - c) * (hi - o) + (lo - c) * (lo - o)).rolling(window).mean()
     night, day = (o - c.shift()).rolling(window).var(), (c - o).rolling(window).var()
     return _volatility(night + k * day + (1 - k) * inside, single)
 
