@@ -15,6 +15,12 @@ __getattr__, __dir__, __all__ = attach_wing(
             "backtest_var", "backtest_es", "christoffersen_from_counts", "kupiec_region",
             "VaRBacktest", "ESBacktest", "ChristoffersenResult",
         ],
+        "value_at_risk": ["fit_gpd_tail", "value_at_risk", "GPDFit"],
+        "evaluation": [
+            "diagnostics", "volatility_loss", "diebold_mariano", "mincer_zarnowitz", "compare_forecasts",
+            "DiagnosticsResult", "DieboldMarianoResult", "MincerZarnowitzResult",
+        ],
+        "monitoring": ["traffic_light", "sequential_var_test", "TrafficLight", "SequentialVaRTest"],
         "regimes": ["markov_regimes", "change_points", "RegimeFit", "ChangePointResult"],
     },
 )
