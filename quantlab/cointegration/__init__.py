@@ -11,6 +11,9 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
         "EngleGrangerResult", "PhillipsOuliarisResult",
     ],
     "johansen": ["johansen", "JohansenResult", "RestrictionTest", "VECMFit"],
-    "spread": ["half_life", "HalfLifeResult"],
+    "spread": [
+        "bertram_thresholds", "filtered_level", "half_life", "hedge_ratios", "kalman_hedge_ratio", "ou_fit",
+        "HalfLifeResult", "OUFit", "ThresholdResult",
+    ],
     "screen": ["screen_pairs", "PairScreen"],
 })
