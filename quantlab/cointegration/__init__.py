@@ -12,8 +12,8 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
     ],
     "johansen": ["johansen", "JohansenResult", "RestrictionTest", "VECMFit"],
     "spread": [
-        "bertram_thresholds", "filtered_level", "half_life", "hedge_ratios", "kalman_hedge_ratio", "ou_fit",
-        "HalfLifeResult", "OUFit", "ThresholdResult",
+        "bertram_thresholds", "half_life", "ou_fit", "HalfLifeResult", "OUFit", "ThresholdResult",
     ],
     "screen": ["screen_pairs", "PairScreen"],
+    "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
 })
