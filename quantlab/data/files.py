@@ -113,13 +113,16 @@ def _read_side_table(path: Path, need: tuple[str, ...]) -> pd.DataFrame:
         raise DataError(f"{path.name} needs the columns {', '.join(need)}; got {', '.join(table.columns)}.")
     return table
 
-# %% ../../nbs/10_data/2_files.ipynb #3cb29939
+# %% ../../nbs/10_data/2_files.ipynb #e1543b79
+_SIDE_TABLES = ("sectors.csv", "aliases.csv")
+
+
 def _files(folder: Path) -> dict[str, Path]:
     "Field name to file"
     found = {}
     for path in sorted(folder.iterdir()):
         suffix = _suffix(path)
-        if suffix is None or path.name == "sectors.csv" or path.name.endswith("membership.csv"):
+        if suffix is None or path.name in _SIDE_TABLES or path.name.endswith("membership.csv"):
             continue
         name = path.name.removesuffix(suffix)
         if name in found:
