@@ -22,5 +22,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "forward_returns",
             "forward_returns_from_returns",
         ],
+        "market": ["join_panels", "market_panel"],
     },
 )

@@ -103,7 +103,7 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
         n_quarantined=int((action == "quarantined").sum()), contract=c,
     )
 
-# %% ../../nbs/10_data/4_quality.ipynb #752b1c26
+# %% ../../nbs/10_data/4_quality.ipynb #2f4ad1c7
 def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     """Set the quarantined cells to missing, and nothing else.
 
@@ -117,7 +117,8 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     Returns
     -------
     Panel
-        A new panel; `returns` are added where only prices were given and a return is concerned.
+        A new panel; `returns` and the `log_prices` they make are added where only prices were
+        given and a return is concerned.
 
     Raises
     ------
@@ -141,4 +142,6 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
         mask[rows[one], panel.columns.get_indexer(cells["asset"][one])] = True
         mask[rows[~one]] = True
         fields_[name] = getattr(panel, name).mask(mask)
+    if "returns" in fields_ and "returns" not in panel.fields and "log_prices" not in panel.fields:
+        fields_["log_prices"] = Panel({"returns": fields_["returns"]}).log_prices
     return panel.with_fields(fields_) if fields_ else panel

@@ -1,0 +1,29 @@
+"""What it would have earned: costs, engine, strategies, a lookahead audit, performance."""
+
+from quantlab import attach_wing
+
+__getattr__, __dir__, __all__ = attach_wing(
+    __name__,
+    {
+        "costs": ["CostModel", "trade_cost"],
+        "engine": ["BacktestResult", "run_backtest", "run_backtests", "sweep_returns"],
+        "strategies": ["equal_weight", "long_short_weights", "pairs_weights", "pair_trades"],
+        "audit": ["AuditResult", "Leak", "lookahead_audit"],
+        "candidates": [
+            "Candidate",
+            "Market",
+            "candidate_weights",
+            "declare_candidates",
+            "factor_values",
+            "market_of",
+        ],
+        "performance": [
+            "PerformanceResult",
+            "drawdown_table",
+            "drawdowns",
+            "expected_shortfall",
+            "performance_summary",
+            "value_at_risk",
+        ],
+    },
+)
