@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "check_membership",
         ],
         "files": ["load_panel", "save_panel"],
-        "defects": ["DataContract", "KINDS", "find_defects", "trading_sessions"],
+        "defects": ["DataContract", "find_defects", "trading_sessions"],
         "quality": ["QualityReport", "check_panel", "apply_quarantine"],
         "universe": ["membership_mask", "survivorship_gap", "SurvivorshipResult"],
         "returns": [
