@@ -8,13 +8,13 @@ __getattr__, __dir__, __all__ = attach_wing(
         "panel": [
             "Panel",
             "MissingFieldError",
-            "load_panel",
-            "save_panel",
             "before",
             "check_field",
             "check_membership",
         ],
-        "quality": ["DataContract", "QualityReport", "KINDS", "check_panel", "apply_quarantine"],
+        "files": ["load_panel", "save_panel"],
+        "defects": ["DataContract", "find_defects", "trading_sessions"],
+        "quality": ["QualityReport", "check_panel", "apply_quarantine"],
         "universe": ["membership_mask", "survivorship_gap", "SurvivorshipResult"],
         "returns": [
             "simple_returns",
