@@ -344,6 +344,135 @@ def test_pbo_refuses_bad_matrices():
             pytest.fail(name)
 
 
+# ---------------------------------------------------------------- effective number of trials
+
+
+def test_effective_trials_reference(reference):
+    e = reference("effective_trials_avg_corr")
+    for rho, want in zip(e["params"]["rho_bar"], e["expected"]["N"]):
+        assert close(v.effective_trials_from_correlation(e["params"]["M"], rho), want, e["tol"])
+
+
+@pytest.mark.parametrize("method", ["cluster", "eigenvalue", "average_correlation"])
+def test_effective_trials_at_the_ends(method):
+    x = pd.DataFrame(np.random.default_rng(0).standard_normal((2000, 30)))
+    copies = pd.DataFrame(np.outer(x[0], np.arange(1, 31)))
+    assert v.effective_number_of_trials(x, method=method) == pytest.approx(30, abs=0.6)
+    assert v.effective_number_of_trials(copies, method=method) == pytest.approx(1, abs=1e-9)
+    shuffled = x.sample(frac=1, axis=1, random_state=0)
+    assert v.effective_number_of_trials(shuffled * 7, method=method) == pytest.approx(
+        v.effective_number_of_trials(x, method=method)
+    )
+    with pytest.raises(DataError):
+        v.effective_number_of_trials(x.T, method=method)
+
+
+# ---------------------------------------------------------------- data snooping
+
+
+def test_spa_reference(reference, reference_data):
+    e = reference("spa_losses_8x300_m4")
+    losses = pd.read_csv(reference_data / e["input"]["file"])
+    bench = losses.pop(e["params"]["benchmark"])
+    for studentize, key in ((True, "studentised"), (False, "unstudentised")):
+        got = v.superior_predictive_ability(
+            bench, losses, block_size=5, n_resamples=10_000, studentize=studentize, seed=0
+        )
+        for name, want in e["expected"][key].items():
+            assert close(getattr(got, f"pvalue_{name}"), want, e["tol"]), (key, name)
+
+
+@pytest.mark.parametrize("method", ["R", "max"])
+def test_mcs_reference(reference, reference_data, method):
+    e = reference("mcs_losses_8x300")
+    losses = pd.read_csv(reference_data / e["input"]["file"])
+    got = v.model_confidence_set(losses, size=0.1, block_size=5, method=method, seed=0)
+    assert got.included == e["expected"]["included"] and got.excluded == e["expected"]["excluded"]
+
+
+def unequal_losses(seed, n=400, m=12):
+    rng = np.random.default_rng(seed)
+    losses = rng.standard_normal((n, m)) * rng.uniform(0.5, 3, m) + 0.4 * rng.standard_normal(
+        (n, 1)
+    )
+    return losses + rng.uniform(-0.15, 0.15, m)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spa_equals_arch_where_arch_can(seed):
+    from arch.bootstrap import SPA
+
+    losses = unequal_losses(seed)
+    bench, models = losses[:, 0], losses[:, 1:]
+    theirs = SPA(bench, models, block_size=6, reps=4000, bootstrap="stationary", seed=seed)
+    theirs.compute()
+    ours = v.superior_predictive_ability(
+        bench, models, block_size=6, n_resamples=4000, studentize=False, seed=seed
+    )
+    for name in ("lower", "consistent", "upper"):
+        assert abs(getattr(ours, f"pvalue_{name}") - theirs.pvalues[name]) < 0.035
+
+
+@pytest.mark.parametrize("method", ["R", "max"])
+def test_mcs_equals_arch(method):
+    from arch.bootstrap import MCS
+
+    losses = unequal_losses(5)
+    theirs = MCS(losses, size=0.1, reps=4000, block_size=6, method=method, seed=1)
+    theirs.compute()
+    ours = v.model_confidence_set(
+        losses, size=0.1, n_resamples=4000, block_size=6, method=method, seed=2
+    )
+    difference = ours.pvalues.sort_index() - theirs.pvalues["Pvalue"].sort_index()
+    assert difference.abs().max() < 0.05
+
+
+def test_studentized_spa_is_not_drowned_by_a_noisy_model():
+    rng = np.random.default_rng(0)
+    bench = pd.Series(rng.standard_normal(500))
+    models = pd.DataFrame(
+        {"good": rng.standard_normal(500) - 0.3, "noisy": 60 * rng.standard_normal(500)}
+    )
+    models["noisy"] -= models["noisy"].mean() - 0.5
+    student, plain = (
+        v.superior_predictive_ability(
+            bench, models, block_size=3, studentize=s, seed=0
+        ).pvalue_consistent
+        for s in (True, False)
+    )
+    assert student < 0.01 < 0.1 < plain
+
+
+def test_step_m_holds_its_family_wise_error():
+    false, worlds = 0, 100
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        models = rng.standard_normal((200, 15))
+        got = v.step_m(
+            rng.standard_normal(200), models, block_size=2, size=0.1, n_resamples=300, seed=seed
+        )
+        false += got.n_superior > 0
+        assert got.n_superior == (got.pvalues <= 0.1).sum()
+    assert false <= 0.1 * worlds + 3 * math.sqrt(0.1 * 0.9 * worlds)
+
+
+def test_step_m_agrees_with_spa_on_the_best_model():
+    losses = unequal_losses(2)
+    ours = v.step_m(losses[:, 0], losses[:, 1:], block_size=4, n_resamples=2000, seed=3)
+    spa = v.superior_predictive_ability(
+        losses[:, 0], losses[:, 1:], block_size=4, n_resamples=2000, seed=3
+    )
+    assert ours.pvalues.min() == pytest.approx(spa.pvalue_upper, abs=0.001)
+
+
+def test_the_last_model_of_a_confidence_set_has_the_lowest_loss():
+    losses = pd.DataFrame(unequal_losses(9, m=30))
+    got = v.model_confidence_set(losses, block_size=4, seed=0)
+    assert got.pvalues.is_monotonic_increasing and got.pvalues.iloc[-1] == 1
+    assert set(got.included) | set(got.excluded) == set(losses)
+    assert losses.mean().idxmin() in got.included
+
+
 # ---------------------------------------------------------------- splits
 
 

@@ -23,8 +23,16 @@ __getattr__, __dir__, __all__ = attach_wing(
             "phillips_ouliaris",
         ],
         "johansen": ["JohansenResult", "RestrictionTest", "VECMFit", "johansen"],
-        "spread": ["HalfLifeResult", "half_life"],
+        "spread": [
+            "HalfLifeResult",
+            "OUFit",
+            "ThresholdResult",
+            "bertram_thresholds",
+            "half_life",
+            "ou_fit",
+        ],
         "screen": ["PairScreen", "screen_pairs"],
+        "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
         "formation": ["FormationScreen", "formation_windows", "screen_formations"],
     },
 )

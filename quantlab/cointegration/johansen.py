@@ -276,29 +276,34 @@ def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) ->
         )
     return matrix
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #1659a8cc
-def _design(frame: pd.DataFrame, lags: int, deterministic: str, seasons: int, exog: pd.DataFrame | None):
-    "Changes, levels (with a restricted term) and short-run regressors, as frames"
-    rows, values = frame.index[lags + 1 :], frame.to_numpy()
-    change, time = np.diff(values, axis=0), np.arange(lags + 1.0, len(frame))
-    changes = pd.DataFrame(change[lags:], index=rows, columns=frame.columns)
-    levels = pd.DataFrame(values[lags:-1], index=rows, columns=frame.columns)
-    if deterministic == "restricted_constant":
-        levels["const"] = 1.0
-    elif deterministic == "restricted_trend":
-        levels["trend"] = time
-    short = {
-        f"{c}.d{k}": change[lags - k : -k, i] for k in range(1, lags + 1) for i, c in enumerate(frame)
-    }
-    if deterministic in ("constant", "restricted_trend", "trend"):
-        short["const"] = np.ones(len(rows))
-    if deterministic == "trend":
-        short["trend"] = time
-    for s in range(1, seasons):
-        short[f"season{s}"] = (time % seasons == s) - 1 / seasons
-    for column in [] if exog is None else exog:
-        short[f"exog.{column}"] = exog[column].loc[rows]
-    return changes, levels, pd.DataFrame(short, index=rows)
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #84fe637d
+def _design(values: np.ndarray, lags: int, deterministic: str, dummies: np.ndarray | None = None):
+    "Changes, levels (with a restricted term last) and short-run regressors (lags, dummies, constant, trend)"
+    change, time = np.diff(values, axis=0), np.arange(lags + 1.0, len(values))
+    ones, time = np.ones((len(time), 1)), time[:, None]
+    levels, short = [values[lags:-1]], [change[lags - k : -k] for k in range(1, lags + 1)]
+    short += [] if dummies is None else [dummies]
+    levels += {"restricted_constant": [ones], "restricted_trend": [time]}.get(deterministic, [])
+    short += [ones] if deterministic in ("constant", "restricted_trend", "trend") else []
+    short += [time] if deterministic == "trend" else []
+    return change[lags:], np.hstack(levels), np.hstack(short) if short else np.empty((len(time), 0))
+
+
+def _dummies(index: pd.Index, lags: int, seasons: int, exog: pd.DataFrame | None) -> pd.DataFrame:
+    "Centred seasonal dummies and `exog` on the rows of the regression"
+    time = np.arange(lags + 1, len(index))
+    columns = {f"season{s}": (time % seasons == s) - 1 / seasons for s in range(1, seasons)}
+    columns |= {f"exog.{c}": exog[c].to_numpy()[lags + 1 :] for c in ([] if exog is None else exog)}
+    return pd.DataFrame(columns, index=index[lags + 1 :], dtype=float)
+
+
+def _label(arrays, frame: pd.DataFrame, lags: int, deterministic: str, dummies: pd.DataFrame):
+    "The arrays of `_design` as frames"
+    restricted = {"restricted_constant": ["const"], "restricted_trend": ["trend"]}.get(deterministic, [])
+    free = {"none": [], "restricted_constant": [], "trend": ["const", "trend"]}.get(deterministic, ["const"])
+    short = [f"{c}.d{k}" for k in range(1, lags + 1) for c in frame] + [*dummies.columns] + free
+    names = (list(frame.columns), [*frame.columns, *restricted], short)
+    return [pd.DataFrame(a, index=dummies.index, columns=n) for a, n in zip(arrays, names)]
 
 
 def johansen(
@@ -345,14 +350,15 @@ def johansen(
     centred = frame - frame.mean()
     if np.abs(np.diag(np.linalg.qr(centred / np.sqrt((centred**2).sum()))[1])).min() < 1e-8:
         raise DataError(_COLLINEAR)
-    changes, levels, short = _design(frame, lags, deterministic, seasons, exog)
+    dummies = _dummies(frame.index, lags, seasons, exog)
+    arrays = _design(frame.to_numpy(), lags, deterministic, dummies.to_numpy())
+    changes, levels, short = _label(arrays, frame, lags, deterministic, dummies)
     needed = short.shape[1] + levels.shape[1] + frame.shape[1] + 1
     if len(changes) < needed:
         raise DataError(
             f"`data` needs at least {needed + lags + 1} rows for {frame.shape[1]} series and {lags} lags; got {len(frame)}."
         )
-    z = short.to_numpy(dtype=float)
-    r0, r1 = _regress_out(changes.to_numpy(), z), _regress_out(levels.to_numpy(dtype=float), z)
+    r0, r1 = (_regress_out(a, arrays[2]) for a in arrays[:2])
     values, vectors = _canonical(r0, r1)
     beta = vectors[:, : frame.shape[1]] / vectors[0, : frame.shape[1]]
     fitted = r1 @ beta

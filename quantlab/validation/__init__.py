@@ -37,6 +37,20 @@ __getattr__, __dir__, __all__ = attach_wing(
             "probability_of_backtest_overfitting",
         ],
         "multiple_testing": ["HaircutResult", "adjust_pvalues", "haircut_sharpe", "t_threshold"],
+        "effective_trials": [
+            "EffectiveTrialsResult",
+            "effective_number_of_trials",
+            "effective_trials_from_correlation",
+            "estimate_effective_trials",
+        ],
+        "data_snooping": [
+            "MCSResult",
+            "SPAResult",
+            "StepMResult",
+            "model_confidence_set",
+            "step_m",
+            "superior_predictive_ability",
+        ],
         "trials": [
             "Ledger",
             "LedgerCheck",

@@ -20,8 +20,8 @@ from ..errors import DataError, SpecificationError
 from ..results import Result
 from .sharpe import stationary_bootstrap_indices
 
-# %% ../../nbs/20_validation/3_overfitting.ipynb #fda4661d
-def _check_trials(trial_returns: Any, min_rows: int) -> pd.DataFrame:
+# %% ../../nbs/20_validation/3_overfitting.ipynb #91ca0548
+def _check_trials(trial_returns: Any, min_rows: int, min_columns: int = 2) -> pd.DataFrame:
     "Refuse a matrix of trials that is transposed, ragged or constant"
     dated = isinstance(getattr(trial_returns, "index", None), pd.DatetimeIndex)
     if np.ndim(trial_returns) == 2 and not dated and np.shape(trial_returns)[1] > np.shape(trial_returns)[0]:
@@ -30,7 +30,7 @@ def _check_trials(trial_returns: Any, min_rows: int) -> pd.DataFrame:
             f"`trial_returns` looks transposed: {n} rows and {m} columns; "
             "rows are time, columns are trials. Transpose it, or give it a DatetimeIndex."
         )
-    frame = check_frame(trial_returns, "trial_returns", min_columns=2)
+    frame = check_frame(trial_returns, "trial_returns", min_columns=min_columns)
     if isinstance(frame.columns, pd.DatetimeIndex):
         raise DataError("`trial_returns` has dates as columns; rows are time. Transpose it.")
     if len(frame) < min_rows:

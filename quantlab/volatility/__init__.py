@@ -7,6 +7,10 @@ __getattr__, __dir__, __all__ = attach_wing(
     {
         "garch": ["fit_garch", "GarchFit", "FitCertificate"],
         "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
+        "realized": [
+            "parkinson", "garman_klass", "rogers_satchell", "yang_zhang", "har", "harq", "HARFit",
+        ],
+        "multivariate": ["ccc", "dcc", "DCCFit"],
         "tailrisk": [
             "backtest_var",
             "backtest_es",
@@ -16,5 +20,12 @@ __getattr__, __dir__, __all__ = attach_wing(
             "ESBacktest",
             "ChristoffersenResult",
         ],
+        "value_at_risk": ["fit_gpd_tail", "value_at_risk", "GPDFit"],
+        "evaluation": [
+            "diagnostics", "volatility_loss", "diebold_mariano", "mincer_zarnowitz", "compare_forecasts",
+            "DiagnosticsResult", "DieboldMarianoResult", "MincerZarnowitzResult",
+        ],
+        "monitoring": ["traffic_light", "sequential_var_test", "TrafficLight", "SequentialVaRTest"],
+        "regimes": ["markov_regimes", "change_points", "RegimeFit", "ChangePointResult"],
     },
 )

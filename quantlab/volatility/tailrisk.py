@@ -200,7 +200,23 @@ def _dynamic_quantile(hit: np.ndarray, var: np.ndarray, level: float, lags: int)
     note = "" if rank == design.shape[1] else f"{design.shape[1] - rank} of {design.shape[1]} regressors collinear, not counted"
     return Outcome(statistic, float(chi2.sf(statistic, rank)), note)
 
-# %% ../../nbs/40_volatility/5_tailrisk.ipynb #c6172d31
+# %% ../../nbs/40_volatility/5_tailrisk.ipynb #f96def98
+def _simulated_pvalues(
+    observed: tuple[float, float, float], n: int, level: float, n_simulations: int, seed: int
+) -> list[float]:
+    "p-values of independence, conditional coverage and duration ratios"
+    rng, larger = np.random.default_rng(seed), np.zeros(3)
+    for _ in range(n_simulations):
+        hit = rng.random(n) < level
+        before, after = hit[:-1], hit[1:]
+        counts = [int((a & b).sum()) for a in (~before, before) for b in (~after, after)]
+        independence = float(_lr_ind(*counts))
+        duration = _duration_test(hit).statistic
+        drawn = independence, independence + float(_lr_uc(hit.sum(), n, level)), 0.0 if np.isnan(duration) else duration
+        larger += np.array(drawn) >= np.array(observed) - 1e-9
+    return [np.nan if np.isnan(o) else float((1 + k) / (n_simulations + 1)) for o, k in zip(observed, larger)]
+
+# %% ../../nbs/40_volatility/5_tailrisk.ipynb #53ac7a58
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VaRBacktest(Result):
     "Backtests of a value at risk"
@@ -222,6 +238,9 @@ class VaRBacktest(Result):
     lr_cc: float
     p_cc: float
     p_uc_exact: float  # binomial, two-sided: twice the smaller tail
+    p_ind_exact: float  # simulated; NaN without simulations
+    p_cc_exact: float
+    p_duration_exact: float
     dq: Outcome
     duration: DurationTest
     note: str
@@ -231,13 +250,13 @@ class VaRBacktest(Result):
     def summary(self) -> pd.DataFrame:
         "A row a test"
         rows = {
-            "Kupiec: frequency": (self.lr_uc, self.p_uc, f"{self.exceedances} of {self.nobs}, {self.level * self.nobs:.1f} expected"),
-            "Christoffersen: independence": (self.lr_ind, self.p_ind, self.note),
-            "Christoffersen: both": (self.lr_cc, self.p_cc, ""),
-            "Durations (Weibull)": (self.duration.statistic, self.duration.pvalue, self.duration.note),
-            "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, self.dq.note),
+            "Kupiec: frequency": (self.lr_uc, self.p_uc, self.p_uc_exact, f"{self.exceedances} of {self.nobs}, {self.level * self.nobs:.1f} expected"),
+            "Christoffersen: independence": (self.lr_ind, self.p_ind, self.p_ind_exact, self.note),
+            "Christoffersen: both": (self.lr_cc, self.p_cc, self.p_cc_exact, ""),
+            "Durations (Weibull)": (self.duration.statistic, self.duration.pvalue, self.p_duration_exact, self.duration.note),
+            "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, np.nan, self.dq.note),
         }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "note"])
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"])
 
     def rejects(self, size: float = 0.05) -> bool:
         "Is conditional coverage (or frequency, where independence is undefined) rejected at `size`?"
@@ -257,7 +276,9 @@ def _check_losses(name: str, returns: Any, level: float, **positive: Any) -> lis
     return series
 
 
-def backtest_var(returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4) -> VaRBacktest:
+def backtest_var(
+    returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4, n_simulations: int = 0, seed: int = 0
+) -> VaRBacktest:
     """Backtest a value at risk: frequency, independence, both, durations, dynamic quantile.
 
     Parameters
@@ -270,6 +291,8 @@ def backtest_var(returns: pd.Series, var: pd.Series, *, level: float, dq_lags: i
         Tail probability, such as 0.01.
     dq_lags : int
         Lags of the dynamic-quantile test.
+    n_simulations, seed : int
+        Simulated samples for the exact p-values of independence, both and durations; 0 leaves them NaN.
 
     Returns
     -------
@@ -286,7 +309,8 @@ def backtest_var(returns: pd.Series, var: pd.Series, *, level: float, dq_lags: i
 
     References
     ----------
-    Kupiec (1995); Christoffersen (1998); Christoffersen & Pelletier (2004); Engle & Manganelli (2004).
+    Kupiec (1995); Christoffersen (1998); Christoffersen & Pelletier (2004); Engle & Manganelli (2004);
+    Dufour (2006) for the simulated p-values.
     """
     returns, var = _check_losses("backtest_var", returns, level, var=var)
     lags = check_integer(dq_lags, "dq_lags", low=1, high=len(returns) // 4)
@@ -297,11 +321,14 @@ def backtest_var(returns: pd.Series, var: pd.Series, *, level: float, dq_lags: i
     total = int(h.sum())
     tests = _christoffersen(counts, float(_lr_uc(total, n, level)))
     exact = min(1.0, 2 * min(binom.cdf(total, n, level), binom.sf(total - 1, n, level)))
+    duration, draws = _duration_test(h), check_integer(n_simulations, "n_simulations")
+    seen = (tests.lr_ind, tests.lr_cc, duration.statistic)
+    simulated = _simulated_pvalues(seen, n, level, draws, seed) if draws else [np.nan] * 3
     return VaRBacktest(
         level=level, nobs=n, exceedances=total, rate=total / n, **{k: getattr(tests, k) for k in (
             "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "p_ind", "lr_cc", "p_cc", "note")},
-        p_uc_exact=float(exact), dq=_dynamic_quantile(h, var.to_numpy(), level, lags),
-        duration=_duration_test(h), hits=hit.rename("exceeded"),
+        p_uc_exact=float(exact), p_ind_exact=simulated[0], p_cc_exact=simulated[1], p_duration_exact=simulated[2],
+        dq=_dynamic_quantile(h, var.to_numpy(), level, lags), duration=duration, hits=hit.rename("exceeded"),
     )
 
 # %% ../../nbs/40_volatility/5_tailrisk.ipynb #e25ed26a
