@@ -473,6 +473,42 @@ def test_the_last_model_of_a_confidence_set_has_the_lowest_loss():
     assert losses.mean().idxmin() in got.included
 
 
+TRIALS = pd.DataFrame(
+    np.random.default_rng(0).normal(0, 0.01, (100, 4)),
+    index=pd.bdate_range("2010-01-01", periods=100),
+    columns=list("abcd"),
+)
+BAD_MATRICES = {
+    "none": None,
+    "transposed": TRIALS.T,
+    "too short": TRIALS.iloc[:3],
+    "all missing": TRIALS * np.nan,
+    "gaps": TRIALS.where(TRIALS > 0),
+    "infinite": TRIALS.replace(TRIALS.iloc[3, 0], np.inf),
+    "text": TRIALS.astype(str),
+    "duplicated dates": TRIALS.set_axis([TRIALS.index[0]] * 100),
+    "duplicated columns": TRIALS.set_axis(list("aabc"), axis=1),
+    "unsorted": TRIALS[::-1],
+    "time zone": TRIALS.tz_localize("UTC"),
+    "three dimensions": np.zeros((30, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MATRICES)
+def test_bad_matrices_are_refused_everywhere(name):
+    bench, bad = TRIALS["a"] * 2, BAD_MATRICES[name]
+    for call in (
+        lambda: v.pbo_under_no_skill(bad, n_blocks=4, n_resamples=20, seed=0),
+        lambda: v.effective_number_of_trials(bad),
+        lambda: v.estimate_effective_trials(bad, n_resamples=20, seed=0),
+        lambda: v.superior_predictive_ability(bench, bad, block_size=3, seed=0),
+        lambda: v.step_m(bench, bad, block_size=3, seed=0),
+        lambda: v.model_confidence_set(bad, block_size=3, seed=0),
+    ):
+        with pytest.raises(QuantlabError):
+            call()
+
+
 # ---------------------------------------------------------------- splits
 
 
