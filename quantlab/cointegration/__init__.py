@@ -15,5 +15,10 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
         "bertram_thresholds", "half_life", "ou_fit", "HalfLifeResult", "OUFit", "ThresholdResult",
     ],
     "screen": ["screen_pairs", "PairScreen"],
+    "robust": [
+        "engle_granger_bootstrap", "gregory_hansen", "johansen_bootstrap", "BootstrapResult",
+        "GregoryHansenResult", "JohansenBootstrapResult",
+    ],
+    "monitor": ["monitor_relation", "RelationMonitor"],
     "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
 })
