@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
         "engle_granger_bootstrap", "gregory_hansen", "johansen_bootstrap", "BootstrapResult",
         "GregoryHansenResult", "JohansenBootstrapResult",
     ],
+    "johansen_pairs": ["screen_johansen", "JohansenScreen"],
     "monitor": ["monitor_relation", "RelationMonitor"],
     "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
 })
