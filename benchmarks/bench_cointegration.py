@@ -2,8 +2,8 @@
 
 Each row runs ours and the peer in this one process, single-threaded and warm, on the same data; the
 peer on a sample where all of it would take hours, extrapolated by the number of pairs. Results are
-compared first: where they disagree no ratio is printed and the exit code is 1. Times are CPU seconds;
-only ratios mean something on another machine.
+compared first: where they disagree no ratio is printed and the exit code is 1. Times are CPU
+seconds; only ratios mean something on another machine.
 """
 
 import argparse
