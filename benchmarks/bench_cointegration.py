@@ -81,10 +81,33 @@ def johansen_row(prices, peer_pairs):
     return ours, seconds / len(rows) * len(screen.table), difference, 1e-8, cold
 
 
-def kalman_row(prices, n_pairs, peer_pairs):
-    "Filtered hedge ratios against statsmodels' state-space filter"
+def numpy_filter(y, x):
+    "The textbook recursion in numpy, a row at a time, as the pure-Python filters do it"
+    mean, cov, out = np.array([0.0, 1.0]), np.eye(2), []
+    for value, price in zip(y.to_numpy(), x.to_numpy(), strict=True):
+        cov = cov + 1e-6 * np.eye(2)
+        h = np.array([1.0, price])
+        gain = cov @ h / (h @ cov @ h + 1e-4)
+        mean, cov = mean + gain * (value - h @ mean), cov - np.outer(gain, h @ cov)
+        out.append(mean)
+    return np.array(out)
+
+
+def statsmodels_filter(y, x):
+    "The same by statsmodels' state-space filter (Cython)"
     from statsmodels.tsa.statespace.mlemodel import MLEModel
 
+    model = MLEModel(y.to_numpy(), k_states=2)
+    model.ssm["design"] = np.column_stack([np.ones(len(x)), x]).T[None]
+    model.ssm["transition"] = model.ssm["selection"] = np.eye(2)
+    model.ssm["obs_cov"] = np.array([[1e-4]])
+    model.ssm["state_cov"] = 1e-6 * np.eye(2)
+    model.ssm.initialize_known(np.array([0.0, 1.0]), (1 + 1e-6) * np.eye(2))
+    return model.ssm.filter().filtered_state.T
+
+
+def kalman_row(prices, n_pairs, peer_pairs, theirs):
+    "Filtered hedge ratios, checks and frames included, against a peer's arrays"
     pairs = [(prices.iloc[:, i], prices.iloc[:, i + 1]) for i in range(n_pairs)]
     settings = {
         "observation_variance": 1e-4,
@@ -92,15 +115,6 @@ def kalman_row(prices, n_pairs, peer_pairs):
         "initial_state": [0.0, 1.0],
         "initial_covariance": np.eye(2),
     }
-
-    def theirs(y, x):
-        model = MLEModel(y.to_numpy(), k_states=2)
-        model.ssm["design"] = np.column_stack([np.ones(len(x)), x]).T[None]
-        model.ssm["transition"] = model.ssm["selection"] = np.eye(2)
-        model.ssm["obs_cov"] = np.array([[1e-4]])
-        model.ssm["state_cov"] = 1e-6 * np.eye(2)
-        model.ssm.initialize_known(np.array([0.0, 1.0]), (1 + 1e-6) * np.eye(2))
-        return model.ssm.filter().filtered_state.T
 
     _, cold = timed(kalman_hedge_ratio, *pairs[0], **settings)
     mine, ours = timed(lambda: [kalman_hedge_ratio(y, x, **settings) for y, x in pairs])
@@ -122,7 +136,8 @@ def main() -> int:
         "engle_granger_aic": lambda: engle_granger_row(prices, 20),
         "engle_granger_fixed_lag": lambda: engle_granger_row(prices, 200, lags=1),
         "johansen_one_lag": lambda: johansen_row(prices, 200),
-        "kalman_vs_statsmodels": lambda: kalman_row(prices, assets - 1, 20),
+        "kalman_vs_numpy_loop": lambda: kalman_row(prices, assets - 1, 5, numpy_filter),
+        "kalman_vs_statsmodels": lambda: kalman_row(prices, assets - 1, 20, statsmodels_filter),
     }
     failed = False
     for name, job in jobs.items():
