@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DCCFit', 'ccc', 'dcc']
 
-# %% ../../nbs/40_volatility/5_multivariate.ipynb #c7f4b4c1
+# %% ../../nbs/40_volatility/5_multivariate.ipynb #d4eabf50
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,21 +18,10 @@ from scipy.stats import chi2
 from ..checks import check_frame, check_integer
 from ..errors import ConvergenceError, DataError, SpecificationError
 from ..results import Result
-from .kernel import _presample
+from .kernel import _variance_path
 from .rolling import fit_garch_panel
 
-# %% ../../nbs/40_volatility/5_multivariate.ipynb #f10feb4f
-@njit(cache=True)
-def _variance_path(x: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    "GARCH(1,1) variances of a sample, and of the day after"
-    mu, omega, alpha, beta = theta
-    h = np.empty(x.size + 1)
-    h[0] = omega + (alpha + beta) * _presample(x)
-    for t in range(x.size):
-        h[t + 1] = omega + alpha * (x[t] - mu) ** 2 + beta * h[t]
-    return h
-
-
+# %% ../../nbs/40_volatility/5_multivariate.ipynb #ce10552a
 def _first_step(returns: Any, n_jobs: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
     "Returns, univariate fits, variances (a row more than returns) and standardised residuals"
     frame = check_frame(returns, "returns", min_rows=100, min_columns=2, allow_missing=False)
