@@ -281,7 +281,7 @@ def _fixed_theta(model: _Model, fixed: Any) -> np.ndarray:
         raise SpecificationError(f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; check signs and units.")
     return theta
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #e59d9ad0
+# %% ../../nbs/40_volatility/2_garch.ipynb #e1aa0e84
 def _assemble(
     model: _Model, theta: np.ndarray, certificate: FitCertificate, covariances: dict, choices: dict
 ) -> GarchFit:
@@ -370,7 +370,7 @@ def fit_garch(
     scale = 10.0 ** -np.floor(np.log10(y.std()))
     volatility = _make_volatility(vol, p, o, q, decay)
     model = _Model(y, mean, lags, volatility, dist, presample, scale)
-    choices = {"mean": mean, "vol": vol, "p": p, "o": max(o, vol == "gjr"), "q": q, "dist": dist, "presample": presample}
+    choices = {"mean": mean, "vol": vol, "p": p, "o": max(o, int(vol == "gjr")), "q": q, "dist": dist, "presample": presample}
     if fixed is None and model.names:
         return _estimate(model, choices)
     theta = _fixed_theta(model, fixed or {})  # a model without parameters is only evaluated
