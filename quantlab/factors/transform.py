@@ -114,7 +114,7 @@ def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     sums = np.column_stack([np.bincount(codes, column) for column in values.T])
     return values - (sums / np.maximum(counts, 1)[:, None])[codes]
 
-# %% ../../nbs/50_factors/1_transform.ipynb #35822cc4
+# %% ../../nbs/50_factors/1_transform.ipynb #bca2af90
 def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     """Residual of each date's cross-sectional regression of the factor on its exposures.
 
@@ -123,8 +123,9 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     factor : DataFrame or Series
         Wide, or long with the index (date, asset).
     exposures : Series, DataFrame or dict of these
-        A series of labels by asset (an intercept each), a series of numbers by asset, or a wide
-        frame on the index and columns of the factor. An intercept is always there.
+        A series of labels by asset (an intercept each), a series of numbers by asset (a slope), or
+        a wide frame on the index and columns of the factor. An intercept is always there. Sector
+        codes that are numbers are labels only after `.astype("category")` or `.astype(str)`.
 
     Returns
     -------
