@@ -717,3 +717,15 @@ def test_learned_combination_refuses_unfinished_returns(noisy):
     first = got.folds.iloc[0]
     rows = factor.index.get_indexer([first["train_end"], first["test_start"]])
     assert rows[1] - rows[0] == 6 and got.factor.iloc[: rows[1]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_short_panels_give_no_values_and_no_error(market, n):
+    fields = ("returns", "dollar_volume", "intraday_abs_return", "membership")
+    short = SimpleNamespace(
+        sectors=market.sectors, **{k: getattr(market, k).iloc[:n] for k in fields}
+    )
+    for name, factor in fa.LIBRARY.items():
+        values = factor(short)
+        assert values.shape == short.returns.shape, name
+        assert n == 30 or values.isna().all(axis=None), name

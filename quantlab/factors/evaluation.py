@@ -25,7 +25,7 @@ from .inference import block_means, bootstrap_interval, default_lags, hac_standa
 from .transform import as_wide
 from ..results import Result
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #3b3cdc86
+# %% ../../nbs/50_factors/6_evaluation.ipynb #f6d1cda8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Inputs:
     "Arrays of one evaluation"
@@ -48,7 +48,7 @@ def _stack_returns(forward_returns: Any) -> tuple[list, np.ndarray, pd.Index, pd
     periods = sorted(check_integer(h, "forward_returns keys", low=1) for h in forward_returns)
     first, stacked = None, None
     for i, h in enumerate(periods):
-        frame = check_frame(forward_returns[h], f"forward_returns[{h}]")
+        frame = as_wide(forward_returns[h], f"forward_returns[{h}]")
         if first is None:
             first, stacked = frame.iloc[:, :], np.empty((len(periods), *frame.shape))
         check_aligned("evaluate_factor", first=first, other=frame)
@@ -257,7 +257,7 @@ def _capacity(quantile_of, n_quantiles, dollar_volume, participation, share) -> 
     by_date = pd.concat(sides, axis=1).min(axis=1, skipna=False).dropna().rename("capital")
     return CapacityResult(float(by_date.median()), float(by_date.min()), by_date, participation, share)
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #f2896438
+# %% ../../nbs/50_factors/6_evaluation.ipynb #56dfcf81
 def _previous(row_of: np.ndarray, lag: int | None) -> np.ndarray:
     "For each row the row before it or, with `lag`, the last one at least `lag` periods back; -1: none"
     known = np.flatnonzero(row_of >= 0)
@@ -294,7 +294,7 @@ def _alpha_beta(portfolio: pd.DataFrame, universe: pd.DataFrame) -> pd.DataFrame
     rows = {}
     for h in portfolio:
         both = pd.DataFrame({"y": portfolio[h], "x": universe[h]}).dropna()
-        if len(both) < 3 or both["x"].min() == both["x"].max():
+        if len(both) < 3 or (both.min() == both.max()).any():
             rows[h] = dict.fromkeys(("alpha", "beta", "t_alpha"), np.nan)
             continue
         beta, alpha = np.polyfit(both["x"], both["y"], 1)
@@ -316,7 +316,7 @@ def _ic_by_group(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray) -> p
         rows[name] = pd.DataFrame(ic, columns=inputs.periods).mean()
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="group", columns="period")
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #efba163a
+# %% ../../nbs/50_factors/6_evaluation.ipynb #7d78879f
 def evaluate_factor(
     factor, forward_returns, *, quantiles: int = 5, groups=None, max_loss: float = 0.35,
     conventions: str = "quantlab",
@@ -328,7 +328,7 @@ def evaluate_factor(
     factor : DataFrame or Series
         Wide, or long with the index (date, asset); the value at t known at the close of t.
     forward_returns : dict of int to DataFrame
-        Periods h -> wide frame; the value at t is the return from the close of t to that of t + h.
+        Periods h -> wide frame (or long series); the value at t is the return from the close of t to that of t + h.
     quantiles : int
         Number of quantiles, 2 to 100.
     groups : Series or dict, optional
