@@ -5,78 +5,78 @@
 # %% auto #0
 __all__ = ['rolling_beta', 'beta_of_window', 'market_residuals']
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #c4028840
+# %% ../../nbs/50_factors/2_rolling.ipynb #feab4c94
 import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_aligned, check_frame, check_integer, check_series
+from ..checks import check_aligned, check_integer, check_series
+from .transform import as_wide
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #4f78f101
+# %% ../../nbs/50_factors/2_rolling.ipynb #841de5fa
 @njit(cache=True)
-def _dense_beta(y, x, window, out):
-    "Rolling slopes of the columns of `y` on `x`, nothing missing"
-    n_rows, n_columns = y.shape
-    sy, sxy, y0 = np.zeros(n_columns), np.zeros(n_columns), y[0].copy()
+def _dense_beta(columns, x, window, out):
+    "Rolling slopes of the rows of `columns` on `x`, nothing missing"
+    n = columns.shape[1]
+    dx, mean, inverse = x - x[0], np.full(n, np.nan), np.full(n, np.nan)
     sx, sxx = 0.0, 0.0
-    for t in range(n_rows):
-        first = t
-        if t % 512 == 0:
-            first = max(0, t - window + 1)
+    for t in range(n):
+        first = max(0, t - window + 1) if t % 512 == 0 else t
+        if first < t or t == 0:
             sx, sxx = 0.0, 0.0
-            sy[:], sxy[:] = 0.0, 0.0
-        elif t >= window:
-            old = x[t - window] - x[0]
-            sx -= old
-            sxx -= old * old
-            for j in range(n_columns):
-                gone = y[t - window, j] - y0[j]
-                sy[j] -= gone
-                sxy[j] -= old * gone
+        old = dx[t - window] if t >= window and first == t else 0.0
         for s in range(first, t + 1):
-            new = x[s] - x[0]
-            sx += new
-            sxx += new * new
-            for j in range(n_columns):
-                come = y[s, j] - y0[j]
-                sy[j] += come
-                sxy[j] += new * come
-        if t >= window - 1:
-            mean, scale = sx / window, sxx - sx * sx / window
-            for j in range(n_columns):
-                out[t, j] = (sxy[j] - mean * sy[j]) / scale if scale > 1e-14 * sxx else np.nan
+            sx += dx[s] - old
+            sxx += dx[s] * dx[s] - old * old
+        scale = sxx - sx / window * sx
+        if t >= window - 1 and scale > 1e-14 * sxx:
+            mean[t], inverse[t] = sx / window, 1.0 / scale
+    for j in range(len(columns)):
+        y, y0, sy, sxy = columns[j], columns[j, 0], 0.0, 0.0
+        for start in range(0, n, 512):
+            sy, sxy = 0.0, 0.0
+            for s in range(max(0, start - window + 1), start):
+                sy += y[s] - y0
+                sxy += dx[s] * (y[s] - y0)
+            for t in range(start, min(start + 512, n)):
+                come, gone, old = y[t] - y0, 0.0, 0.0
+                if t >= window and t > start:
+                    gone, old = y[t - window] - y0, dx[t - window]
+                sy += come - gone
+                sxy += dx[t] * come - old * gone
+                out[j, t] = (sxy - mean[t] * sy) * inverse[t]
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #68e57366
+# %% ../../nbs/50_factors/2_rolling.ipynb #7b4e6e42
 @njit(cache=True)
-def _ragged_beta(y, x, window, least, out):
+def _ragged_beta(columns, x, window, least, out):
     "The same with missing values: every column has its own sums and count"
-    n_rows, n_columns = y.shape
-    for j in range(n_columns):
-        x0, y0, started = 0.0, 0.0, False
+    for j in range(len(columns)):
+        y, x0, y0, started = columns[j], 0.0, 0.0, False
         n, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0
-        for t in range(n_rows):
-            first = t
+        for t in range(len(x)):
+            first, leaves = t, t >= window and not np.isnan(y[t - window] + x[t - window])
             if t % 512 == 0:
-                first = max(0, t - window + 1)
+                first, leaves = max(0, t - window + 1), False
                 n, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0
-            elif t >= window and not np.isnan(y[t - window, j] + x[t - window]):
-                old, gone = x[t - window] - x0, y[t - window, j] - y0
-                n, sx, sy = n - 1, sx - old, sy - gone
-                sxx, sxy = sxx - old * old, sxy - old * gone
+            old, gone = (x[t - window] - x0, y[t - window] - y0) if leaves else (0.0, 0.0)
+            n -= leaves
             for s in range(first, t + 1):
-                if np.isnan(y[s, j] + x[s]):
-                    continue
-                if not started:
-                    x0, y0, started = x[s], y[s, j], True
-                new, come = x[s] - x0, y[s, j] - y0
-                n, sx, sy = n + 1, sx + new, sy + come
-                sxx, sxy = sxx + new * new, sxy + new * come
+                if np.isnan(y[s] + x[s]):
+                    new, come = 0.0, 0.0
+                else:
+                    if not started:
+                        x0, y0, started = x[s], y[s], True
+                    new, come, n = x[s] - x0, y[s] - y0, n + 1
+                sx += new - old
+                sy += come - gone
+                sxx += new * new - old * old
+                sxy += new * come - old * gone
             if n >= least:
-                scale = sxx - sx * sx / n
+                scale = sxx - sx / n * sx
                 if scale > 1e-14 * sxx:
-                    out[t, j] = (sxy - sx / n * sy) / scale
+                    out[j, t] = (sxy - sx / n * sy) * (1.0 / scale)
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #45818465
+# %% ../../nbs/50_factors/2_rolling.ipynb #bd259fe5
 def rolling_beta(
     returns: pd.DataFrame, market: pd.Series, *, window: int, min_observations: int | None = None
 ) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def rolling_beta(
     MisalignedError
         If the two are not on the same dates.
     """
-    frame = check_frame(returns, "returns")
+    frame = as_wide(returns, "returns")
     series = check_series(market, "market", allow_missing=True, allow_constant=False)
     check_aligned("rolling_beta", returns=frame, market=series)
     check_integer(window, "window", low=2)
@@ -114,13 +114,13 @@ def rolling_beta(
 
 def beta_of_window(frame: pd.DataFrame, series: pd.Series, window: int, least: int) -> pd.DataFrame:
     "`rolling_beta` of checked inputs; what is too short or empty has no beta"
-    y, x = np.ascontiguousarray(frame.to_numpy()), series.to_numpy()
-    out = np.full(y.shape, np.nan)
-    if least == window and not np.isnan(y).any() and not np.isnan(x).any():
-        _dense_beta(y, x, window, out)
+    columns, x = np.ascontiguousarray(frame.to_numpy().T), series.to_numpy()
+    out = np.full(columns.shape, np.nan)
+    if least == window and np.isfinite(columns.sum() + x.sum()):
+        _dense_beta(columns, x, window, out)
     else:
-        _ragged_beta(y, x, window, least, out)
-    return pd.DataFrame(out, index=frame.index, columns=frame.columns)
+        _ragged_beta(columns, x, window, least, out)
+    return pd.DataFrame(out.T, index=frame.index, columns=frame.columns, copy=False)
 
 # %% ../../nbs/50_factors/2_rolling.ipynb #734547a2
 def market_residuals(

@@ -12,7 +12,7 @@ import pandas as pd
 from ..checks import check_aligned, check_frame, check_integer, check_number
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
-# %% ../../nbs/50_factors/1_transform.ipynb #2ae33c1d
+# %% ../../nbs/50_factors/1_transform.ipynb #7260b3a5
 def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFrame:
     """Return `factor` as a checked wide frame.
 
@@ -38,7 +38,16 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
             raise DataError(f"`{name}` has more than one value for {first}; keep one.")
         named = "asset" in factor.index.names
         factor = factor.unstack("asset" if named else -1).sort_index()
-    return check_frame(factor, name)
+    return factor if _is_clean(factor) else check_frame(factor, name)
+
+
+def _is_clean(x) -> bool:
+    "Would `check_frame` only copy it? Nothing here writes into its input, so the copy can be saved"
+    if not isinstance(x, pd.DataFrame) or x.empty or not (x.dtypes == np.float64).all():
+        return False
+    dates = x.index.is_unique and x.index.is_monotonic_increasing and getattr(x.index, "tz", None) is None
+    values = x.to_numpy()
+    return dates and x.columns.is_unique and not np.isinf(values).any() and not np.isnan(values).all()
 
 # %% ../../nbs/50_factors/1_transform.ipynb #54cc13a5
 def winsorize(
