@@ -12,5 +12,6 @@ __getattr__, __dir__, __all__ = attach_wing(
         "performance": [
             "PerformanceResult", "drawdown_table", "drawdowns", "expected_shortfall", "performance_summary", "value_at_risk",
         ],
+        "sensitivity": ["ParameterSurface", "leave_one_out", "parameter_surface", "stress_windows", "subperiods"],
     },
 )
