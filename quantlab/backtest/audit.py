@@ -53,7 +53,7 @@ class AuditResult(Result):
         leak = self.first_leak or Leak(None, None)
         return {**Result.to_dict(self), "first_leak_date": leak.date and str(leak.date), "first_leak_column": leak.column and str(leak.column)}
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #29dcab7c
+# %% ../../nbs/60_backtest/5_audit.ipynb #be39423f
 def _unpack(data: Any) -> tuple[dict[str, pd.DataFrame], Callable]:
     "Tables of the data by name, and the function that makes data of the same form from tables"
     if isinstance(data, pd.DataFrame):
@@ -93,7 +93,8 @@ def _other(table: pd.DataFrame, start: int, rng: np.random.Generator) -> pd.Data
     else:
         values = values.astype(float)
         sign = rng.choice([-1.0, 1.0], future.shape) if np.nanmin(values) < 0 else 1.0
-        values[start:] = future * sign * np.exp(rng.standard_normal(future.shape))
+        floor = -0.99 if np.nanmin(values) > -1 else -np.inf  # what may be returns stays above -100 %
+        values[start:] = np.maximum(future * sign * np.exp(rng.standard_normal(future.shape)), floor)
     return pd.DataFrame(values, index=table.index, columns=table.columns)
 
 

@@ -32,7 +32,7 @@ def equal_weight(membership: pd.DataFrame) -> pd.DataFrame:
     member = frame.eq(1.0) if is_mask else frame.notna()
     return member.div(member.sum(axis=1).where(lambda n: n > 0, 1), axis=0)
 
-# %% ../../nbs/60_backtest/4_strategies.ipynb #a85f46df
+# %% ../../nbs/60_backtest/4_strategies.ipynb #41a073f9
 def _leg(values: np.ndarray, places: int) -> np.ndarray:
     "Share of a place that each of the largest `places` values gets; ties at the edge share what is left"
     edge = np.partition(values, len(values) - places)[len(values) - places]
@@ -109,7 +109,7 @@ def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.
             f"No day has enough names for a leg of {quantile:g}: at most {int(eligible.sum(axis=1).max())} are usable; "
             "raise `quantile` or extend the universe."
         )
-    weights, held, first = np.full(factor.shape, np.nan), np.zeros(factor.shape[1], dtype=bool), places.argmax()
+    weights, held, first = np.full(factor.shape, np.nan), np.zeros(factor.shape[1], dtype=bool), (places > 0).argmax()
     for t in range(first, len(factor)):
         if (t - first) % step == 0:
             row, names = np.zeros(factor.shape[1]), eligible[t]
