@@ -93,7 +93,7 @@ def _run(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, 
     _check_missing(missing, inputs)
     return out, int(missing), held
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #465a498f
+# %% ../../nbs/60_backtest/3_engine.ipynb #1f707f7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacktestResult(Result):
     "What a book of target weights earned"
@@ -137,7 +137,7 @@ class BacktestResult(Result):
 
     @property
     def capacity(self) -> float:
-        "Starting capital at which impact eats the rest of the return; NaN without an impact charge"
+        "Starting capital at which impact eats the rest of the return; NaN without an impact charge, or if not found"
         return _capacity(self.inputs) if self.impact_costs.any() else np.nan
 
     def stress(self, multiples=(1, 2, 3)) -> pd.DataFrame:
@@ -166,7 +166,7 @@ class BacktestResult(Result):
         ax.legend()
         return ax
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #55aeddfb
+# %% ../../nbs/60_backtest/3_engine.ipynb #f9791df5
 def _headline(result: "BacktestResult") -> dict[str, float]:
     "The figures a backtest is read by, from its first position on"
     live = result.returns.loc[result.start :] if result.nobs else result.returns
@@ -187,11 +187,15 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
 
 
 def _capacity(inputs: _Inputs) -> float:
-    "Starting capital at which the mean net return is zero, 0 if there is none, to one part in a million"
-    capital = inputs.capital
+    "Starting capital at which the mean net return is zero, to one part in a million; 0 if there is none"
+    capital = sound = inputs.capital
     for _ in range(60):
-        out, *_ = _run_kernel(replace(inputs, capital=capital))
-        impact = out[:, 2].sum()
+        try:
+            out, *_ = _run_kernel(replace(inputs, capital=capital))
+        except DataError:  # so large that a day's impact ruins the account: half the way back
+            capital = np.sqrt(sound * capital)
+            continue
+        sound, impact = capital, out[:, 2].sum()
         edge = _net(out, inputs.costs).sum() + impact
         if edge <= 0:
             return 0.0
@@ -199,7 +203,7 @@ def _capacity(inputs: _Inputs) -> float:
         capital *= step
         if abs(step - 1.0) < 1e-6:
             return float(capital)
-    raise ConvergenceError("The capacity was not found in 60 steps; look at `stress` and at runs with other `capital`.")
+    return np.nan
 
 
 def _simulate(inputs: _Inputs) -> BacktestResult:
