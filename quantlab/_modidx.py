@@ -155,6 +155,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'quantlab/handoff/bundle.py'),
                                          'quantlab.handoff.bundle._expected': ( '80_handoff/bundle.html#_expected',
                                                                                 'quantlab/handoff/bundle.py'),
+                                         'quantlab.handoff.bundle._line': ('80_handoff/bundle.html#_line', 'quantlab/handoff/bundle.py'),
                                          'quantlab.handoff.bundle._read_files': ( '80_handoff/bundle.html#_read_files',
                                                                                   'quantlab/handoff/bundle.py'),
                                          'quantlab.handoff.bundle._read_manifest': ( '80_handoff/bundle.html#_read_manifest',

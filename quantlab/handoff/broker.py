@@ -99,7 +99,7 @@ class ExecutionBackend(Protocol):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #3e0e3d29
+# %% ../../nbs/80_handoff/4_broker.ipynb #f4367a7e
 class ReferenceBroker:
     """A deterministic venue: fills on the next bar at the close of the decision, costs from the model.
 
@@ -127,6 +127,7 @@ class ReferenceBroker:
     def submit(self, order: Order) -> None:
         "Keep an order for the next bar, at today's volume and volatility; the same id twice is one order"
         quote = {name: values.get(order.asset, math.nan) for name, values in self._market.items()}
+        quote = {name: value if math.isfinite(value) else None for name, value in quote.items()}  # unknown, as JSON has it
         self._pending.setdefault(order.id, {"asset": order.asset, "notional": order.notional} | quote)
 
     def advance(self, bar: Bar) -> list[Fill]:
@@ -160,7 +161,7 @@ class ReferenceBroker:
 
     def snapshot(self) -> dict[str, Any]:
         "Cash, positions and pending orders, as JSON"
-        return {"cash": self._cash, "positions": self.positions(), "pending": {k: dict(v) for k, v in self._pending.items()}}
+        return {"cash": self._cash, "positions": self.positions(), "pending": [[name, dict(order)] for name, order in self._pending.items()]}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
@@ -169,4 +170,4 @@ class ReferenceBroker:
         except (KeyError, TypeError):
             raise HandoffError("The snapshot of the broker lacks cash, positions or pending orders; replay from the start.") from None
         self._cash, self._positions = float(cash), dict(positions)
-        self._pending = {k: dict(v) for k, v in pending.items()}
+        self._pending = {name: dict(order) for name, order in pending}  # a list: fills keep their order

@@ -26,14 +26,14 @@ from .limits import Limits, SequentialTest, limits_from, sequential_test_from
 from .manifest import as_day, canonical, plain, read_table, seal_of, table_bytes, write_folder
 from ..results import Result, as_scalar
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #07750e2a
+# %% ../../nbs/80_handoff/3_bundle.ipynb #4d68a8fe
 SCHEMA = "quantlab-bundle/1"
 MODES = {"approved": "paper", "rejected": "shadow"}
 KILL_RULES = ("daily_loss", "drawdown", "sequential_test")
-KEYS = frozenset(
-    "approvals capital code costs decision_time expected_distribution expires files fill_time inputs kill_rules "
-    "limits parameters schema seal starts strategy universe verdict".split()
-)
+KEYS = {
+    "approvals", "capital", "code", "costs", "decision_time", "expected_distribution", "expires", "files", "fill_time", "inputs",
+    "kill_rules", "limits", "parameters", "schema", "seal", "starts", "strategy", "universe", "verdict",
+}
 DECISION_TIME = "close of t: a row dated t uses what was known at that close, as a fraction of the equity at that close"
 FILL_TIME = (
     "the close of t as reference price, before the return of t+1 is earned; the panel has close-to-close "
@@ -198,7 +198,7 @@ def write_bundle(
         raise HandoffError(f"{path} holds another bundle with the same first digits; it was left as it is.")
     return path
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #7e63616c
+# %% ../../nbs/80_handoff/3_bundle.ipynb #082564e2
 def approvals_path(path: str | Path) -> Path:
     "File of the approvals of the bundle at `path`, beside it"
     path = Path(path)
@@ -210,19 +210,22 @@ def read_approvals(path: str | Path, seal: str) -> list[dict]:
     file, previous, found = approvals_path(path), "", []
     if not file.exists():
         return found
-    for line in file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] or [""]:
+    *lines, rest = file.read_bytes().split(b"\n")
+    for line in lines if lines and not rest else [b"", *lines]:
         try:
             record = json.loads(line)
-            whole = json.dumps(record, sort_keys=True) == line and record["previous"] == previous
-            found.append({"by": record["by"], "reason": record["reason"]})
+            whole = _line(record) == line and record["previous"] == previous and record["bundle"] == seal and record["seal"] == seal_of(record)
         except (ValueError, KeyError, TypeError):
             whole = False
-        if not whole or record["seal"] != seal:
-            raise HandoffError(f"{file.name}, line {len(found) or 1}, was changed or belongs to another bundle; restore it from version control.")
-        previous = hashlib.sha256(line.encode()).hexdigest()
-    if not file.read_bytes().endswith(b"\n"):
-        raise HandoffError(f"{file.name} ends in the middle of a line; restore it from version control.")
+        if not whole:
+            raise HandoffError(f"{file.name} was changed at line {len(found) + 1}, cut short, or belongs to another bundle; restore it from version control.")
+        found.append({"by": record["by"], "reason": record["reason"]})
+        previous = record["seal"]
     return found
+
+
+def _line(record: Mapping) -> bytes:
+    return json.dumps(record, sort_keys=True).encode()
 
 # %% ../../nbs/80_handoff/3_bundle.ipynb #0c8671b4
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -318,7 +321,7 @@ def _read_only(value: Any) -> Any:
         return MappingProxyType({k: _read_only(v) for k, v in value.items()})
     return tuple(map(_read_only, value)) if isinstance(value, list) else value
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #01d51fff
+# %% ../../nbs/80_handoff/3_bundle.ipynb #f746a218
 def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
     """Verify and open a bundle.
 
@@ -343,10 +346,11 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
     path = Path(path)
     manifest = _read_manifest(path)
     day = None if as_of is None else as_day(as_of, "as_of")
-    starts, expires = pd.Timestamp(manifest["starts"]), pd.Timestamp(manifest["expires"])
     contents = _read_files(path, manifest["files"])
     try:
         _check_exit(manifest)
+        check_number(manifest["capital"], "capital", low=0, strict=True)
+        starts, expires = (as_day(manifest[name], name) for name in ("starts", "expires"))
         weights = read_table(contents["target_weights.parquet"], "target_weights.parquet")
         weights = _decisions(weights, manifest["universe"])
         expected = _expected(read_table(contents["expected.parquet"], "expected.parquet"))
@@ -366,7 +370,7 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         manifest=_read_only(manifest), path=path,
     )
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #671b7bdf
+# %% ../../nbs/80_handoff/3_bundle.ipynb #39a4770e
 def approve(path: str | Path, *, by: str, reason: str, as_of: Any = None) -> Path:
     """Append an approval beside the bundle at `path`; the bundle itself is not touched.
 
@@ -398,10 +402,9 @@ def approve(path: str | Path, *, by: str, reason: str, as_of: Any = None) -> Pat
     if {"by": by, "reason": reason} in [dict(a) for a in bundle.approvals]:
         return file
     lines = file.read_bytes().splitlines() if file.exists() else []
-    previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
-    record = {"by": by, "reason": reason, "seal": bundle.seal, "previous": previous}
+    record = {"by": by, "reason": reason, "bundle": bundle.seal, "previous": json.loads(lines[-1])["seal"] if lines else ""}
     with open(file, "ab") as stream:
-        stream.write((json.dumps(record, sort_keys=True) + "\n").encode())
+        stream.write(_line(record | {"seal": seal_of(record)}) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
     return file
