@@ -124,6 +124,12 @@ def bundle(arguments, tmp_path):
     return load_bundle(write_bundle(tmp_path / "handoff", **arguments))
 
 
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch):
+    "A killed process loses nothing that was written: only a power cut needs the flush"
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+
+
 @pytest.fixture(scope="module")
 def feed(world):
     market, _ = world

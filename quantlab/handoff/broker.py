@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Bar', 'bars', 'Fill', 'ExecutionBackend', 'ReferenceBroker']
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #5027a8e9
+# %% ../../nbs/80_handoff/4_broker.ipynb #36574d09
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..backtest.costs import CostModel
 from ..checks import check_aligned, check_frame, check_number
-from ..errors import DataError, HandoffError, MissingDataError, SpecificationError
+from ..errors import DataError, HandoffError, SpecificationError
 from .limits import Order, make_order
 
 # %% ../../nbs/80_handoff/4_broker.ipynb #1a225d55
@@ -99,7 +99,7 @@ class ExecutionBackend(Protocol):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #f4367a7e
+# %% ../../nbs/80_handoff/4_broker.ipynb #d83c1190
 class ReferenceBroker:
     """A deterministic venue: fills on the next bar at the close of the decision, costs from the model.
 
@@ -132,8 +132,7 @@ class ReferenceBroker:
 
     def advance(self, bar: Bar) -> list[Fill]:
         "Fill what is pending at the last close, then earn this bar's returns"
-        fills = [self._fill(name, bar.date, order) for name, order in self._pending.items()]
-        self._pending = {}
+        fills = self._fill(bar.date)
         self._cash -= self._borrow * math.fsum(-p for p in self._positions.values() if p < 0)
         for asset, position in self._positions.items():
             change = bar.returns.get(asset, math.nan)
@@ -141,15 +140,23 @@ class ReferenceBroker:
         self._market = {"dollar_volume": bar.dollar_volume, "volatility": bar.volatility}
         return fills
 
-    def _fill(self, name: str, date: pd.Timestamp, order: dict) -> Fill:
-        asset, notional = order["asset"], order["notional"]
-        try:
-            cost = self._costs.cost(notional, order["dollar_volume"], order["volatility"])
-        except MissingDataError:  # impact without a volume cannot be priced: the order dies
-            return Fill(name, date, asset, 0.0, 0.0)
-        self._cash -= notional + cost
-        self._positions[asset] = self._positions.get(asset, 0.0) + notional
-        return Fill(name, date, asset, notional, cost)
+    def _fill(self, date: pd.Timestamp) -> list[Fill]:
+        "Fill what can be priced; impact without a volume cannot, and such an order dies"
+        orders, self._pending = self._pending, {}
+        size, volume, volatility = (
+            np.array([order[key] for order in orders.values()], dtype=float) for key in ("notional", "dollar_volume", "volatility")
+        )
+        priced = (volume > 0) & (volatility >= 0) | (self._costs.impact_coefficient == 0)
+        filled, costs = np.where(priced, size, 0.0), np.zeros(len(orders))
+        costs[priced] = self._costs.cost(size[priced], volume[priced], volatility[priced])
+        fills = [
+            Fill(name, date, order["asset"], notional, cost)
+            for (name, order), notional, cost in zip(orders.items(), filled.tolist(), costs.tolist())
+        ]
+        for fill in fills:
+            self._cash -= fill.notional + fill.cost
+            self._positions[fill.asset] = self._positions.get(fill.asset, 0.0) + fill.notional
+        return fills
 
     def positions(self) -> dict[str, float]:
         "Value of each position that is not zero"

@@ -227,7 +227,7 @@ def read_approvals(path: str | Path, seal: str) -> list[dict]:
 def _line(record: Mapping) -> bytes:
     return json.dumps(record, sort_keys=True).encode()
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #0c8671b4
+# %% ../../nbs/80_handoff/3_bundle.ipynb #842f08d6
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bundle(Result):
     "A bundle that was verified, byte for byte"
@@ -269,6 +269,10 @@ class Bundle(Result):
             "decisions": f"{len(weights)} from {weights.index[0].date()} to {weights.index[-1].date()}",
             "assets": weights.shape[1], "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),
             "approved by": ", ".join(a["by"] for a in self.approvals) or "nobody yet",
+            "mean expected (per day)": self.expected_distribution["mean"],
+            "volatility expected (per day)": self.expected_distribution["volatility"],
+            "days to a false alarm": self.sequential_test.average_run_length,
+            "days to notice that the edge is gone": self.sequential_test.detection_delay,
             "decided at": self.decision_time, "filled at": self.fill_time,
         }
         for part in ("limits", "kill_rules", "costs"):

@@ -21,7 +21,7 @@ from quantlab.handoff.limits import (
     Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
 )
 
-# %% ../../nbs/80_handoff/6_engine.ipynb #5aca6e52
+# %% ../../nbs/80_handoff/6_engine.ipynb #a23fae47
 _DUST = 1e-12  # of equity: smaller differences are rounding, not orders
 
 
@@ -128,6 +128,10 @@ class PaperEngine:
 
     def _check(self, bar: Bar, previous: pd.Timestamp | None) -> None:
         "Refuse a bar that is out of order or not finite"
+        if not isinstance(bar, Bar):
+            raise DataError(f"The feed must give bars, not {type(bar).__name__}; make them from wide frames with `bars`.")
+        if bar.date.tz is not None or bar.date != bar.date.normalize():
+            raise DataError(f"The bar of {bar.date} must carry a date alone; one bar a day, without time or zone.")
         if previous is not None and bar.date <= previous:
             raise DataError(f"The feed has a bar of {bar.date.date()} after {previous.date()}; sort it and keep one bar a day.")
         if bar.date < self.bundle.starts:
