@@ -1,0 +1,453 @@
+"""The data wing: reading, defects, membership, returns. Real data from data/equity."""
+
+import hashlib
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantlab.data import (
+    DataContract,
+    Panel,
+    apply_quarantine,
+    before,
+    check_panel,
+    forward_returns,
+    forward_returns_from_returns,
+    load_panel,
+    log_returns,
+    membership_mask,
+    save_panel,
+    simple_returns,
+    survivorship_gap,
+    trading_sessions,
+)
+from quantlab.errors import DataError, MissingDataError, QuantlabError, SpecificationError
+from quantlab.simulate import factor_world
+
+GOOD = "date,A,B\n2020-01-02,10,50\n2020-01-03,11,\n2020-01-06,12.1,40\n"
+
+
+@pytest.fixture(scope="module")
+def equity():
+    panel = load_panel(ROOT / "data" / "equity")
+    return panel.select(panel.columns.drop("USDOLLAR"))
+
+
+@pytest.fixture(scope="module")
+def report(equity):
+    return check_panel(equity)
+
+
+def market(n=300, n_assets=20, seed=0):
+    "A simulated market without defects, on New York sessions"
+    sessions = trading_sessions("XNYS", "2007-01-03", "2012-12-31")
+    world = factor_world(n, n_assets, rng=np.random.default_rng(seed))
+    names = ("returns", "dollar_volume", "intraday_abs_return")
+    return {k: getattr(world, k).set_axis(sessions[:n]) for k in names}, world.sectors
+
+
+# --- files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("11,", "eleven,"), "text 'eleven' in column 'A' on 2020-01-03"),
+        (GOOD.replace("50", "50%"), "text '50%' in column 'B' on 2020-01-02"),
+        (GOOD.replace("50", '"1,050"'), "text '1,050' in column 'B'"),
+        (GOOD.replace("50", "true"), "text 'true' in column 'B'"),
+        (GOOD.replace("2020-01-06", "2020-01-03"), "2020-01-03 00:00:00 more than once"),
+        (GOOD.replace("2020-01-06", "2019-01-06"), "not in time order"),
+        (GOOD.replace("2020-01-03", "2020-02-31"), "'2020-02-31' in row 2, which is not a date"),
+        (GOOD.replace("2020-01-03", ""), "row 2, which is not a date"),
+        (GOOD.replace("2020-01-03", "1/3/2020"), "one form throughout"),
+        (GOOD.replace("11,", "-11,"), "must be above 0, and is -11 for 'A' on 2020-01-03"),
+        (GOOD.replace("11,", "0,"), "must be above 0, and is 0 for 'A'"),
+        (GOOD.replace("11,", "inf,"), "infinite"),
+        (GOOD.replace("A,B", "A,A"), "column 'A' more than once"),
+        (GOOD.replace("A,B", "A,"), "no name for column 3"),
+        (GOOD.replace("11,", "11,1,"), "does not have 3 cells in every row"),
+        (GOOD.replace("11,", "11"), "does not have 3 cells in every row"),
+        ("", "is empty"),
+        ("date,A\n", "has a header and no rows"),
+        ("date,A\n2020-01-02,\n2020-01-03,\n", "no value at all"),
+    ],
+)
+def test_bad_file_ends_in_one_sentence(tmp_path, text, message):
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        load_panel(path)
+    assert message in str(caught.value)
+    assert "prices.csv" in str(caught.value)
+
+
+def test_missing_and_unknown_files(tmp_path):
+    with pytest.raises(MissingDataError, match="there is no file"):
+        load_panel(tmp_path / "no.csv")
+    with pytest.raises(MissingDataError, match="no CSV or parquet file"):
+        load_panel(tmp_path)
+    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(DataError, match="a.csv.gz cannot be read"):
+        load_panel(tmp_path / "a.csv.gz")
+    (tmp_path / "latin.csv").write_bytes(b"date,A\n2020-01-02,\xe9\n")
+    with pytest.raises(DataError, match="latin.csv"):
+        load_panel(tmp_path / "latin.csv")
+
+
+def test_date_forms_agree(tmp_path):
+    panels = []
+    for form in ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y-%m-%d 00:00:00"):
+        days = pd.DatetimeIndex(["2020-01-02", "2020-01-30", "2020-02-03"]).strftime(form)
+        path = tmp_path / "prices.csv"
+        path.write_text("d,A\n" + "".join(f"{d},{i + 1}\n" for i, d in enumerate(days)))
+        panels.append(load_panel(path).prices)
+    assert all(p.equals(panels[0]) for p in panels)
+    assert list(panels[0].index) == list(pd.to_datetime(["2020-01-02", "2020-01-30", "2020-02-03"]))
+
+
+def test_sources_agree(tmp_path):
+    days = pd.date_range("2020-01-01", periods=3)
+    prices = pd.DataFrame({"A": [1.0, 2, 3], "B": [4.0, np.nan, 6]}, index=days)
+    prices.to_csv(tmp_path / "prices.csv.gz")
+    prices.to_parquet(tmp_path / "wide.parquet")
+    prices.reset_index().to_parquet(tmp_path / "column.parquet")
+    sources = [prices, {"prices": prices}, Panel({"prices": prices}), tmp_path / "prices.csv.gz"]
+    for source in [*sources, str(tmp_path / "wide.parquet"), tmp_path / "column.parquet"]:
+        pd.testing.assert_frame_equal(
+            load_panel(source).prices,
+            prices,
+            check_names=False,
+            check_freq=False,
+            check_index_type=False,
+        )
+    assert load_panel(prices, fields=["close"]).close.shape == (3, 2)
+    assert len(load_panel(prices, start="2020-01-02", end="2020-01-02").index) == 1
+
+
+def test_save_is_deterministic_and_replaces(tmp_path, equity):
+    def md5s(path):
+        return {p.name: hashlib.md5(p.read_bytes()).hexdigest() for p in path.iterdir()}
+
+    first = md5s(save_panel(equity, tmp_path / "one" / "panel"))
+    assert md5s(save_panel(load_panel(tmp_path / "one" / "panel"), tmp_path / "two")) == first
+    small = equity.select(["MMM"]).between("2010-01-01")
+    save_panel(small, tmp_path / "two")
+    again = load_panel(tmp_path / "two")
+    assert again.columns.tolist() == ["MMM"] and again.returns.equals(small.returns)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+# --- panel
+
+
+def test_panel_spans_its_returns_and_keeps_every_asset():
+    days = pd.date_range("2020-01-01", periods=6)
+    returns = pd.DataFrame({"A": [0.1, 0.1, 0.1]}, index=days[[1, 2, 4]])
+    volume = pd.DataFrame({"B": 1.0, "A": 2.0}, index=days)
+    panel = Panel({"dollar_volume": volume, "returns": returns})
+    assert list(panel.index) == list(days[1:5])
+    assert list(panel.columns) == ["B", "A"]
+    assert np.isnan(panel.returns.loc[days[3], "A"]) and panel.dollar_volume.loc[days[3], "A"] == 2
+    np.testing.assert_allclose(panel.log_prices["A"], np.log([1.1, 1.21, np.nan, 1.331]))
+
+
+def test_panel_is_frozen_and_pickles(equity):
+    panel = equity.select(["MMM", "AAPL"])
+    returns = panel.returns
+    returns.iloc[0, 0] = 5.0
+    assert panel.returns.iloc[0, 0] != 5.0
+    with pytest.raises(AttributeError):
+        panel.fields = {}
+    copy = pickle.loads(pickle.dumps(panel))
+    assert copy.returns.equals(panel.returns) and copy.sectors.equals(panel.sectors)
+    assert "0x" not in repr(panel)
+    with pytest.raises(AttributeError, match="has no field `prices`"):
+        _ = panel.prices
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        np.ones((3, 2)),
+        pd.DataFrame({"A": [1.0, 2]}),
+        pd.DataFrame({"A": ["x", "y"]}, index=pd.date_range("2020", periods=2)),
+        pd.DataFrame({"A": [1.0, np.inf]}, index=pd.date_range("2020", periods=2)),
+        pd.DataFrame({"A": [np.nan, np.nan]}, index=pd.date_range("2020", periods=2)),
+        pd.DataFrame({"A": [1.0, 2]}, index=pd.date_range("2020", periods=2)[::-1]),
+        pd.DataFrame({"A": [1.0, 2]}, index=pd.date_range("2020", periods=2, tz="UTC")),
+        pd.DataFrame({"A": [1.0, 2]}, index=pd.DatetimeIndex(["2020", "2020"])),
+        pd.DataFrame([[1.0, 2]], columns=["A", "A"], index=pd.date_range("2020", periods=1)),
+        pd.DataFrame({"A": [1.0, -2]}, index=pd.date_range("2020", periods=2)),
+    ],
+)
+def test_panel_refuses(field):
+    with pytest.raises(DataError):
+        Panel({"prices": field})
+
+
+def test_holdout_is_cut(equity):
+    assert before(equity, "2015-07-01").index[-1] < pd.Timestamp("2015-07-01")
+    assert before(equity.returns, "2015-07-01").equals(before(equity, "2015-07-01").returns)
+    cut = load_panel(ROOT / "data" / "equity", fields=["returns"], end="2015-06-30")
+    assert cut.index[-1] == pd.Timestamp("2015-06-30") and list(cut.fields) == ["returns"]
+    with pytest.raises(SpecificationError, match="must be a date"):
+        before(equity, "never")
+
+
+# --- defects
+
+
+def test_known_misadjusted_spin_offs_are_quarantined(report):
+    gone = report.issues.query("kind in ['unadjusted_split', 'unconfirmed_jump']")
+    assert set(gone["action"]) == {"quarantined"}
+    cells = set(zip(gone["asset"], gone["date"].dt.strftime("%Y-%m-%d")))
+    # spin-off dates: company announcements; FIS/LPS, MRO/MPC, WMB/WPX, COP/PSX, FOX/News,
+    # IR/Allegion, DOV/Knowles, NOV/NOW, TWX/Time, EXPE/TripAdvisor, HCP/QCP, CAG/Lamb Weston
+    assert cells - {("ETN", "2014-07-28")} == {
+        ("FIS", "2008-07-03"), ("MRO", "2011-07-01"), ("EXPE", "2011-12-21"),
+        ("WMB", "2012-01-03"), ("COP", "2012-05-01"), ("FOX", "2013-07-01"),
+        ("FOXA", "2013-07-01"), ("IR", "2013-12-02"), ("DOV", "2014-03-03"),
+        ("NOV", "2014-06-02"), ("TWX", "2014-06-09"), ("HCP", "2016-11-01"), ("CAG", "2016-11-10"),
+    }  # fmt: skip
+
+
+def test_genuine_crashes_and_rallies_are_kept(equity, report):
+    healed = apply_quarantine(equity, report).returns
+    for asset, day in [
+        ("MS", "2008-10-13"), ("C", "2008-11-24"), ("PNC", "2009-01-20"), ("FITB", "2008-09-29"),
+        ("VRTX", "2013-04-19"), ("NVDA", "2008-07-03"), ("EQIX", "2010-10-06"),
+        ("PNC", "2009-01-21"), ("LVLT", "2008-10-23"), ("YHOO", "2008-02-01"),
+        ("MSI", "2008-01-23"), ("UNH", "2008-09-29"),
+    ]:  # fmt: skip
+        assert healed.loc[day, asset] == equity.returns.loc[day, asset]
+
+
+def test_repeated_rows_of_2014(report):
+    counts = report.issues.query("kind == 'repeated_row'")["date"].value_counts()
+    assert counts[pd.Timestamp("2014-07-18")] == 86 and counts[pd.Timestamp("2014-08-04")] == 194
+    early = report.issues.query("kind == 'early_price'")["date"].value_counts()
+    assert early[pd.Timestamp("2014-07-17")] == 86 and early[pd.Timestamp("2014-08-01")] == 194
+
+
+def test_quarantine_touches_nothing_else(equity, report):
+    healed = apply_quarantine(equity, report)
+    listed = report.issues.query("action == 'quarantined'")
+    for name, frame in equity.fields.items():
+        cells = listed[listed["field"].str.split(", ").map(lambda names, n=name: n in names)]
+        changed = healed.fields[name].isna() & frame.notna()
+        where = {(frame.index[i], frame.columns[j]) for i, j in np.argwhere(changed.to_numpy())}
+        assert where == set(zip(cells["date"], cells["asset"]))
+        assert healed.fields[name].where(~changed, 0).equals(frame.where(~changed, 0))
+    assert list(report.issues.columns[:5]) == ["asset", "date", "kind", "value", "action"]
+
+
+def test_clean_markets_raise_no_alarm():
+    for seed in range(3):
+        frames, sectors = market(seed=seed)
+        found = check_panel(Panel(frames, sectors=sectors)).issues
+        assert found["action"].eq("kept").all() and len(found) <= 1
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 7, 10, 1.5, 0.5, 0.25, 0.1, 0.05])
+def test_unadjusted_split_of_any_ratio(ratio):
+    frames, sectors = market(seed=1)
+    frames["returns"].iloc[150, 3] = (1 + frames["returns"].iloc[150, 3]) / ratio - 1
+    contract = DataContract(max_return=50)
+    issues = check_panel(Panel(frames, sectors=sectors), contract=contract).issues
+    assert issues[["asset", "kind", "action"]].to_numpy().tolist() == [
+        ["S003", "unadjusted_split", "quarantined"]
+    ]
+
+
+def test_the_same_move_with_the_trading_of_news_is_kept():
+    frames, sectors = market(seed=1)
+    frames["returns"].iloc[150, 3] = -0.5
+    frames["dollar_volume"].iloc[150, 3] *= 15
+    issues = check_panel(Panel(frames, sectors=sectors)).issues
+    assert issues[["kind", "action"]].to_numpy().tolist() == [["extreme_return", "kept"]]
+
+
+def test_the_contract_decides_what_goes():
+    frames, sectors = market(seed=2)
+    frames["dollar_volume"].iloc[100, 0] = 0
+    panel = Panel(frames, sectors=sectors)
+    assert check_panel(panel).n_quarantined == 1
+    kept = check_panel(panel, contract=DataContract(quarantine=()))
+    assert kept.n_quarantined == 0 and kept.n_issues == 1
+    assert apply_quarantine(panel, kept) is panel
+
+
+def test_sessions():
+    frames, sectors = market()
+    shifted = frames["returns"].index[100] + pd.Timedelta(days=1)
+    while shifted.weekday() < 5:
+        shifted += pd.Timedelta(days=1)
+    extra = {
+        k: pd.concat([f, f.iloc[[100]].set_axis([shifted])]).sort_index() for k, f in frames.items()
+    }
+    panel = Panel(extra, sectors=sectors)
+    found = check_panel(panel)
+    assert found.issues.query("kind == 'non_session'")["date"].tolist() == [shifted]
+    assert apply_quarantine(panel, found).returns.loc[shifted].isna().all()
+    assert check_panel(panel, contract=DataContract(calendar=None)).n_issues == 0
+    gap = Panel({k: f.drop(f.index[50]) for k, f in frames.items()})
+    assert (check_panel(gap).issues["kind"] == "missing_session").sum() == 1
+
+
+def test_bad_contract_and_panel(equity):
+    for wrong in [{"window": 0}, {"jump_score": "6"}, {"quarantine": ("typo",)}, {"calendar": 3}]:
+        with pytest.raises(SpecificationError):
+            DataContract(**wrong)
+    with pytest.raises(DataError, match="must be a Panel"):
+        check_panel(equity.returns)
+    with pytest.raises(DataError, match="no field `returns`"):
+        check_panel(Panel({"dollar_volume": equity.dollar_volume}))
+
+
+def test_report_speaks_json_and_tables(report):
+    import json
+
+    assert json.loads(json.dumps(report.to_dict()))["repeated_row"] == 292
+    assert report.summary()["findings"].sum() == report.n_issues
+    assert report.plot().get_title()
+
+
+# --- universe
+
+
+def naive_mask(index, columns, membership):
+    "One cell at a time"
+    mask = pd.DataFrame(False, index=index, columns=columns)
+    for row in membership.itertuples():
+        for day in index:
+            inside = row.added <= day and (pd.isna(row.removed) or day < row.removed)
+            if row.symbol in mask.columns and inside:
+                mask.loc[day, row.symbol] = True
+    return mask
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(-3, 12), st.integers(0, 9)), min_size=1)
+)
+def test_mask_equals_the_definition(spells):
+    origin = pd.Timestamp("2020-01-01")
+    day = lambda k: origin + pd.Timedelta(days=k)
+    removed = [day(a + n) if n < 9 else pd.NaT for _, a, n in spells]
+    membership = pd.DataFrame(
+        {"symbol": [s for s, _, _ in spells], "added": [day(a) for _, a, _ in spells]}
+    ).assign(removed=pd.to_datetime(pd.Series(removed)))
+    index = pd.date_range(origin, periods=10)
+    mask = membership_mask(index, list("ABC"), membership)
+    assert mask.equals(naive_mask(index, list("ABC"), membership))
+
+
+def test_mask_knows_the_past_only():
+    index = pd.date_range("2020-01-01", periods=10)
+    spells = pd.DataFrame({"symbol": ["A"], "added": ["2020-01-03"], "removed": [""]})
+    later = pd.concat([spells, spells.assign(symbol="B", added="2020-01-08")])
+    assert (
+        membership_mask(index, ["A", "B"], later)
+        .iloc[:7]
+        .equals(membership_mask(index, ["A", "B"], spells).iloc[:7])
+    )
+
+
+def test_membership_of_the_sample(equity):
+    mask = membership_mask(equity.index, equity.columns, equity.membership)
+    # README of the sample data: only about 300 of the 431 were members in January 2007
+    assert 290 <= mask.iloc[0].sum() <= 310
+    assert not mask["UTX"].any()
+    renamed = membership_mask(equity.index, ["UTX"], equity.membership, aliases={"UTX": "RTX"})
+    assert renamed["UTX"].all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"added": "x"}, "not a date"),
+        ({"added": None}, "not a date"),
+        ({"removed": "1990-01-01"}, "before it was added"),
+    ],
+)
+def test_bad_spells(change, message):
+    spells = pd.DataFrame({"symbol": ["A"], "added": ["2019-01-01"], "removed": [None]}).assign(
+        **change
+    )
+    with pytest.raises(DataError, match=message):
+        membership_mask(pd.date_range("2020", periods=3), ["A"], spells)
+
+
+def test_survivorship_gap_uses_yesterdays_members():
+    days = pd.date_range("2020-01-01", periods=4)
+    returns = pd.DataFrame({"A": [0.0, 0.0, 0.0, 0.01], "B": [0.0, 0.5, 0.0, 0.03]}, index=days)
+    spells = pd.DataFrame(
+        {"symbol": ["A", "B"], "added": ["2019-01-01", "2020-01-02"], "removed": [None, None]}
+    )
+    gap = survivorship_gap(returns, spells, periods_per_year=252)
+    # B joins on the day it rises by half: a mask of the same day would take the gain
+    np.testing.assert_allclose(gap.returns["members"], [0.0, 0.0, 0.02])
+    np.testing.assert_allclose(gap.returns["all"], [0.25, 0.0, 0.02])
+
+
+def test_survivorship_gap_of_a_planted_bias():
+    rng = np.random.default_rng(0)
+    days = pd.bdate_range("2010-01-01", periods=2000)
+    returns = pd.DataFrame(rng.normal(0, 0.01, (2000, 50)), index=days)
+    returns.columns = [f"S{i}" for i in range(50)]
+    returns.iloc[:1000, 25:] += 0.001  # the winners before they joined
+    added = ["2000-01-01"] * 25 + [f"{days[1000]:%Y-%m-%d}"] * 25
+    spells = pd.DataFrame({"symbol": returns.columns, "added": added, "removed": None})
+    gap = survivorship_gap(returns, spells, periods_per_year=252)
+    # all holds 25 of 50 names with 0.001 a day for half of the time
+    assert abs(gap.difference - 252 * 0.001 / 4) < 3 * gap.std_error
+    assert gap.statistic > 4
+
+
+# --- returns
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0.5, 2.0), min_size=3, max_size=30),
+    st.integers(1, 5),
+    st.floats(0.1, 1000),
+)
+def test_forward_return_is_the_later_price(ratios, horizon, scale):
+    days = pd.date_range("2020-01-01", periods=len(ratios))
+    prices = pd.DataFrame({"A": scale * np.cumprod(ratios)}, index=days)
+    forward = forward_returns(prices, periods=(horizon,))[horizon]["A"].to_numpy()
+    values = prices["A"].to_numpy()
+    for t in range(len(values)):
+        if t + horizon < len(values):
+            assert forward[t] == pytest.approx(values[t + horizon] / values[t] - 1)
+        else:
+            assert np.isnan(forward[t])
+    if len(values) > horizon:
+        compounded = forward_returns_from_returns(simple_returns(prices), periods=(horizon,))
+        np.testing.assert_allclose(compounded[horizon]["A"], forward, rtol=1e-9, atol=1e-9)
+
+
+def test_returns_agree_with_pandas(equity):
+    prices = np.exp(equity.log_prices)
+    pd.testing.assert_frame_equal(simple_returns(prices), prices.pct_change(fill_method=None))
+    np.testing.assert_allclose(simple_returns(prices).iloc[1:], equity.returns.iloc[1:], atol=1e-12)
+    np.testing.assert_allclose(log_returns(prices), np.log1p(simple_returns(prices)), atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [simple_returns, log_returns, forward_returns])
+def test_returns_refuse_bad_prices(function):
+    days = pd.date_range("2020-01-01", periods=3)
+    good = pd.DataFrame({"A": [1.0, 2, 3]}, index=days)
+    for bad in [
+        good * 0, -good, good * np.nan, good.replace(2.0, np.inf), good.astype(str), good[::-1],
+        good.iloc[[0, 0, 1]], good.iloc[:1], pd.concat([good, good], axis=1),
+    ]:  # fmt: skip
+        with pytest.raises(QuantlabError):
+            function(bad)

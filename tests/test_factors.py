@@ -1,0 +1,546 @@
+"""The factors wing: reference numbers, alphalens, causality, bad input."""
+
+import contextlib
+import io
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from conftest import close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.stats import spearmanr
+
+from quantlab import factors as fa
+from quantlab.errors import (
+    DataError,
+    LookaheadError,
+    LossExceededError,
+    MisalignedError,
+    MissingDataError,
+    QuantlabError,
+    SpecificationError,
+)
+from quantlab.simulate import factor_world
+
+
+def panel_of(world, membership=None):
+    return SimpleNamespace(
+        returns=world.returns,
+        dollar_volume=world.dollar_volume,
+        intraday_abs_return=world.intraday_abs_return,
+        sectors=world.sectors,
+        membership=membership,
+    )
+
+
+def forward(prices, periods=(1, 5)):
+    return {h: prices.shift(-h) / prices - 1 for h in periods}
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    "Prices and a ragged factor, 90 dates x 37 names"
+    rng = np.random.default_rng(4)
+    dates = pd.bdate_range("2021-03-01", periods=90, name="date")
+    names = pd.Index([f"S{i:02d}" for i in range(37)], name="asset")
+    prices = pd.DataFrame(np.exp(rng.normal(0, 0.02, (90, 37)).cumsum(0)), dates, names)
+    factor = pd.DataFrame(rng.normal(size=(90, 37)), dates, names).rolling(3, min_periods=1).sum()
+    return prices, factor.mask(rng.random(factor.shape) < 0.05)
+
+
+# ---------------------------------------------------------------- reference numbers
+
+
+def test_reference_factor_panel(reference, reference_data):
+    entry = reference("factor_panel_A")
+    table = pd.read_csv(reference_data / "factor_panel_A.csv", parse_dates=["date"])
+    prices = table.pivot(index="date", columns="asset", values="price")
+    factor = table.pivot(index="date", columns="asset", values="factor")
+    found = fa.evaluate_factor(factor, forward(prices), conventions="alphalens")
+    one, five = found.ic_summary.loc[1], found.ic_summary.loc[5]
+    nw4 = lambda x: x.mean() / fa.hac_standard_errors(x, None, lags=4)["const"]
+    got = {
+        "n_dates": found.n_dates,
+        "ic1_mean": one["mean"],
+        "ic1_std": one["std"],
+        "ic1_t_naive": one["t_naive"],
+        "ic1_t_nw4": one["t_hac"],
+        "ic5_mean": five["mean"],
+        "ic5_t_nw4": nw4(found.ic[5]),
+        "ic5_t_naive": five["t_naive"],
+        "spread_top_minus_bottom": found.long_short[1].mean(),
+        "turnover_q1": found.turnover[1],
+        "turnover_q5": found.turnover[5],
+        "rank_autocorr": found.rank_autocorrelation,
+        "factor_return_mean": found.factor_returns[1].mean(),
+        "factor_return_cum": (1 + found.factor_returns[1]).prod() - 1,
+        "beta": found.alpha_beta.loc[1, "beta"],
+        "alpha_daily": found.alpha_beta.loc[1, "alpha"],
+    }
+    vectors = {
+        "ic1_first3": found.ic[1].head(3),
+        "mean_ret_q_demeaned": found.quantile_returns[1],
+        "mean_ret_q_raw": found.quantile_returns_raw[1],
+    }
+    assert set(got) | set(vectors) == set(entry["expected"])
+    for name, value in got.items():
+        assert close(value, entry["expected"][name], entry["tol"]), name
+    for name, values in vectors.items():
+        for value, expected in zip(values, entry["expected"][name], strict=True):
+            assert close(value, expected, entry["tol"]), name
+    assert five["hac_lags"] >= 4
+
+
+def test_reference_petersen(reference, reference_data):
+    table = pd.read_csv(reference_data / "PetersenCL.csv")
+    y, X = table["y"], table[["x"]]
+    white = fa.hac_standard_errors(y, X, lags=0)
+    ols, cluster = reference("petersen_ols"), reference("petersen_cluster_firm")
+    by_firm = fa.clustered_standard_errors(y, X, clusters=table["firm"])
+    fm_entry = reference("petersen_fama_macbeth")
+    fm = fa.fama_macbeth(y, X, entity=table["firm"], time=table["year"])
+    for name in ("const", "x"):
+        assert close(white[name], ols["expected"]["se_hc0"][name], ols["tol"])
+        assert close(by_firm[name], cluster["expected"][name], cluster["tol"])
+        assert close(fm.params[name], fm_entry["expected"]["coef"][name], fm_entry["tol"])
+        assert close(fm.std_errors[name], fm_entry["expected"]["se"][name], fm_entry["tol"])
+    hc1 = fa.hac_standard_errors(y, X, lags=0, small_sample=True)
+    assert close(hc1["x"], ols["expected"]["se_white_hc1"]["x"], ols["tol"])
+    assert close(fm.tstats["x"], fm_entry["expected"]["t_x"], fm_entry["tol"])
+    # clustered by firm and year: 0.0536 (Petersen's page of test data, four digits)
+    both = fa.clustered_standard_errors(y, X, clusters=table[["firm", "year"]])
+    assert abs(both["x"] - 0.0536) < 5e-5
+
+
+def test_reference_newey_west(reference, reference_data):
+    table = pd.read_csv(reference_data / "sandwich_Investment.csv").iloc[1:]
+    y, X = table["RealInv"], table[["RealGNP", "RealInt"]]
+    for name, lags, small in (("lag0", 0, False), ("lag1", 1, False), ("lag2", 2, False)) + (
+        ("lag4_adjusted", 4, True),
+    ):
+        entry = reference(f"newey_west_investment_{name}")
+        got = fa.hac_standard_errors(y, X, lags=lags, small_sample=small)
+        for regressor, expected in entry["expected"].items():
+            assert close(got[regressor], expected, entry["tol"]), (name, regressor)
+    entry = reference("newey_west_mean_nile")
+    nile = pd.read_csv(reference_data / "nile.csv").iloc[:, -1]
+    for lags, expected in zip(entry["params"]["lags"], entry["expected"]["se_mean"], strict=True):
+        ones = np.ones(len(nile))
+        assert close(fa.hac_standard_errors(nile, ones, lags=lags).iloc[0], expected, entry["tol"])
+        assert close(fa.hac_standard_errors(nile, None, lags=lags)["const"], expected, entry["tol"])
+
+
+def test_reference_amihud(reference):
+    entry = reference("amihud_small")
+    r, volume = (pd.Series(entry["input"][k]) for k in ("ret", "dollar_volume"))
+    scale = entry["params"]["scale"]
+    got = fa.amihud_illiquidity(r, volume, window=5, scale=scale).iloc[-1, 0]
+    assert close(got, entry["expected"]["illiq"], entry["tol"])
+
+
+# ---------------------------------------------------------------- alphalens itself
+
+
+def alphalens_clean(factor, ahead, **options):
+    "Its own clean-factor function, without its prints"
+    from alphalens.utils import get_clean_factor
+
+    frame = pd.concat({f"{h}D": f.stack() for h, f in ahead.items()}, axis=1)
+    frame.index.names = ["date", "asset"]
+    long = factor.stack().dropna()
+    long.index.names = ["date", "asset"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        return get_clean_factor(long, frame, **options)
+
+
+@pytest.mark.parametrize("quantiles", [3, 5, 10])
+def test_equals_alphalens(noisy, quantiles):
+    from alphalens import performance as ap
+
+    prices, factor = noisy
+    ahead = forward(prices)
+    clean = alphalens_clean(factor, ahead, quantiles=quantiles)
+    ours = fa.evaluate_factor(factor, ahead, quantiles=quantiles, conventions="alphalens")
+    equal = lambda a, b: np.testing.assert_allclose(
+        np.asarray(a), np.asarray(b), rtol=0, atol=1e-10
+    )
+    codes = ours.quantile_of.stack()
+    pd.testing.assert_series_equal(
+        codes[codes > 0], clean["factor_quantile"], check_names=False, check_dtype=False
+    )
+    equal(ours.ic, ap.factor_information_coefficient(clean))
+    equal(ours.quantile_returns, ap.mean_return_by_quantile(clean)[0])
+    equal(ours.quantile_returns_raw, ap.mean_return_by_quantile(clean, demeaned=False)[0])
+    by_date = ap.mean_return_by_quantile(clean, by_date=True)[0].unstack("factor_quantile")
+    equal(ours.quantile_returns_by_date, by_date)
+    equal(ours.factor_returns, ap.factor_returns(clean))
+    equal(
+        ours.rank_autocorrelation_by_date.iloc[1:],
+        ap.factor_rank_autocorrelation(clean).iloc[1:],
+    )
+    for q in range(1, quantiles + 1):
+        theirs = ap.quantile_turnover(clean["factor_quantile"], q).dropna()
+        equal(ours.turnover_by_date[q].dropna(), theirs)
+    theirs = ap.factor_alpha_beta(clean)
+    equal(ours.alpha_beta["beta"], theirs.loc["beta"])
+    per_year = np.array([252 / 1, 252 / 5])
+    equal((1 + ours.alpha_beta["alpha"]) ** per_year - 1, theirs.loc["Ann. alpha"])
+
+
+def test_equals_alphalens_by_group(noisy):
+    from alphalens import performance as ap
+
+    prices, factor = noisy
+    ahead = forward(prices)
+    groups = pd.Series(["a", "b", "c"] * 12 + ["a"], index=prices.columns)
+    clean = alphalens_clean(factor, ahead, groupby=groups.to_dict())
+    theirs = ap.factor_information_coefficient(clean, by_group=True).groupby("group").mean()
+    ours = fa.evaluate_factor(factor, ahead, groups=groups, conventions="alphalens").ic_by_group
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_alphalens_drops_tied_dates_and_we_do_not(noisy):
+    prices, factor = noisy
+    coarse = factor.round(0)
+    clean = alphalens_clean(coarse, forward(prices), max_loss=1.0)
+    theirs = fa.evaluate_factor(coarse, forward(prices), max_loss=0.999, conventions="alphalens")
+    dates = clean.index.get_level_values(0).unique()
+    assert list(theirs.ic.index) == list(dates)
+    assert (theirs.dropped["reason"] == "ties across quantile edges").any()
+    ours = fa.evaluate_factor(coarse, forward(prices))
+    assert ours.n_dates == 89 > theirs.n_dates
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(5, 120), st.integers(2, 12), st.integers(0, 10_000))
+def test_quantiles_are_pandas_qcut(n, q, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.permutation(n) * 0.1 if seed % 2 else rng.normal(size=n)
+    factor = pd.DataFrame([values, values[::-1]], pd.bdate_range("2020-01-01", periods=2))
+    ahead = {1: pd.DataFrame(rng.normal(size=(2, n)), factor.index)}
+    got = fa.evaluate_factor(factor, ahead, quantiles=q, conventions="alphalens")
+    np.testing.assert_array_equal(got.quantile_of.iloc[0], pd.qcut(values, q, labels=False) + 1)
+    if n >= q:
+        mine = fa.evaluate_factor(factor, ahead, quantiles=q).quantile_of.iloc[0]
+        ranks = pd.Series(values).rank().to_numpy()
+        on_edge = (ranks - 1) * q % (n - 1) == 0  # there qcut's answer is rounding, ours is exact
+        theirs = pd.qcut(ranks, q, labels=False) + 1
+        np.testing.assert_array_equal(mine[~on_edge], theirs[~on_edge])
+        exact = np.maximum(1, (ranks - 1) * q // (n - 1))
+        np.testing.assert_array_equal(mine[on_edge], exact[on_edge])
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+def test_long_and_wide_agree(noisy):
+    prices, factor = noisy
+    ahead = forward(prices)
+    wide = fa.evaluate_factor(factor, ahead)
+    long = fa.evaluate_factor(factor.stack().dropna().sample(frac=1, random_state=0), ahead)
+    pd.testing.assert_frame_equal(wide.ic, long.ic)
+
+
+def test_monthly_factor_does_not_overlap():
+    world = factor_world(800, 30, rng=np.random.default_rng(0))
+    prices = (1 + world.returns).cumprod()
+    factor = world.returns.rolling(20).sum().iloc[21::21]
+    found = fa.evaluate_factor(factor, forward(prices, (1, 20, 42))).ic_summary
+    assert found.loc[20, "n_disjoint"] == found.loc[20, "n_dates"]
+    assert found.loc[20, "t_disjoint"] == pytest.approx(found.loc[20, "t_naive"])
+    assert found.loc[42, "n_disjoint"] == -(-found.loc[42, "n_dates"] // 2)
+
+
+def test_disjoint_takes_every_hth_date(noisy):
+    prices, factor = noisy
+    ic = fa.evaluate_factor(factor, forward(prices)).ic[5].dropna()
+    thin = ic.iloc[::5]
+    expected = thin.mean() / (thin.std() / np.sqrt(len(thin)))
+    found = fa.evaluate_factor(factor, forward(prices)).ic_summary
+    assert found.loc[5, "t_disjoint"] == pytest.approx(expected, rel=1e-12)
+    tails = [
+        stats.t.sf(abs(found.loc[5, k]), found.loc[5, n] - 1)
+        for k, n in (("t_hac", "n_dates"), ("t_disjoint", "n_disjoint"))
+    ]
+    assert found.loc[5, "pvalue"] == pytest.approx(2 * max(tails), rel=1e-12)
+    fit = sm.OLS(ic.to_numpy(), np.ones(len(ic))).fit(
+        cov_type="HAC", cov_kwds={"maxlags": int(found.loc[5, "hac_lags"])}
+    )
+    assert found.loc[5, "t_hac"] == pytest.approx(fit.tvalues[0], rel=1e-9)
+
+
+def test_breakeven_cost_by_hand(noisy):
+    prices, factor = noisy
+    found = fa.evaluate_factor(factor, forward(prices))
+    gross = found.quantile_returns[1].iloc[-1] - found.quantile_returns[1].iloc[0]
+    traded = 2 * (found.turnover[1] + found.turnover[5])
+    assert found.breakeven_cost_bps[1] == pytest.approx(1e4 * gross / traded, rel=1e-12)
+
+
+def test_sign_and_scale(noisy):
+    prices, factor = noisy
+    ahead = forward(prices)
+    base = fa.evaluate_factor(factor, ahead)
+    up = fa.evaluate_factor(3 + 2 * factor, ahead)
+    down = fa.evaluate_factor(-factor, ahead)
+    pd.testing.assert_frame_equal(base.ic, up.ic)
+    np.testing.assert_allclose(base.ic, -down.ic, atol=1e-14)
+    np.testing.assert_allclose(base.factor_returns, up.factor_returns, atol=1e-14)
+
+
+def test_result_forms(noisy):
+    prices, factor = noisy
+    found = fa.evaluate_factor(factor, forward(prices))
+    assert "0x" not in repr(found)
+    json.dumps(found.to_dict())
+    assert list(found.summary().index) == [1, 5]
+    assert found.plot().get_title()
+    band = found.bootstrap(5, seed=0)
+    assert band.lower < found.ic[5].mean() < band.upper
+    assert 0 <= found.monotonicity(1, seed=0).pvalue <= 1
+
+
+def test_monotonicity_finds_a_ladder():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(500, 5))
+    ladder = pd.DataFrame(noise + 0.2 * np.arange(5))
+    assert fa.monotonicity_test(ladder, seed=1).pvalue < 0.01
+    assert fa.monotonicity_test(pd.DataFrame(noise), seed=1).pvalue > 0.05
+    hump = pd.DataFrame(noise + 0.3 * np.array([0, 1, 2, 3, 1]))
+    assert fa.monotonicity_test(hump, seed=1).pvalue > 0.5
+
+
+# ---------------------------------------------------------------- library
+
+
+@pytest.fixture(scope="module")
+def market():
+    world = factor_world(880, 20, rng=np.random.default_rng(2))
+    membership = pd.DataFrame(True, world.returns.index, world.returns.columns)
+    membership.iloc[:300, :3] = False
+    membership.iloc[820:, 5] = False
+    holes = np.random.default_rng(3).random(world.returns.shape) < 0.01
+    panel = panel_of(world, membership)
+    panel.returns = panel.returns.mask(holes)
+    return panel
+
+
+@pytest.mark.parametrize("name", sorted(fa.LIBRARY))
+def test_factor_is_causal(market, name):
+    factor, cut = fa.LIBRARY[name], 800
+    full = factor(market)
+    fields = ("returns", "dollar_volume", "intraday_abs_return", "membership")
+    short = {k: getattr(market, k).iloc[:cut] for k in fields}
+    changed = {}
+    for field in fields:
+        frame = getattr(market, field)
+        upside_down = frame.iloc[cut:].to_numpy()[::-1, ::-1]
+        scaled = upside_down if field == "membership" else 0.5 * upside_down
+        changed[field] = pd.DataFrame(
+            np.vstack([frame.iloc[:cut].to_numpy(), scaled]), frame.index, frame.columns
+        )
+    for world in (short, changed):
+        got = factor(SimpleNamespace(sectors=market.sectors, **world)).iloc[:cut]
+        pd.testing.assert_frame_equal(got, full.iloc[:cut], rtol=1e-9, atol=1e-13)
+    assert full.iloc[800].notna().sum() >= 18
+    assert not full.where(~market.membership).notna().any(axis=None)
+    assert not np.isinf(full.to_numpy()).any()
+
+
+def test_library_covers_the_families():
+    table = fa.library_table()
+    assert len(fa.LIBRARY) >= 25
+    assert set(fa.LIBRARY) >= {
+        "momentum_12_1",
+        "short_term_reversal",
+        "low_volatility",
+        "illiquidity",
+    }
+    assert set(table["family"]) == {
+        "momentum",
+        "reversal",
+        "risk",
+        "liquidity",
+        "lottery",
+        "seasonality",
+        "residual",
+        "lead-lag",
+    }
+
+
+def test_momentum_finds_the_planted_drift():
+    world = factor_world(1300, 60, edge=0.001, rng=np.random.default_rng(8))
+    prices = (1 + world.returns).cumprod()
+    found = fa.evaluate_factor(
+        fa.LIBRARY["momentum_12_1"](panel_of(world)), forward(prices, (1, 20))
+    )
+    assert found.ic_summary.loc[20, "pvalue"] < 0.01
+    assert found.ic_summary.loc[20, "mean"] > 0.05
+
+
+def test_rolling_beta_equals_statsmodels():
+    from statsmodels.regression.rolling import RollingOLS
+
+    world = factor_world(300, 4, rng=np.random.default_rng(9))
+    market = world.returns.mean(axis=1)
+    ours = fa.rolling_beta(world.returns, market, window=60)
+    for name in world.returns:
+        fit = RollingOLS(world.returns[name], sm.add_constant(market.to_numpy()), window=60).fit()
+        np.testing.assert_allclose(ours[name], np.asarray(fit.params)[:, 1], rtol=0, atol=1e-12)
+
+
+def test_rolling_beta_forgets_an_absurd_return():
+    world = factor_world(1500, 2, rng=np.random.default_rng(9))
+    spoiled, market = world.returns.copy(), world.returns.mean(axis=1)
+    spoiled.iloc[100, 0] = 1e4
+    ours = fa.rolling_beta(spoiled, market, window=60).iloc[600:]
+    clean = fa.rolling_beta(world.returns, market, window=60).iloc[600:]
+    np.testing.assert_allclose(ours, clean, atol=1e-9)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+BAD = {
+    "all missing": (lambda f: f * np.nan, MissingDataError, "no value at all"),
+    "infinite": (lambda f: f.mask(f == f.iloc[3, 3], np.inf), DataError, "infinite"),
+    "text": (lambda f: f.astype(str), DataError, "text"),
+    "duplicated": (lambda f: pd.concat([f, f.tail(1)]), DataError, "more than once"),
+    "unsorted": (lambda f: f.iloc[::-1], DataError, "time order"),
+    "twice a column": (
+        lambda f: pd.concat([f, f.iloc[:, :1]], axis=1),
+        DataError,
+        "more than once",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_frames_are_refused(noisy, kind):
+    prices, factor = noisy
+    ahead, groups = forward(prices), pd.Series("a", prices.columns)
+    spoil, error, text = BAD[kind]
+    bad = spoil(factor)
+    market = prices.mean(axis=1).rename("market")
+    calls = [
+        lambda: fa.winsorize(bad),
+        lambda: fa.zscore(bad),
+        lambda: fa.rank(bad),
+        lambda: fa.neutralize(bad, groups),
+        lambda: fa.lag(bad, 1),
+        lambda: fa.mask(bad, None),
+        lambda: fa.evaluate_factor(bad, ahead),
+        lambda: fa.evaluate_factor(factor, {1: bad}),
+        lambda: fa.rolling_beta(bad, market, window=5),
+        lambda: fa.combine({"a": bad}),
+        lambda: fa.LIBRARY["low_volatility"](SimpleNamespace(returns=bad)),
+        lambda: fa.factor_attribution(market, bad, periods_per_year=252),
+        lambda: fa.amihud_illiquidity(bad, prices, window=5),
+    ]
+    for call in calls:
+        with pytest.raises(error, match=text):
+            call()
+
+
+def test_evaluate_refuses(noisy):
+    prices, factor = noisy
+    ahead = forward(prices)
+    with pytest.raises(LossExceededError, match="constant factor"):
+        fa.evaluate_factor(factor * 0, ahead)
+    with pytest.raises(LossExceededError, match="not in forward returns"):
+        fa.evaluate_factor(factor, {1: ahead[1].iloc[:40]})
+    with pytest.raises(MisalignedError, match="no dates"):
+        fa.evaluate_factor(factor.shift(900, freq="B"), ahead)
+    with pytest.raises(MisalignedError, match="no assets"):
+        fa.evaluate_factor(factor.add_prefix("x"), ahead)
+    with pytest.raises(MisalignedError, match="one index"):
+        fa.evaluate_factor(factor, {1: ahead[1], 5: ahead[5].iloc[3:]})
+    with pytest.raises(MisalignedError, match="none of the assets"):
+        fa.evaluate_factor(factor, ahead, groups=pd.Series({"x": "a"}))
+    for wrong in (None, ahead[1], {}, {0: ahead[1]}, {"1D": ahead[1]}):
+        with pytest.raises(SpecificationError):
+            fa.evaluate_factor(factor, wrong)
+    for name, value in (
+        ("quantiles", 1),
+        ("quantiles", 2.5),
+        ("max_loss", 2),
+        ("conventions", "x"),
+    ):
+        with pytest.raises(SpecificationError, match=name):
+            fa.evaluate_factor(factor, ahead, **{name: value})
+    for wrong in (None, "text", 3, [1, 2]):
+        with pytest.raises(QuantlabError):
+            fa.evaluate_factor(wrong, ahead)
+
+
+def test_lag_refuses_the_future(noisy):
+    with pytest.raises(LookaheadError, match="future"):
+        fa.lag(noisy[1], -1)
+    with pytest.raises(SpecificationError):
+        fa.lag(noisy[1], 1.5)
+
+
+def test_inference_refuses():
+    rng = np.random.default_rng(0)
+    y, X = pd.Series(rng.normal(size=30)), pd.DataFrame(rng.normal(size=(30, 2)))
+    bad_y = {
+        "missing": (y.where(y > 0), MissingDataError),
+        "infinite": (y.replace(y[3], np.inf), DataError),
+        "text": (y.astype(str), DataError),
+        "short": (y.iloc[:2], DataError),
+        "all missing": (y * np.nan, MissingDataError),
+        "misaligned": (y.iloc[1:], MisalignedError),
+    }
+    for kind, (bad, error) in bad_y.items():
+        X_bad = X.iloc[:2] if kind == "short" else X
+        with pytest.raises(error):
+            fa.hac_standard_errors(bad, X_bad, lags=1)
+        with pytest.raises(error):
+            fa.clustered_standard_errors(bad, X_bad, clusters=np.arange(len(X_bad)) // 2)
+    with pytest.raises(SpecificationError, match="level of dates"):
+        fa.fama_macbeth(y, X)
+    with pytest.raises(MisalignedError, match="`clusters`"):
+        fa.clustered_standard_errors(y, X, clusters=np.arange(29))
+    with pytest.raises(SpecificationError, match="nothing to estimate"):
+        fa.hac_standard_errors(y, None, lags=1, add_constant=False)
+    with pytest.raises(DataError, match="collinear"):
+        fa.hac_standard_errors(y, X.assign(c=X[0]), lags=1)
+
+
+# ---------------------------------------------------------------- transformations
+
+
+def test_neutralize_by_label_is_demeaning(noisy):
+    _, factor = noisy
+    groups = pd.Series(["a", "b", "c"] * 12 + ["a"], index=factor.columns)
+    got = fa.neutralize(factor, groups)
+    expected = factor - factor.T.groupby(groups).transform("mean").T
+    pd.testing.assert_frame_equal(got, expected, check_names=False, check_freq=False)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_neutralised_factor_is_orthogonal(seed):
+    rng = np.random.default_rng(seed)
+    frame = lambda: pd.DataFrame(rng.normal(size=(3, 30)))
+    factor, x = frame().mask(rng.random((3, 30)) < 0.1), frame()
+    residual = fa.neutralize(factor, x)
+    inner = (residual * x.where(residual.notna())).sum(axis=1)
+    np.testing.assert_allclose(inner, 0, atol=1e-9)
+    np.testing.assert_allclose(residual.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(fa.neutralize(residual, x), residual, atol=1e-9)
+
+
+def test_rank_ic_by_scipy(noisy):
+    prices, factor = noisy
+    ahead = forward(prices)
+    found = fa.evaluate_factor(factor, ahead)
+    for date in found.ic.index[::20]:
+        both = pd.concat([factor.loc[date], ahead[1].loc[date]], axis=1).dropna()
+        expected = spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic
+        assert found.ic.loc[date, 1] == pytest.approx(expected, abs=1e-12)

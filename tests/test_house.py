@@ -1,0 +1,153 @@
+"""The house: layers, one source for the settings, a lock without addresses, the stages' contracts."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from configparser import ConfigParser
+
+import pytest
+from conftest import ROOT
+
+from quantlab.contracts import check_project
+
+SETTINGS = ConfigParser(delimiters=["="], comment_prefixes=[";"])
+SETTINGS.read(ROOT / "settings.ini", encoding="utf-8")
+SETTINGS = SETTINGS["DEFAULT"]
+
+
+def position(source: str) -> tuple[int, int]:
+    "(wing, room) of a module: the numbers in the path of the notebook it is exported from"
+    path = re.search(r"File to edit: (?:\.\./)+nbs/(.+?)\.ipynb", source).group(1)
+    wing, _, room = path.partition("/")
+    return int(wing.split("_")[0]), int(room.split("_")[0]) if room else 0
+
+
+MODULES = {
+    ".".join(p.relative_to(ROOT).with_suffix("").parts): p
+    for p in sorted((ROOT / "quantlab").rglob("*.py"))
+    if p.name not in {"__init__.py", "_modidx.py"}
+}
+POSITIONS = {name: position(p.read_text(encoding="utf-8")) for name, p in MODULES.items()}
+
+
+def imported(name: str) -> set[str]:
+    "Modules of the library that the module `name` imports, anywhere in it"
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = name.split(".")[: -node.level] if node.level else []
+            full = ".".join([*base, node.module] if node.module else base)
+            if full.split(".")[0] == "quantlab":
+                found |= {full, *(f"{full}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names if a.name.split(".")[0] == "quantlab"}
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_only_point_downwards(name):
+    for other in imported(name) & set(MODULES):
+        assert POSITIONS[other] < POSITIONS[name], f"{name} imports {other}"
+        siblings = {POSITIONS[other][0], POSITIONS[name][0]}
+        assert len(siblings) == 1 or not siblings <= {30, 40, 50}, (
+            f"{name} imports its sibling {other}"
+        )
+    faces = {
+        m for m in imported(name) if m in {n.rpartition(".")[0] for n in MODULES} - {"quantlab"}
+    }
+    rooms = {m.rpartition(".")[0] for m in imported(name) & set(MODULES)}
+    assert faces <= rooms, f"{name} imports from the face of {faces - rooms}; name the room"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_below_the_pipeline_nothing_prints_or_imports_its_tools(name):
+    if POSITIONS[name][0] >= 90:
+        return
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"{name} prints"
+        modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        modules += (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        )
+        assert not {m.split(".")[0] for m in modules} & {"fastcore", "nbdev", "papermill"}
+
+
+def test_nothing_in_the_library_uses_the_global_random_state_or_the_clock():
+    forbidden = re.compile(
+        r"np\.random\.(seed|rand|randn|normal|choice)\(|Timestamp\.now|\.today\(\)|time\.time\("
+    )
+    for name, path in MODULES.items():
+        if name != "quantlab.cli":
+            assert not forbidden.search(path.read_text(encoding="utf-8")), name
+
+
+def test_every_name_of_a_wing_can_be_imported():
+    import importlib
+
+    wings = sorted({n.rpartition(".")[0] for n in MODULES} - {"quantlab"})
+    for wing in map(importlib.import_module, wings):
+        for name in wing.__all__:
+            assert getattr(wing, name).__name__, f"{wing.__name__}.{name}"
+
+
+def test_a_room_does_not_hide_the_function_of_its_name():
+    code = (
+        "import quantlab.cointegration.engle_granger\n"
+        "from quantlab.cointegration import engle_granger\n"
+        "assert callable(engle_granger)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_help_needs_no_heavy_library():
+    code = (
+        "import sys\nfrom quantlab.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'pandas', 'numpy', 'statsmodels', 'arch', 'vectorbt', 'numba', 'papermill'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_settings_and_pyproject_agree():
+    nbdev = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["nbdev"]
+    for name in ("nbs_path", "lib_path", "doc_path"):
+        assert nbdev[name] == SETTINGS[name]
+    assert "tags" in nbdev["allowed_cell_metadata_keys"]
+
+
+def test_every_dependency_has_a_lower_bound_and_a_reason():
+    for group in ("requirements", "dev_requirements"):
+        for line in filter(None, map(str.strip, SETTINGS[group].splitlines())):
+            requirement, _, reason = line.partition(";")
+            assert ">=" in requirement and reason.strip(), line
+
+
+def test_lock_has_hashes_and_no_address():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock and "index-url" not in lock and "find-links" not in lock
+    packages = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(packages) > 100 and all("==" in p for p in packages)
+    assert lock.count("--hash=sha256:") >= len(packages)
+
+
+def test_stages_parameters_and_notebooks_agree():
+    check = check_project(ROOT)
+    assert check.ok, "\n".join(check.problems)
+    assert check.n_stages == 11
+
+
+def test_only_one_stage_can_see_the_holdout():
+    import yaml
+
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    readers = {s for s, spec in stages.items() if any("sealed" in str(d) for d in spec["deps"])}
+    assert readers == {"confirm_holdout"}
+    for notebook in (ROOT / "nbs/stages").glob("*.ipynb"):
+        text = notebook.read_text(encoding="utf-8")
+        if "artifacts/sealed" in text:
+            assert notebook.stem.endswith(("ingest_prices", "confirm_holdout")), notebook.name

@@ -1,0 +1,56 @@
+"""Every library notebook runs from top to bottom, and the library is what the notebooks export."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted(
+    p
+    for p in (ROOT / "nbs").rglob("[0-9]*.ipynb")
+    if "stages" not in p.parts and ".ipynb_checkpoints" not in p.parts
+)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix())
+def test_notebook_runs(path, monkeypatch):
+    monkeypatch.setenv("IN_TEST", "1")
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    nb = nbformat.read(path, as_version=4)
+    NotebookClient(
+        nb, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
+
+
+def test_library_is_what_the_notebooks_export(tmp_path):
+    for name in ("nbs", "quantlab"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    environment = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
+    for command in ("nbdev-export", "nbdev-clean"):
+        program = shutil.which(command, path=os.path.dirname(sys.executable)) or command
+        subprocess.run([program], cwd=tmp_path, check=True, env=environment, capture_output=True)
+    for name in ("nbs", "quantlab"):
+        for copy in sorted((tmp_path / name).rglob("*")):
+            if copy.suffix in {".py", ".ipynb"}:
+                original = ROOT / copy.relative_to(tmp_path)
+                assert original.is_file(), f"{original} is missing: run nbdev-export"
+                assert original.read_bytes() == copy.read_bytes(), f"{original}: run nbdev-export"
+    generated = {p.relative_to(ROOT) for p in (ROOT / "quantlab").rglob("*.py")}
+    assert generated == {p.relative_to(tmp_path) for p in (tmp_path / "quantlab").rglob("*.py")}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix())
+def test_notebook_begins_with_title_and_subtitle_and_is_clean(path):
+    nb = nbformat.read(path, as_version=4)
+    first = next(c.source for c in nb.cells if c.cell_type == "markdown")
+    assert first.startswith("# ") and "\n> " in first
+    assert all(c.get("execution_count") is None for c in nb.cells)
+    for cell in nb.cells:
+        assert not any(o.output_type == "error" for o in cell.get("outputs", []))

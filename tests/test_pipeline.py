@@ -1,0 +1,240 @@
+"""The pipeline at small scale: the same notebooks, on simulated worlds whose truth is known.
+
+A world with a planted edge must pass the gate, be handed over and trade in the reference broker; the
+same world without the edge must be rejected. Both write to a project of their own.
+"""
+
+import hashlib
+import json
+import shutil
+
+import exchange_calendars
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+
+from quantlab.cli import main
+from quantlab.handoff import load_bundle
+from quantlab.pipeline import read_metrics, run_stage
+from quantlab.simulate import factor_world
+
+STAGES = sorted((ROOT / "nbs/stages").glob("[0-9]*.ipynb"))
+SMALL = {
+    "base": {"holdout_start": "2011-06-01", "evaluate_from": "2008-02-01"},
+    "fit_volatility": {"window": 250, "refit_every": 63},
+    "screen_pairs": {"formation": 250, "trading": 250, "keep": 10},
+    "backtest_candidates": {
+        "grid": {
+            "pairs": {"entry": [1.5], "exit": [0.0, 0.5], "max_pairs": [5]},
+            "factors": {
+                "factor": ["momentum_12_1", "short_term_reversal", "low_volatility"],
+                "rebalance_every": [21],
+                "inverse_volatility": [False, True],
+            },
+        }
+    },
+    "validate": {"n_worlds": 10},
+}
+
+
+def build_project(folder, edge: float):
+    "A project of its own: the real notebooks, a simulated vendor, small windows"
+    sessions = exchange_calendars.get_calendar("XNYS").sessions_in_range("2007-01-03", "2012-06-29")
+    world = factor_world(
+        sessions.tz_localize(None).rename("Date"), 40, edge=edge, rng=np.random.default_rng(11)
+    )
+    raw = folder / "data/equity"
+    raw.mkdir(parents=True)
+    frames = {
+        "returns": world.returns.round(6),
+        "dollar_volume": world.dollar_volume,
+        "intraday_abs_return": world.intraday_abs_return.round(6),
+    }
+    for name, frame in frames.items():
+        frame.to_csv(raw / f"{name}.csv.gz")
+    world.sectors.rename_axis("ticker").to_csv(raw / "sectors.csv")
+    rows = [f"{s},{s} Inc,1990-01-01," for s in world.returns]
+    rows[-1] += "2010-01-04"
+    (raw / "sp500_membership.csv").write_text(
+        "\n".join(["symbol,name,added,removed", *rows]) + "\n"
+    )
+    (folder / "data/aliases.csv").write_text("panel_symbol,membership_symbol,reason\n")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SMALL.items():
+        params[section] |= values
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copytree(ROOT / "nbs/stages", folder / "nbs/stages")
+    return folder
+
+
+def run_all(project):
+    "Every stage in order"
+    for notebook in STAGES:
+        run_stage(project / "nbs/stages" / notebook.name, project=project)
+    return project
+
+
+def hashes(project) -> dict[str, str]:
+    "sha256 of everything that the stages made"
+    made = [
+        p for d in ("artifacts", "reports", "trials", "handoff") for p in (project / d).rglob("*")
+    ]
+    return {
+        str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in made
+        if p.is_file() and p.suffix != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def edge_world(tmp_path_factory):
+    return run_all(build_project(tmp_path_factory.mktemp("edge"), edge=0.0012))
+
+
+@pytest.fixture(scope="module")
+def flat_world(tmp_path_factory):
+    return run_all(build_project(tmp_path_factory.mktemp("flat"), edge=0.0))
+
+
+def metrics(project, stage):
+    return read_metrics(project / f"artifacts/metrics/{stage}.json")
+
+
+def bundle_of(project):
+    pointer = json.loads((project / "artifacts/bundle.json").read_text())
+    return load_bundle(project / pointer["path"], as_of="2011-06-01")
+
+
+def test_a_planted_edge_passes_is_handed_over_and_trades(edge_world):
+    judged = metrics(edge_world, "validate")
+    assert judged["verdict"] == "approved", judged[judged["family"]]["criteria"]
+    assert judged["family"] == "factors" and "momentum_12_1" in judged["factors"]["selected"]
+    assert metrics(edge_world, "confirm_holdout")["factors"]["annualized_sharpe_ratio"] > 0
+    bundle, replay = bundle_of(edge_world), metrics(edge_world, "paper_replay")
+    assert bundle.mode == "paper"
+    assert replay["reconciled"] and replay["n_orders"] > 100 and replay["mode"] == "paper"
+
+
+def test_the_same_world_without_the_edge_is_rejected_and_runs_in_the_shadow(flat_world):
+    judged = metrics(flat_world, "validate")
+    assert judged["verdict"] == "rejected"
+    assert bundle_of(flat_world).mode == "shadow"
+    assert metrics(flat_world, "paper_replay")["mode"] == "shadow"
+
+
+def test_the_second_run_gives_the_same_bytes_and_adds_no_trial(flat_world):
+    first = hashes(flat_world)
+    ledger = (flat_world / "trials/ledger.jsonl").read_bytes()
+    run_all(flat_world)
+    assert hashes(flat_world) == first
+    assert (flat_world / "trials/ledger.jsonl").read_bytes() == ledger
+
+
+def test_pages_open_offline_and_end_with_their_origins(flat_world):
+    from quantlab.review import external_references
+
+    pages = sorted((flat_world / "reports").glob("*.html"))
+    assert {p.stem for p in pages} >= {"index", "dossier", "validate", "ingest_prices"}
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert external_references(text) == [], page.name
+        assert "Traceback" not in text
+    validate = (flat_world / "reports/validate.html").read_text(encoding="utf-8")
+    assert "Inputs (md5)" in validate and "trials/ledger.jsonl" in validate
+    assert "import " not in validate.split("<main>")[1].split("</main>")[0]
+
+
+def test_every_number_of_the_dossier_is_verified_and_an_edit_is_found(
+    flat_world, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(flat_world)
+    assert main(["report", "verify", "reports/dossier.html"]) == 0
+    text = (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
+    exact = str(metrics(flat_world, "validate")["factors"]["annualized_sharpe_ratio"])
+    assert exact in text
+    forged = tmp_path / "forged.html"
+    forged.write_text(text.replace(exact, "1.75"), encoding="utf-8")
+    assert main(["report", "verify", str(forged)]) == 1
+    assert main(["report", "diff", "reports/dossier.html", str(forged)]) == 1
+    assert main(["report", "diff", "reports/dossier.html", "reports/dossier.html"]) == 0
+    assert "1.75" in capsys.readouterr().out
+
+
+def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
+    monkeypatch.chdir(flat_world)
+    assert main(["trials", "verify"]) == 0
+    assert main(["trials", "show"]) == 0
+    pointer = json.loads((flat_world / "artifacts/bundle.json").read_text())["path"]
+    assert main(["handoff", "verify", pointer]) == 0
+    assert main(["handoff", "show", pointer]) == 0
+    assert "shadow" in capsys.readouterr().out
+    assert main(["paper", pointer, "--feed", "artifacts/feed", "--state", "paper_state"]) == 0
+    assert main(["handoff", "approve", pointer, "--by", "nobody", "--reason", "none"]) == 1
+    assert main(["handoff", "approve", pointer]) == 2
+    ledger = flat_world / "trials/ledger.jsonl"
+    good = ledger.read_bytes()
+    try:
+        ledger.write_bytes(good.replace(b"factors", b"fuctors", 1))
+        assert main(["trials", "verify"]) == 1
+    finally:
+        ledger.write_bytes(good)
+
+
+BAD = {
+    "a wrong column": (lambda t: t.replace("S003", "S004", 1), "S004"),
+    "a duplicate date": (lambda t: t + t.splitlines()[-1] + "\n", "more than once"),
+    "text in a number": (
+        lambda t: t.replace("\n2007-01-08,", "\n2007-01-08,n.a.", 1),
+        "2007-01-08",
+    ),
+    "an empty file": (lambda t: "", "empty"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_vendor_files_end_in_one_sentence_and_lose_nothing(case, tmp_path, monkeypatch, capsys):
+    change, expected = BAD[case]
+    project = build_project(tmp_path / "bad", edge=0.0)
+    (project / "reports").mkdir()
+    (project / "reports/ingest_prices.html").write_text("the last good page")
+    import gzip
+
+    file = project / "data/equity/returns.csv.gz"
+    text = change(gzip.decompress(file.read_bytes()).decode())
+    file.write_bytes(gzip.compress(text.encode()))
+    monkeypatch.chdir(project)
+    assert main(["run", "nbs/stages/01_ingest_prices.ipynb"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("quantlab: Stage ingest_prices failed") and error.count("\n") == 1
+    assert expected in error and "returns.csv.gz" in error, error
+    assert (project / "failed/ingest_prices.ipynb").exists()
+    assert (project / "reports/ingest_prices.html").read_text() == "the last good page"
+
+
+def test_bad_parameters_files_and_stages_end_before_anything_runs(tmp_path, monkeypatch, capsys):
+    project = build_project(tmp_path / "bad", edge=0.0)
+    monkeypatch.chdir(project)
+    first = "nbs/stages/01_ingest_prices.ipynb"
+    good = (project / "params.yaml").read_text()
+    for text, expected in {
+        good.replace("window: 250", "windw: 250"): "has no parameter 'windw'",
+        good.replace("window: 250", "window: many"): "must be of type int",
+        good.replace("window: 250", "#"): "'window' of stage fit_volatility is missing",
+        "base: [": "not valid YAML",
+    }.items():
+        (project / "params.yaml").write_text(text)
+        assert main(["run", "nbs/stages/03_fit_volatility.ipynb"]) == 1
+        assert expected in capsys.readouterr().err
+    (project / "params.yaml").write_text(good)
+    assert main(["run", "nbs/stages/12_unknown.ipynb"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert main(["run", first, "raw"]) == 1
+    assert "name=path" in capsys.readouterr().err
+    assert main(["run", first, "raw=data/nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["rum"])
+    assert stop.value.code == 2
+    assert not (project / "artifacts").exists()
