@@ -31,7 +31,7 @@ from quantlab.handoff import (
     PreTradeGate,
     ReferenceBroker,
     State,
-    approve,
+    approve_bundle,
     bars,
     calibrate_monitor,
     expected_distribution,
@@ -115,6 +115,7 @@ def arguments(world, calibrated):
         "starts": "2007-01-01",
         "expires": "2040-12-31",
         "capital": 1e7,
+        "periods_per_year": PERIODS,
         "dossier": "<html>dossier</html>",
     }
 
@@ -185,7 +186,7 @@ def test_a_bundle_is_written_once(arguments, tmp_path):
 def test_one_changed_byte_anywhere_is_noticed(arguments, tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "edited"
     path = write_bundle(folder, **arguments)
-    signed = approve(path, by="risk", reason="seen")
+    signed = approve_bundle(path, by="risk", reason="seen")
     file = data.draw(st.sampled_from([*sorted(path.iterdir()), signed]))
     good = file.read_bytes()
     place = data.draw(st.integers(0, len(good) - 1))
@@ -238,6 +239,7 @@ def test_a_bundle_sealed_again_is_held_to_its_folder(bundle):
         ("limits", None, "cannot be traded"),
         ("starts", "whenever", "must be a date"),
         ("capital", "much", "must be a finite number"),
+        ("periods_per_year", None, "`periods_per_year` must be"),
     ],
 )
 def test_a_sealed_bundle_that_makes_no_sense_is_refused(bundle, tmp_path, key, value, message):
@@ -264,7 +266,7 @@ def test_rejected_loads_in_shadow_and_cannot_be_signed(arguments, tmp_path):
     path = write_bundle(tmp_path, **arguments | {"verdict": "rejected"})
     assert load_bundle(path, as_of="2026-01-01").mode == "shadow"
     with pytest.raises(HandoffError, match="cannot be approved to paper"):
-        approve(path, by="desk", reason="please")
+        approve_bundle(path, by="desk", reason="please")
     with pytest.raises(HandoffError, match="has expired on 2041-01-01"):
         load_bundle(path, as_of="2041-01-01")
     with pytest.raises(HandoffError, match="is not yet valid"):
@@ -274,10 +276,10 @@ def test_rejected_loads_in_shadow_and_cannot_be_signed(arguments, tmp_path):
 
 
 def test_approvals_are_appended(bundle):
-    file = approve(bundle.path, by="risk", reason="limits agreed")
+    file = approve_bundle(bundle.path, by="risk", reason="limits agreed")
     first = file.read_bytes()
-    assert approve(bundle.path, by="risk", reason="limits agreed").read_bytes() == first
-    assert approve(bundle.path, by="desk", reason="seen").read_bytes().startswith(first)
+    assert approve_bundle(bundle.path, by="risk", reason="limits agreed").read_bytes() == first
+    assert approve_bundle(bundle.path, by="desk", reason="seen").read_bytes().startswith(first)
     assert [a["by"] for a in load_bundle(bundle.path).approvals] == ["risk", "desk"]
 
 
@@ -775,6 +777,9 @@ def test_the_replay_is_monitored_against_its_own_backtest(bundle, feed):
     row = result.triage.set_index("check").loc["tracking error (share of volatility)"]
     assert row["value"] < 1e-9 and not row["alarm"]
     broken = replay(bundle, feed, dataclasses.replace(WIDE, max_position_weight=0.05))
+    check = broken.reconciliation(bundle.expected)
+    assert check.agrees_until_refusal() and not check.agrees()
+    assert check.first_refusal == feed[40].date
     assert monitor(bundle, broken).verdict == "implementation"
 
 
