@@ -584,6 +584,31 @@ def test_kill_9_between_any_two_writes(bundle, feed, tmp_path, monkeypatch, when
     assert (folder / "journal.jsonl").read_bytes() == whole
 
 
+def test_a_crash_after_the_switch_tripped_tells_the_same_story(
+    arguments, feed, tmp_path, monkeypatch
+):
+    "The switch is on disk before the journal knows why"
+    from quantlab.handoff import journal as room
+
+    rules = {"daily_loss": 0.001, "sequential_test": False}
+    bundle = load_bundle(write_bundle(tmp_path, **arguments | {"kill_rules": rules}))
+    whole, write = replay(bundle, feed, folder=tmp_path / "whole"), room._flush
+    assert whole.state == "HALTED"
+    trip = whole.events["date"].iloc[0]
+
+    def failing(path, content, mode):
+        if f'"date":"{trip.date()}"'.encode() in content:
+            raise OSError(errno.EIO, "Input/output error")
+        return write(path, content, mode)
+
+    monkeypatch.setattr(room, "_flush", failing)
+    with pytest.raises(HandoffError, match="Input/output error"):
+        replay(bundle, feed, folder=tmp_path / "state")
+    monkeypatch.undo()
+    assert KillSwitch(tmp_path / "state" / "kill_switch.jsonl").state is State.HALTED
+    assert replay(bundle, feed, folder=tmp_path / "state").journal == whole.journal
+
+
 def test_kill_9_of_a_process_from_outside(bundle, feed, tmp_path, world):
     market, _ = world
     pd.to_pickle((market.returns, market.dollar_volume), tmp_path / "market.pickle")
