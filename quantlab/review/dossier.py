@@ -61,7 +61,7 @@ class Fact(Result):
         hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
         return f'<span class="fact" title="{hover}"{marks}>{html.escape(show(self.value, spec))}</span>'
 
-# %% ../../nbs/70_review/4_dossier.ipynb #13dc7488
+# %% ../../nbs/70_review/4_dossier.ipynb #3710c5ef
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
 
 
@@ -161,7 +161,8 @@ class Facts:
         rows = _look_up(self.metrics, stage, key)
         listed = isinstance(rows, list)
         names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
-        heads = "".join(f"<th>{html.escape(head)}</th>" for head, _ in columns.values())
+        text = {c: any(self.has(stage, f"{key}/{n}/{c}") and isinstance(_look_up(self.metrics, stage, f"{key}/{n}/{c}"), str) for n in names) for c in columns}
+        heads = "".join(f'<th{" class=text" if text[c] else ""}>{html.escape(head)}</th>' for c, (head, _) in columns.items())
         lines = [f"<tr>{'' if listed else f'<th>{html.escape(row_header)}</th>'}{heads}</tr>"]
         for name in names:
             label = html.escape((labels or {}).get(name, name.replace("_", " ")))
@@ -183,7 +184,7 @@ class Facts:
             f'<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}'
         )
 
-# %% ../../nbs/70_review/4_dossier.ipynb #cc7070b3
+# %% ../../nbs/70_review/4_dossier.ipynb #c9e4a609
 PAGE_STYLE = """
 :root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92; --good: #0b6b4f; --bad: #a8410a; }
 * { box-sizing: border-box; }
@@ -207,7 +208,6 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-a
 thead th { border-bottom: 1.5px solid #9aa5b1; vertical-align: bottom; font-weight: 600; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 tbody th { font-weight: 500; text-align: left; }
-td.text { min-width: 9rem; }
 td.num { white-space: nowrap; }
 td.yes, .approved { color: var(--good); font-weight: 600; }
 td.no, .rejected { color: var(--bad); font-weight: 600; }

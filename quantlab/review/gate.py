@@ -304,7 +304,7 @@ def gate_power(
     power = {"power": norm.cdf((index - critical.max()) / error)}
     return pd.DataFrame(power | {k: norm.cdf((index - c) / error) for k, c in critical.items()}, index=index)
 
-# %% ../../nbs/70_review/1_gate.ipynb #a6d35652
+# %% ../../nbs/70_review/1_gate.ipynb #f29305a3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GateResult(Result):
     "Verdict of the gate, with every number it rests on"
@@ -348,7 +348,8 @@ class GateResult(Result):
         if self.verdict == "approved":
             return f"{self.selected} is approved: it meets all {len(self.criteria)} criteria."
         names = ", ".join(CRITERIA[name].label for name in self.failed)
-        return f"{self.selected} is rejected: {len(self.failed)} of {len(self.criteria)} criteria do not hold ({names})."
+        verb = "does" if len(self.failed) == 1 else "do"
+        return f"{self.selected} is rejected: {len(self.failed)} of {len(self.criteria)} criteria {verb} not hold ({names})."
 
     def with_placebo(self, placebo: Any) -> "GateResult":
         "The same result with the false-pass rate of a `PlaceboResult`"

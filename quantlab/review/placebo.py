@@ -21,10 +21,10 @@ from ..results import Result
 from .gate import CRITERIA, STATISTICAL, Rules, check_thresholds, check_trials, measure, passes
 from ..validation import stationary_bootstrap_indices
 
-# %% ../../nbs/70_review/2_placebo.ipynb #0e8e5072
+# %% ../../nbs/70_review/2_placebo.ipynb #5f1a3da5
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
-    "Positions of `n` days moved around a circle by at least a tenth"
-    return np.roll(np.arange(n), int(rng.integers(n // 10, n - n // 10 + 1)))
+    "Positions of `n` days moved around a circle by at least a quarter"
+    return np.roll(np.arange(n), int(rng.integers(n // 4, n - n // 4 + 1)))
 
 
 def placebo_world(
