@@ -1336,8 +1336,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'quantlab/review/placebo.py'),
                                          'quantlab.review.placebo.best_trial': ( '70_review/placebo.html#best_trial',
                                                                                  'quantlab/review/placebo.py'),
-                                         'quantlab.review.placebo.bootstrap_days': ( '70_review/placebo.html#bootstrap_days',
-                                                                                     'quantlab/review/placebo.py'),
                                          'quantlab.review.placebo.placebo_false_pass_rate': ( '70_review/placebo.html#placebo_false_pass_rate',
                                                                                               'quantlab/review/placebo.py'),
                                          'quantlab.review.placebo.placebo_world': ( '70_review/placebo.html#placebo_world',

@@ -1,4 +1,4 @@
-"""What risk reads: the gate's verdict, pictures, and a dossier whose numbers can be checked."""
+"""What risk reads: the verdict, the pictures and the document."""
 
 from quantlab import attach_wing
 
@@ -10,12 +10,41 @@ __getattr__, __dir__, __all__ = attach_wing(
             "Criterion",
             "GateResult",
             "bias_notes",
+            "check_thresholds",
             "critical_sharpe_ratios",
             "evaluate_gate",
             "gate_power",
         ],
-        "placebo": ["PlaceboResult", "placebo_false_pass_rate", "placebo_world"],
-        "plots": ["figure_svg", "report_style"],
+        "placebo": [
+            "PlaceboResult",
+            "placebo_false_pass_rate",
+            "placebo_world",
+            "simulated_power",
+        ],
+        "plots": [
+            "coverage_heatmap",
+            "cost_stress",
+            "cumulative_quantiles",
+            "drawdown",
+            "dsr_curve",
+            "equity_curve",
+            "figure_svg",
+            "ic_heatmap",
+            "ic_series",
+            "logits_histogram",
+            "names_in_universe",
+            "pair_spread",
+            "parameter_surface",
+            "placebo_histogram",
+            "power_curve",
+            "pvalue_histogram",
+            "quantile_bars",
+            "reconciliation",
+            "report_style",
+            "rolling_sharpe",
+            "var_exceedances",
+            "volatility_forecast",
+        ],
         "dossier": [
             "Fact",
             "Facts",
@@ -27,9 +56,10 @@ __getattr__, __dir__, __all__ = attach_wing(
             "index_page",
             "render_dossier",
             "render_page",
+            "show",
             "verdict_box",
             "verify_dossier",
         ],
-        "strategy": ["STRATEGY_TEMPLATE", "strategy_dossier"],
+        "strategy": ["STRATEGY_TEMPLATE", "FigureBlock", "TableBlock", "strategy_dossier"],
     },
 )

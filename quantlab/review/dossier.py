@@ -21,7 +21,7 @@ from ..checks import check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result, as_scalar
 
-# %% ../../nbs/70_review/4_dossier.ipynb #206ac834
+# %% ../../nbs/70_review/4_dossier.ipynb #796dc4bc
 def show(value: Any, spec: str = "") -> str:
     "Text of a JSON scalar under a Python format specification"
     value = as_scalar(value)
@@ -34,7 +34,8 @@ def show(value: Any, spec: str = "") -> str:
     if not isinstance(value, (int, float)):
         raise DataError(f"A fact must be one number, text, truth value or date; got {type(value).__name__}.")
     try:
-        text = format(value, spec or (",d" if isinstance(value, int) else ".4g"))
+        plain = ",d" if isinstance(value, int) else ",.0f" if abs(value) >= 1e4 else ".4g"
+        text = format(value, spec or plain)
     except ValueError:
         raise SpecificationError(
             f"{spec!r} is not a format for {value!r}; use a Python one such as '.2f', '.1%' or ',d'."
@@ -61,7 +62,7 @@ class Fact(Result):
         hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
         return f'<span class="fact" title="{hover}"{marks}>{html.escape(show(self.value, spec))}</span>'
 
-# %% ../../nbs/70_review/4_dossier.ipynb #13dc7488
+# %% ../../nbs/70_review/4_dossier.ipynb #c01400e8
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
 
 
@@ -161,7 +162,8 @@ class Facts:
         rows = _look_up(self.metrics, stage, key)
         listed = isinstance(rows, list)
         names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
-        heads = "".join(f"<th>{html.escape(head)}</th>" for head, _ in columns.values())
+        text = {c: any(self.has(stage, f"{key}/{n}/{c}") and isinstance(_look_up(self.metrics, stage, f"{key}/{n}/{c}"), str) for n in names) for c in columns}
+        heads = "".join(f'<th{" class=text" if text[c] else ""}>{html.escape(head)}</th>' for c, (head, _) in columns.items())
         lines = [f"<tr>{'' if listed else f'<th>{html.escape(row_header)}</th>'}{heads}</tr>"]
         for name in names:
             label = html.escape((labels or {}).get(name, name.replace("_", " ")))
@@ -174,7 +176,9 @@ class Facts:
     def _cell(self, stage: str, key: str, spec: str) -> str:
         "A table cell: numbers to the right, a yes green, a no red"
         value = _look_up(self.metrics, stage, key) if self.has(stage, key) else None
-        kind = "yes" if value is True else "no" if value is False else "text" if isinstance(value, str) else "num"
+        kind = "yes" if value is True else "no" if value is False else "num"
+        if isinstance(value, str):
+            kind = "text short" if len(value) <= 20 else "text long" if len(value) > 40 else "text"
         return f'<td class="{kind}">{self._span(stage, key, spec)}</td>'
 
     def figure(self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()) -> str:
@@ -183,7 +187,7 @@ class Facts:
             f'<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}'
         )
 
-# %% ../../nbs/70_review/4_dossier.ipynb #cc7070b3
+# %% ../../nbs/70_review/4_dossier.ipynb #b318cc05
 PAGE_STYLE = """
 :root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92; --good: #0b6b4f; --bad: #a8410a; }
 * { box-sizing: border-box; }
@@ -207,8 +211,8 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-a
 thead th { border-bottom: 1.5px solid #9aa5b1; vertical-align: bottom; font-weight: 600; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 tbody th { font-weight: 500; text-align: left; }
-td.text { min-width: 9rem; }
-td.num { white-space: nowrap; }
+td.num, td.short { white-space: nowrap; }
+td.long { min-width: 15rem; }
 td.yes, .approved { color: var(--good); font-weight: 600; }
 td.no, .rejected { color: var(--bad); font-weight: 600; }
 .missing { color: var(--bad); font-style: italic; }

@@ -7,7 +7,7 @@ __all__ = ['CRITERIA', 'STATISTICAL', 'Criterion', 'check_thresholds', 'check_tr
            'family_criteria', 'measure', 'passes', 'critical_sharpe_ratios', 'gate_power', 'GateResult',
            'evaluate_gate', 'bias_notes']
 
-# %% ../../nbs/70_review/1_gate.ipynb #460e4826
+# %% ../../nbs/70_review/1_gate.ipynb #0c1d1f6a
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +22,15 @@ from scipy.stats import norm
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result, as_scalar
-from ..validation.multiple_testing import haircut_sharpe
-from ..validation.overfitting import probability_of_backtest_overfitting
-from quantlab.validation.sharpe import (
+from quantlab.validation import (
     deflated_sharpe_ratio,
+    haircut_sharpe,
     min_track_record_length,
     probabilistic_sharpe_ratio,
+    probability_of_backtest_overfitting,
+    superior_predictive_ability,
+    time_aggregation_factor,
 )
-from ..validation.data_snooping import superior_predictive_ability
 
 # %% ../../nbs/70_review/1_gate.ipynb #ffb1e8e7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -77,15 +78,17 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
         check_number(value, f"thresholds[{name!r}]", low=0, high=1 if share else np.inf)
     return dict(thresholds)
 
-# %% ../../nbs/70_review/1_gate.ipynb #6a4f3511
+# %% ../../nbs/70_review/1_gate.ipynb #333b1488
 def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> pd.DataFrame:
     "Return the trials' returns as floats if they can be judged"
-    trials = check_frame(trial_returns, "trial_returns", min_rows=30, allow_missing=False)
-    if trials.shape[1] > trials.shape[0]:
+    trials = check_frame(trial_returns, "trial_returns")
+    dated = isinstance(trials.index, pd.DatetimeIndex)
+    if isinstance(trials.columns, pd.DatetimeIndex) or (not dated and trials.shape[1] > trials.shape[0]):
         raise DataError(
             f"`trial_returns` has {trials.shape[0]} rows and {trials.shape[1]} columns; rows are dates and columns "
             "trials: transpose it."
         )
+    check_frame(trials, "trial_returns", min_rows=30, allow_missing=False)
     deviation, level = trials.std(), trials.abs().max()
     still = trials.columns[(deviation <= 1e-14 * level.clip(lower=1e-300)) | (deviation == 0)]
     if len(still):
@@ -105,7 +108,7 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
 
 def _check_variance(sharpe_variance: float | None, periods_per_year: float) -> None:
     "Refuse a variance of Sharpe ratios that can only be annualised"
-    if sharpe_variance is None:
+    if sharpe_variance is None or (isinstance(sharpe_variance, float) and math.isnan(sharpe_variance)):
         return
     check_number(sharpe_variance, "sharpe_variance", low=0)
     if sharpe_variance * periods_per_year > 100:
@@ -114,7 +117,7 @@ def _check_variance(sharpe_variance: float | None, periods_per_year: float) -> N
             f"{math.sqrt(sharpe_variance * periods_per_year):.0f} annual units: divide by periods_per_year."
         )
 
-# %% ../../nbs/70_review/1_gate.ipynb #1bc148fa
+# %% ../../nbs/70_review/1_gate.ipynb #ad815129
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rules(Result):
     "How the statistics of the gate are computed; the same for the strategy and for a placebo"
@@ -155,9 +158,11 @@ def sharpe_criteria(
     if sharpe <= 0:
         return {"deflated_sharpe_ratio": deflated, "haircut_sharpe": 1.0, "haircut_annual_sharpe": 0.0,
                 "min_track_record_length": math.inf}  # fmt: skip
+    q = max(1, round(rules.periods_per_year))
+    factor = time_aggregation_factor(q, autocorrelation=max(autocorrelation, 0.0)) / math.sqrt(q)
     cut = haircut_sharpe(
-        sharpe * math.sqrt(rules.periods_per_year), n_obs=n_obs, periods_per_year=rules.periods_per_year,
-        n_tests=n_trials, autocorrelation=max(autocorrelation, 0.0),
+        sharpe * math.sqrt(rules.periods_per_year) * factor, n_obs=n_obs,
+        periods_per_year=rules.periods_per_year, n_tests=n_trials,
     )  # fmt: skip
     length = min_track_record_length(sharpe, confidence=rules.confidence, **shape)
     return {"deflated_sharpe_ratio": deflated, "haircut_sharpe": cut.adjusted_pvalue,
@@ -299,7 +304,7 @@ def gate_power(
     power = {"power": norm.cdf((index - critical.max()) / error)}
     return pd.DataFrame(power | {k: norm.cdf((index - c) / error) for k, c in critical.items()}, index=index)
 
-# %% ../../nbs/70_review/1_gate.ipynb #a6d35652
+# %% ../../nbs/70_review/1_gate.ipynb #f29305a3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GateResult(Result):
     "Verdict of the gate, with every number it rests on"
@@ -343,7 +348,8 @@ class GateResult(Result):
         if self.verdict == "approved":
             return f"{self.selected} is approved: it meets all {len(self.criteria)} criteria."
         names = ", ".join(CRITERIA[name].label for name in self.failed)
-        return f"{self.selected} is rejected: {len(self.failed)} of {len(self.criteria)} criteria do not hold ({names})."
+        verb = "does" if len(self.failed) == 1 else "do"
+        return f"{self.selected} is rejected: {len(self.failed)} of {len(self.criteria)} criteria {verb} not hold ({names})."
 
     def with_placebo(self, placebo: Any) -> "GateResult":
         "The same result with the false-pass rate of a `PlaceboResult`"

@@ -8,7 +8,7 @@ __all__ = ['COLOURS', 'report_style', 'figure_svg', 'equity_curve', 'drawdown', 
            'cumulative_quantiles', 'ic_series', 'ic_heatmap', 'pair_spread', 'volatility_forecast', 'var_exceedances',
            'coverage_heatmap', 'names_in_universe', 'reconciliation']
 
-# %% ../../nbs/70_review/3_plots.ipynb #b9a0e7c1
+# %% ../../nbs/70_review/3_plots.ipynb #4b02bd51
 import functools
 import io
 import re
@@ -25,9 +25,9 @@ from matplotlib.ticker import PercentFormatter
 
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
 from ..errors import DataError, SpecificationError
-from ..validation.sharpe import DeflatedSharpeCurve
+from ..validation import DeflatedSharpeCurve
 
-# %% ../../nbs/70_review/3_plots.ipynb #f1658f2b
+# %% ../../nbs/70_review/3_plots.ipynb #c9d79c1b
 COLOURS = {
     "blue": "#0072B2", "vermilion": "#D55E00", "green": "#009E73", "orange": "#E69F00",
     "purple": "#CC79A7", "sky": "#56B4E9", "grey": "#6b7280", "black": "#1f2937",
@@ -65,6 +65,7 @@ def _picture(function: Callable[..., Axes]) -> Callable[..., Axes]:
                 if fresh:
                     plt.close(ax.figure)
                 raise
+            found = re.sub(r"(?<![\w.])-(?=[\d.])", "\u2212", found[0].upper() + found[1:])
             ax.set_title(found if title is None else title)
             return ax
 
@@ -168,7 +169,7 @@ def rolling_sharpe(
     _dates(ax, series.index)
     return f"The rolling Sharpe ratio is positive in {(rolling > 0).mean():.0%} of the windows"
 
-# %% ../../nbs/70_review/3_plots.ipynb #7df4cb91
+# %% ../../nbs/70_review/3_plots.ipynb #389c7d21
 @_picture
 def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its counts marked"
@@ -205,8 +206,10 @@ def power_curve(
 ) -> Axes:
     "Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe ratio"
     table = check_frame(power, "power", min_rows=2)
-    for column in table:
-        ax.plot(table.index, table[column], marker="o", ms=4, label=str(column).replace("_", " "))
+    for k, column in enumerate(table):
+        label = str(column).replace("_", " ").replace("sharpe", "Sharpe")
+        style = {"lw": 3.5} if k == 0 else {"lw": 1.2, "ls": "--"}
+        ax.plot(table.index, table[column], marker="o", ms=4, label=label, **style)
     if table.shape[1] > 1:
         ax.legend()
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -291,7 +294,7 @@ def parameter_surface(
     near = table.iloc[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].to_numpy().ravel()
     return f"Chosen: {table.iloc[i, j]:.2f}; the cells around it fall to {np.nanmin(near):.2f}"
 
-# %% ../../nbs/70_review/3_plots.ipynb #b0bbe431
+# %% ../../nbs/70_review/3_plots.ipynb #05724a62
 @_picture
 def quantile_bars(
     quantile_returns: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
@@ -350,7 +353,7 @@ def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = Non
     limit = max(float(np.nanmax(np.abs(table))), 1e-6)
     ax.grid(False)
     image = ax.imshow(table, aspect="auto", cmap="PuOr", vmin=-limit, vmax=limit)
-    ax.set_xticks(range(12), "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+    ax.set_xticks(range(12), [f"{month}" for month in range(1, 13)])
     ax.set_yticks(range(len(table)), [str(y) for y in table.index])
     ax.set(xlabel="month", ylabel="year")
     ax.figure.colorbar(image, ax=ax, label="mean information coefficient")

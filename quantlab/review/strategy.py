@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STRATEGY_TEMPLATE', 'TableBlock', 'FigureBlock', 'strategy_dossier']
 
-# %% ../../nbs/70_review/5_strategy.ipynb #54fe7463
+# %% ../../nbs/70_review/5_strategy.ipynb #cb657eae
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..errors import SpecificationError
 from ..results import Result
 from .dossier import Facts, Section, render_dossier, verdict_box
+from .gate import CRITERIA
 
 # %% ../../nbs/70_review/5_strategy.ipynb #f93b6bb6
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -49,7 +50,7 @@ def _block(block: str | TableBlock | FigureBlock, facts: Facts, family: str, fig
         return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
     return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key))
 
-# %% ../../nbs/70_review/5_strategy.ipynb #4990b92f
+# %% ../../nbs/70_review/5_strategy.ipynb #a67faba8
 _STATISTICS = {
     "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
     "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
@@ -61,7 +62,7 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
         "Each row is a question that was fixed before the answer was known, in params.yaml. One answer of no is enough to reject, "
         "and a fact that nobody measured counts as a no.",
         TableBlock("validate", "@/criteria", {"value": ("value", ""), "rule": ("must be", ""), "threshold": ("threshold", ""),
-                   "passed": ("holds", ""), "sentence": ("in words", "")}, row_header="criterion"),
+                   "passed": ("holds", ""), "sentence": ("in words", "")}, row_header="criterion", labels={k: c.label for k, c in CRITERIA.items()}),
     )),
     ("What was tried", (
         "The ledger holds {validate:@/n_trials} trials of this family ever run, {validate:@/n_trials_on_data} of them on this data. The one judged "
