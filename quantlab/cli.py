@@ -106,7 +106,7 @@ def _paper(args: argparse.Namespace) -> int:
     print(result.summary().to_string())
     return 0
 
-# %% ../nbs/95_cli.ipynb #92bd5890
+# %% ../nbs/95_cli.ipynb #32109526
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import find_project, read_file, read_metrics
@@ -141,9 +141,9 @@ def _data(args: argparse.Namespace) -> int:
         save_panel(panel, args.to)
         print(f"imported {panel.index.size} days of {panel.columns.size} assets to {args.to}")
         return 0
-    return 0 if report.issues.empty else 1
+    return 1 if report.n_quarantined else 0
 
-# %% ../nbs/95_cli.ipynb #cc1c792b
+# %% ../nbs/95_cli.ipynb #a92564bd
 def _parser() -> argparse.ArgumentParser:
     "The command line"
     top = argparse.ArgumentParser(
@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     handoff.add_argument("--reason", help="why")
     paper = command("paper", _paper, "Replay a bundle through the reference broker.", "paper handoff/BUNDLE --feed feed.parquet --state state")
     paper.add_argument("bundle")
-    paper.add_argument("--feed", default="artifacts/confirm_holdout/feed.parquet", help="days to replay (default: the pipeline's)")
+    paper.add_argument("--feed", default="artifacts/feed.parquet", help="days to replay (default: the pipeline's)")
     paper.add_argument("--state", default="paper_state", help="folder that holds journal and state (default: paper_state)")
     for sub in (handoff, paper):
         sub.add_argument("--as-of", help="the day it is judged at (default: today)")
