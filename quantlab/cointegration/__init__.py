@@ -21,5 +21,5 @@ __getattr__, __dir__, __all__ = attach_wing(__name__, {
     ],
     "johansen_pairs": ["screen_johansen", "JohansenScreen"],
     "monitor": ["monitor_relation", "RelationMonitor"],
-    "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
+    "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio", "kalman_hedge_ratios"],
 })
