@@ -246,7 +246,7 @@ def filtered_level(
     out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
     return out
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #2aad1ef3
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #ad5cf73f
 @njit(cache=True)
 def _filter_panel(y, x, variance, q, mean, cov, diffuse):
     "Filtered intercepts and hedge ratios (rows x pairs x 2), each pair in its own coordinates"
@@ -291,7 +291,7 @@ def kalman_hedge_ratios(
         raise SpecificationError("`state_variance` must be given, and `initial_state` needs `initial_covariance`.")
     mean = np.zeros(2) if initial_state is None else np.asarray(initial_state, dtype=float)
     start = np.eye(2) if prior is None else prior
-    arrays = (np.ascontiguousarray(f) for f in (y, x))
+    arrays = (np.array(f, order="C") for f in (y, x))
     out = _filter_panel(*arrays, float(observation_variance), q, mean, start, prior is None)
     columns = pd.MultiIndex.from_product([range(y.shape[1]), _COLUMNS], names=["pair", None])
     return pd.DataFrame(out.reshape(len(y), -1), index=y.index, columns=columns)
