@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 
 from quantlab.cointegration import (  # noqa: E402
     half_life,
-    kalman_hedge_ratio,
+    kalman_hedge_ratios,
     screen_johansen,
     screen_pairs,
 )
@@ -116,11 +116,12 @@ def kalman_row(prices, n_pairs, peer_pairs, theirs):
         "initial_covariance": np.eye(2),
     }
 
-    _, cold = timed(kalman_hedge_ratio, *pairs[0], **settings)
-    mine, ours = timed(lambda: [kalman_hedge_ratio(y, x, **settings) for y, x in pairs])
+    y, x = prices.iloc[:, :n_pairs], prices.iloc[:, 1 : n_pairs + 1]
+    _, cold = timed(kalman_hedge_ratios, y.iloc[:, :1], x.iloc[:, :1], **settings)
+    panel, ours = timed(kalman_hedge_ratios, y, x, **settings)
     theirs(*pairs[0])
     peer, seconds = timed(lambda: [theirs(y, x) for y, x in pairs[:peer_pairs]])
-    difference = max(np.abs(m - p).to_numpy().max() for m, p in zip(mine, peer, strict=False))
+    difference = max(np.abs(panel[k].to_numpy() - p).max() for k, p in enumerate(peer))
     return ours, seconds / peer_pairs * n_pairs, difference, 1e-8, cold
 
 

@@ -42,7 +42,7 @@ __getattr__, __dir__, __all__ = attach_wing(
         ],
         "johansen_pairs": ["JohansenScreen", "screen_johansen"],
         "monitor": ["RelationMonitor", "monitor_relation"],
-        "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio"],
+        "hedge": ["filtered_level", "hedge_ratios", "kalman_hedge_ratio", "kalman_hedge_ratios"],
         "formation": ["FormationScreen", "formation_windows", "screen_formations"],
     },
 )
