@@ -243,23 +243,23 @@ def _maximise(
                 return theta, value, -1, decrement
     return theta, value, 100, decrement
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #15159203
+# %% ../../nbs/40_volatility/3_kernel.ipynb #782323a4
 _STARTS = np.array([
     [0.05, 0.98], [0.1, 0.95], [0.02, 0.99],
     [0.05, 0.9], [0.1, 0.8], [0.2, 0.7], [0.1, 0.5], [0.2, 0.5], [0.05, 0.3],
-])  # alpha and persistence; the first three are the slow side
+])  # alpha and persistence: three slow ones, three in between, three fast
 _N_OUT = 10  # mu omega alpha beta loglikelihood decrement iterations starts_agree hessian at_boundary
 
 
 @njit(cache=True, nogil=True)
-def _best_start(x: np.ndarray, presample: float, warm: np.ndarray, slow: bool) -> np.ndarray:
+def _best_start(x: np.ndarray, presample: float, warm: np.ndarray, side: int, last: int) -> np.ndarray:
     "The likeliest of the starts on one side, the last optimum `warm` among those of its own side"
     mean, variance = x.mean(), x.var()
     start, best = warm, -np.inf
-    if np.isfinite(warm[0]) and (warm[2] + warm[3] > 0.94) == slow:
+    if np.isfinite(warm[0]) and (warm[2] + warm[3] > 0.94) == (side == 0) and side < 2:
         best = _loglikelihood(x, warm, presample)
     for i in range(_STARTS.shape[0]):
-        if (i < 3) == slow:
+        if min(i // 3, last) == side:
             alpha, persistence = _STARTS[i]
             theta = np.array([mean, variance * (1 - persistence), alpha, persistence - alpha])
             value = _loglikelihood(x, theta, presample)
@@ -288,20 +288,24 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
     "Fit a series of about unit variance; `out` as in _N_OUT"
     presample, floor = _presample(x), 1e-8 * x.var()
     gradient, matrix = np.empty(4), np.zeros((4, 4))
+    last, agree = 2 if x.size < 600 else 1, True  # a short window has more hills
     theta, value, count, decrement = _maximise(
-        x, _best_start(x, presample, warm, True), presample, floor, warm, matrix
+        x, _best_start(x, presample, warm, 0, last), presample, floor, warm, matrix
     )
-    _derivatives(x, theta, presample, False, gradient, matrix)
-    other, height, more, gap = _maximise(
-        x, _best_start(x, presample, warm, False), presample, floor, theta, matrix
-    )
-    agree = more < 0 or abs(height - value) < 1e-4
-    if more > 0 and height > value:
-        theta, value, decrement = other, height, gap
+    for side in range(1, last + 1):
+        _derivatives(x, theta, presample, False, gradient, matrix)
+        other, height, more, gap = _maximise(
+            x, _best_start(x, presample, warm, side, last), presample, floor, theta, matrix
+        )
+        count += abs(more)
+        if more > 0:
+            agree = agree and abs(height - value) < 1e-4
+            if height > value:
+                theta, value, decrement = other, height, gap
     _derivatives(x, theta, presample, True, gradient, matrix)
     active = _slack(theta, floor) <= 0.0
     out[:4], out[4], out[5] = theta, value, decrement
-    out[6], out[7] = count + abs(more), agree
+    out[6], out[7] = count, agree
     out[8], out[9] = _is_positive_definite(_free_hessian(matrix, active)), active.any()
 
 # %% ../../nbs/40_volatility/3_kernel.ipynb #2c64a66b
