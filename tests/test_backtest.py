@@ -1,5 +1,6 @@
 """The backtest wing: costs by hand, two engines, no look-ahead, published performance figures."""
 
+import pickle
 import subprocess
 import sys
 
@@ -12,19 +13,24 @@ from hypothesis import strategies as st
 
 from quantlab.backtest import (
     CostModel,
+    drawdown_table,
+    drawdowns,
     equal_weight,
     expected_shortfall,
+    leave_one_out,
     long_short_weights,
     lookahead_audit,
     pair_trades,
     pairs_weights,
+    parameter_surface,
     performance_summary,
     run_backtest,
     run_backtests,
+    stress_windows,
+    subperiods,
     sweep_returns,
     value_at_risk,
 )
-from quantlab.backtest.performance import drawdown_table
 from quantlab.errors import (
     DataError,
     LookaheadError,
@@ -175,26 +181,52 @@ def test_engines_agree_with_the_accountant(engine, lag):
     assert result.impact_costs.sum() > 0 and result.borrow_costs.sum() > 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    n=st.integers(3, 40),
+    n=st.integers(3, 30),
     assets=st.integers(1, 8),
     holes=st.sampled_from([0.0, 0.3, 0.9]),
     leverage=st.floats(0.1, 4.0),
     lag=st.integers(1, 2),
     commission=st.floats(0, 50),
+    impact=st.sampled_from([0.0, 0.5]),
+    borrow=st.sampled_from([0.0, 300.0]),
+    rebalance=st.sampled_from(["daily", "weekly", 3]),
 )
-def test_two_engines_one_answer(seed, n, assets, holes, leverage, lag, commission):
-    weights, returns, *_ = world(seed, n, assets, holes=holes, gaps=0.02, leverage=leverage)
-    costs = CostModel(commission_bps=commission)
+def test_two_engines_one_answer(
+    seed, n, assets, holes, leverage, lag, commission, impact, borrow, rebalance
+):
+    weights, returns, volume, sigma = world(
+        seed, n, assets, holes=holes, gaps=0.02, leverage=leverage
+    )
+    costs = CostModel(commission, 0.0, impact, borrow)
     a, b = (
-        run_backtest(weights, returns, costs=costs, decision_lag=lag, engine=engine)
+        run_backtest(
+            weights,
+            returns,
+            costs=costs,
+            decision_lag=lag,
+            engine=engine,
+            dollar_volume=volume,
+            volatility=sigma,
+            rebalance=rebalance,
+        )
         for engine in ("kernel", "vectorbt")
     )
-    for name in ("returns", "gross_returns", "turnover", "costs", "weights"):
+    for name in ("returns", "gross_returns", "turnover", "costs", "borrow_costs", "weights"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-9)
     assert a.n_missing_returns == b.n_missing_returns
+
+
+def test_borrow_goes_with_the_calendar_or_with_the_rows():
+    returns = table(np.zeros((8, 1)))  # Monday to Monday, and a day
+    weights = table(-np.ones((8, 1)))
+    costs = CostModel(borrow_bps_per_year=365)
+    calendar = run_backtest(weights, returns, costs=costs).borrow_costs * 1e4
+    np.testing.assert_allclose(calendar, [0, 1, 1, 1, 1, 3, 1, 1])
+    rows = run_backtest(weights, returns, costs=costs, periods_per_year=250).borrow_costs
+    np.testing.assert_allclose(rows.iloc[1:], 0.0365 / 250)
 
 
 @settings(max_examples=50, deadline=None)
@@ -296,6 +328,8 @@ def test_at_capacity_nothing_is_left():
     assert abs(large.returns.mean()) < 1e-5 * small.returns.mean()
     free = run_backtest(weights, edge.returns)
     assert np.isnan(free.capacity)
+    thin = run_backtest(weights, edge.returns, capital=1.0, **options)  # from far below
+    assert thin.capacity == pytest.approx(small.capacity, rel=1e-4)
 
 
 def test_days_before_the_first_position_do_not_dilute():
@@ -452,6 +486,15 @@ def test_members_only_and_leavers_are_sold():
     assert weights.loc[weights.index[2], "H"] == 0 and weights.iloc[2].notna().sum() == 1
     assert weights.iloc[3].isna().all()
     assert weights.iloc[4]["H"] == 0 and weights.iloc[4]["G"] > 0
+
+
+def test_a_universe_that_grows_later_does_not_move_the_rebalancing_days():
+    rng = np.random.default_rng(0)
+    returns = pd.DataFrame(rng.normal(0, 0.01, (300, 12)), dates(300))
+    returns = returns.where(np.arange(300)[:, None] >= 20 * np.arange(12))
+    book = lambda r: long_short_weights(r.rolling(5).mean(), quantile=0.3)
+    pd.testing.assert_frame_equal(book(returns).iloc[:90], book(returns.iloc[:90]))
+    assert lookahead_audit(book, returns).passed
 
 
 def test_a_book_that_can_no_longer_be_filled_is_sold():
@@ -639,6 +682,7 @@ def test_bad_tables(spoil):
 LEAKS = {
     "z-score": lambda p: (p - p.mean()) / p.std(),
     "quantile": lambda p: (p > p.quantile(0.7)) * 1.0,
+    "rare": lambda p: (p.pct_change().rolling(3).mean() > p.pct_change().quantile(0.9)) * 1.0,
     "rank in time": lambda p: p.rank(pct=True),
     "centred": lambda p: p.rolling(11, center=True).mean(),
     "shift": lambda p: p.shift(-1),
@@ -762,6 +806,13 @@ def test_ratios_without_a_loss_are_undefined():
     assert got.max_drawdown == 0
 
 
+def test_results_survive_a_pickle():
+    weights, returns, *_ = world(17)
+    result = run_backtest(weights, returns, costs=CostModel(5))
+    again = pickle.loads(pickle.dumps(result))
+    pd.testing.assert_frame_equal(again.stress(), result.stress())
+
+
 def test_results_show_themselves():
     weights, returns, *_ = world(16)
     result = run_backtest(weights, returns, costs=CostModel(5), periods_per_year=252)
@@ -778,3 +829,85 @@ def test_results_show_themselves():
         )
     for thing in shown[:2]:
         assert thing.plot().get_figure() is not None
+
+
+# sensitivity -----------------------------------------------------------------------------------
+
+
+def test_neighbours_of_a_grid_point():
+    rng = np.random.default_rng(0)
+    returns = table(rng.normal(0.001, 0.01, (200, 1)))
+    # the Sharpe ratio of a constant book does not depend on its size, but on its sign
+    surface = parameter_surface(
+        lambda size, sign: returns * 0 + size * sign,
+        returns,
+        grid={"size": [0.1, 0.2, 0.4], "sign": [-1, 1]},
+        centre={"size": 0.2, "sign": 1},
+    )
+    assert surface.n_points == 6 and surface.n_neighbours == 3
+    assert surface.plateau == pytest.approx(2 / 3)
+    assert surface.worst_neighbour == pytest.approx(-1)
+    assert surface.table.loc[surface.table["is_centre"], "size"].tolist() == [0.2]
+    assert surface.plot().get_figure() is not None
+
+
+def test_a_losing_centre_has_no_plateau():
+    returns = table(np.random.default_rng(0).normal(0.001, 0.01, (200, 1)))
+    surface = parameter_surface(
+        lambda k: returns * 0 + k, returns, grid={"k": [-2.0, -1.0, 1.0]}, centre={"k": -1.0}
+    )
+    assert np.isnan(surface.plateau) and np.isnan(surface.worst_neighbour)
+
+
+def test_a_group_left_out_is_a_book_without_it():
+    weights, returns, *_ = world(20, n=100)
+    groups = pd.Series({"A": "x", "B": "x", "C": "y", "D": "z"})
+    got = leave_one_out(weights, returns, groups=groups, costs=CostModel(5))
+    assert got.index.tolist() == ["all", "x", "y", "z"] and got["n_names"].tolist() == [0, 2, 1, 1]
+    alone = run_backtest(weights.assign(A=0.0, B=0.0), returns, costs=CostModel(5)).returns.iloc[1:]
+    assert got.loc["x", "sharpe_ratio"] == pytest.approx(alone.mean() / alone.std())
+
+
+@pytest.mark.parametrize("by", ["year", "quarter", "month", 1, 7])
+def test_parts_make_the_whole(by):
+    returns = pd.Series(np.random.default_rng(0).normal(0.001, 0.01, 600), dates(600))
+    got = subperiods(returns, periods_per_year=252, by=by)
+    assert got["nobs"].sum() == 600 and got["share_of_total"].sum() == pytest.approx(1)
+    assert (1 + got["total_return"]).prod() == pytest.approx((1 + returns).prod())
+    assert (got["start"].to_numpy()[1:] > got["end"].to_numpy()[:-1]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), length=st.integers(1, 30), top=st.integers(1, 6))
+def test_stress_windows_are_the_worst_and_disjoint(seed, length, top):
+    returns = pd.Series(np.random.default_rng(seed).normal(0, 0.02, 80), dates(80))
+    got = stress_windows(returns, length=length, top=top)
+    every = [(1 + returns.iloc[i : i + length]).prod() - 1 for i in range(80 - length + 1)]
+    assert got["total_return"].iloc[0] == pytest.approx(min(every))
+    assert got["total_return"].is_monotonic_increasing and len(got) <= top
+    spans = got.sort_values("start")
+    assert (spans["start"].to_numpy()[1:] > spans["end"].to_numpy()[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (
+            lambda r: subperiods(r * np.nan, periods_per_year=12),
+            MissingDataError,
+            "no value at all",
+        ),
+        (lambda r: subperiods(r, periods_per_year=0), SpecificationError, "`periods_per_year`"),
+        (lambda r: subperiods(r[::-1], periods_per_year=12), DataError, "not in time order"),
+        (lambda r: stress_windows(r, length=0), SpecificationError, "`length`"),
+        (lambda r: stress_windows(r, length=99), DataError, "exceeds the 30 returns"),
+        (lambda r: stress_windows(r * 100, length=5), DataError, "-100 % or less"),
+        (lambda r: stress_windows(r, benchmark=r.iloc[1:]), MisalignedError, "on one index"),
+        (lambda r: drawdowns(r.astype(str)), DataError, "text or objects"),
+        (lambda r: drawdown_table(r.replace(r.iloc[3], np.inf)), DataError, "infinite"),
+    ],
+)
+def test_bad_series(call, error, text):
+    returns = pd.Series(np.random.default_rng(0).normal(0, 0.02, 30), dates(30))
+    with pytest.raises(error, match=text):
+        call(returns)

@@ -100,6 +100,19 @@ def test_missing_and_unknown_files(tmp_path):
         load_panel(tmp_path / "latin.csv")
 
 
+def test_signs_for_missing_and_a_file_of_one_asset(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text("date,A,B\n2020-01-02,.,NA\n2020-01-03,1,2\n2020-01-06,,null\n")
+    assert load_panel(path).prices.isna().to_numpy().tolist() == [
+        [True] * 2,
+        [False] * 2,
+        [True] * 2,
+    ]
+    path.write_text("Date,Open,High,Low,Close,Volume\n2020-01-02,1,2,1,2,100\n")
+    with pytest.raises(DataError, match="of one asset"):
+        load_panel(path)
+
+
 def test_date_forms_agree(tmp_path):
     panels = []
     for form in ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y-%m-%d 00:00:00"):
@@ -281,6 +294,18 @@ def test_the_contract_decides_what_goes():
     kept = check_panel(panel, contract=DataContract(quarantine=()))
     assert kept.n_quarantined == 0 and kept.n_issues == 1
     assert apply_quarantine(panel, kept) is panel
+
+
+def test_a_total_loss_and_a_dead_price_are_listed():
+    frames, sectors = market()
+    frames["returns"].iloc[100, 0] = -1.0
+    panel = Panel(frames, sectors=sectors)
+    assert check_panel(panel).issues["evidence"].tolist() == ["a total loss"]
+    still = Panel({"prices": frames["returns"] * 0 + 5.0})
+    found = check_panel(still)
+    assert set(found.issues["kind"]) == {"stale_price"}
+    healed = apply_quarantine(still, found)
+    assert healed.returns.isna().all(axis=None) and healed.prices.equals(still.prices)
 
 
 def test_sessions():

@@ -544,3 +544,188 @@ def test_rank_ic_by_scipy(noisy):
         both = pd.concat([factor.loc[date], ahead[1].loc[date]], axis=1).dropna()
         expected = spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic
         assert found.ic.loc[date, 1] == pytest.approx(expected, abs=1e-12)
+
+
+# ---------------------------------------------------------------- alphalens interop, redundancy
+
+
+def test_to_and_from_alphalens(noisy):
+    prices, factor = noisy
+    ahead = forward(prices)
+    groups = pd.Series(["a", "b", "c"] * 12 + ["a"], index=prices.columns)
+    theirs = alphalens_clean(factor, ahead, groupby=groups.to_dict())
+    ours = fa.to_alphalens(factor, ahead, groups=groups)
+    pd.testing.assert_frame_equal(
+        ours.astype({"group": str}),
+        theirs.astype({"group": str})[list(ours.columns)],
+        check_dtype=False,
+        check_index_type=False,
+    )
+    back = fa.from_alphalens(theirs)
+    again = fa.evaluate_factor(back.factor, back.forward_returns, conventions="alphalens")
+    whole = fa.evaluate_factor(factor, ahead, conventions="alphalens")
+    pd.testing.assert_frame_equal(again.ic, whole.ic, check_freq=False)
+    for wrong in (factor, theirs[["factor"]], None, theirs.drop(columns="factor")):
+        with pytest.raises(DataError):
+            fa.from_alphalens(wrong)
+
+
+def test_pictures_draw_on_the_axes_given(noisy):
+    import matplotlib.pyplot as plt
+
+    prices, factor = noisy
+    found = fa.evaluate_factor(factor, forward(prices))
+    ax = plt.subplots()[1]
+    for draw in (
+        fa.plot_cumulative_returns,
+        fa.plot_ic,
+        fa.plot_ic_distribution,
+        fa.plot_ic_heatmap,
+    ):
+        assert draw(found, 5, ax) is ax
+        with pytest.raises(SpecificationError, match="`period`"):
+            draw(found, 7, ax)
+    assert len(fa.tear_sheet(found).axes) == 7
+    plt.close("all")
+
+
+def test_capacity(noisy):
+    prices, factor = noisy
+    found = fa.evaluate_factor(factor, forward(prices))
+    volume = prices * 0 + 2e6
+    n = (found.quantile_of == 1).sum(axis=1)[found.ic.index]
+    room = found.capacity(volume, participation=0.1)
+    lower = np.minimum(n, (found.quantile_of == 5).sum(axis=1)[found.ic.index])
+    np.testing.assert_allclose(room.by_date[found.ic.index], 0.1 * 2e6 * lower)
+    with pytest.raises(MisalignedError, match="shares no"):
+        found.capacity(volume.add_prefix("x"))
+    with pytest.raises(SpecificationError, match="participation"):
+        found.capacity(volume, participation=0)
+
+
+def test_comparison_counts_the_failures(noisy):
+    prices, _ = noisy
+    rng, ahead = np.random.default_rng(0), forward(prices)
+    tried = {
+        f"n{i}": fa.evaluate_factor(prices * 0 + rng.normal(size=prices.shape), ahead)
+        for i in range(6)
+    }
+    found = fa.compare_factors(tried, period=1)
+    assert found.n_tested == 6 and found.n_surviving == 0
+    pvalues = pd.Series({k: v.ic_summary.loc[1, "pvalue"] for k, v in tried.items()})
+    expected = stats.false_discovery_control(pvalues, method="by")
+    np.testing.assert_allclose(found.table["qvalue"].reindex(pvalues.index), expected)
+    more = fa.compare_factors(tried, period=1, n_tested=60)
+    assert (more.table["qvalue"] >= found.table["qvalue"].reindex(more.table.index)).all()
+    with pytest.raises(SpecificationError, match="n_tested"):
+        fa.compare_factors(tried, period=1, n_tested=5)
+
+
+def test_factor_correlation_is_the_mean_of_spearman(noisy):
+    _, ragged = noisy
+    a = ragged.fillna(0.0)
+    b = a + np.random.default_rng(0).normal(size=a.shape)
+    got = fa.factor_correlation({"a": a, "b": b})
+    expected = np.mean([stats.spearmanr(a.iloc[t], b.iloc[t]).statistic for t in range(len(a))])
+    assert got.loc["a", "b"] == pytest.approx(expected, rel=1e-12)
+    factor = a
+    with pytest.raises(SpecificationError, match="at least 2"):
+        fa.factor_correlation({"a": factor})
+    with pytest.raises(DataError, match="square"):
+        fa.cluster_factors(factor)
+
+
+# ---------------------------------------------------------------- attribution, combination
+
+
+def test_attribution_equals_statsmodels():
+    rng = np.random.default_rng(5)
+    dates = pd.bdate_range("2015-01-01", periods=400)
+    factors = pd.DataFrame(rng.normal(0, 0.01, (400, 2)), dates, ["a", "b"])
+    returns = 0.0002 + factors @ [0.5, -0.2] + pd.Series(rng.normal(0, 0.01, 400), dates)
+    got = fa.factor_attribution(returns, factors, periods_per_year=252, hac_lags=7)
+    fit = sm.OLS(returns, sm.add_constant(factors)).fit(
+        cov_type="HAC", cov_kwds={"maxlags": 7, "use_correction": False}
+    )
+    assert got.params["alpha"] == pytest.approx(252 * fit.params["const"], rel=1e-10)
+    np.testing.assert_allclose(got.params[["a", "b"]], fit.params[["a", "b"]], rtol=1e-10)
+    np.testing.assert_allclose(got.tstats, fit.tvalues, rtol=1e-10)
+    assert got.rsquared == pytest.approx(fit.rsquared, rel=1e-10)
+    years = pd.Series(dates.year, dates)
+    table = fa.attribution_by(returns, factors, years, periods_per_year=252)
+    one = fa.factor_attribution(returns["2015"], factors.loc["2015"], periods_per_year=252)
+    assert table.loc[2015, "alpha"] == pytest.approx(one.params["alpha"], rel=1e-12)
+    with pytest.raises(MisalignedError):
+        fa.factor_attribution(returns.iloc[1:], factors, periods_per_year=252)
+    with pytest.raises(SpecificationError, match="periods_per_year"):
+        fa.factor_attribution(returns, factors, periods_per_year=0)
+    with pytest.raises(SpecificationError, match="'alpha'"):
+        fa.factor_attribution(returns, factors.rename(columns={"a": "alpha"}), periods_per_year=12)
+
+
+def test_fama_french_value_on_market_and_size():
+    "The sample's monthly file, where it is there: value beyond market and size"
+    from conftest import ROOT
+
+    files = sorted((ROOT / "data").rglob("frenchdata.csv.gz")) if (ROOT / "data").exists() else []
+    if not files:
+        pytest.skip("the raw data have not been pulled")
+    table = pd.read_csv(files[0])
+    table.index = pd.PeriodIndex(table["Date"].astype(str), freq="M").to_timestamp()
+    monthly = table[["Mkt-RF", "SMB", "HML"]].loc["1963-07":"1991-12"] / 100
+    got = fa.factor_attribution(monthly["HML"], monthly[["Mkt-RF", "SMB"]], periods_per_year=12)
+    assert got.n_obs == 342 and got.tstats["alpha"] > 2.5 and got.params["Mkt-RF"] < 0
+    assert got.contributions.sum() == pytest.approx(12 * monthly["HML"].mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("method", ["ic", "ridge"])
+def test_combination_uses_complete_returns_only(noisy, method):
+    prices, factor = noisy
+    rng = np.random.default_rng(0)
+    factors = {"a": factor, "b": factor * 0 + rng.normal(size=factor.shape)}
+    ahead = forward(prices, (5,))
+    options = {"method": method, "window": 30, "min_dates": 10}
+    base = fa.combine(factors, forward_returns=ahead, **options)
+    for t in (40, 60):
+        spoiled = ahead[5].copy()
+        spoiled.iloc[t - 4 :] = rng.normal(size=spoiled.iloc[t - 4 :].shape)
+        again = fa.combine(factors, forward_returns={5: spoiled}, **options)
+        pd.testing.assert_frame_equal(again.iloc[: t + 1], base.iloc[: t + 1], rtol=1e-9)
+        assert not np.allclose(again.iloc[t + 1], base.iloc[t + 1], equal_nan=True)
+    weights = fa.combination_weights(factors, forward_returns=ahead, **options)
+    np.testing.assert_allclose(weights.abs().sum(axis=1).iloc[20:], 1.0)
+
+
+def test_equal_combination_is_the_mean_of_zscores(noisy):
+    _, factor = noisy
+    other = factor**3
+    expected = (fa.zscore(factor).fillna(0) + fa.zscore(other).fillna(0)) / 2
+    got = fa.combine({"a": factor, "b": other})
+    pd.testing.assert_frame_equal(got, expected.where(factor.notna()))
+
+
+def test_learned_combination_refuses_unfinished_returns(noisy):
+    pytest.importorskip("lightgbm")
+    prices, factor = noisy
+    ahead = forward(prices, (5,))
+    with pytest.raises(LookaheadError, match="unfinished"):
+        fa.learned_combination({"a": factor}, ahead, purge=4, seed=0)
+    options = {"train_size": 30, "test_size": 20, "seed": 0, "params": {"min_data_in_leaf": 20}}
+    got = fa.learned_combination({"a": factor, "b": -(factor**2)}, ahead, **options)
+    again = fa.learned_combination({"a": factor, "b": -(factor**2)}, ahead, **options)
+    pd.testing.assert_frame_equal(got.factor, again.factor)
+    first = got.folds.iloc[0]
+    rows = factor.index.get_indexer([first["train_end"], first["test_start"]])
+    assert rows[1] - rows[0] == 6 and got.factor.iloc[: rows[1]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_short_panels_give_no_values_and_no_error(market, n):
+    fields = ("returns", "dollar_volume", "intraday_abs_return", "membership")
+    short = SimpleNamespace(
+        sectors=market.sectors, **{k: getattr(market, k).iloc[:n] for k in fields}
+    )
+    for name, factor in fa.LIBRARY.items():
+        values = factor(short)
+        assert values.shape == short.returns.shape, name
+        assert n == 30 or values.isna().all(axis=None), name

@@ -473,6 +473,42 @@ def test_the_last_model_of_a_confidence_set_has_the_lowest_loss():
     assert losses.mean().idxmin() in got.included
 
 
+TRIALS = pd.DataFrame(
+    np.random.default_rng(0).normal(0, 0.01, (100, 4)),
+    index=pd.bdate_range("2010-01-01", periods=100),
+    columns=list("abcd"),
+)
+BAD_MATRICES = {
+    "none": None,
+    "transposed": TRIALS.T,
+    "too short": TRIALS.iloc[:3],
+    "all missing": TRIALS * np.nan,
+    "gaps": TRIALS.where(TRIALS > 0),
+    "infinite": TRIALS.replace(TRIALS.iloc[3, 0], np.inf),
+    "text": TRIALS.astype(str),
+    "duplicated dates": TRIALS.set_axis([TRIALS.index[0]] * 100),
+    "duplicated columns": TRIALS.set_axis(list("aabc"), axis=1),
+    "unsorted": TRIALS[::-1],
+    "time zone": TRIALS.tz_localize("UTC"),
+    "three dimensions": np.zeros((30, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MATRICES)
+def test_bad_matrices_are_refused_everywhere(name):
+    bench, bad = TRIALS["a"] * 2, BAD_MATRICES[name]
+    for call in (
+        lambda: v.pbo_under_no_skill(bad, n_blocks=4, n_resamples=20, seed=0),
+        lambda: v.effective_number_of_trials(bad),
+        lambda: v.estimate_effective_trials(bad, n_resamples=20, seed=0),
+        lambda: v.superior_predictive_ability(bench, bad, block_size=3, seed=0),
+        lambda: v.step_m(bench, bad, block_size=3, seed=0),
+        lambda: v.model_confidence_set(bad, block_size=3, seed=0),
+    ):
+        with pytest.raises(QuantlabError):
+            call()
+
+
 # ---------------------------------------------------------------- splits
 
 
@@ -829,6 +865,30 @@ def test_a_torn_line_is_reported_and_moved_aside(tmp_path, keep):
     assert "torn" in " ".join(ledger.verify().notes)
 
 
+def test_a_record_cut_off_the_end_leaves_its_returns_behind(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    for a in range(3):
+        ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
+    whole = ledger.path.read_bytes()
+    ledger.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    assert "belongs to no record" in ledger.verify().problems[0]
+    (tmp_path / "other.jsonl").write_bytes(whole)  # another ledger in the folder may name it
+    assert ledger.verify().ok
+
+
+def test_a_stop_between_record_and_renaming_is_healed(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    one = ledger.append(returns=some_returns(), **trial())
+    (stored,) = (tmp_path / "returns").iterdir()
+    stored.rename(stored.with_name(stored.name + ".staged"))
+    assert ledger.verify().ok and list(ledger.returns()) == [one]
+    ledger.append(returns=some_returns(), **trial())
+    assert stored.exists() and ledger.count() == 1
+    staged = stored.with_name("0" * 64 + ".parquet.staged")
+    staged.write_bytes(b"half a ser")  # stopped before any record named it
+    assert ledger.verify().ok
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
@@ -847,15 +907,19 @@ def test_git_sees_a_cut_and_a_rewritten_ledger(tmp_path):
     assert ledger.verify().ok  # not committed yet, and only longer
     good = ledger.path.read_bytes()
     ledger.path.write_bytes(b"".join(good.splitlines(keepends=True)[:2]))
-    assert "cut or rewritten" in ledger.verify().problems[0]
+    assert "cut or rewritten" in ledger.verify().problems[-1]
     ledger.path.unlink()
-    assert "cut or rewritten" in ledger.verify().problems[0]
+    assert "cut or rewritten" in ledger.verify().problems[-1]
     for a in (5, 6, 7):
         ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
-    assert "cut or rewritten" in ledger.verify().problems[0]
+    assert "cut or rewritten" in ledger.verify().problems[-1]
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-q", "-m", "rewritten")
-    assert "cut or rewritten" in ledger.verify().problems[0]
+    assert "cut or rewritten" in ledger.verify().problems[-1]
+    ledger.declare_gap(reason="the history was lost")
+    assert "cut or rewritten" in ledger.verify().problems[-1]
+    git(tmp_path, "commit", "-q", "-a", "-m", "declared")
+    assert ledger.verify().ok and ledger.verify().is_lower_bound
 
 
 def test_a_damaged_ledger_takes_no_more_until_a_gap_is_declared(tmp_path):
@@ -871,6 +935,13 @@ def test_a_damaged_ledger_takes_no_more_until_a_gap_is_declared(tmp_path):
     ledger.append(returns=some_returns(5), **trial(parameters={"a": 5}))
     check = ledger.verify()
     assert check.ok and check.is_lower_bound and check.n_gaps == 1 and ledger.count() == 3
+    assert any("belongs to no record" in note for note in check.notes)
+    (tmp_path / "returns" / f"{ledger.table()['returns'].iloc[-1]}.parquet").unlink()
+    assert "is missing" in ledger.verify().problems[0]
+    ledger.declare_gap(reason="a series was lost too")
+    assert ledger.verify().ok and ledger.verify().n_gaps == 2
+    with pytest.raises(LedgerError, match="no gap to declare"):
+        ledger.declare_gap(reason="none")
 
 
 def test_merging_two_branches(tmp_path):

@@ -25,5 +25,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "performance_summary",
             "value_at_risk",
         ],
+        "sensitivity": ["ParameterSurface", "leave_one_out", "parameter_surface", "stress_windows", "subperiods"],
     },
 )

@@ -53,7 +53,7 @@ class AuditResult(Result):
         leak = self.first_leak or Leak(None, None)
         return {**Result.to_dict(self), "first_leak_date": leak.date and str(leak.date), "first_leak_column": leak.column and str(leak.column)}
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #be39423f
+# %% ../../nbs/60_backtest/5_audit.ipynb #4d59bdf1
 def _unpack(data: Any) -> tuple[dict[str, pd.DataFrame], Callable]:
     "Tables of the data by name, and the function that makes data of the same form from tables"
     if isinstance(data, pd.DataFrame):
@@ -84,17 +84,21 @@ def _dates(tables: dict[str, pd.DataFrame], min_rows: int) -> pd.Index:
     return index
 
 
-def _other(table: pd.DataFrame, start: int, rng: np.random.Generator) -> pd.DataFrame:
-    "The table with other values of the same kind from row `start` on"
+def _other(table: pd.DataFrame, start: int, calm: bool, rng: np.random.Generator) -> pd.DataFrame:
+    "The table with other values of the same kind from row `start` on; where `calm`, those of the row before"
     values = table.to_numpy().copy()
     future = values[start:]
     if values.dtype == bool:
         values[start:] = rng.random(future.shape) < 0.5
     else:
         values = values.astype(float)
+        if calm:
+            values[start:] = np.where(np.isnan(values[start - 1]), future, values[start - 1])
+            return pd.DataFrame(values, index=table.index, columns=table.columns)
         sign = rng.choice([-1.0, 1.0], future.shape) if np.nanmin(values) < 0 else 1.0
         floor = -0.99 if np.nanmin(values) > -1 else -np.inf  # what may be returns stays above -100 %
-        values[start:] = np.maximum(future * sign * np.exp(rng.standard_normal(future.shape)), floor)
+        size = 10.0 ** rng.integers(-2, 2) * np.exp(rng.standard_normal(future.shape))
+        values[start:] = np.maximum(future * sign * size, floor)
     return pd.DataFrame(values, index=table.index, columns=table.columns)
 
 
@@ -141,7 +145,7 @@ def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.nda
     rest = np.setdiff1d(rows, chosen)
     return np.sort(np.concatenate([chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False)]))
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #72bfb078
+# %% ../../nbs/60_backtest/5_audit.ipynb #24aa5a5c
 def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cuts: int = 20, seed: int = 0) -> AuditResult:
     """Test by experiment whether a strategy or factor uses data from after the date of its output.
 
@@ -182,7 +186,8 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
     cuts = _cuts(full, n_cuts, rng)
     for cut in cuts:
         past = index[: cut + 1]
-        other = {k: _other(v, cut + 1, rng) for k, v in tables.items()}
+        calm = bool(rng.integers(2))
+        other = {k: _other(v, cut + 1, calm, rng) for k, v in tables.items()}
         try:
             pairs = [("truncate", full, run({k: v.iloc[: cut + 1] for k, v in tables.items()}, past))]
         except Exception as error:

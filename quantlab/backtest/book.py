@@ -18,8 +18,9 @@ from .costs import CostModel
 from ..checks import check_aligned, check_frame, check_index, check_integer, check_number, check_option
 from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
 
-# %% ../../nbs/60_backtest/2_book.ipynb #525ba788
+# %% ../../nbs/60_backtest/2_book.ipynb #199d531a
 _OK, _NOT_FINITE, _RUINED, _NO_VOLUME = 0, 1, 2, 3
+_BLOCK = 16  # days turned at a time
 
 
 @njit(cache=True)
@@ -35,31 +36,47 @@ def _sum(x):
 
 
 @njit(cache=True)
-def _impact(trade, equity, volume, volatility):
+def _turn(source, start, days):
+    "Copy columns `start` to `start + len(days)` of an asset-major table into the rows of `days`"
+    for b in range(min(len(days), source.shape[1] - start)):
+        for j in range(len(source)):
+            days[b, j] = source[j, start + b]
+
+
+@njit(cache=True)
+def _impact(trade, equity, volume, volatility, t):
     "Sum of trade x volatility x root of its share of the volume; NaN where one of them is unknown"
     total = 0.0
     for j in range(len(trade)):
         if trade[j] > 0.0:
-            if not (volume[j] > 0.0 and volatility[j] >= 0.0):
+            if not (volume[j, t] > 0.0 and volatility[j, t] >= 0.0):
                 return np.nan
-            total += trade[j] * volatility[j] * np.sqrt(trade[j] * equity / volume[j])
+            total += trade[j] * volatility[j, t] * np.sqrt(trade[j] * equity / volume[j, t])
     return total
 
-# %% ../../nbs/60_backtest/2_book.ipynb #aadf5b72
+# %% ../../nbs/60_backtest/2_book.ipynb #8cfa2ecc
 @njit(cache=True)
 def _book(weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, out, weights_held):
     """Fill `out` (gross, turnover, impact, borrow: one row a day) and, where it has rows, `weights_held`.
 
+    Tables are asset-major: a row an asset.
+
     Returns status, day of the status, number of missing returns met while holding.
     """
-    n_days, n_assets = returns.shape
+    n_assets, n_days = returns.shape
     value = np.zeros(n_assets)  # after the day's return, as a share of equity before the day's trade
     held, traded, earned = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
+    wanted, market = np.zeros((_BLOCK, n_assets)), np.zeros((_BLOCK, n_assets))
     equity, scale, missing = capital, 1.0, 0
     for t in range(lag, n_days):
+        b = (t - lag) % _BLOCK
+        if b == 0:
+            _turn(weights, t - lag, wanted)
+            _turn(returns, t, market)
+        wish, move = wanted[b], market[b]
         trades, impossible = decided[t - lag], 0
         for j in range(n_assets):
-            drifted, target, r = value[j] * scale, weights[t - lag, j], returns[t, j]
+            drifted, target, r = value[j] * scale, wish[j], move[j]
             target = target if trades and target == target else drifted
             absent = r != r
             r = 0.0 if absent else r
@@ -73,13 +90,13 @@ def _book(weights, returns, decided, lag, linear, impact, borrow, capital, volum
         if impossible or not (abs(gross) < np.inf and turnover < np.inf):
             return _NOT_FINITE, t, missing
         if impact > 0.0:
-            pressure = impact * _impact(traded, equity, volume[t - 1], volatility[t - 1])
+            pressure = impact * _impact(traded, equity, volume, volatility, t - 1)
             if not pressure < np.inf:
                 return _NO_VOLUME, t, missing
-        if borrow > 0.0:
-            fee = -borrow * _sum(np.minimum(held, 0.0))
+        if len(borrow):
+            fee = -borrow[t] * _sum(np.minimum(held, 0.0))
         if weights_held.shape[0]:
-            weights_held[t] = held
+            weights_held[:, t] = held
         out[t, 0], out[t, 1], out[t, 2], out[t, 3] = gross, turnover, pressure, fee
         growth = 1.0 + gross - linear * turnover - pressure - fee
         if growth <= 0.0:
@@ -88,7 +105,7 @@ def _book(weights, returns, decided, lag, linear, impact, borrow, capital, volum
         scale = 1.0 / growth
     return _OK, 0, missing
 
-# %% ../../nbs/60_backtest/2_book.ipynb #982a096b
+# %% ../../nbs/60_backtest/2_book.ipynb #6ae1e10f
 Rebalance = Literal["daily", "weekly", "monthly", "quarterly"] | int
 _PERIODS = {"weekly": "W", "monthly": "M", "quarterly": "Q"}
 
@@ -109,22 +126,30 @@ class _Inputs:
     rebalance: Rebalance
     missing_returns: str
 
-    def borrow(self) -> float:
-        "Borrow fee per period, decimal"
-        return self.costs.borrow_bps_per_year / 1e4 / (self.periods_per_year or 1.0)
+    def borrow(self) -> np.ndarray:
+        "Borrow fee of each period, decimal; empty where there is none"
+        rate, index = self.costs.borrow_bps_per_year / 1e4, self.returns.index
+        if not rate:
+            return np.zeros(0)
+        if self.periods_per_year:
+            return np.full(len(index), rate / self.periods_per_year)
+        return rate * np.append(0, np.diff(index) / np.timedelta64(1, "D")) / 365
 
 
 def _panel(x, name: str) -> pd.DataFrame:
-    "A table of floats with good labels; its values are searched only if they are not floats"
-    if isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and x.to_numpy().dtype == float:
-        check_index(x.index, name)
+    "A table of floats with good labels, asset by asset in memory; values are searched only if they are not floats"
+    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and x.to_numpy().dtype == float
+    if not fits:
+        x = check_frame(x, name)
+    check_index(x.index, name)
+    if x.to_numpy().flags.f_contiguous:
         return x.copy(deep=False)
-    return check_frame(x, name)
+    return pd.DataFrame(np.asfortranarray(x.to_numpy()), index=x.index, columns=x.columns, copy=False)
 
 
 def _values(frame: pd.DataFrame | None) -> np.ndarray:
-    "Contiguous values; a one-cell stand-in where nothing was given"
-    return np.zeros((1, 1)) if frame is None else np.ascontiguousarray(frame.to_numpy())
+    "Values, a row an asset; a one-cell stand-in where nothing was given"
+    return np.zeros((1, 1)) if frame is None else frame.to_numpy().T
 
 
 def _trailing_volatility(returns: pd.DataFrame, window: int = 63) -> pd.DataFrame:
@@ -141,7 +166,7 @@ def _check_lag(decision_lag: int) -> int:
         )
     return check_integer(decision_lag, "decision_lag", low=1)
 
-# %% ../../nbs/60_backtest/2_book.ipynb #17879d8c
+# %% ../../nbs/60_backtest/2_book.ipynb #996762a9
 def _decided(weights: pd.DataFrame, rebalance: Rebalance) -> np.ndarray:
     "Rows whose targets are traded"
     if rebalance == "daily":
@@ -172,8 +197,8 @@ def _prepare(
         raise SpecificationError(f"`costs` must be a CostModel; got {costs!r}.")
     if periods_per_year is not None:
         check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-    elif costs.borrow_bps_per_year:
-        raise SpecificationError("A borrow fee a year is charged: `periods_per_year` is needed.")
+    elif costs.borrow_bps_per_year and not isinstance(returns.index, pd.DatetimeIndex):
+        raise SpecificationError("A borrow fee a year is charged without dates: `periods_per_year` is needed.")
     if costs.impact_coefficient:
         if dollar_volume is None:
             raise MissingDataError("Impact is charged: `dollar_volume` is needed.")
@@ -188,7 +213,7 @@ def _prepare(
         missing_returns=check_option(missing_returns, "missing_returns", ("zero", "raise")),
     )
 
-# %% ../../nbs/60_backtest/2_book.ipynb #819a65c8
+# %% ../../nbs/60_backtest/2_book.ipynb #caa0e9ea
 def _explain(status: int, day: int, inputs: _Inputs) -> None:
     "Raise what stopped the kernel at row `day`"
     date = inputs.returns.index[day]
@@ -212,7 +237,7 @@ def _explain(status: int, day: int, inputs: _Inputs) -> None:
 def _run_kernel(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, np.ndarray]:
     "Gross return, turnover, impact and borrow by day; missing returns met; weights held"
     returns = _values(inputs.returns)
-    out, held = np.zeros((len(returns), 4)), np.zeros(returns.shape if keep_weights else (0, 0))
+    out, held = np.zeros((returns.shape[1], 4)), np.zeros(returns.shape if keep_weights else (0, 0))
     status, day, missing = _book(
         _values(inputs.weights), returns, _decided(inputs.weights, inputs.rebalance), inputs.lag,
         inputs.costs.linear_rate, inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital,
@@ -223,7 +248,7 @@ def _run_kernel(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray
     if not out[:, 1].any() or not out[:, 0].any():  # nothing happened: is there anything at all?
         check_frame(inputs.weights, "target_weights")
         check_frame(inputs.returns, "returns")
-    return out, missing, held
+    return out, missing, held.T
 
 
 def _net(out: np.ndarray, costs: CostModel) -> np.ndarray:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BacktestResult', 'run_backtest', 'run_backtests', 'sweep_returns']
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #77cda00e
+# %% ../../nbs/60_backtest/3_engine.ipynb #a535785b
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ import pandas as pd
 from numba import njit
 
 from quantlab.backtest.book import (
-    _OK, Rebalance, _book, _decided, _explain, _Inputs, _net, _panel, _prepare, _run_kernel, _values,
+    _NO_VOLUME, _NOT_FINITE, _OK, _RUINED, Rebalance, _decided, _explain, _Inputs, _net, _panel, _prepare, _run_kernel, _values,
 )
 from .costs import CostModel
 from ..checks import check_aligned, check_frame
 from ..errors import ConvergenceError, DataError, MissingDataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #32de8be2
+# %% ../../nbs/60_backtest/3_engine.ipynb #4602ed9c
 def _vectorbt_once(prices, size, fees, fixed, capital):
     "Equity before each day's trade, traded value, fees paid and value held, all from vectorbt's own records"
     import vectorbt as vbt
@@ -54,18 +54,19 @@ def _run_vectorbt(inputs: _Inputs) -> tuple[np.ndarray, int, np.ndarray]:
     size[inputs.lag - 1 : n_days - 1, 1:] = target[: n_days - inputs.lag]
     loan = 10.0 * (1.0 + np.nansum(np.abs(target), axis=1).max())
     size[:, 0] = -loan - np.arange(n_days) % 2  # alternating: there is always an order to carry the borrow fee
-    linear, impact, borrow = inputs.costs.linear_rate, inputs.costs.impact_coefficient, inputs.borrow()
+    linear, impact = inputs.costs.linear_rate, inputs.costs.impact_coefficient
+    borrow = inputs.borrow() if inputs.costs.borrow_bps_per_year else np.zeros(n_days)
     rate, fixed, last = np.zeros((n_days, n_assets)), np.zeros(prices.shape), np.inf
     for _ in range(50):
         fees = np.column_stack([np.zeros(n_days), linear + rate])
         value, traded, paid, held = _vectorbt_once(prices, size, fees, fixed, inputs.capital)
-        if not (impact or borrow) or np.abs(value / last - 1.0).max() < 1e-13:
+        if not (impact or borrow.any()) or np.abs(value / last - 1.0).max() < 1e-13:
             break
         last = value
         if impact:
             share = np.divide(traded, inputs.volume, out=np.zeros_like(traded), where=traded > 0)
             rate = impact * np.sqrt(share) * np.where(traded > 0, inputs.volatility, 0.0)
-        fixed[:-1, 0] = -borrow * np.minimum(held, 0.0).sum(axis=1)[:-1]
+        fixed[:-1, 0] = -borrow[1:] * np.minimum(held, 0.0).sum(axis=1)[:-1]
     else:
         raise ConvergenceError("vectorbt's fees did not settle in 50 runs; use `engine='kernel'`.")
     out, weights, before = np.zeros((n_days, 4)), np.zeros(returns.shape), value[:-1]
@@ -77,17 +78,22 @@ def _run_vectorbt(inputs: _Inputs) -> tuple[np.ndarray, int, np.ndarray]:
     return out, int((inputs.returns.isna() & (weights != 0)).to_numpy().sum()), weights
 
 
-def _run(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, np.ndarray]:
-    "Run the engine asked for; missing returns met are an error where they were declared one"
-    vectorbt = inputs.engine == "vectorbt"
-    out, missing, held = _run_vectorbt(inputs) if vectorbt else _run_kernel(inputs, keep_weights)
+def _check_missing(missing: int, inputs: _Inputs) -> None:
+    "Missing returns met are an error where they were declared one"
     if missing and inputs.missing_returns == "raise":
         raise MissingDataError(
             f"{missing} returns are missing while the asset is held; exit before, or use `missing_returns='zero'`."
         )
+
+
+def _run(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, np.ndarray]:
+    "Run the engine asked for"
+    vectorbt = inputs.engine == "vectorbt"
+    out, missing, held = _run_vectorbt(inputs) if vectorbt else _run_kernel(inputs, keep_weights)
+    _check_missing(missing, inputs)
     return out, int(missing), held
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #465a498f
+# %% ../../nbs/60_backtest/3_engine.ipynb #1f707f7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacktestResult(Result):
     "What a book of target weights earned"
@@ -131,7 +137,7 @@ class BacktestResult(Result):
 
     @property
     def capacity(self) -> float:
-        "Starting capital at which impact eats the rest of the return; NaN without an impact charge"
+        "Starting capital at which impact eats the rest of the return; NaN without an impact charge, or if not found"
         return _capacity(self.inputs) if self.impact_costs.any() else np.nan
 
     def stress(self, multiples=(1, 2, 3)) -> pd.DataFrame:
@@ -160,7 +166,7 @@ class BacktestResult(Result):
         ax.legend()
         return ax
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #55aeddfb
+# %% ../../nbs/60_backtest/3_engine.ipynb #f9791df5
 def _headline(result: "BacktestResult") -> dict[str, float]:
     "The figures a backtest is read by, from its first position on"
     live = result.returns.loc[result.start :] if result.nobs else result.returns
@@ -181,11 +187,15 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
 
 
 def _capacity(inputs: _Inputs) -> float:
-    "Starting capital at which the mean net return is zero, 0 if there is none, to one part in a million"
-    capital = inputs.capital
+    "Starting capital at which the mean net return is zero, to one part in a million; 0 if there is none"
+    capital = sound = inputs.capital
     for _ in range(60):
-        out, *_ = _run_kernel(replace(inputs, capital=capital))
-        impact = out[:, 2].sum()
+        try:
+            out, *_ = _run_kernel(replace(inputs, capital=capital))
+        except DataError:  # so large that a day's impact ruins the account: half the way back
+            capital = np.sqrt(sound * capital)
+            continue
+        sound, impact = capital, out[:, 2].sum()
         edge = _net(out, inputs.costs).sum() + impact
         if edge <= 0:
             return 0.0
@@ -193,7 +203,7 @@ def _capacity(inputs: _Inputs) -> float:
         capital *= step
         if abs(step - 1.0) < 1e-6:
             return float(capital)
-    raise ConvergenceError("The capacity was not found in 60 steps; look at `stress` and at runs with other `capital`.")
+    return np.nan
 
 
 def _simulate(inputs: _Inputs) -> BacktestResult:
@@ -213,7 +223,7 @@ def _simulate(inputs: _Inputs) -> BacktestResult:
         periods_per_year=inputs.periods_per_year, cost_model=inputs.costs, inputs=inputs,
     )
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #657f1375
+# %% ../../nbs/60_backtest/3_engine.ipynb #afd3e72b
 def run_backtest(
     target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1, costs: CostModel | None = None,
     dollar_volume: pd.DataFrame | None = None, volatility: pd.DataFrame | None = None, capital: float = 1e7,
@@ -241,7 +251,7 @@ def run_backtest(
     engine : {"kernel", "vectorbt"}
         Whose bookkeeping.
     periods_per_year : float, optional
-        Needed for the borrow fee and for annualised figures.
+        For annualised figures, and for the borrow fee; by default that goes with calendar days over 365.
     rebalance : {"daily", "weekly", "monthly", "quarterly"} or int
         Which targets are traded: all, the first of each period, or every n-th row.
     missing_returns : {"zero", "raise"}
@@ -293,21 +303,41 @@ def run_backtests(
     """
     return {name: _simulate(inputs) for name, inputs in _each(target_weights, returns, options)}
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #2954624e
+# %% ../../nbs/60_backtest/3_engine.ipynb #632be044
 @njit(cache=True)
 def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, net):
-    "Each row of `weights` is a book in the one asset of `returns`; each row of `net` takes its net returns"
-    out, held, missing = np.zeros((len(returns), 4)), np.zeros((0, 0)), 0
-    for k in range(len(weights)):
-        status, day, gaps = _book(
-            weights[k].reshape(-1, 1), returns, decided[k], lag, linear, impact, borrow, capital, volume, volatility, out, held
-        )
-        if status != 0:
-            return status, day, k
-        missing += gaps
-        for t in range(len(returns)):
-            net[k, t] = out[t, 0] - (linear * out[t, 1] + out[t, 2] + out[t, 3])
-    return 0, missing, 0
+    """As `_book`, for one asset and one book a column; the days are outside, so that the books run side by side.
+
+    Fills `net`. Returns status, its day and its book, and the number of missing returns met while holding.
+    """
+    n_days, n_books = weights.shape
+    value, scale, equity = np.zeros(n_books), np.ones(n_books), np.full(n_books, capital)
+    missing, fees = 0, len(borrow) > 0
+    for t in range(lag, n_days):
+        absent = returns[t] != returns[t]
+        r = 0.0 if absent else returns[t]
+        for k in range(n_books):
+            drifted, target = value[k] * scale[k], weights[t - lag, k]
+            target = target if decided[t - lag, k] and target == target else drifted
+            missing += absent and target != 0.0
+            traded, gross = abs(target - drifted), target * r
+            pressure = 0.0
+            if impact > 0.0 and traded > 0.0:
+                if not (volume[t - 1] > 0.0 and volatility[t - 1] >= 0.0):
+                    return _NO_VOLUME, t, k, missing
+                pressure = impact * (traded * volatility[t - 1] * np.sqrt(traded * equity[k] / volume[t - 1]))
+            fee = -borrow[t] * min(target, 0.0) if fees else 0.0
+            value[k] = target + gross
+            growth = 1.0 + gross - linear * traded - pressure - fee
+            net[t, k] = gross - (linear * traded + pressure + fee)
+            equity[k] *= growth
+            scale[k] = 1.0 / growth
+        if not r >= -1.0:
+            return _NOT_FINITE, t, 0, missing
+        for k in range(n_books):
+            if not 0.0 < scale[k] < np.inf:
+                return (_RUINED if abs(net[t, k]) < np.inf else _NOT_FINITE), t, k, missing
+    return _OK, 0, 0, missing
 
 
 def _sweep_columns(weights, returns: pd.Series, options) -> pd.DataFrame:
@@ -318,23 +348,20 @@ def _sweep_columns(weights, returns: pd.Series, options) -> pd.DataFrame:
     (_, inputs), = _each({"first": book(weights.columns[0])}, asset, options)
     if inputs.engine == "vectorbt":
         return sweep_returns({name: book(name) for name in weights}, asset, **options)
-    net = np.zeros(weights.shape[::-1])
-    if inputs.rebalance == "daily":
-        decided = np.broadcast_to(True, net.shape)
-    else:
-        decided = np.vstack([_decided(weights[[name]], inputs.rebalance) for name in weights])
-    status, day, k = _columns(
-        _values(weights.T), _values(inputs.returns), decided, inputs.lag, inputs.costs.linear_rate,
-        inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital, _values(inputs.volume),
-        _values(inputs.volatility), net,
+    net, decided = np.zeros(weights.shape), np.ones(weights.shape, dtype=bool)
+    if inputs.rebalance != "daily":
+        decided = np.column_stack([_decided(weights[[name]], inputs.rebalance) for name in weights])
+    status, day, k, missing = _columns(
+        np.ascontiguousarray(weights), _values(inputs.returns)[0], decided, inputs.lag, inputs.costs.linear_rate,
+        inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital, _values(inputs.volume)[0],
+        _values(inputs.volatility)[0], net,
     )
     if status != _OK:
         _explain(status, day, replace(inputs, weights=book(weights.columns[k])))
-    if day and inputs.missing_returns == "raise":
-        raise MissingDataError(f"{day} returns are missing while the asset is held; use `missing_returns='zero'`.")
-    for name in weights.columns[~net.any(axis=1)]:
+    _check_missing(missing, inputs)
+    for name in weights.columns[~net.any(axis=0)]:
         check_frame(weights[[name]], f"target_weights[{name!r}]")
-    return pd.DataFrame(net.T, index=weights.index, columns=weights.columns)
+    return pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
 
 
 def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:

@@ -131,15 +131,20 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #3fdd7549
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #154f22eb
+_COLUMNS = pd.Index(["intercept", "hedge_ratio"])
+
+
 def _state_variance(value: Any, k: int) -> np.ndarray | None:
     "A k x k covariance from a number, k numbers or a matrix"
     if value is None:
         return None
     array = np.asarray(value, dtype=float)
-    matrix = np.diag(np.broadcast_to(array, (k,))) if array.ndim < 2 and array.size in (1, k) else array
-    ok = matrix.shape == (k, k) and np.isfinite(matrix).all() and np.allclose(matrix, matrix.T)
-    if not ok or np.linalg.eigvalsh(matrix).min() < -1e-12 * max(np.abs(matrix).max(), 1e-300):
+    matrix = np.diag(array * np.ones(k)) if array.ndim < 2 and array.size in (1, k) else array
+    ok = matrix.shape == (k, k) and np.isfinite(matrix).all() and (abs(matrix - matrix.T) <= 1e-9 * abs(matrix).max()).all()
+    if ok:
+        least = matrix.diagonal().min() if array.ndim < 2 else np.linalg.eigvalsh(matrix).min()
+    if not ok or least < -1e-12 * abs(matrix).max():
         raise SpecificationError(
             f"`state_variance` and `initial_covariance` must be a number, {k} numbers or a symmetric {k} x {k} matrix "
             f"without negative eigenvalues; got {value!r}."
@@ -204,7 +209,7 @@ def kalman_hedge_ratio(
         y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(x**2)]), observation_variance, state_variance,
         initial_state, initial_covariance,
     )
-    out = pd.DataFrame(states, index=y.index, columns=["intercept", "hedge_ratio"])
+    out = pd.DataFrame(states, index=y.index, columns=_COLUMNS)
     out.attrs = {
         "observation_variance": observation, "state_variance": q.tolist(), "loglikelihood": likelihood,
     }

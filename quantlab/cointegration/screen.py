@@ -148,8 +148,8 @@ def _spread_statistic(
     free = len(u) - 1 - lags - (lags + 1)
     return a[lags, size - 1] / math.sqrt(a[size - 1, size - 1] / free), lags
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #d1bb5b7b
-COLLINEAR, TOO_SHORT, DECLINED = 4, 5, 6
+# %% ../../nbs/30_cointegration/5_screen.ipynb #62c7c772
+COLLINEAR, TOO_SHORT, DECLINED = 5, 6, 7
 
 
 @njit(cache=True, nogil=True)

@@ -206,7 +206,7 @@ def _describe(e: dict[str, pd.DataFrame]) -> Any:
 
     return say
 
-# %% ../../nbs/10_data/3_defects.ipynb #46b7182a
+# %% ../../nbs/10_data/3_defects.ipynb #da61e140
 _RATIOS = np.array(sorted({p / q for p, q in [(3, 2), (5, 2), (25, 1), (30, 1), (50, 1), (100, 1)] + [(k, 1) for k in range(2, 21)]}))
 _LOG_RATIOS = np.concatenate([-np.log(_RATIOS), np.log(_RATIOS)])
 
@@ -253,7 +253,7 @@ def _large_moves(e: dict[str, pd.DataFrame], c: DataContract) -> list[tuple]:
         (unconfirmed, "unconfirmed_jump"), (possible, "possible_split"), (extreme, "extreme_return"),
     ):
         rows += _findings(mask, kind, returns, "returns", say)
-    return rows
+    return rows + _findings(returns <= -1, "extreme_return", returns, "returns", "a total loss")
 
 # %% ../../nbs/10_data/3_defects.ipynb #0a6043a5
 def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple]:

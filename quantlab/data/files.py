@@ -21,7 +21,7 @@ from pyarrow import csv as arrow_csv
 from .panel import Panel, check_field, parse_dates
 from ..errors import DataError, MissingDataError, SpecificationError
 
-# %% ../../nbs/10_data/2_files.ipynb #afbfc576
+# %% ../../nbs/10_data/2_files.ipynb #23dbbbd0
 _SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".parquet")
 
 
@@ -48,6 +48,9 @@ def _header(path: Path) -> list[str]:
     return names
 
 
+_MISSING = [*arrow_csv.ConvertOptions().null_values, "."]  # FRED writes a dot
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     "A wide CSV file as dates x assets, or a sentence naming the cell that is wrong"
     names = _header(path)
@@ -55,7 +58,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     options = arrow_csv.ReadOptions(column_names=columns, skip_rows=1)
     numbers = {c: pa.float64() for c in columns[1:]}
     try:
-        convert = arrow_csv.ConvertOptions(column_types={"c0": pa.string(), **numbers})
+        convert = arrow_csv.ConvertOptions(column_types={"c0": pa.string(), **numbers}, null_values=_MISSING)
         table = arrow_csv.read_csv(path, read_options=options, convert_options=convert)
     except pa.ArrowInvalid as error:
         _raise_bad_cell(path, names, options, error)
@@ -73,9 +76,8 @@ def _raise_bad_cell(path: Path, names: list[str], options: arrow_csv.ReadOptions
         table = arrow_csv.read_csv(path, read_options=options, convert_options=text).to_pandas()
     except pa.ArrowInvalid:
         raise DataError(f"{path.name} does not have {len(names)} cells in every row ({error}).") from None
-    known = set(arrow_csv.ConvertOptions().null_values)
     for name, column in zip(names[1:], table.columns[1:]):
-        cells = table[column].where(~table[column].isin(known))
+        cells = table[column].where(~table[column].isin(_MISSING))
         bad = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
         if bad.any():
             row = int(bad.to_numpy().argmax())
@@ -225,7 +227,7 @@ def _read_single(source: Any, name: str) -> pd.DataFrame:
         return source
     raise DataError(f"`source` must be a path, a DataFrame or a mapping of them; got {type(source).__name__}.")
 
-# %% ../../nbs/10_data/2_files.ipynb #5bd3ca41
+# %% ../../nbs/10_data/2_files.ipynb #ddaf812a
 def save_panel(panel: Panel, path: str | Path) -> Path:
     """Write a panel as a folder that `load_panel` reads back unchanged.
 
@@ -241,6 +243,8 @@ def save_panel(panel: Panel, path: str | Path) -> Path:
     Path
         The folder.
     """
+    if not isinstance(panel, Panel):
+        raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")
     target = Path(path)
     if target.is_file() or _suffix(target) is not None:
         raise SpecificationError(f"`path` must be a folder; got {path}. A panel is a file a field.")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['QualityReport', 'check_panel', 'apply_quarantine']
 
-# %% ../../nbs/10_data/4_quality.ipynb #64484fd3
+# %% ../../nbs/10_data/4_quality.ipynb #3218d990
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .defects import KINDS, DataContract, find_defects
-from .panel import Panel
+from .panel import Panel, unchecked_panel
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
@@ -103,7 +103,7 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
         n_quarantined=int((action == "quarantined").sum()), contract=c,
     )
 
-# %% ../../nbs/10_data/4_quality.ipynb #2f4ad1c7
+# %% ../../nbs/10_data/4_quality.ipynb #7e906444
 def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     """Set the quarantined cells to missing, and nothing else.
 
@@ -125,6 +125,9 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     DataError
         A finding is on an asset or date that the panel does not have.
     """
+    if not isinstance(panel, Panel) or not isinstance(report, QualityReport):
+        got = f"{type(panel).__name__} and {type(report).__name__}"
+        raise DataError(f"a Panel and its QualityReport are needed; got {got}.")
     found = report.issues[report.issues["action"] == "quarantined"]
     outside = ~(found["date"].isin(panel.index) & (found["asset"].isin(panel.columns) | (found["asset"] == "")))
     if outside.any():
@@ -143,5 +146,6 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
         mask[rows[~one]] = True
         fields_[name] = getattr(panel, name).mask(mask)
     if "returns" in fields_ and "returns" not in panel.fields and "log_prices" not in panel.fields:
-        fields_["log_prices"] = Panel({"returns": fields_["returns"]}).log_prices
-    return panel.with_fields(fields_) if fields_ else panel
+        fields_["log_prices"] = unchecked_panel({"returns": fields_["returns"]}, None, None).log_prices
+    fields_ = {name: frame.reindex(panel.index) for name, frame in fields_.items()}
+    return unchecked_panel({**panel.fields, **fields_}, panel.sectors, panel.membership) if fields_ else panel

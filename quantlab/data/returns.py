@@ -76,10 +76,10 @@ def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
     """
     return _like(np.log(_check_prices(prices)).diff(), prices)
 
-# %% ../../nbs/10_data/6_returns.ipynb #f38ffe58
+# %% ../../nbs/10_data/6_returns.ipynb #347f666d
 def _check_periods(periods: Collection[int]) -> tuple[int, ...]:
     "Horizons as distinct whole numbers from 1"
-    if isinstance(periods, (int, np.integer)):
+    if not isinstance(periods, Collection) or isinstance(periods, str):
         periods = (periods,)
     horizons = tuple(check_integer(h, "periods", low=1) for h in periods)
     if not horizons or len(set(horizons)) < len(horizons):

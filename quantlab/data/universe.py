@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['membership_mask', 'SurvivorshipResult', 'survivorship_gap']
 
-# %% ../../nbs/10_data/5_universe.ipynb #ae0576e9
+# %% ../../nbs/10_data/5_universe.ipynb #e0d5a58a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_number
+from ..checks import check_frame, check_integer, check_number
 from .panel import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result
 
-# %% ../../nbs/10_data/5_universe.ipynb #f9532d4d
+# %% ../../nbs/10_data/5_universe.ipynb #5853c453
 def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
     "Symbol of each panel column in the membership list"
     if aliases is None:
@@ -64,7 +64,10 @@ def membership_mask(
     DataError
         Spells that cannot be read, an index that is not increasing dates, or no asset in the list.
     """
-    index, columns = pd.Index(index), pd.Index(columns)
+    try:
+        index, columns = pd.Index(index), pd.Index(columns)
+    except TypeError:
+        raise DataError("`index` and `columns` must be collections: dates, and the names of assets.") from None
     if not isinstance(index, pd.DatetimeIndex) or not index.is_monotonic_increasing or not index.is_unique:
         raise DataError("`index` must be dates, increasing, each once; sort and deduplicate it first.")
     if not columns.is_unique:
@@ -90,7 +93,7 @@ def membership_mask(
             member[row, start:stop] = True
     return pd.DataFrame(member.T, index=index, columns=columns, copy=False)
 
-# %% ../../nbs/10_data/5_universe.ipynb #29852425
+# %% ../../nbs/10_data/5_universe.ipynb #0c445940
 def _hac_standard_error(x: np.ndarray, lags: int) -> float:
     "Newey-West (1987) standard error of a mean"
     e = x - x.mean()
@@ -117,7 +120,7 @@ class SurvivorshipResult(Result):
     }
     annualized_return_all: float  # compound
     annualized_return_members: float  # compound
-    annualized_sharpe_all: float
+    annualized_sharpe_all: float  # nan where the portfolio never moves
     annualized_sharpe_members: float
     difference: float  # arithmetic mean of all minus members, times periods_per_year
     std_error: float  # of `difference`
@@ -177,10 +180,10 @@ def survivorship_gap(
     if len(both) < 3:
         raise DataError(f"both portfolios exist on {len(both)} days only; 3 are needed: check the spells.")
     gap = (both["all"] - both["members"]).to_numpy()
-    lags = int(4 * (len(gap) / 100) ** (2 / 9)) if hac_lags is None else hac_lags
+    lags = int(4 * (len(gap) / 100) ** (2 / 9)) if hac_lags is None else check_integer(hac_lags, "hac_lags")
     error = per_year * _hac_standard_error(gap, min(lags, len(gap) - 1))
     compound = (1 + both).prod() ** (per_year / len(both)) - 1
-    sharpe = np.sqrt(per_year) * both.mean() / both.std(ddof=1)
+    sharpe = np.sqrt(per_year) * both.mean() / both.std(ddof=1).where(lambda deviation: deviation > 1e-12)
     names = pd.DataFrame({"all": returns.notna().sum(axis=1), "members": members.notna().sum(axis=1)})
     names = names.loc[both.index]
     difference = per_year * float(gap.mean())

@@ -25,13 +25,13 @@ from .inference import block_means, bootstrap_interval, default_lags, hac_standa
 from .transform import as_wide
 from ..results import Result
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #3b3cdc86
+# %% ../../nbs/50_factors/6_evaluation.ipynb #c88e9d40
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Inputs:
     "Arrays of one evaluation"
 
     factor: pd.DataFrame
-    returns: np.ndarray  # horizon, date, asset
+    returns: list  # date x asset, by horizon
     periods: list
     row_of: np.ndarray
     column_of: np.ndarray
@@ -39,21 +39,17 @@ class _Inputs:
     groups: pd.Index
 
 
-def _stack_returns(forward_returns: Any) -> tuple[list, np.ndarray, pd.Index, pd.Index]:
-    "Horizons in order, their returns in one array, dates and assets"
+def _checked_returns(forward_returns: Any) -> tuple[list, list]:
+    "Horizons in order, and their frames on one index"
     if not isinstance(forward_returns, Mapping) or not forward_returns:
         raise SpecificationError(
             "`forward_returns` must be a dictionary {periods: wide frame}, as `forward_returns(prices)` makes it."
         )
     periods = sorted(check_integer(h, "forward_returns keys", low=1) for h in forward_returns)
-    first, stacked = None, None
-    for i, h in enumerate(periods):
-        frame = check_frame(forward_returns[h], f"forward_returns[{h}]")
-        if first is None:
-            first, stacked = frame.iloc[:, :], np.empty((len(periods), *frame.shape))
-        check_aligned("evaluate_factor", first=first, other=frame)
-        stacked[i] = frame.to_numpy()
-    return periods, stacked, first.index, first.columns
+    frames = [as_wide(forward_returns[h], f"forward_returns[{h}]") for h in periods]
+    for frame in frames:
+        check_aligned("evaluate_factor", first=frames[0], other=frame)
+    return periods, frames
 
 
 def _group_codes(groups: Any, columns: pd.Index) -> tuple[np.ndarray, pd.Index]:
@@ -72,15 +68,30 @@ def _group_codes(groups: Any, columns: pd.Index) -> tuple[np.ndarray, pd.Index]:
 def _align(factor: Any, forward_returns: Any, groups: Any) -> _Inputs:
     "Checked arrays, and where each date and asset of the factor is in the returns"
     wide = as_wide(factor)
-    periods, returns, index, columns = _stack_returns(forward_returns)
-    row_of, column_of = index.get_indexer(wide.index), columns.get_indexer(wide.columns)
+    periods, frames = _checked_returns(forward_returns)
+    row_of, column_of = frames[0].index.get_indexer(wide.index), frames[0].columns.get_indexer(wide.columns)
     for found, what in ((row_of, "dates"), (column_of, "assets")):
         if (found < 0).all():
             raise MisalignedError(f"`factor` and `forward_returns` share no {what}; check their labels.")
     codes, names = _group_codes(groups, wide.columns)
-    return _Inputs(wide, returns, periods, row_of, column_of, codes, names)
+    return _Inputs(wide, [frame.to_numpy() for frame in frames], periods, row_of, column_of, codes, names)
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #b65ef53a
+# %% ../../nbs/50_factors/6_evaluation.ipynb #cb413072
+def _run(inputs: _Inputs, factor: np.ndarray, groups: np.ndarray, levels: np.ndarray, strict: bool) -> tuple:
+    "The kernel's arrays over all dates"
+    parts, last = [], np.full(factor.shape[1], np.nan)
+    for start in range(0, len(factor), 256):
+        rows = inputs.row_of[start : start + 256]
+        known = rows[rows >= 0]
+        low, high = (known.min(), known.max() + 1) if len(known) else (0, 0)
+        returns = np.stack([values[low:high] for values in inputs.returns])
+        block = np.ascontiguousarray(factor[start : start + 256])
+        rows = np.where(rows >= 0, rows - low, -1)
+        parts.append(pass_over_dates(block, returns, rows, inputs.column_of, groups, levels, strict, last))
+    axes = (0, 1, 0, 0, 0, 0, 0)  # the axis of dates in each output
+    return tuple(np.concatenate(arrays, axis=axis) for arrays, axis in zip(zip(*parts), axes, strict=True))
+
+
 REASONS = {
     NO_ASSET: "asset not in forward returns", NO_GROUP: "no group", NO_RETURN: "no forward return",
     PARTIAL: "a forward return missing",
@@ -257,7 +268,7 @@ def _capacity(quantile_of, n_quantiles, dollar_volume, participation, share) -> 
     by_date = pd.concat(sides, axis=1).min(axis=1, skipna=False).dropna().rename("capital")
     return CapacityResult(float(by_date.median()), float(by_date.min()), by_date, participation, share)
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #f2896438
+# %% ../../nbs/50_factors/6_evaluation.ipynb #6762490f
 def _previous(row_of: np.ndarray, lag: int | None) -> np.ndarray:
     "For each row the row before it or, with `lag`, the last one at least `lag` periods back; -1: none"
     known = np.flatnonzero(row_of >= 0)
@@ -294,7 +305,7 @@ def _alpha_beta(portfolio: pd.DataFrame, universe: pd.DataFrame) -> pd.DataFrame
     rows = {}
     for h in portfolio:
         both = pd.DataFrame({"y": portfolio[h], "x": universe[h]}).dropna()
-        if len(both) < 3 or both["x"].min() == both["x"].max():
+        if len(both) < 3 or (both.min() == both.max()).any():
             rows[h] = dict.fromkeys(("alpha", "beta", "t_alpha"), np.nan)
             continue
         beta, alpha = np.polyfit(both["x"], both["y"], 1)
@@ -310,13 +321,12 @@ def _ic_by_group(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray) -> p
         return None
     used, rows = np.where(quantile > 0, inputs.factor.to_numpy(), np.nan), {}
     for g, name in enumerate(inputs.groups):
-        inside = inputs.group_of == g
-        names = (np.ascontiguousarray(used[:, inside]), inputs.returns, inputs.row_of, inputs.column_of[inside])
-        ic = pass_over_dates(*names, np.zeros(inside.sum(), np.int64), levels[[0, -1]], False)[1][0]
+        inside = np.where(inputs.group_of == g, 0, -1)
+        ic = _run(inputs, used, inside, levels[[0, -1]], False)[1][0]
         rows[name] = pd.DataFrame(ic, columns=inputs.periods).mean()
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="group", columns="period")
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #efba163a
+# %% ../../nbs/50_factors/6_evaluation.ipynb #b85e405d
 def evaluate_factor(
     factor, forward_returns, *, quantiles: int = 5, groups=None, max_loss: float = 0.35,
     conventions: str = "quantlab",
@@ -328,7 +338,7 @@ def evaluate_factor(
     factor : DataFrame or Series
         Wide, or long with the index (date, asset); the value at t known at the close of t.
     forward_returns : dict of int to DataFrame
-        Periods h -> wide frame; the value at t is the return from the close of t to that of t + h.
+        Periods h -> wide frame (or long series); the value at t is the return from the close of t to that of t + h.
     quantiles : int
         Number of quantiles, 2 to 100.
     groups : Series or dict, optional
@@ -358,9 +368,8 @@ def evaluate_factor(
     check_number(max_loss, "max_loss", low=0, high=1)
     inputs = _align(factor, forward_returns, groups)
     strict, levels = conventions == "alphalens", quantile_levels(quantiles)
-    arrays = (inputs.returns, inputs.row_of, inputs.column_of, inputs.group_of, levels, strict)
-    quantile, statistics, by_quantile, persistence, lost, code, n_used = pass_over_dates(
-        np.ascontiguousarray(inputs.factor.to_numpy()), *arrays
+    quantile, statistics, by_quantile, persistence, lost, code, n_used = _run(
+        inputs, inputs.factor.to_numpy(), inputs.group_of, levels, strict
     )
     dropped, loss = _ledger(inputs, lost, code, n_used, strict)
     _check_loss(dropped, loss, max_loss)

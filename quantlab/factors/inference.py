@@ -18,7 +18,7 @@ from ..checks import check_frame, check_integer, check_number, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/50_factors/4_inference.ipynb #d2227f1e
+# %% ../../nbs/50_factors/4_inference.ipynb #a7aa841b
 def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFrame]:
     "Checked response and regressors, without their index"
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
@@ -28,7 +28,7 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
         raise MisalignedError(
             f"`y` and `X` must share their index: {len(y)} and {len(X)} rows; join them first."
         )
-    response = check_series(np.asarray(y), "y", min_length=2).to_numpy()
+    response = check_series(np.asarray(y), "y", min_length=2, allow_constant=False).to_numpy()
     if X is None:
         X = pd.DataFrame(index=range(len(response)))
     names = X.columns if isinstance(X, pd.DataFrame) else None
@@ -343,7 +343,7 @@ def _disjoint(positions: np.ndarray, horizon: int) -> np.ndarray:
             last = position
     return np.array(chosen, dtype=np.int64)
 
-# %% ../../nbs/50_factors/4_inference.ipynb #01d8411a
+# %% ../../nbs/50_factors/4_inference.ipynb #a14fd13e
 def mean_inference(
     values, *, horizon: int = 1, positions=None, hac_lags: int | None = None
 ) -> MeanInference:
@@ -362,7 +362,7 @@ def mean_inference(
         Bandwidth; by default the rule of `default_lags`.
     """
     check_integer(horizon, "horizon", low=1)
-    array = check_series(np.asarray(values, dtype=float), "values", allow_missing=True).to_numpy()
+    array = check_series(np.asarray(values), "values", allow_missing=True).to_numpy()
     places = np.arange(len(array)) if positions is None else np.asarray(positions)
     if places.shape != array.shape:
         raise MisalignedError(f"`positions` must be as long as `values`: {len(places)} and {len(array)}.")
@@ -383,7 +383,7 @@ def mean_inference(
         hit_rate=float((array > 0).mean()), n_dates=n, n_disjoint=len(thin), hac_lags=lags,
     )
 
-# %% ../../nbs/50_factors/4_inference.ipynb #112cdeee
+# %% ../../nbs/50_factors/4_inference.ipynb #522e6a8e
 def block_means(values: np.ndarray, *, block_size: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
     "Column means of circular block-bootstrap resamples, (n_resamples, k)"
     array = values.reshape(len(values), -1)
@@ -414,7 +414,8 @@ def bootstrap_interval(
     n_resamples: int = 1000, seed: int,
 ) -> BootstrapInterval:
     "Percentile interval of the mean by the circular block bootstrap; missing values are left out"
-    array = check_series(np.asarray(values, dtype=float), "values", allow_missing=True).dropna().to_numpy()
+    series = check_series(np.asarray(values), "values", allow_missing=True, allow_constant=False)
+    array = series.dropna().to_numpy()
     level = check_number(confidence, "confidence", low=0, high=1, strict=True)
     size = max(check_integer(horizon, "horizon", low=1), int(np.ceil(len(array) ** (1 / 3))))
     size = min(size, len(array)) if block_size is None else block_size

@@ -215,10 +215,10 @@ def _rank_persistence(ranks, index, n, last, now, common):
     last[:] = now
     return _correlation(common[0], common[1], m)
 
-# %% ../../nbs/50_factors/5_kernel.ipynb #d2902e89
+# %% ../../nbs/50_factors/5_kernel.ipynb #a7e00d51
 @njit(cache=True)
-def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict):
-    "Everything that is made date by date; see the names of the outputs"
+def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict, last):
+    "Everything that is made date by date; `last` holds the ranks of the date before, and is updated"
     n_dates, width = factor.shape
     n_horizons, n_quantiles = returns.shape[0], len(levels) - 1
     quantile = np.zeros((n_dates, width), dtype=np.int8)
@@ -230,7 +230,7 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
     index, order, spare = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.int64)
     keys, spare_keys = np.empty(width, np.uint64), np.empty(width, np.uint64)
     values, ranks, r, chosen = np.empty(width), np.empty(width), np.empty(width), np.zeros(width, np.int8)
-    last, now, common = np.full(width, np.nan), np.empty(width), np.empty((2, width))
+    now, common = np.empty(width), np.empty((2, width))
     counts = np.zeros(n_quantiles, np.int64)
     work = (np.empty(width), np.empty(width), np.empty(width), np.empty(width), np.empty(width, np.int64),
             spare, keys, spare_keys, counts)

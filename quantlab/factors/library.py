@@ -13,7 +13,7 @@ __all__ = ['LIBRARY', 'YEAR', 'QUARTER', 'MONTH', 'WEEK', 'Factor', 'define_fact
            'residual_momentum', 'residual_reversal', 'sector_relative_momentum', 'price_delay', 'sector_lead',
            'library_table']
 
-# %% ../../nbs/50_factors/3_library.ipynb #7d4f016a
+# %% ../../nbs/50_factors/3_library.ipynb #73cbfd6f
 import inspect
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ import pandas as pd
 
 from ..checks import check_aligned, check_frame, check_integer, check_number
 from ..errors import DataError, MissingDataError, SpecificationError
-from .rolling import market_residuals, rolling_beta
+from .rolling import beta_of_window
 from .transform import check_membership
 from ..results import Result
 
@@ -137,7 +137,7 @@ def define_factor(*, family: str, source: str, horizon: int, library: dict | Non
 
     return define
 
-# %% ../../nbs/50_factors/3_library.ipynb #9e909d50
+# %% ../../nbs/50_factors/3_library.ipynb #341d2ead
 YEAR, QUARTER, MONTH, WEEK = 252, 63, 21, 5  # trading days
 
 
@@ -157,6 +157,16 @@ def _sum(x: pd.DataFrame, window: int, skip: int = 0) -> pd.DataFrame:
 def _total_return(returns: pd.DataFrame, window: int, skip: int = 0) -> pd.DataFrame:
     "Compounded return over `window` rows, the last `skip` left out"
     return np.expm1(_sum(np.log1p(returns), window, skip))
+
+
+def _beta(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
+    "Beta over the last year"
+    return beta_of_window(returns, market, YEAR, _least(YEAR))
+
+
+def _residuals(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
+    "Returns beyond the beta known the day before"
+    return returns - _beta(returns, market).shift(1).mul(market, axis=0)
 
 
 def _sector_mean(x: pd.DataFrame, sectors: pd.Series) -> pd.DataFrame:
@@ -267,7 +277,7 @@ def sector_relative_reversal(members, returns, sectors):
     month = _total_return(returns, MONTH)
     return _sector_mean(_total_return(members, MONTH), sectors) - month
 
-# %% ../../nbs/50_factors/3_library.ipynb #03d510d4
+# %% ../../nbs/50_factors/3_library.ipynb #5f1f4a24
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
     source="Blitz and van Vliet (2007), J. Portfolio Management 34: minus the volatility of returns",
@@ -283,7 +293,7 @@ def low_volatility(returns):
 )
 def low_beta(returns, market):
     "Minus the beta over the last 252 days"
-    return -rolling_beta(returns, market, window=YEAR, min_observations=_least(YEAR))
+    return -_beta(returns, market)
 
 
 @define_factor(
@@ -301,13 +311,7 @@ def low_idiosyncratic_volatility(returns, market):
 )
 def downside_beta(returns, market):
     "Beta over those of the last 252 days on which the market fell"
-    falling = market.where(market < 0)
-    return rolling_beta(returns, falling, window=YEAR, min_observations=QUARTER)
-
-
-def _residuals(returns, market):
-    "Returns beyond the beta known the day before"
-    return market_residuals(returns, market, window=YEAR, min_observations=_least(YEAR))
+    return beta_of_window(returns, market.where(market < 0), YEAR, QUARTER)
 
 # %% ../../nbs/50_factors/3_library.ipynb #6ae3c4d2
 @define_factor(
@@ -511,7 +515,7 @@ def sector_relative_momentum(members, returns, sectors):
     own = _total_return(returns, days, MONTH)
     return own - _sector_mean(_total_return(members, days, MONTH), sectors)
 
-# %% ../../nbs/50_factors/3_library.ipynb #8295bcc8
+# %% ../../nbs/50_factors/3_library.ipynb #8c6f6821
 @define_factor(
     family="lead-lag", horizon=21, library=LIBRARY,
     source="Hou and Moskowitz (2005), Review of Financial Studies 18: delay, share of explained variance that yesterday's market adds; one daily lag",
@@ -521,7 +525,7 @@ def price_delay(returns, market):
     late = market.shift(1)
     pairs = {}
     for name, x in {"today": market, "late": late}.items():
-        beta = rolling_beta(returns, x, window=YEAR, min_observations=_least(YEAR))
+        beta = _beta(returns, x)
         variance = x.rolling(YEAR, min_periods=_least(YEAR)).var()
         pairs[name] = beta.mul(np.sqrt(variance), axis=0) / _roll(returns, YEAR).std()
     rho = market.rolling(YEAR, min_periods=_least(YEAR)).corr(late)

@@ -12,7 +12,7 @@ import pandas as pd
 from ..checks import check_aligned, check_frame, check_integer, check_number
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
-# %% ../../nbs/50_factors/1_transform.ipynb #2ae33c1d
+# %% ../../nbs/50_factors/1_transform.ipynb #7260b3a5
 def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFrame:
     """Return `factor` as a checked wide frame.
 
@@ -38,7 +38,16 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
             raise DataError(f"`{name}` has more than one value for {first}; keep one.")
         named = "asset" in factor.index.names
         factor = factor.unstack("asset" if named else -1).sort_index()
-    return check_frame(factor, name)
+    return factor if _is_clean(factor) else check_frame(factor, name)
+
+
+def _is_clean(x) -> bool:
+    "Would `check_frame` only copy it? Nothing here writes into its input, so the copy can be saved"
+    if not isinstance(x, pd.DataFrame) or x.empty or not (x.dtypes == np.float64).all():
+        return False
+    dates = x.index.is_unique and x.index.is_monotonic_increasing and getattr(x.index, "tz", None) is None
+    values = x.to_numpy()
+    return dates and x.columns.is_unique and not np.isinf(values).any() and not np.isnan(values).all()
 
 # %% ../../nbs/50_factors/1_transform.ipynb #54cc13a5
 def winsorize(
@@ -114,7 +123,7 @@ def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     sums = np.column_stack([np.bincount(codes, column) for column in values.T])
     return values - (sums / np.maximum(counts, 1)[:, None])[codes]
 
-# %% ../../nbs/50_factors/1_transform.ipynb #35822cc4
+# %% ../../nbs/50_factors/1_transform.ipynb #bca2af90
 def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     """Residual of each date's cross-sectional regression of the factor on its exposures.
 
@@ -123,8 +132,9 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     factor : DataFrame or Series
         Wide, or long with the index (date, asset).
     exposures : Series, DataFrame or dict of these
-        A series of labels by asset (an intercept each), a series of numbers by asset, or a wide
-        frame on the index and columns of the factor. An intercept is always there.
+        A series of labels by asset (an intercept each), a series of numbers by asset (a slope), or
+        a wide frame on the index and columns of the factor. An intercept is always there. Sector
+        codes that are numbers are labels only after `.astype("category")` or `.astype(str)`.
 
     Returns
     -------

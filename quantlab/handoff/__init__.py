@@ -5,7 +5,7 @@ from quantlab import attach_wing
 __getattr__, __dir__, __all__ = attach_wing(
     __name__,
     {
-        "bundle": ["Bundle", "approve", "load_bundle", "write_bundle"],
+        "bundle": ["Bundle", "approve_bundle", "load_bundle", "write_bundle"],
         "limits": [
             "Account",
             "Decision",
@@ -16,9 +16,9 @@ __getattr__, __dir__, __all__ = attach_wing(
             "SequentialTest",
             "State",
         ],
-        "broker": ["Bar", "ExecutionBackend", "Fill", "ReferenceBroker", "bars"],
+        "broker": ["Bar", "ExecutionBackend", "Fill", "ReferenceBroker", "bars", "load_feed", "save_feed"],
         "journal": ["PaperResult", "Reconciliation", "read_journal"],
-        "engine": ["PaperEngine"],
+        "engine": ["PaperEngine", "replay_bundle"],
         "monitor": [
             "ExpectedDistribution",
             "MonitorResult",

@@ -120,25 +120,32 @@ class Store:
         path = self.folder / "journal.jsonl"
         return path.read_bytes() if path.exists() else b""
 
-# %% ../../nbs/80_handoff/5_journal.ipynb #b178ffc9
+# %% ../../nbs/80_handoff/5_journal.ipynb #5260ecfc
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reconciliation(Result):
     "Paper beside the backtest, day by day"
 
     table: pd.DataFrame  # paper and expected returns, turnover, costs; their differences; refused orders
     max_abs_difference: float  # over all days and columns
+    first_refusal: object  # first day on which an order was refused, unfilled or missed, None if never
+    max_abs_difference_before: float  # over the days up to that one, whose results no refusal has touched yet
     n_days: int  # in both
     n_unmatched: int  # days in only one of them
     n_refused: int  # orders that the gate refused
 
     LABELS: ClassVar[dict[str, str]] = {
-        "max_abs_difference": "largest difference (fraction of equity)", "n_days": "days compared",
+        "max_abs_difference": "largest difference (fraction of equity)", "first_refusal": "first order refused, unfilled or missed",
+        "max_abs_difference_before": "largest difference until then (fraction of equity)", "n_days": "days compared",
         "n_unmatched": "days in one of them only", "n_refused": "orders refused",
     }
 
     def agrees(self, tolerance: float = 1e-9) -> bool:
         "Is every day there, and every difference within `tolerance`?"
         return self.n_unmatched == 0 and self.max_abs_difference <= tolerance
+
+    def agrees_until_refusal(self, tolerance: float = 1e-9) -> bool:
+        "The same up to the first order that a limit or the venue did not let through"
+        return self.n_unmatched == 0 and self.max_abs_difference_before <= tolerance
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -181,9 +188,11 @@ class PaperResult(Result):
         table["refused"] = self.daily["refused"].reindex(table.index).fillna(0).astype(int)
         if not both.any():
             raise HandoffError("`expected` has no day in common with the replay; give the backtest of the same window.")
-        largest = table.filter(like="_difference").abs().max(axis=None)
+        apart = table.filter(like="_difference").abs().max(axis=1)
+        stopped = pd.concat([self.orders.loc[~self.orders["sent"].astype(bool), "date"], self.fills.loc[self.fills["notional"] == 0, "date"], self.events.loc[self.events["type"] == "missed", "date"]])
+        first = stopped.min() if len(stopped) else None
         return Reconciliation(
-            table=table, max_abs_difference=float(largest), n_days=int(both.sum()), n_unmatched=int((~both).sum()), n_refused=self.n_refused
+            table=table, max_abs_difference=float(apart.max()), first_refusal=first, max_abs_difference_before=float(apart.loc[:first].max()), n_days=int(both.sum()), n_unmatched=int((~both).sum()), n_refused=self.n_refused
         )
 
     def plot(self, ax=None):

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['PeriodSharpe', 'AnnualizedSharpe', 'sharpe_ratio', 'annualized_sharpe_ratio', 'sharpe_standard_error',
            'probabilistic_sharpe_ratio', 'expected_max_sharpe', 'deflated_sharpe_ratio', 'DeflatedSharpeCurve',
-           'deflated_sharpe_curve', 'min_track_record_length', 'min_backtest_length', 'time_aggregation_factor',
-           'stationary_bootstrap_indices', 'SharpeEstimate', 'estimate_sharpe']
+           'deflated_sharpe_curve', 'min_track_record_length', 'min_backtest_length', 'time_aggregation_factor']
 
-# %% ../../nbs/20_validation/2_sharpe.ipynb #e585d845
+# %% ../../nbs/20_validation/2_sharpe.ipynb #d2db5288
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from scipy import integrate, special
 
 from ..checks import check_aligned, check_integer, check_number, check_option, check_series
@@ -343,10 +341,11 @@ def deflated_sharpe_curve(
         break_even=float(passing[-1]) if len(passing) else math.nan,
     )
 
-# %% ../../nbs/20_validation/2_sharpe.ipynb #3c9e9067
+# %% ../../nbs/20_validation/2_sharpe.ipynb #adaece01
 def min_track_record_length(
     sharpe: float, *, benchmark: float = 0.0, skewness: float = 0.0, kurtosis: float = 3.0,
-    confidence: float = 0.95,
+    confidence: float = 0.95, autocorrelation: float = 0.0,
+    revision: Literal["2014", "2025"] = "2014",
 ) -> float:
     """Return how many observations make `sharpe` exceed `benchmark` with `confidence`.
 
@@ -358,6 +357,8 @@ def min_track_record_length(
         Moments of the returns; kurtosis is raw (normal = 3).
     confidence : float
         In (0.5, 1).
+    autocorrelation, revision
+        As in `probabilistic_sharpe_ratio`.
 
     Returns
     -------
@@ -371,9 +372,12 @@ def min_track_record_length(
     sharpe, benchmark = _per_period(sharpe, "sharpe"), _per_period(benchmark, "benchmark")
     moments = _check_moments(skewness, kurtosis)
     z = special.ndtri(check_number(confidence, "confidence", low=0.5, high=1, strict=True))
+    check_option(revision, "revision", ("2014", "2025"))
+    at, first = (sharpe, 1) if revision == "2014" else (benchmark, 0)
+    numerator = _variance_numerator(at, *moments, autocorrelation)
     if sharpe <= benchmark:
         return math.inf
-    return float(1 + _variance_numerator(sharpe, *moments) * (z / (sharpe - benchmark)) ** 2)
+    return float(first + numerator * (z / (sharpe - benchmark)) ** 2)
 
 
 def min_backtest_length(n_trials: float, *, target_annual_sharpe: float = 1.0) -> float:
@@ -425,130 +429,3 @@ def time_aggregation_factor(
             f"`autocorrelation` gives a variance of {variance:.3g} over {q} periods; no process has these."
         )
     return q / math.sqrt(variance)
-
-# %% ../../nbs/20_validation/2_sharpe.ipynb #9f6bc7c6
-@njit(cache=True)
-def _block_indices(new: np.ndarray, start: np.ndarray) -> np.ndarray:
-    "Row numbers of resamples: jump to `start` where `new`, else the next row"
-    n_resamples, n = new.shape
-    out = np.empty((n_resamples, n), np.int64)
-    for b in range(n_resamples):
-        at = start[b, 0]
-        for t in range(n):
-            at = start[b, t] if new[b, t] else at + 1
-            if at == n:
-                at = 0
-            out[b, t] = at
-    return out
-
-
-def stationary_bootstrap_indices(
-    n_obs: int, *, block_size: float, n_resamples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw the row numbers of stationary-bootstrap resamples.
-
-    Parameters
-    ----------
-    n_obs : int
-        Rows of the sample, at least 2.
-    block_size : float
-        Average block length, from 1 (independent draws) to `n_obs`.
-    n_resamples : int
-        Number of resamples.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray
-        (n_resamples, n_obs) integers.
-    """
-    n_obs = check_integer(n_obs, "n_obs", low=2)
-    shape = (check_integer(n_resamples, "n_resamples", low=1), n_obs)
-    block_size = check_number(block_size, "block_size", low=1, high=n_obs)
-    return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape))
-
-# %% ../../nbs/20_validation/2_sharpe.ipynb #0fdd78a7
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SharpeEstimate(Result):
-    "An estimated Sharpe ratio with its standard error and moments"
-
-    LABELS: ClassVar[dict[str, str]] = {
-        "sharpe": "Sharpe ratio (per period)", "std_error": "standard error (per period)",
-        "n_obs": "observations", "kurtosis": "kurtosis (normal = 3)",
-    }
-    sharpe: float
-    std_error: float
-    lower: float
-    upper: float
-    n_obs: int
-    skewness: float
-    kurtosis: float
-    autocorrelation: float  # first autocorrelation
-    method: str
-    confidence: float
-
-    @property
-    def moments(self) -> dict[str, float]:
-        "Keyword arguments for `probabilistic_sharpe_ratio` and `deflated_sharpe_ratio`"
-        return {"n_obs": self.n_obs, "skewness": self.skewness, "kurtosis": self.kurtosis}
-
-
-def _hac_error(z: np.ndarray, sharpe: float, lags: int) -> float:
-    "Newey-West standard error of a Sharpe ratio from its influence function"
-    influence = z - sharpe / 2 * (z**2 - 1)
-    influence = influence - influence.mean()
-    n = len(z)
-    variance = float(influence @ influence) / n
-    for k in range(1, lags + 1):
-        variance += 2 * (1 - k / (lags + 1)) * float(influence[k:] @ influence[:-k]) / n
-    return math.sqrt(variance / n)
-
-# %% ../../nbs/20_validation/2_sharpe.ipynb #2de34d8f
-def estimate_sharpe(
-    returns: pd.Series, *, risk_free: float | pd.Series = 0.0, confidence: float = 0.95,
-    method: Literal["mertens", "hac", "bootstrap"] = "mertens", lags: int | None = None,
-    block_size: float | None = None, n_resamples: int = 1000, seed: int | None = None,
-) -> SharpeEstimate:
-    """Estimate a Sharpe ratio per period with standard error, interval and moments.
-
-    Parameters
-    ----------
-    returns, risk_free
-        As in `sharpe_ratio`; at least 8 returns.
-    confidence : float
-        Of the interval, in (0, 1).
-    method : {"mertens", "hac", "bootstrap"}
-        Standard error. The bootstrap's interval is made of percentiles.
-    lags : int, optional
-        For "hac"; by default 4 (n / 100)^(2/9).
-    block_size, n_resamples, seed
-        For "bootstrap": average block length (n^(1/3) by default), number and seed.
-    """
-    x = _excess(returns, risk_free, min_length=8).to_numpy()
-    check_option(method, "method", ("mertens", "hac", "bootstrap"))
-    level = check_number(confidence, "confidence", low=0, high=1, strict=True)
-    n, sharpe = len(x), float(x.mean() / x.std(ddof=1))
-    z = (x - x.mean()) / x.std()
-    skewness, kurtosis = float((z**3).mean()), float((z**4).mean())
-    z_level = float(special.ndtri(0.5 + level / 2))
-    if method == "bootstrap":
-        size = check_number(n ** (1 / 3) if block_size is None else block_size, "block_size", low=1, high=n)
-        rng = np.random.default_rng(check_integer(seed, "seed"))
-        n_resamples = check_integer(n_resamples, "n_resamples", low=50)
-        rows = stationary_bootstrap_indices(n, block_size=size, n_resamples=n_resamples, rng=rng)
-        draws = x[rows].mean(axis=1) / x[rows].std(axis=1, ddof=1)
-        error = float(draws.std(ddof=1))
-        lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-    else:
-        rule = int(4 * (n / 100) ** (2 / 9)) if lags is None else check_integer(lags, "lags", high=n - 1)
-        error = (
-            math.sqrt(_variance_numerator(sharpe, skewness, kurtosis) / n)
-            if method == "mertens" else _hac_error(z, sharpe, rule)
-        )
-        lower, upper = sharpe - z_level * error, sharpe + z_level * error
-    return SharpeEstimate(
-        sharpe=PeriodSharpe(sharpe), std_error=error, lower=float(lower), upper=float(upper),
-        n_obs=n, skewness=skewness, kurtosis=kurtosis,
-        autocorrelation=float((z[1:] * z[:-1]).mean()), method=method, confidence=level,
-    )

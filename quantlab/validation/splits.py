@@ -19,12 +19,13 @@ from ..checks import check_index, check_integer
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/20_validation/1_splits.ipynb #d5741329
+# %% ../../nbs/20_validation/1_splits.ipynb #acbf6b07
 def _rows(X: Any) -> tuple[int, pd.Index]:
     "Number of rows and the index, in time order"
-    if not hasattr(X, "__len__") and not hasattr(X, "shape"):
+    shape = getattr(X, "shape", None)
+    if isinstance(X, (str, bytes)) or shape == () or (shape is None and not hasattr(X, "__len__")):
         raise DataError(f"`X` must be a table, array or list of rows; got {type(X).__name__}.")
-    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    n = len(X) if shape is None else shape[0]
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(n)
     return n, check_index(index, "X")
 
@@ -41,6 +42,8 @@ def _label_spans(index: pd.Index, t1: Any) -> tuple[np.ndarray, np.ndarray]:
         raise MisalignedError(
             f"`t1` must have the index of `X`: {len(t1)} and {len(index)} rows; reindex it to `X.index`."
         )
+    if not pd.api.types.is_list_like(t1):
+        raise DataError(f"`t1` must be a series with one entry a row of `X`; got {t1!r}.")
     end = pd.Index(t1)
     if len(end) != len(index):
         raise MisalignedError(f"`t1` must have one entry a row of `X`: {len(end)} and {len(index)}.")
@@ -125,7 +128,7 @@ class _Splitter:
                 )
             yield train, test
 
-# %% ../../nbs/20_validation/1_splits.ipynb #4d8ebd8d
+# %% ../../nbs/20_validation/1_splits.ipynb #9f9b3707
 class _FoldSplitter(_Splitter):
     "Splits made of folds, with paths through them"
 
@@ -178,6 +181,8 @@ class _FoldSplitter(_Splitter):
         DataFrame
             Rows of the sample x `n_paths`; on the index of the predictions where they have one.
         """
+        if not isinstance(predictions, Sequence) or not all(hasattr(p, "__len__") for p in predictions):
+            raise DataError("`predictions` must be a list with a series or array for each split.")
         if len(predictions) != self.n_splits:
             raise DataError(f"`predictions` must have one entry a split: {self.n_splits}; got {len(predictions)}.")
         n, rest = divmod(sum(len(p) for p in predictions), self.n_paths)

@@ -1,4 +1,4 @@
-"""How risky is each name tomorrow: conditional variance, realized variance, correlation, tails and regimes."""
+"""How risky is each name tomorrow: conditional variance, correlation, tails, realized variance, regimes."""
 
 from quantlab import attach_wing
 
@@ -7,9 +7,6 @@ __getattr__, __dir__, __all__ = attach_wing(
     {
         "garch": ["fit_garch", "GarchFit", "FitCertificate"],
         "rolling": ["fit_garch_panel", "rolling_garch", "RollingVolatility"],
-        "realized": [
-            "parkinson", "garman_klass", "rogers_satchell", "yang_zhang", "har", "harq", "HARFit",
-        ],
         "multivariate": ["ccc", "dcc", "DCCFit"],
         "tailrisk": [
             "backtest_var",
@@ -26,6 +23,9 @@ __getattr__, __dir__, __all__ = attach_wing(
             "DiagnosticsResult", "DieboldMarianoResult", "MincerZarnowitzResult",
         ],
         "monitoring": ["traffic_light", "sequential_var_test", "TrafficLight", "SequentialVaRTest"],
+        "realized": [
+            "parkinson", "garman_klass", "rogers_satchell", "yang_zhang", "har", "harq", "HARFit",
+        ],
         "regimes": ["markov_regimes", "change_points", "RegimeFit", "ChangePointResult"],
     },
 )

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GPDFit', 'fit_gpd_tail', 'value_at_risk']
 
-# %% ../../nbs/40_volatility/7_value_at_risk.ipynb #987a9158
+# %% ../../nbs/40_volatility/7_value_at_risk.ipynb #2d9928b4
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +17,7 @@ from scipy.stats import norm
 from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from .multivariate import _variance_path
+from .kernel import _variance_path
 from .rolling import rolling_garch
 from .tailrisk import _check_level
 
