@@ -6,7 +6,7 @@
 __all__ = ['quantile_bars', 'cumulative_quantiles', 'ic_series', 'ic_heatmap', 'pair_spread', 'volatility_forecast',
            'var_exceedances', 'coverage_heatmap', 'names_in_universe', 'reconciliation']
 
-# %% ../../nbs/70_review/5_research_plots.ipynb #e16f3ecb
+# %% ../../nbs/70_review/5_research_plots.ipynb #e865b81a
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
 from ..errors import DataError
-from .plots import COLOURS, date_axis, picture
+from .style import COLOURS, date_axis, picture
 
 # %% ../../nbs/70_review/5_research_plots.ipynb #50528076
 @picture
