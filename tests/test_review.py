@@ -29,7 +29,7 @@ from quantlab.review import (
     simulated_power,
     verify_dossier,
 )
-from quantlab.review.gate import CRITERIA, Rules, sharpe_criteria
+from quantlab.review.criteria import CRITERIA, Rules, sharpe_criteria
 from quantlab.review.placebo import _interval
 from quantlab.validation import (
     deflated_sharpe_ratio,
