@@ -28,8 +28,8 @@ SMALL = {
         "grid": {
             "pairs": {"entry": [1.5], "exit": [0.0, 0.5], "max_pairs": [5]},
             "factors": {
-                "factor": ["momentum_12_1", "short_term_reversal", "low_volatility"],
-                "rebalance_every": [21],
+                "factor": ["momentum_12_1", "low_volatility"],
+                "rebalance_every": [10, 21, 42],
                 "inverse_volatility": [False, True],
             },
         }
@@ -90,7 +90,7 @@ def hashes(project) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def edge_world(tmp_path_factory):
-    return run_all(build_project(tmp_path_factory.mktemp("edge"), edge=0.0012))
+    return run_all(build_project(tmp_path_factory.mktemp("edge"), edge=0.001))
 
 
 @pytest.fixture(scope="module")
