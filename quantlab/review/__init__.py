@@ -5,7 +5,7 @@ from quantlab import attach_wing
 __getattr__, __dir__, __all__ = attach_wing(
     __name__,
     {
-        "criteria": ["CRITERIA", "Criterion", "Rules", "check_thresholds"],
+        "criteria": ["Criterion", "Rules", "check_thresholds"],
         "gate": [
             "GateResult",
             "bias_notes",
@@ -44,7 +44,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "var_exceedances",
             "volatility_forecast",
         ],
-        "pages": ["PAGE_STYLE", "external_references", "index_page", "render_page"],
+        "pages": ["external_references", "index_page", "render_page"],
         "dossier": [
             "Fact",
             "Facts",
@@ -56,6 +56,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "verdict_box",
             "verify_dossier",
         ],
-        "strategy": ["STRATEGY_TEMPLATE", "FigureBlock", "TableBlock", "strategy_dossier"],
+        "strategy": ["FigureBlock", "TableBlock", "strategy_dossier"],
     },
 )

@@ -6,7 +6,7 @@
 __all__ = ['CRITERIA', 'STATISTICAL', 'Criterion', 'check_thresholds', 'check_trials', 'check_sharpe_variance', 'Rules',
            'moments', 'sharpe_criteria', 'family_criteria', 'measure', 'passes']
 
-# %% ../../nbs/70_review/1_criteria.ipynb #5de4c8f5
+# %% ../../nbs/70_review/1_criteria.ipynb #a242efb7
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ import pandas as pd
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from quantlab.validation import (
+from ..validation.data_snooping import superior_predictive_ability
+from ..validation.multiple_testing import haircut_sharpe
+from ..validation.overfitting import probability_of_backtest_overfitting
+from quantlab.validation.sharpe import (
     deflated_sharpe_ratio,
-    haircut_sharpe,
     min_track_record_length,
     probabilistic_sharpe_ratio,
-    probability_of_backtest_overfitting,
-    superior_predictive_ability,
     time_aggregation_factor,
 )
 

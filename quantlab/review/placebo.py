@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['placebo_world', 'PlaceboResult', 'best_trial', 'placebo_false_pass_rate', 'simulated_power']
 
-# %% ../../nbs/70_review/3_placebo.ipynb #a23aefeb
+# %% ../../nbs/70_review/3_placebo.ipynb #f498acff
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ..checks import check_frame, check_integer, check_number, check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_thresholds, check_trials, measure, passes
-from ..validation import stationary_bootstrap_indices
+from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/70_review/3_placebo.ipynb #5f1a3da5
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@
 __all__ = ['equity_curve', 'drawdown', 'rolling_sharpe', 'dsr_curve', 'logits_histogram', 'power_curve', 'placebo_histogram',
            'pvalue_histogram', 'cost_stress', 'parameter_surface']
 
-# %% ../../nbs/70_review/6_plots.ipynb #833bbf0b
+# %% ../../nbs/70_review/6_plots.ipynb #0acdcc36
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +31,7 @@ from quantlab.review.research_plots import (
     volatility_forecast,
 )
 from .style import COLOURS, date_axis, figure_svg, picture, report_style
-from ..validation import DeflatedSharpeCurve
+from ..validation.sharpe import DeflatedSharpeCurve
 
 # %% ../../nbs/70_review/6_plots.ipynb #1ed241a2
 def _annual_sharpe(returns: pd.Series, periods_per_year: float) -> float:
