@@ -38,7 +38,7 @@ repro: env  ## raw data to dossier and hand-over bundle
 
 test: env  ## all tests
 	@$(BIN)/dvc pull --quiet data.dvc
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lab: env  ## JupyterLab, opened on the first tutorial
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab nbs/tutorials/1_first_hour.ipynb
@@ -51,7 +51,7 @@ check: env  ## contracts of stages, parameters and notebooks
 
 lock:  ## resolve settings.ini anew into requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra dev setup.py --output-file requirements.lock --upgrade
+	    --extra learn --extra dev setup.py --output-file requirements.lock --upgrade
 
 lint: env  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check setup.py tests benchmarks

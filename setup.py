@@ -28,9 +28,8 @@ setup(
     keywords=settings["keywords"],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["quantlab", "quantlab.*"]),
-    package_data={"quantlab": ["*.css"]},
     install_requires=requirements("requirements"),
-    extras_require={"dev": requirements("dev_requirements")},
+    extras_require={name: requirements(f"{name}_requirements") for name in ("learn", "dev")},
     entry_points={
         "console_scripts": ["quantlab = quantlab.cli:main"],
         "nbdev": ["quantlab = quantlab._modidx:d"],

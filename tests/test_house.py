@@ -1,4 +1,4 @@
-"""The house: layers, one source for the settings, a lock without addresses, the stages' contracts."""
+"""The house: layers, one source for the settings, a lock without addresses, the contracts."""
 
 import ast
 import re
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from configparser import ConfigParser
+from types import ModuleType
 
 import pytest
 from conftest import ROOT
@@ -58,7 +59,8 @@ def test_imports_only_point_downwards(name):
         m for m in imported(name) if m in {n.rpartition(".")[0] for n in MODULES} - {"quantlab"}
     }
     rooms = {m.rpartition(".")[0] for m in imported(name) & set(MODULES)}
-    assert faces <= rooms, f"{name} imports from the face of {faces - rooms}; name the room"
+    if POSITIONS[name][0] < 90:  # plumbing may use the faces, as a user does
+        assert faces <= rooms, f"{name} imports from the face of {faces - rooms}; name the room"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -91,7 +93,7 @@ def test_every_name_of_a_wing_can_be_imported():
     wings = sorted({n.rpartition(".")[0] for n in MODULES} - {"quantlab"})
     for wing in map(importlib.import_module, wings):
         for name in wing.__all__:
-            assert getattr(wing, name).__name__, f"{wing.__name__}.{name}"
+            assert not isinstance(getattr(wing, name), ModuleType), f"{wing.__name__}.{name}"
 
 
 def test_a_room_does_not_hide_the_function_of_its_name():
@@ -107,7 +109,8 @@ def test_help_needs_no_heavy_library():
     code = (
         "import sys\nfrom quantlab.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'pandas', 'numpy', 'statsmodels', 'arch', 'vectorbt', 'numba', 'papermill'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'numpy', 'statsmodels', 'arch', 'vectorbt', 'numba', 'papermill'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
@@ -121,7 +124,7 @@ def test_settings_and_pyproject_agree():
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason():
-    for group in ("requirements", "dev_requirements"):
+    for group in ("requirements", "learn_requirements", "dev_requirements"):
         for line in filter(None, map(str.strip, SETTINGS[group].splitlines())):
             requirement, _, reason = line.partition(";")
             assert ">=" in requirement and reason.strip(), line

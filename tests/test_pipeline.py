@@ -1,7 +1,11 @@
 """The pipeline at small scale: the same notebooks, on simulated worlds whose truth is known.
 
-A world with a planted edge must pass the gate, be handed over and trade in the reference broker; the
-same world without the edge must be rejected. Both write to a project of their own.
+A world with a planted edge must pass the gate, be handed over and trade in the reference broker;
+the same world without the edge must be rejected. Both write to a project of their own.
+
+The grid holds variants of one idea. The deflated Sharpe ratio takes the spread of the trials for the
+spread of luck, so a grid that mixes an edge with its opposite rejects any edge: with six idle books
+beside it, a planted annual Sharpe ratio of 4.4 got 0.63.
 """
 
 import hashlib
@@ -28,8 +32,8 @@ SMALL = {
         "grid": {
             "pairs": {"entry": [1.5], "exit": [0.0, 0.5], "max_pairs": [5]},
             "factors": {
-                "factor": ["momentum_12_1", "low_volatility"],
-                "rebalance_every": [10, 21, 42],
+                "factor": ["momentum_12_1", "momentum_6_1", "intermediate_momentum"],
+                "rebalance_every": [21, 42],
                 "inverse_volatility": [False, True],
             },
         }
@@ -110,7 +114,7 @@ def bundle_of(project):
 def test_a_planted_edge_passes_is_handed_over_and_trades(edge_world):
     judged = metrics(edge_world, "validate")
     assert judged["verdict"] == "approved", judged[judged["family"]]["criteria"]
-    assert judged["family"] == "factors" and "momentum_12_1" in judged["factors"]["selected"]
+    assert judged["family"] == "factors" and "momentum" in judged["factors"]["selected"]
     assert metrics(edge_world, "confirm_holdout")["factors"]["annualized_sharpe_ratio"] > 0
     bundle, replay = bundle_of(edge_world), metrics(edge_world, "paper_replay")
     assert bundle.mode == "paper"
@@ -122,7 +126,10 @@ def test_the_same_world_without_the_edge_is_rejected_and_runs_in_the_shadow(flat
     judged = metrics(flat_world, "validate")
     assert judged["verdict"] == "rejected"
     assert bundle_of(flat_world).mode == "shadow"
-    assert next(v["mode"] for v in metrics(flat_world, "paper_replay").values() if isinstance(v, dict)) == "shadow"
+    assert (
+        next(v["mode"] for v in metrics(flat_world, "paper_replay").values() if isinstance(v, dict))
+        == "shadow"
+    )
 
 
 def test_the_second_run_gives_the_same_bytes_and_adds_no_trial(flat_world):
@@ -171,7 +178,9 @@ def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
     assert main(["handoff", "verify", pointer]) == 0
     assert main(["handoff", "show", pointer]) == 0
     assert "shadow" in capsys.readouterr().out
-    assert main(["paper", pointer, "--feed", "artifacts/feed.parquet", "--state", "paper_state"]) == 0
+    assert (
+        main(["paper", pointer, "--feed", "artifacts/feed.parquet", "--state", "paper_state"]) == 0
+    )
     assert main(["handoff", "approve", pointer, "--by", "nobody", "--reason", "none"]) == 1
     assert main(["handoff", "approve", pointer]) == 2
     ledger = flat_world / "trials/ledger.jsonl"
