@@ -51,6 +51,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'quantlab/backtest/candidates.py'),
                                               'quantlab.backtest.candidates._assemble': ( '60_backtest/candidates.html#_assemble',
                                                                                           'quantlab/backtest/candidates.py'),
+                                              'quantlab.backtest.candidates._name': ( '60_backtest/candidates.html#_name',
+                                                                                      'quantlab/backtest/candidates.py'),
                                               'quantlab.backtest.candidates.candidate_weights': ( '60_backtest/candidates.html#candidate_weights',
                                                                                                   'quantlab/backtest/candidates.py'),
                                               'quantlab.backtest.candidates.declare_candidates': ( '60_backtest/candidates.html#declare_candidates',

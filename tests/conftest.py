@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -33,3 +34,11 @@ def reference():
 def reference_data():
     "Folder of the reference data files"
     return REFERENCE / "data"
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    "No test inherits the figures of another"
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

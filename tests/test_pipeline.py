@@ -3,9 +3,9 @@
 A world with a planted edge must pass the gate, be handed over and trade in the reference broker;
 the same world without the edge must be rejected. Both write to a project of their own.
 
-The grid holds variants of one idea. The deflated Sharpe ratio takes the spread of the trials for the
-spread of luck, so a grid that mixes an edge with its opposite rejects any edge: with six idle books
-beside it, a planted annual Sharpe ratio of 4.4 got 0.63.
+The grid holds variants of one idea. The deflated Sharpe ratio takes the spread of the trials for
+the spread of luck, so a grid that mixes an edge with its opposite rejects any edge: with six idle
+books beside it, a planted annual Sharpe ratio of 4.4 got 0.63.
 """
 
 import hashlib

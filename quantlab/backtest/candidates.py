@@ -20,7 +20,7 @@ from ..factors.library import LIBRARY
 from ..factors.transform import zscore
 from ..results import Result
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #ebe8bcfb
+# %% ../../nbs/60_backtest/7_candidates.ipynb #28712aee
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidate(Result):
     "One point of the grid"
@@ -34,6 +34,16 @@ FAMILIES = {
     "pairs": {"entry", "exit", "stop", "max_pairs"},
     "factors": {"factor", "quantile", "rebalance_every", "inverse_volatility"},
 }
+
+
+def _name(family: str, parameters: Mapping[str, Any]) -> str:
+    "Family and parameters in words: a switch is named where it is on, a factor by its name alone"
+    words = {k: k.replace("_", " ") for k in parameters}
+    parts = [
+        v if k == "factor" else words[k] if v is True else f"no {words[k]}" if v is False else f"{words[k]} {v}"
+        for k, v in parameters.items()
+    ]
+    return f"{family}: {', '.join(parts)}"
 
 
 def declare_candidates(grid: Mapping[str, Mapping[str, list]]) -> list[Candidate]:
@@ -62,8 +72,7 @@ def declare_candidates(grid: Mapping[str, Mapping[str, list]]) -> list[Candidate
                 raise SpecificationError(f"`grid` needs a list of values for {family}.{name}; got {values!r}.")
         for values in product(*axes.values()):
             parameters = dict(zip(axes, values))
-            words = ", ".join(f"{k} {v}" for k, v in parameters.items())
-            candidates.append(Candidate(family, f"{family}: {words}", parameters))
+            candidates.append(Candidate(family, _name(family, parameters), parameters))
     return candidates
 
 # %% ../../nbs/60_backtest/7_candidates.ipynb #739d71e9

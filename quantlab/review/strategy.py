@@ -50,7 +50,7 @@ def _block(block: str | TableBlock | FigureBlock, facts: Facts, family: str, fig
         return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
     return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key))
 
-# %% ../../nbs/70_review/9_strategy.ipynb #a67faba8
+# %% ../../nbs/70_review/9_strategy.ipynb #35e72d8d
 _STATISTICS = {
     "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
     "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
@@ -103,7 +103,7 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
                    "haircut_sharpe": ("haircut", ".1%"), "min_track_record_length": ("track record", ".1%")},
                    "Power, criteria on the selected trial's moments", "true annual Sharpe ratio"),
         FigureBlock("power", "validate", "@/power", "Probability that the gate passes a strategy whose true annual Sharpe ratio is on the axis below."),
-        "The same gate was shown worlds made from this data with the edge taken out, the whole grid of candidates run on each.",
+        "The same gate was shown worlds made from this data in which no decision can know anything, every book of the family run on each.",
         TableBlock("validate", "@/placebo", {"pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"), "upper": ("to (95 %)", ".1%"),
                    "n_passed": ("passed", ",d"), "n_worlds": ("worlds", ",d")}, "Worlds without an edge", "kind of world"),
         FigureBlock("placebo", "validate", "@/placebo", "The best of the grid in worlds without an edge, and what was observed."),
