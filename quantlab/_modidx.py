@@ -1208,6 +1208,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'quantlab.pipeline._is_path': ('pipeline.html#_is_path', 'quantlab/pipeline.py'),
                                    'quantlab.pipeline._same_type': ('pipeline.html#_same_type', 'quantlab/pipeline.py'),
                                    'quantlab.pipeline._strip_output': ('pipeline.html#_strip_output', 'quantlab/pipeline.py'),
+                                   'quantlab.pipeline.align_text': ('pipeline.html#align_text', 'quantlab/pipeline.py'),
                                    'quantlab.pipeline.code_md5': ('pipeline.html#code_md5', 'quantlab/pipeline.py'),
                                    'quantlab.pipeline.enter_project': ('pipeline.html#enter_project', 'quantlab/pipeline.py'),
                                    'quantlab.pipeline.file_md5': ('pipeline.html#file_md5', 'quantlab/pipeline.py'),

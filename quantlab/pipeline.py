@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['find_project', 'enter_project', 'stage_name', 'replacing', 'write_text', 'plain', 'write_metrics', 'read_metrics',
            'read_file', 'write_table', 'read_table', 'notebook_parameters', 'read_params', 'resolve_parameters',
-           'strip_notebook', 'kernel_environment', 'file_md5', 'read_stages', 'input_hashes', 'code_md5',
+           'strip_notebook', 'kernel_environment', 'file_md5', 'read_stages', 'input_hashes', 'code_md5', 'align_text',
            'render_stage', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #a0446585
@@ -321,7 +321,32 @@ def code_md5(project: str | Path = ".") -> str:
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
     return hashlib.md5("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_pipeline.ipynb #ee052fe1
+# %% ../nbs/90_pipeline.ipynb #b255f520
+_NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.IGNORECASE)
+
+
+def align_text(body: str) -> str:
+    "Mark the columns of words in pandas' tables, which the style sets to the left, and drop the frames"
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(body, "html.parser")
+    for table in soup.select("table.dataframe"):
+        del table["border"]
+        for row in table.select("thead tr"):
+            row.attrs.pop("style", None)
+        rows = [row.find_all("td") for row in table.select("tbody tr")]
+        heads = table.select("thead tr")[0].find_all("th") if table.thead else []
+        for head in heads:
+            head.string = head.get_text().replace("_", " ")  # so that a long name can wrap
+        for column in range(max(map(len, rows), default=0)):
+            cells = [row[column] for row in rows if column < len(row)]
+            if not all(_NUMBER.fullmatch(c.get_text().strip()) for c in cells):
+                skip = len(heads) - max(map(len, rows))
+                for cell in [*cells, *heads[skip + column : skip + column + 1]]:
+                    cell["class"] = "text"
+    return str(soup)
+
+
 def render_stage(nb: Any, stage: str, parameters: Mapping, inputs: Mapping[str, str]) -> str:
     "HTML page of an executed notebook: no code, one style, a footer with the origins"
     from html import escape
@@ -334,7 +359,7 @@ def render_stage(nb: Any, stage: str, parameters: Mapping, inputs: Mapping[str, 
         template_name="basic", exclude_input=True, exclude_input_prompt=True,
         exclude_output_prompt=True, exclude_anchor_links=True,
     )
-    body, _ = exporter.from_notebook_node(nb)
+    body = align_text(exporter.from_notebook_node(nb)[0])
     rows = lambda items: "".join(
         f"<tr><td>{escape(str(k))}</td><td><code>{escape(str(v))}</code></td></tr>" for k, v in items
     )

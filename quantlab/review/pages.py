@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import SpecificationError
 
-# %% ../../nbs/70_review/7_pages.ipynb #b318cc05
+# %% ../../nbs/70_review/7_pages.ipynb #ae242553
 PAGE_STYLE = """
 :root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92; --good: #0b6b4f; --bad: #a8410a; }
 * { box-sizing: border-box; }
@@ -30,9 +30,10 @@ code { overflow-wrap: anywhere; }
 pre { background: var(--wash); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px; line-height: 1.4; }
 .subtitle { color: var(--soft); font-size: 1.05rem; margin: 0 0 1.2rem; }
 .table, .jp-OutputArea-output, .output_html { overflow-x: auto; max-width: 100%; }
-table { border-collapse: collapse; margin: .9rem 0 .3rem; font-size: .88rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
+table { border: 0; border-collapse: collapse; margin: .9rem 0 .3rem; font-size: .88rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
 th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; text-align: right; }
+th, td { border-left: 0; border-right: 0; border-top: 0; }
 thead th { border-bottom: 1.5px solid #9aa5b1; vertical-align: bottom; font-weight: 600; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 tbody th { font-weight: 500; text-align: left; }

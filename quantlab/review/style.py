@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['COLOURS', 'report_style', 'picture', 'figure_svg', 'date_axis']
 
-# %% ../../nbs/70_review/4_style.ipynb #4a0b77b3
+# %% ../../nbs/70_review/4_style.ipynb #5bb26952
+import contextlib
 import functools
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -20,7 +21,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from ..errors import SpecificationError
 
-# %% ../../nbs/70_review/4_style.ipynb #f3201528
+# %% ../../nbs/70_review/4_style.ipynb #6450987c
 COLOURS = {
     "blue": "#0072B2", "vermilion": "#D55E00", "green": "#009E73", "orange": "#E69F00",
     "purple": "#CC79A7", "sky": "#56B4E9", "grey": "#6b7280", "black": "#1f2937",
@@ -39,9 +40,13 @@ _STYLE = {
 }  # fmt: skip
 
 
-def report_style():
+@contextlib.contextmanager
+def report_style() -> Iterator[None]:
     "Context in which every figure of a report is drawn: `with report_style(): ...`"
-    return mpl.rc_context(_STYLE)
+    with mpl.rc_context(_STYLE):
+        yield
+        interactive = mpl.is_interactive()
+    mpl.interactive(interactive)  # a notebook's backend switches it on with the first figure; that must last
 
 
 def picture(function: Callable[..., Axes]) -> Callable[..., Axes]:
