@@ -58,6 +58,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "factor_correlation",
             "cluster_factors",
             "factor_redundancy",
+            "redundancy_table",
             "RedundancyResult",
         ],
     },

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FactorComparison', 'adjusted_pvalues', 'compare_factors', 'factor_correlation', 'cluster_factors', 'RedundancyResult',
-           'factor_redundancy']
+           'factor_redundancy', 'redundancy_table']
 
 # %% ../../nbs/50_factors/10_redundancy.ipynb #f8ff2bcc
 from collections.abc import Mapping
@@ -256,3 +256,75 @@ def factor_redundancy(
         explained=float(explained.mean()), alone=inference(new), incremental=inference(own), residual=own,
         horizon=int(h), n_others=len(scaled),
     )
+
+# %% ../../nbs/50_factors/10_redundancy.ipynb #3ac67ef8
+def _own_part(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Of each row of `z` (factors x names) what the others do not explain, and the share that they do"
+    own, share = np.full(z.shape, np.nan), np.full(len(z), np.nan)
+    filled = np.nan_to_num(z)
+    gram = filled @ filled.T
+    used = np.diag(gram) > 1e-9
+    if np.isfinite(z).any(axis=0).sum() <= used.sum() + 2 or not used.any():
+        return own, share
+    scale = np.sqrt(np.diag(gram)[used])
+    roots, vectors = np.linalg.eigh(gram[np.ix_(used, used)] / np.outer(scale, scale))
+    null = roots < 1e-10
+    precision = (vectors[:, ~null] / roots[~null]) @ vectors[:, ~null].T
+    alone = (vectors[:, null] ** 2).sum(axis=1) < 1e-6
+    weights = precision / np.diag(precision) * scale / scale[:, None]
+    own[used] = np.where(alone[:, None] & np.isfinite(z[used]), weights.T @ filled[used], np.nan)
+    share[used] = np.where(alone, 1 - 1 / np.diag(precision), 1.0)
+    return own, share
+
+# %% ../../nbs/50_factors/10_redundancy.ipynb #971da706
+def redundancy_table(
+    factors, forward_returns, *, horizon: int | None = None, every: int = 5, threshold: float = 0.5
+) -> pd.DataFrame:
+    """What each factor adds to all the others: one row a factor.
+
+    Parameters
+    ----------
+    factors : dict of str to DataFrame
+        At least two, on one index and with the same columns.
+    forward_returns : dict of int to DataFrame
+        As for `evaluate_factor`.
+    horizon : int, optional
+        Which of them; by default the shortest.
+    every : int
+        Use each `every`-th date.
+    threshold : float
+        As in `cluster_factors`.
+
+    Returns
+    -------
+    DataFrame
+        cluster, closest and closest_correlation (mean rank correlation), explained (mean R-squared on all the others), and the information
+        coefficient with its disjoint t-statistic alone (ic, t) and beyond the others (ic_beyond, t_beyond, pvalue_beyond). Missing where no
+        date has more names than factors, or the factor is a combination of the others.
+    """
+    frames = _frames(factors, least=2)
+    step = check_integer(every, "every", low=1)
+    if not isinstance(forward_returns, Mapping) or not forward_returns:
+        raise SpecificationError("`forward_returns` must be a dictionary {periods: wide frame}.")
+    h = check_option(min(forward_returns) if horizon is None else horizon, "horizon", list(forward_returns))
+    correlation = factor_correlation(frames, every=step)
+    scaled = {name: zscore(frame.iloc[::step]) for name, frame in frames.items()}
+    parts = [_own_part(np.stack(rows)) for rows in zip(*(frame.to_numpy() for frame in scaled.values()))]
+    own, share = np.stack([p[0] for p in parts]), pd.DataFrame([p[1] for p in parts], columns=list(frames))
+    rows, clusters = {}, cluster_factors(correlation, threshold=threshold)
+    for k, (name, frame) in enumerate(scaled.items()):
+        others = correlation[name].drop(name)
+        closest = others.abs().fillna(0.0).idxmax()
+        ic, t, _ = _ic_of(frame, forward_returns[h], h)
+        beyond = _ic_of(pd.DataFrame(own[:, k], index=frame.index, columns=frame.columns), forward_returns[h], h)
+        rows[name] = [clusters[name], closest, others[closest], share[name].mean(), ic, t, *beyond]
+    names = ["cluster", "closest", "closest_correlation", "explained", "ic", "t", "ic_beyond", "t_beyond", "pvalue_beyond"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("factor")
+
+
+def _ic_of(factor: pd.DataFrame, ahead: pd.DataFrame, horizon: int) -> tuple[float, float, float]:
+    "Mean information coefficient, disjoint t-statistic and p-value; missing where there is no value"
+    if factor.count(axis=1).max() < 5:
+        return np.nan, np.nan, np.nan
+    row = evaluate_factor(factor, {horizon: ahead}, max_loss=1.0).ic_summary.loc[horizon]
+    return row["mean"], row["t_disjoint"], row["pvalue"]
