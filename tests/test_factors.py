@@ -729,3 +729,122 @@ def test_short_panels_give_no_values_and_no_error(market, n):
         values = factor(short)
         assert values.shape == short.returns.shape, name
         assert n == 30 or values.isna().all(axis=None), name
+
+
+# ---------------------------------------------------------------- what issue and reviewers ask for
+
+
+@pytest.mark.parametrize("name", sorted(fa.LIBRARY))
+def test_factor_passes_the_lookahead_audit(market, name):
+    "The future cut off, replaced, and made calm: the past must not move"
+    from quantlab.backtest import lookahead_audit
+
+    fields = ("returns", "dollar_volume", "intraday_abs_return", "membership")
+    tables = {k: getattr(market, k) for k in fields}
+    factor = lambda t: fa.LIBRARY[name](SimpleNamespace(sectors=market.sectors, **t))
+    found = lookahead_audit(factor, tables, n_cuts=2, seed=1)
+    assert found.passed, found.first_leak
+
+
+def test_lookahead_audit_catches_a_factor_that_looks(market):
+    from quantlab.backtest import lookahead_audit
+
+    peek = lambda t: t["returns"].shift(-1).rolling(5).sum()
+    assert not lookahead_audit(peek, {"returns": market.returns}, n_cuts=4, seed=1).passed
+
+
+def test_drop_ledger_names_every_loss(noisy):
+    "The future in the factor, a group map with holes, a foreign asset, a constant date"
+    prices, factor = noisy
+    factor = factor.copy()
+    factor.iloc[10] = 1.0
+    later = factor.iloc[-3:].set_axis(pd.bdate_range("2023-01-02", periods=3, name="date"))
+    factor = pd.concat([factor, later]).assign(S99=0.5)
+    groups = pd.Series("a", prices.columns).drop("S03")
+    got = fa.evaluate_factor(factor, forward(prices), groups=groups, max_loss=0.5)
+    lost = got.dropped.groupby("reason")["count"].sum()
+    assert lost["date not in forward returns"] == later.notna().sum().sum() + 3
+    assert lost["asset not in forward returns"] == 90
+    assert lost["no group"] == factor.loc[prices.index, "S03"].notna().sum()
+    assert got.dropped.query("reason == 'constant factor'")["date"].tolist() == [prices.index[10]]
+    assert not got.ic.index.isin(later.index).any()
+    used = got.quantile_of.drop(columns=["S03", "S99"]).loc[got.ic.index]
+    assert not (got.quantile_of[["S03", "S99"]] > 0).any(axis=None) and (used > 0).any(axis=None)
+
+
+def test_reference_kyle_lambda(reference):
+    "Kyle's lambda is the slope of price changes on signed volume; t by the textbook's error"
+    entry = reference("kyle_lambda_regression")
+    volume = pd.DataFrame({"volume": entry["input"]["signed_volume"]}, dtype=float)
+    change = pd.Series(entry["input"]["dp"])
+    got = fa.factor_attribution(change, volume, periods_per_year=1)
+    moves = volume["volume"] - volume["volume"].mean()
+    error = got.residual_volatility / np.sqrt((moves**2).sum())
+    found = {"lam": got.params["volume"], "const": got.params["alpha"]}
+    found["t"] = found["lam"] / error
+    for name, value in found.items():
+        assert close(value, entry["expected"][name], entry["tol"]), name
+
+
+def test_french_portfolios_on_their_factors():
+    "Monthly sorts of the sample: small value loads on size and value, winners on momentum"
+    from conftest import ROOT
+
+    path = ROOT / "data/market/french_portfolios.csv.bz2"
+    if not path.exists():
+        pytest.skip("the raw data have not been pulled")
+    table = pd.read_csv(path, index_col="dates", parse_dates=True).loc["1963-07":]
+    factors = table[["MktRF", "SMB", "HML", "Mom"]]
+    excess = table.drop(columns=[*factors, "RF"]).sub(table["RF"], axis=0)
+    loads = {
+        name: fa.factor_attribution(excess[name], factors, periods_per_year=12)
+        for name in ("S1V5", "S5V1", "S1M5", "S1M1", "Utils")
+    }
+    beta = pd.DataFrame({name: a.params for name, a in loads.items()})
+    assert beta.loc["SMB", "S1V5"] > 0.8 > 0.0 > beta.loc["SMB", "S5V1"]
+    assert beta.loc["HML", "S1V5"] > 0.4 and beta.loc["HML", "S5V1"] < -0.2
+    assert beta.loc["Mom", "S1M5"] > 0.2 and beta.loc["Mom", "S1M1"] < -0.4
+    assert beta.loc["MktRF", "Utils"] < 0.9 and loads["S1V5"].rsquared > 0.9
+    fit = sm.OLS(excess["S1V5"], sm.add_constant(factors)).fit()
+    np.testing.assert_allclose(beta["S1V5"].drop("alpha"), fit.params.drop("const"), rtol=1e-10)
+    decades = pd.Series(10 * (excess.index.year // 10), excess.index)
+    parts = fa.attribution_by(excess["S1V5"], factors, decades, periods_per_year=12)
+    assert (parts["HML"] > 0.2).all() and parts["n_obs"].sum() == len(excess)
+
+
+def test_volatility_regime_is_filtered():
+    rng = np.random.default_rng(6)
+    days = pd.bdate_range("2015-01-01", periods=600)
+    returns = pd.Series(rng.normal(0, np.where(np.arange(600) < 400, 0.01, 0.04)), days)
+    full = fa.volatility_regime(returns)
+    assert full.iloc[:400].equals(fa.volatility_regime(returns.iloc[:400]))
+    assert (full.iloc[420:] == "turbulent").all()
+    changed = returns.copy()
+    changed.iloc[-1] = 0.5
+    assert full.equals(fa.volatility_regime(changed))
+
+
+def test_redundancy_table_agrees_with_one_by_one(noisy):
+    prices, factor = noisy
+    rng = np.random.default_rng(8)
+    full = factor.fillna(0.1)
+    noise = lambda: pd.DataFrame(rng.normal(size=full.shape), full.index, full.columns)
+    factors = {"a": full, "b": full + noise(), "c": noise(), "d": noise().mask(full > 2)}
+    ahead = forward(prices)
+    table = fa.redundancy_table(factors, ahead, horizon=5, every=1)
+    for name in ("a", "b", "c"):
+        others = {k: v for k, v in factors.items() if k != name}
+        one = fa.factor_redundancy(factors[name], others, ahead, horizon=5, every=1)
+        row = table.loc[name]
+        assert row["explained"] == pytest.approx(one.explained, abs=1e-9)
+        assert row["ic_beyond"] == pytest.approx(one.incremental.mean, abs=1e-9)
+        assert row["t"] == pytest.approx(one.alone.t_disjoint, abs=1e-9)
+        assert row["closest"] == one.closest
+    twice = fa.redundancy_table({"a": full, "copy": 3 * full, "c": factors["c"]}, ahead, every=1)
+    assert twice.loc[["a", "copy"], "ic_beyond"].isna().all()
+    assert twice.loc["c", "explained"] < 0.1
+    for wrong in ({"a": full}, None, {"a": full, "b": full.iloc[1:]}):
+        with pytest.raises(QuantlabError):
+            fa.redundancy_table(wrong, ahead)
+    with pytest.raises(SpecificationError, match="horizon"):
+        fa.redundancy_table(factors, ahead, horizon=3)

@@ -158,7 +158,7 @@ def combine(
         total += np.nan_to_num(values) * weights[name].to_numpy()[:, None]
     return pd.DataFrame(np.where(any_value, total, np.nan), index=reference.index, columns=reference.columns)
 
-# %% ../../nbs/50_factors/9_combination.ipynb #97dc6eaa
+# %% ../../nbs/50_factors/9_combination.ipynb #bdfe3f49
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LearnedCombination(Result):
     "Out-of-sample predictions of boosted trees on a panel of factors"
@@ -177,7 +177,7 @@ class LearnedCombination(Result):
         "Loss of information coefficient when a factor is shuffled, with one standard error"
         import matplotlib.pyplot as plt
 
-        ax = plt.subplots(figsize=(7, 3))[1] if ax is None else ax
+        ax = plt.subplots(figsize=(7, 1 + 0.22 * len(self.importance)))[1] if ax is None else ax
         shown = self.importance.sort_values("ic_loss")
         ax.barh(shown.index, shown["ic_loss"], xerr=shown["std_error"])
         ax.axvline(0, color="black", lw=0.8)
