@@ -12,7 +12,7 @@ import pandas as pd
 from ..checks import check_aligned, check_frame, check_integer, check_number
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
-# %% ../../nbs/50_factors/1_transform.ipynb #7260b3a5
+# %% ../../nbs/50_factors/1_transform.ipynb #3f1f9d2b
 def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFrame:
     """Return `factor` as a checked wide frame.
 
@@ -46,8 +46,12 @@ def _is_clean(x) -> bool:
     if not isinstance(x, pd.DataFrame) or x.empty or not (x.dtypes == np.float64).all():
         return False
     dates = x.index.is_unique and x.index.is_monotonic_increasing and getattr(x.index, "tz", None) is None
+    if not (dates and x.columns.is_unique):
+        return False
     values = x.to_numpy()
-    return dates and x.columns.is_unique and not np.isinf(values).any() and not np.isnan(values).all()
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(values.sum())  # one pass where nothing is missing
+    return finite or not (np.isinf(values).any() or np.isnan(values).all())
 
 # %% ../../nbs/50_factors/1_transform.ipynb #54cc13a5
 def winsorize(
