@@ -132,6 +132,18 @@ def test_the_same_world_without_the_edge_is_rejected_and_runs_in_the_shadow(flat
     )
 
 
+def test_factors_find_the_planted_edge_and_none_where_there_is_none(edge_world, flat_world):
+    planted, empty = (
+        metrics(edge_world, "evaluate_factors"),
+        metrics(flat_world, "evaluate_factors"),
+    )
+    assert "momentum_12_1" in planted["survivors"] and planted["learned_ic"] > 0.1
+    assert planted["learned_net_a_year"] > 0.1
+    assert empty["surviving"] == 0 and not empty["learned_kept"]
+    trials = (flat_world / "trials/factors.jsonl").read_text().splitlines()
+    assert len(trials) == empty["learned_settings"] + 2  # ridge and equal weights
+
+
 def test_the_second_run_gives_the_same_bytes_and_adds_no_trial(flat_world):
     first = hashes(flat_world)
     ledger = (flat_world / "trials/ledger.jsonl").read_bytes()
