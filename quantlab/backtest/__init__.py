@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "grid_returns",
             "in_world",
             "market_of",
+            "perturbed_grid",
         ],
         "performance": [
             "PerformanceResult",

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'COMBINED', 'Candidate', 'declare_candidates', 'Market', 'market_of', 'factor_values', 'candidate_weights',
-           'in_world', 'grid_returns']
+           'perturbed_grid', 'in_world', 'grid_returns']
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #538f7f69
-from collections.abc import Mapping
+# %% ../../nbs/60_backtest/7_candidates.ipynb #1c622923
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -197,6 +198,25 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
         factor, volatility=market.volatility if inverse else None,
         membership=market.membership.loc[market.start :], **parameters,
     )
+
+# %% ../../nbs/60_backtest/7_candidates.ipynb #5095146e
+def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0, 1.25)) -> dict[str, list]:
+    """Values around each parameter of a candidate.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The centre. The leg of a factor book is moved with its declared parameters, from its default where it was not declared.
+    steps : sequence of float
+        What each number is multiplied with; whole numbers stay whole.
+    """
+    default = {"quantile": inspect.signature(long_short_weights).parameters["quantile"].default}
+    centre = {**(default if candidate.family == "factors" else {}), **candidate.parameters}
+    number = lambda v: isinstance(v, int | float) and not isinstance(v, bool)
+    around = lambda v: sorted({type(v)(round(v * step, 12)) for step in steps})
+    return {
+        name: around(v) if number(v) else [False, True] if isinstance(v, bool) else [v] for name, v in centre.items()
+    }
 
 # %% ../../nbs/60_backtest/7_candidates.ipynb #a61a41c1
 def in_world(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:

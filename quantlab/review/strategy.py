@@ -103,9 +103,10 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
                    "haircut_sharpe": ("haircut", ".1%"), "min_track_record_length": ("track record", ".1%")},
                    "Power, criteria on the selected trial's moments", "true annual Sharpe ratio"),
         FigureBlock("power", "validate", "@/power", "Probability that the gate passes a strategy whose true annual Sharpe ratio is on the axis below."),
-        "The same gate was shown worlds made from this data in which no decision can know anything, every book of the family run on each.",
+        "The same gate was shown worlds made from this data in which there is nothing to know, every book of the family run on each, with its signals recomputed where the table says so.",
         TableBlock("validate", "@/placebo", {"pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"), "upper": ("to (95 %)", ".1%"),
-                   "n_passed": ("passed", ",d"), "n_worlds": ("worlds", ",d")}, "Worlds without an edge", "kind of world"),
+                   "n_passed": ("passed", ",d"), "n_worlds": ("worlds", ",d"),
+                   "signals": ("signals", "")}, "Worlds without an edge", "kind of world"),
         FigureBlock("placebo", "validate", "@/placebo", "The best of the grid in worlds without an edge, and what was observed."),
     )),
     ("Holdout", (
