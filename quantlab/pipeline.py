@@ -371,7 +371,7 @@ def render_stage(nb: Any, stage: str, parameters: Mapping, inputs: Mapping[str, 
     title = next((c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"), stage)
     return render_page(title, body, footer)
 
-# %% ../nbs/90_pipeline.ipynb #e7100a80
+# %% ../nbs/90_pipeline.ipynb #d7b79233
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
     "What a stage run left behind"
@@ -404,11 +404,10 @@ def run_stage(
         Parameters disagree, or the notebook failed; then `failed/<stage>.ipynb` holds it, and the
         files of the last good run are untouched.
     """
-    notebook = Path(notebook).resolve()
     root = Path(project).resolve() if project else find_project()
     stage = stage_name(notebook)
     parameters = resolve_parameters(notebook, read_params(root / params), given)
-    nb = strip_notebook(_execute(notebook, parameters, root, stage))
+    nb = strip_notebook(_execute(Path(notebook).resolve(), parameters, root, stage))
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
     page = Path("reports") / f"{stage}.html"
     write_text(root / page, render_stage(nb, stage, parameters, input_hashes(stage, root)))

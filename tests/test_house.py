@@ -154,3 +154,20 @@ def test_only_one_stage_can_see_the_holdout():
         text = notebook.read_text(encoding="utf-8")
         if "artifacts/sealed" in text:
             assert notebook.stem.endswith(("ingest_prices", "confirm_holdout")), notebook.name
+
+
+def test_a_changed_threshold_reruns_validate_and_what_follows():
+    import yaml
+
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    path = lambda entry: entry if isinstance(entry, str) else next(iter(entry))
+    made = {s: {*map(path, v["outs"]), *map(path, v["metrics"])} for s, v in stages.items()}
+    rerun = {s for s, v in stages.items() if "validate" in v["params"]}
+    assert rerun == {"validate"}
+    while (
+        more := {s for s, v in stages.items() if any(set(v["deps"]) & made[r] for r in rerun)}
+        - rerun
+    ):
+        rerun |= more
+    follow = {"confirm_holdout", "handoff_paper", "paper_replay", "build_dossier"}
+    assert rerun == {"validate", *follow}

@@ -12,13 +12,13 @@ import hashlib
 import json
 import shutil
 
-import exchange_calendars
 import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
 
 from quantlab.cli import main
+from quantlab.data.defects import trading_sessions
 from quantlab.handoff import load_bundle
 from quantlab.pipeline import read_metrics, run_stage
 from quantlab.simulate import factor_world
@@ -44,10 +44,8 @@ SMALL = {
 
 def build_project(folder, edge: float):
     "A project of its own: the real notebooks, a simulated vendor, small windows"
-    sessions = exchange_calendars.get_calendar("XNYS").sessions_in_range("2007-01-03", "2012-06-29")
-    world = factor_world(
-        sessions.tz_localize(None).rename("Date"), 40, edge=edge, rng=np.random.default_rng(11)
-    )
+    sessions = trading_sessions("XNYS", "2007-01-03", "2012-06-29")
+    world = factor_world(sessions.rename("Date"), 40, edge=edge, rng=np.random.default_rng(11))
     raw = folder / "data/equity"
     raw.mkdir(parents=True)
     frames = {
