@@ -93,7 +93,13 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
         FigureBlock("logits", "validate", "@/criteria/probability_of_backtest_overfitting", "What lies left of zero are the splits in which the choice did harm."),
         FigureBlock("parameter_surface", "backtest_candidates", "@/performance", "The chosen cell is framed; a plateau around it is what one hopes for."),
         TableBlock("backtest_candidates", "@/subperiods", {"annualized_return": ("return a year", ".2%"), "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
-                   "max_drawdown": ("deepest drawdown", ".1%")}, "Sub-periods of equal length", "from"),
+                   "max_drawdown": ("deepest drawdown", ".1%")}, "Calendar years", "year"),
+        "Each number of the chosen point was moved by a quarter and each switch turned: {backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least half of "
+        "its Sharpe ratio, the worst of them {backtest_candidates:@/sensitivity/worst_neighbour|.0%}.",
+        TableBlock("backtest_candidates", "@/sensitivity/without_sector", {"annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "change": ("change", "+.2f")},
+                   "The book without the names of one sector", "left out"),
+        TableBlock("backtest_candidates", "@/sensitivity/worst_months", {"total_return": ("this book", ".1%"), "benchmark_return": ("equal-weight market", ".1%")},
+                   "The worst months of the market", "from"),
     )),
     ("Power and false passes of the gate", (
         "With this length of data and this many trials, an observed annual Sharpe ratio of at least "
