@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 
 from quantlab.backtest import (
     CostModel,
+    candidate_weights,
+    declare_candidates,
     drawdown_table,
     drawdowns,
     equal_weight,
     expected_shortfall,
+    grid_returns,
+    in_world,
     leave_one_out,
     long_short_weights,
     lookahead_audit,
+    market_of,
     pair_trades,
     pairs_weights,
     parameter_surface,
@@ -31,6 +36,7 @@ from quantlab.backtest import (
     sweep_returns,
     value_at_risk,
 )
+from quantlab.data import Panel
 from quantlab.errors import (
     DataError,
     LookaheadError,
@@ -39,6 +45,7 @@ from quantlab.errors import (
     QuantlabError,
     SpecificationError,
 )
+from quantlab.factors import LIBRARY
 from quantlab.simulate import cointegrated_pair, factor_world, random_walks
 
 
@@ -911,3 +918,91 @@ def test_bad_series(call, error, text):
     returns = pd.Series(np.random.default_rng(0).normal(0, 0.02, 30), dates(30))
     with pytest.raises(error, match=text):
         call(returns)
+
+
+# the grid in another world ----------------------------------------------------------------------
+
+
+def small_market(seed: int, n: int = 420, names: int = 24):
+    w = factor_world(n, names, rng=np.random.default_rng(seed))
+    member = w.returns.notna().astype(float)
+    member.iloc[: n - 100, names // 2 :] = 0.0  # half the names join late
+    panel = Panel({
+        "returns": w.returns, "log_prices": np.log1p(w.returns).cumsum(),
+        "dollar_volume": w.dollar_volume, "member": member,
+    })  # fmt: skip
+    sigma = w.returns.rolling(40).std().shift(1)
+    return panel, market_of(panel, volatility=sigma, start=panel.index[300])
+
+
+GRID = {
+    "factors": {
+        "factor": ["short_term_reversal", "combined", "low_volatility"],
+        "rebalance_every": [5, 21],
+        "inverse_volatility": [False, True],
+        "quantile": [0.2, 0.5],
+    }
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_grid_in_a_world_is_book_by_book_the_same(seed):
+    panel, market = small_market(seed)
+    fields = {name: panel.fields[name].copy() for name in ("returns", "dollar_volume")}
+    fields["returns"].iloc[200:260, 3] = np.nan
+    fields["returns"].iloc[:, 5] = fields["returns"].iloc[:, 6]  # ties at the edge of a leg
+    world = in_world(market, fields)
+    points = {c.name: c for c in declare_candidates(GRID)}
+    account = {"costs": ALL, "capital": 1e6, "periods_per_year": 252}
+    fast = grid_returns(points, world, **account)
+    for name, point in points.items():
+        slow = run_backtest(
+            candidate_weights(point, world), world.returns, dollar_volume=world.dollar_volume,
+            volatility=world.volatility, **account,
+        ).returns  # fmt: skip
+        assert np.abs(fast[name] - slow).max() < 1e-12, name
+        assert slow.ne(0).any()
+
+
+def test_a_world_is_known_in_time():
+    panel, market = small_market(4)
+    points = {c.name: c for c in declare_candidates(GRID)}
+    account = {"costs": CostModel(), "capital": 1e6, "periods_per_year": 252}
+    fields = {name: panel.fields[name] for name in ("returns", "dollar_volume")}
+    whole = grid_returns(points, in_world(market, fields), **account)
+    rng = np.random.default_rng(0)
+    for cut in (340, 390):
+        other = {name: frame.copy() for name, frame in fields.items()}
+        for frame in other.values():
+            frame.iloc[cut + 1 :] = rng.permutation(frame.iloc[cut + 1 :].to_numpy())
+        changed = grid_returns(points, in_world(market, other), **account)
+        past = panel.index[300 : cut + 1]
+        pd.testing.assert_frame_equal(changed.loc[past], whole.loc[past], rtol=0, atol=1e-12)
+        assert (changed - whole).abs().max(axis=None) > 0
+
+
+def test_bad_worlds():
+    panel, market = small_market(0)
+    short = {"returns": panel.returns.iloc[1:], "dollar_volume": panel.dollar_volume.iloc[1:]}
+    with pytest.raises(MissingDataError, match="lacks returns and dollar_volume"):
+        in_world(market, {})
+    with pytest.raises(QuantlabError):
+        in_world(market, short)
+    with pytest.raises(SpecificationError, match="at least one candidate"):
+        grid_returns({}, market, costs=ALL, capital=1e6, periods_per_year=252)
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_no_factor_of_the_library_looks_ahead(name):
+    w = factor_world(1100, 10, rng=np.random.default_rng(8))
+    fields = ("returns", "dollar_volume", "intraday_abs_return")
+    panel = Panel({field: getattr(w, field) for field in fields}, sectors=w.sectors)
+    audit = lookahead_audit(LIBRARY[name].function, panel, n_cuts=4, seed=2)
+    assert audit.passed and audit.n_compared > 0, audit
+
+
+def test_the_audit_sees_a_factor_that_looks_ahead():
+    w = factor_world(400, 10, rng=np.random.default_rng(8))
+    panel = Panel({"returns": w.returns, "dollar_volume": w.dollar_volume})
+    late = lambda p: LIBRARY["short_term_reversal"].function(p).shift(-1)
+    assert not lookahead_audit(late, panel, n_cuts=4, seed=2).passed

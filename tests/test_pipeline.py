@@ -164,6 +164,23 @@ def test_pages_open_offline_and_end_with_their_origins(flat_world):
     assert "import " not in validate.split("<main>")[1].split("</main>")[0]
 
 
+def test_each_page_after_the_holdout_says_how_often_it_was_opened(flat_world):
+    for stage in ("confirm_holdout", "handoff_paper", "paper_replay", "build_dossier"):
+        page = (flat_world / f"reports/{stage}.html").read_text(encoding="utf-8")
+        assert "opened 1 time" in page, stage
+    assert "opened 1 time" in (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
+
+
+def test_the_placebo_worlds_say_whether_signals_were_recomputed(edge_world):
+    judged = metrics(edge_world, "validate")
+    placebo = judged[judged["family"]]["placebo"]
+    assert {kind: p["signals"] for kind, p in placebo.items()} == {
+        "bootstrap": "recomputed",
+        "shift": "kept",
+    }
+    assert all(p["n_passed"] == 0 for p in placebo.values())
+
+
 def test_every_number_of_the_dossier_is_verified_and_an_edit_is_found(
     flat_world, monkeypatch, capsys, tmp_path
 ):

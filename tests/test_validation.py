@@ -147,6 +147,27 @@ def test_hac_standard_error_equals_statsmodels():
     assert ours == pytest.approx(fit.bse[0], rel=1e-10)
 
 
+def test_deflated_sharpe_is_calibrated_on_noise():
+    """The best of 20 unskilled trials passes at 95 % in at most 5 % of worlds.
+
+    The revision of 2025, which knows how little a maximum varies, comes near that;
+    the definition of 2014 takes its spread for that of one trial and hardly ever passes.
+    """
+    rng, n_worlds = np.random.default_rng(5), 500
+    values = {"2014": [], "2025": []}
+    for _ in range(n_worlds):
+        x = rng.standard_normal((400, 20))
+        trials = x.mean(0) / x.std(0, ddof=1)
+        facts = {"n_obs": 400, "n_trials": 20, "sharpe_variance": trials.var(ddof=1)}
+        for revision, found in values.items():
+            found.append(v.deflated_sharpe_ratio(trials.max(), **facts, revision=revision))
+    rates = {revision: np.mean(np.array(found) > 0.95) for revision, found in values.items()}
+    error = math.sqrt(0.05 * 0.95 / n_worlds)
+    assert rates["2014"] <= 0.01 < rates["2025"] <= 0.05 + 2 * error
+    for found in values.values():
+        assert abs(np.median(found) - 0.5) < 0.06
+
+
 def test_annual_sharpe_is_refused_where_a_period_one_is_wanted():
     x = pd.Series(np.random.default_rng(0).normal(0.001, 0.01, 500))
     annual, period = v.annualized_sharpe_ratio(x, periods_per_year=252), v.sharpe_ratio(x)
@@ -920,6 +941,25 @@ def test_git_sees_a_cut_and_a_rewritten_ledger(tmp_path):
     assert "cut or rewritten" in ledger.verify().problems[-1]
     git(tmp_path, "commit", "-q", "-a", "-m", "declared")
     assert ledger.verify().ok and ledger.verify().is_lower_bound
+
+
+def test_the_command_compares_the_ledger_with_git(tmp_path, capsys):
+    from quantlab.cli import main
+
+    git(tmp_path, "init", "-q")
+    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
+    for a in range(3):
+        ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "three trials")
+    command = ["trials", "verify", "--ledger", str(ledger.path)]
+    assert main(command) == 0
+    assert "3 trials, 0 problems" in capsys.readouterr().out
+    ledger.path.unlink()
+    for a in (0, 2):  # a chain that holds by itself, without the trial that failed
+        ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
+    assert main(command) == 1
+    assert "cut or rewritten" in capsys.readouterr().out
 
 
 def test_a_damaged_ledger_takes_no_more_until_a_gap_is_declared(tmp_path):

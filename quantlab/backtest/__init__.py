@@ -15,7 +15,10 @@ __getattr__, __dir__, __all__ = attach_wing(
             "candidate_weights",
             "declare_candidates",
             "factor_values",
+            "grid_returns",
+            "in_world",
             "market_of",
+            "perturbed_grid",
         ],
         "performance": [
             "PerformanceResult",

@@ -93,7 +93,13 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
         FigureBlock("logits", "validate", "@/criteria/probability_of_backtest_overfitting", "What lies left of zero are the splits in which the choice did harm."),
         FigureBlock("parameter_surface", "backtest_candidates", "@/performance", "The chosen cell is framed; a plateau around it is what one hopes for."),
         TableBlock("backtest_candidates", "@/subperiods", {"annualized_return": ("return a year", ".2%"), "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
-                   "max_drawdown": ("deepest drawdown", ".1%")}, "Sub-periods of equal length", "from"),
+                   "max_drawdown": ("deepest drawdown", ".1%")}, "Calendar years", "year"),
+        "Each number of the chosen point was moved by a quarter and each switch turned: {backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least half of "
+        "its Sharpe ratio, the worst of them {backtest_candidates:@/sensitivity/worst_neighbour|.0%}.",
+        TableBlock("backtest_candidates", "@/sensitivity/without_sector", {"annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "change": ("change", "+.2f")},
+                   "The book without the names of one sector", "left out"),
+        TableBlock("backtest_candidates", "@/sensitivity/worst_months", {"total_return": ("this book", ".1%"), "benchmark_return": ("equal-weight market", ".1%")},
+                   "The worst months of the market", "from"),
     )),
     ("Power and false passes of the gate", (
         "With this length of data and this many trials, an observed annual Sharpe ratio of at least "
@@ -103,9 +109,10 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
                    "haircut_sharpe": ("haircut", ".1%"), "min_track_record_length": ("track record", ".1%")},
                    "Power, criteria on the selected trial's moments", "true annual Sharpe ratio"),
         FigureBlock("power", "validate", "@/power", "Probability that the gate passes a strategy whose true annual Sharpe ratio is on the axis below."),
-        "The same gate was shown worlds made from this data in which no decision can know anything, every book of the family run on each.",
+        "The same gate was shown worlds made from this data in which there is nothing to know, every book of the family run on each, with its signals recomputed where the table says so.",
         TableBlock("validate", "@/placebo", {"pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"), "upper": ("to (95 %)", ".1%"),
-                   "n_passed": ("passed", ",d"), "n_worlds": ("worlds", ",d")}, "Worlds without an edge", "kind of world"),
+                   "n_passed": ("passed", ",d"), "n_worlds": ("worlds", ",d"),
+                   "signals": ("signals", "")}, "Worlds without an edge", "kind of world"),
         FigureBlock("placebo", "validate", "@/placebo", "The best of the grid in worlds without an edge, and what was observed."),
     )),
     ("Holdout", (
