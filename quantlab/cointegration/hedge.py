@@ -19,7 +19,7 @@ from .engle_granger import _check_relation, engle_granger
 from .johansen import johansen
 from ..errors import ConvergenceError, DataError, SpecificationError
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #074fe0c8
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #dcbeff4e
 @njit(cache=True)
 def _start_diffuse(y, h, variance, q, mean, cov, out):
     "Filter in information form until the state is identified; return the number of rows used"
@@ -52,31 +52,29 @@ def _filter(y, h, variance, q, mean, cov, diffuse):
     Returns (states, sum of squared standardised innovations, sum of log variances, their number).
     """
     n, k = h.shape
-    out = np.empty((n, k))
-    mean, cov = mean.copy(), cov.copy()
-    gain, projected = np.empty(k), np.empty(k)
+    out, mean, cov, slope = np.empty((n, k)), mean.copy(), cov.copy(), k == 2
     first = _start_diffuse(y, h, variance, q, mean, cov, out) if diffuse else 0
-    squares = logs = 0.0
+    a, c00, q00 = mean[0], cov[0, 0], q[0, 0]
+    b, c01, c11 = (mean[1], cov[0, 1], cov[1, 1]) if slope else (0.0, 0.0, 0.0)
+    q01, q11 = (q[0, 1], q[1, 1]) if slope else (0.0, 0.0)
+    squares, logs, product = 0.0, 0.0, 1.0
     for t in range(first, n):
-        innovation, total = y[t], variance
-        for i in range(k):
-            innovation -= h[t, i] * mean[i]
-            projected[i] = 0.0
-            for j in range(k):
-                cov[i, j] += q[i, j]
-                projected[i] += cov[i, j] * h[t, j]
-        for i in range(k):
-            total += h[t, i] * projected[i]
-        for i in range(k):
-            gain[i] = projected[i] / total
-            mean[i] += gain[i] * innovation
-            out[t, i] = mean[i]
-        for i in range(k):
-            for j in range(i, k):
-                cov[i, j] -= gain[i] * projected[j]
-                cov[j, i] = cov[i, j]
+        h0, h1 = h[t, 0], h[t, 1] if slope else 0.0
+        c00, c01, c11 = c00 + q00, c01 + q01, c11 + q11
+        p0, p1 = c00 * h0 + c01 * h1, c01 * h0 + c11 * h1
+        innovation, total = y[t] - h0 * a - h1 * b, h0 * p0 + h1 * p1 + variance
+        g0, g1 = p0 / total, p1 / total
+        a, b = a + g0 * innovation, b + g1 * innovation
+        c00, c01, c11 = c00 - g0 * p0, c01 - g0 * p1, c11 - g1 * p1
+        out[t, 0] = a
+        if slope:
+            out[t, 1] = b
         squares += innovation * innovation / total
-        logs += math.log(total)
+        product *= total  # one logarithm when the product threatens to leave the range of a double
+        if not 1e-100 < product < 1e100:
+            logs += math.log(product)
+            product = 1.0
+    logs += math.log(product)
     return out, squares, logs, n - first
 
 # %% ../../nbs/30_cointegration/6_hedge.ipynb #1b1be210
@@ -131,7 +129,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #154f22eb
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #01538c03
 _COLUMNS = pd.Index(["intercept", "hedge_ratio"])
 
 
@@ -202,11 +200,13 @@ def kalman_hedge_ratio(
     y = check_series(y, "y", min_length=shortest)
     x = check_series(x, "x", min_length=shortest, allow_constant=False)
     check_aligned("kalman_hedge_ratio", y=y, x=x)
-    origin, scale = x.iloc[0], x.std()
-    h = np.column_stack([np.ones(len(x)), (x - origin) / scale])
+    price = x.to_numpy()
+    origin, scale = price[0], price.std(ddof=1)
+    h = np.ones((len(price), 2))
+    h[:, 1] = (price - origin) / scale
     transform = np.array([[1.0, origin], [0.0, scale]])
     states, observation, q, likelihood = _run_filter(
-        y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(x**2)]), observation_variance, state_variance,
+        y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(price**2)]), observation_variance, state_variance,
         initial_state, initial_covariance,
     )
     out = pd.DataFrame(states, index=y.index, columns=_COLUMNS)

@@ -183,7 +183,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
                 return False
     return True
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #b3e96e57
+# %% ../../nbs/40_volatility/3_kernel.ipynb #84095df4
 @njit(cache=True, nogil=True)
 def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: float) -> np.ndarray:
     "Point at `length` along `step`, put on a border where it is within rounding of it"
@@ -203,7 +203,7 @@ def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: f
 @njit(cache=True, nogil=True)
 def _maximise(
     x: np.ndarray, start: np.ndarray, presample: float, floor: float,
-    known: np.ndarray, information: np.ndarray,
+    known: np.ndarray, top: float, information: np.ndarray,
 ) -> tuple:
     "Climb from `start`; stop early (-1) when on the way to `known`. Gives theta, value, iterations, decrement"
     theta, value = start.copy(), _loglikelihood(x, start, presample)
@@ -235,15 +235,15 @@ def _maximise(
             length, hit = 0.5 * length, -1
         if done or not improved:
             return theta, value, iteration, decrement
-        if information[0, 0] > 0:
+        if information[0, 0] > 0 and value <= top:
             distance = 0.0
             for i in range(4):
                 distance += (theta[i] - known[i]) * _dot(information[i], theta - known)
-            if distance < 0.1:
+            if distance < 0.1 and abs(top - value - 0.5 * distance) < 0.1 * distance:
                 return theta, value, -1, decrement
     return theta, value, 100, decrement
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #782323a4
+# %% ../../nbs/40_volatility/3_kernel.ipynb #178f6cac
 _STARTS = np.array([
     [0.05, 0.98], [0.1, 0.95], [0.02, 0.99],
     [0.05, 0.9], [0.1, 0.8], [0.2, 0.7], [0.1, 0.5], [0.2, 0.5], [0.05, 0.3],
@@ -252,19 +252,45 @@ _N_OUT = 10  # mu omega alpha beta loglikelihood decrement iterations starts_agr
 
 
 @njit(cache=True, nogil=True)
-def _best_start(x: np.ndarray, presample: float, warm: np.ndarray, side: int, last: int) -> np.ndarray:
+def _start_points(x: np.ndarray) -> np.ndarray:
+    "The starts as parameters: sample mean, sample variance in the long run"
+    mean, variance, points = x.mean(), x.var(), np.empty((_STARTS.shape[0], 4))
+    for i in range(_STARTS.shape[0]):
+        alpha, persistence = _STARTS[i]
+        points[i] = np.array([mean, variance * (1 - persistence), alpha, persistence - alpha])
+    return points
+
+
+@njit(cache=True, nogil=True)
+def _start_values(x: np.ndarray, points: np.ndarray, presample: float) -> np.ndarray:
+    "Log-likelihood of all starts in one pass (they share the mean), up to a common constant"
+    size, mean = _STARTS.shape[0], points[0, 0]
+    omega, alpha, beta = points[:, 1].copy(), points[:, 2].copy(), points[:, 3].copy()
+    h = omega + (alpha + beta) * presample
+    logs, product, squares = np.zeros(size), np.ones(size), np.zeros(size)
+    for t in range(x.size):
+        e2 = (x[t] - mean) ** 2
+        for i in range(size):
+            product[i] *= h[i]
+            squares[i] += e2 / h[i]
+            h[i] = omega[i] + alpha[i] * e2 + beta[i] * h[i]
+        if t % 16 == 15 and (product.max() > 1e100 or product.min() < 1e-100):  # 16 more stay within a double
+            logs += np.log(product)
+            product[:] = 1.0
+    return -0.5 * (logs + np.log(product) + squares)
+
+
+@njit(cache=True, nogil=True)
+def _best_start(
+    x: np.ndarray, presample: float, points: np.ndarray, values: np.ndarray, warm: np.ndarray, side: int, last: int
+) -> np.ndarray:
     "The likeliest of the starts on one side, the last optimum `warm` among those of its own side"
-    mean, variance = x.mean(), x.var()
     start, best = warm, -np.inf
     if np.isfinite(warm[0]) and (warm[2] + warm[3] > 0.94) == (side == 0) and side < 2:
-        best = _loglikelihood(x, warm, presample)
-    for i in range(_STARTS.shape[0]):
-        if min(i // 3, last) == side:
-            alpha, persistence = _STARTS[i]
-            theta = np.array([mean, variance * (1 - persistence), alpha, persistence - alpha])
-            value = _loglikelihood(x, theta, presample)
-            if value > best:
-                start, best = theta, value
+        best = _loglikelihood(x, warm, presample) + 0.5 * x.size * np.log(2 * np.pi)
+    for i in range(values.size):
+        if min(i // 3, last) == side and values[i] > best:
+            start, best = points[i], values[i]
     return start
 
 
@@ -284,29 +310,47 @@ def _free_hessian(matrix: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def _measure(
+    x: np.ndarray, theta: np.ndarray, presample: float, gradient: np.ndarray, hessian: np.ndarray, information: np.ndarray
+) -> None:
+    "Exact Hessian at an optimum, and the measure of distance from it: the same where positive definite, else expected"
+    _derivatives(x, theta, presample, True, gradient, hessian)
+    if _is_positive_definite(hessian):
+        information[:] = hessian
+    else:
+        _derivatives(x, theta, presample, False, gradient, information)
+
+
+@njit(cache=True, nogil=True)
 def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
     "Fit a series of about unit variance; `out` as in _N_OUT"
     presample, floor = _presample(x), 1e-8 * x.var()
-    gradient, matrix = np.empty(4), np.zeros((4, 4))
+    gradient, hessian, information = np.empty(4), np.empty((4, 4)), np.zeros((4, 4))
+    points = _start_points(x)
+    values = _start_values(x, points, presample)
     last, agree = 2 if x.size < 600 else 1, True  # a short window has more hills
     theta, value, count, decrement = _maximise(
-        x, _best_start(x, presample, warm, 0, last), presample, floor, warm, matrix
+        x, _best_start(x, presample, points, values, warm, 0, last), presample, floor, warm, 0.0, information
     )
+    moved = True
     for side in range(1, last + 1):
-        _derivatives(x, theta, presample, False, gradient, matrix)
+        if moved:
+            _measure(x, theta, presample, gradient, hessian, information)
         other, height, more, gap = _maximise(
-            x, _best_start(x, presample, warm, side, last), presample, floor, theta, matrix
+            x, _best_start(x, presample, points, values, warm, side, last), presample, floor, theta, value, information
         )
         count += abs(more)
+        moved = more > 0 and height > value
         if more > 0:
             agree = agree and abs(height - value) < 1e-4
-            if height > value:
-                theta, value, decrement = other, height, gap
-    _derivatives(x, theta, presample, True, gradient, matrix)
+        if moved:
+            theta, value, decrement = other, height, gap
+    if moved:
+        _derivatives(x, theta, presample, True, gradient, hessian)
     active = _slack(theta, floor) <= 0.0
     out[:4], out[4], out[5] = theta, value, decrement
     out[6], out[7] = count, agree
-    out[8], out[9] = _is_positive_definite(_free_hessian(matrix, active)), active.any()
+    out[8], out[9] = _is_positive_definite(_free_hessian(hessian, active)), active.any()
 
 # %% ../../nbs/40_volatility/3_kernel.ipynb #2c64a66b
 MIN_OBSERVATIONS = 50  # below this a GARCH fit is refused
