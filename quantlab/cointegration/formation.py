@@ -150,7 +150,7 @@ def screen_formations(
     edges = [f"{low:.2f}" for low in np.linspace(0, 0.95, 20)]
     return FormationScreen(
         pairs=_test_again(pairs, log_prices, calendar, screen),
-        windows=table.astype(dict.fromkeys(("names", "tested", "below_alpha", "discoveries", "kept"), int)),
+        windows=table.astype({c: int for c in ("names", "tested", "below_alpha", "discoveries", "kept")}),
         pvalues=pd.DataFrame(bins, index=pd.Index(edges, name="p-value from")).T.rename_axis("window"),
         n_tested=int(table["tested"].sum()), n_discoveries=int(table["discoveries"].sum()),
     )
