@@ -7,6 +7,7 @@ seconds; only ratios mean something on another machine.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -106,6 +107,21 @@ def statsmodels_filter(y, x):
     return model.ssm.filter().filtered_state.T
 
 
+def pykalman_filter(y, x):
+    "The same by pykalman, where it is installed"
+    from pykalman import KalmanFilter
+
+    model = KalmanFilter(
+        transition_matrices=np.eye(2),
+        observation_matrices=np.column_stack([np.ones(len(x)), x])[:, None, :],
+        transition_covariance=1e-6 * np.eye(2),
+        observation_covariance=np.array([[1e-4]]),
+        initial_state_mean=np.array([0.0, 1.0]),
+        initial_state_covariance=(1 + 1e-6) * np.eye(2),
+    )
+    return np.asarray(model.filter(y.to_numpy())[0])
+
+
 def kalman_row(prices, n_pairs, peer_pairs, theirs):
     "Filtered hedge ratios, checks and frames included, against a peer's arrays"
     pairs = [(prices.iloc[:, i], prices.iloc[:, i + 1]) for i in range(n_pairs)]
@@ -140,6 +156,8 @@ def main() -> int:
         "kalman_vs_numpy_loop": lambda: kalman_row(prices, assets - 1, 5, numpy_filter),
         "kalman_vs_statsmodels": lambda: kalman_row(prices, assets - 1, 20, statsmodels_filter),
     }
+    if importlib.util.find_spec("pykalman"):
+        jobs["kalman_vs_pykalman"] = lambda: kalman_row(prices, assets - 1, 5, pykalman_filter)
     failed = False
     for name, job in jobs.items():
         ours, theirs, difference, tolerance, cold = job()
