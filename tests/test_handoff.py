@@ -41,9 +41,10 @@ from quantlab.handoff import (
     write_bundle,
 )
 from quantlab.handoff.limits import make_order
-from quantlab.handoff.manifest import canonical, seal_of
+from quantlab.handoff.manifest import seal_of
 from quantlab.handoff.monitor import VERDICTS
 from quantlab.simulate import factor_world, garch
+from quantlab.storage import readable_json
 
 COSTS = CostModel(
     commission_bps=1, half_spread_bps=4, impact_coefficient=0.5, borrow_bps_per_year=50
@@ -220,7 +221,7 @@ def test_a_bundle_sealed_again_is_held_to_its_folder(bundle):
     manifest = json.loads((bundle.path / "manifest.json").read_text())
     manifest["limits"]["max_gross"] = 4.0
     manifest["seal"] = seal_of(manifest)
-    (bundle.path / "manifest.json").write_text(canonical(manifest))
+    (bundle.path / "manifest.json").write_text(readable_json(manifest))
     with pytest.raises(HandoffError, match="sealed again after an edit"):
         load_bundle(bundle.path)
 
@@ -247,7 +248,7 @@ def test_a_sealed_bundle_that_makes_no_sense_is_refused(bundle, tmp_path, key, v
     shutil.copytree(bundle.path, copy)
     manifest = json.loads((copy / "manifest.json").read_text()) | {key: value}
     manifest["seal"] = seal_of(manifest)
-    (copy / "manifest.json").write_text(canonical(manifest))
+    (copy / "manifest.json").write_text(readable_json(manifest))
     with pytest.raises(HandoffError, match=message):
         load_bundle(copy)
 
@@ -557,20 +558,20 @@ def die(*_):
 @pytest.mark.parametrize("when", [1, 2, 3, 60, 85, 86, 87, 88, 300])
 @pytest.mark.parametrize("how", ["before", "torn", "after"])
 def test_kill_9_between_any_two_writes(bundle, feed, tmp_path, monkeypatch, when, how):
-    from quantlab.handoff import journal as room
+    from quantlab import storage
 
     whole, folder, write, count = replay(bundle, feed).journal, tmp_path / "state", [], [0]
-    write = room._flush
+    write = storage.write_all
 
-    def flush(path, content, mode):
+    def flush(file, content):
         count[0] += 1
         if count[0] != when:
-            return write(path, content, mode)
+            return write(file, content)
         if how != "before":
-            write(path, content if how == "after" else content[: len(content) // 2], mode)
+            write(file, content if how == "after" else content[: len(content) // 2])
         return die()
 
-    monkeypatch.setattr(room, "_flush", flush)
+    monkeypatch.setattr(storage, "write_all", flush)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
@@ -588,20 +589,20 @@ def test_a_crash_after_the_switch_tripped_tells_the_same_story(
     arguments, feed, tmp_path, monkeypatch
 ):
     "The switch is on disk before the journal knows why"
-    from quantlab.handoff import journal as room
+    from quantlab import storage
 
     rules = {"daily_loss": 0.001, "sequential_test": False}
     bundle = load_bundle(write_bundle(tmp_path, **arguments | {"kill_rules": rules}))
-    whole, write = replay(bundle, feed, folder=tmp_path / "whole"), room._flush
+    whole, write = replay(bundle, feed, folder=tmp_path / "whole"), storage.write_all
     assert whole.state == "HALTED"
     trip = whole.events["date"].iloc[0]
 
-    def failing(path, content, mode):
+    def failing(file, content):
         if f'"date":"{trip.date()}"'.encode() in content:
             raise OSError(errno.EIO, "Input/output error")
-        return write(path, content, mode)
+        return write(file, content)
 
-    monkeypatch.setattr(room, "_flush", failing)
+    monkeypatch.setattr(storage, "write_all", failing)
     with pytest.raises(HandoffError, match="Input/output error"):
         replay(bundle, feed, folder=tmp_path / "state")
     monkeypatch.undo()
@@ -665,18 +666,18 @@ def test_a_torn_state_is_not_guessed_at(bundle, feed, tmp_path):
 
 
 def test_a_full_disk_stops_the_engine_and_loses_nothing(bundle, feed, tmp_path, monkeypatch):
-    from quantlab.handoff import journal as room
+    from quantlab import storage
 
-    write, count = room._flush, [0]
+    write, count = storage.write_all, [0]
 
-    def filling(path, content, mode):
+    def filling(file, content):
         count[0] += 1
         if count[0] < 90:
-            return write(path, content, mode)
-        write(path, content[:20], mode)
+            return write(file, content)
+        write(file, content[:20])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(room, "_flush", filling)
+    monkeypatch.setattr(storage, "write_all", filling)
     with pytest.raises(HandoffError, match="No space left on device.*last saved day"):
         replay(bundle, feed, folder=tmp_path)
     monkeypatch.undo()

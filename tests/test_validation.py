@@ -674,9 +674,9 @@ def test_a_missing_ledger_is_empty(tmp_path):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=8))
 def test_appending_again_changes_nothing(tmp_path_factory, steps):
     ledger = v.Ledger(tmp_path_factory.mktemp("ledger") / "ledger.jsonl")
-    latest, expected = {}, 0
+    latest, records = {}, 0
     for parameter, seed in steps:
-        expected += latest.get(parameter) != seed
+        records += latest.get(parameter) != seed
         latest[parameter] = seed
         one = ledger.append(returns=some_returns(seed), **trial(parameters={"p": parameter}))
         before = ledger.path.read_bytes()
@@ -684,8 +684,41 @@ def test_appending_again_changes_nothing(tmp_path_factory, steps):
             ledger.append(returns=some_returns(seed), **trial(parameters={"p": parameter})) == one
         )
         assert ledger.path.read_bytes() == before
-    assert ledger.count() == expected and ledger.count(scope="current") == len(latest)
+    assert ledger.count() == len(set(steps)) and ledger.count(scope="current") == len(latest)
+    assert len(ledger.table()) == records and ledger.table()["counted"].sum() == ledger.count()
     assert ledger.verify().ok and ledger.returns().shape[1] == len(latest)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.lists(st.floats(-0.003, 0.003), min_size=1, max_size=6), st.integers(0, 99))
+def test_a_restatement_is_kept_and_cannot_creep(tmp_path_factory, steps, seed):
+    "Whatever the steps, each series on file is within a thousandth of a counted one"
+    ledger = v.Ledger(tmp_path_factory.mktemp("ledger") / "ledger.jsonl")
+    start = some_returns(seed)
+    tries = []
+    for step in np.cumsum(steps):
+        moved = start + step * start.std(ddof=0)
+        if not any(np.sqrt(((moved - t) ** 2).mean()) <= 1e-3 * t.std(ddof=0) for t in tries):
+            tries.append(moved)
+        ledger.append(returns=moved, **trial())
+    assert ledger.count() == len(tries) and ledger.count(scope="current") == 1
+    assert v.Ledger(ledger.path).count() == len(tries) and ledger.verify().ok
+    assert np.abs(ledger.returns().iloc[:, 0] - moved).max() <= 1e-9
+
+
+def test_other_dates_another_status_or_a_lost_series_is_another_try(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    ledger.append(returns=some_returns(), **trial())
+    ledger.append(returns=some_returns().shift(1, freq="B"), **trial())
+    ledger.append(returns=some_returns(), status="abandoned", **trial())
+    ledger.append(returns=None, status="failed", **trial())
+    assert ledger.count() == 4
+    ledger.append(returns=some_returns() * (1 + 1e-4), **trial(parameters={"a": 2}))
+    ledger.append(returns=some_returns() * (1 + 2e-4), **trial(parameters={"a": 2}))
+    assert ledger.count() == 5
+    for file in (tmp_path / "returns").glob("*.parquet"):
+        file.unlink()
+    assert v.Ledger(ledger.path).count() == 6
 
 
 def test_the_same_world_gives_the_same_bytes(tmp_path):

@@ -6,10 +6,8 @@
 __all__ = ['SCHEMA', 'MODES', 'KILL_RULES', 'KEYS', 'DECISION_TIME', 'FILL_TIME', 'write_bundle', 'Bundle', 'load_bundle',
            'approve_bundle']
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #7032eaaa
-import hashlib
+# %% ../../nbs/80_handoff/3_bundle.ipynb #e8be99b0
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,9 +22,10 @@ from ..checks import check_frame, check_number, check_option
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .limits import Limits, SequentialTest, limits_from, sequential_test_from
 from quantlab.handoff.manifest import (
-    approval_line, approvals_path, as_day, canonical, plain, read_approvals, read_table, seal_of, table_bytes, write_folder,
+    approval_line, approvals_path, as_day, read_approvals, read_table, seal_of, table_bytes, write_folder,
 )
 from ..results import Result, as_scalar
+from ..storage import plain_json, readable_json, sha256, write_durably
 
 # %% ../../nbs/80_handoff/3_bundle.ipynb #39aa4728
 SCHEMA = "quantlab-bundle/1"
@@ -112,7 +111,7 @@ def _check_weights(weights: pd.DataFrame, limits: Limits) -> None:
                 "widen the limit knowingly, or scale the weights."
             )
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #214d1145
+# %% ../../nbs/80_handoff/3_bundle.ipynb #17a63399
 def write_bundle(
     folder: str | Path, *, strategy: str, verdict: Literal["approved", "rejected"], parameters: Mapping,
     target_weights: pd.DataFrame, expected: pd.DataFrame, inputs: Mapping[str, str], code: str,
@@ -177,7 +176,7 @@ def write_bundle(
     if start > end:
         raise SpecificationError(f"`starts` ({start.date()}) is after `expires` ({end.date()}); swap them.")
     agreed = {"costs": costs, "limits": limits, "kill_rules": kill_rules, "expected_distribution": expected_distribution}
-    agreed = {name: plain(value, name) for name, value in agreed.items()}
+    agreed = {name: plain_json(value, name) for name, value in agreed.items()}
     agreed |= {"capital": check_number(capital, "capital", low=0, strict=True), "periods_per_year": periods_per_year}
     _check_exit(agreed)
     weights = _decisions(target_weights, universe)
@@ -191,16 +190,16 @@ def write_bundle(
         contents["dossier.html"] = content.encode() if isinstance(content, str) else content
     manifest = agreed | {
         "schema": SCHEMA, "strategy": strategy, "verdict": verdict,
-        "parameters": plain(parameters, "parameters"), "inputs": plain(inputs, "inputs"), "code": code,
+        "parameters": plain_json(parameters, "parameters"), "inputs": plain_json(inputs, "inputs"), "code": code,
         "universe": universe, "decision_time": decision_time, "fill_time": fill_time,
         "starts": as_scalar(start), "expires": as_scalar(end),
-        "approvals": plain(tuple(approvals), "approvals"),
-        "files": {name: hashlib.sha256(c).hexdigest() for name, c in contents.items()},
+        "approvals": plain_json(tuple(approvals), "approvals"),
+        "files": {name: sha256(c) for name, c in contents.items()},
     }
     manifest["seal"] = seal_of(manifest)
     path = Path(folder) / f"{strategy}-{manifest['seal'][:12]}"
     if not path.exists():
-        path = write_folder(path.parent, path.name, contents | {"manifest.json": canonical(manifest).encode()})
+        path = write_folder(path.parent, path.name, contents | {"manifest.json": readable_json(manifest).encode()})
     if load_bundle(path).seal != manifest["seal"]:
         raise HandoffError(f"{path} holds another bundle with the same first digits; it was left as it is.")
     return path
@@ -259,7 +258,7 @@ class Bundle(Result):
             rows |= {f"{part.replace('_', ' ')}: {k.replace('_', ' ')}": v for k, v in self.manifest[part].items()}
         return pd.Series(rows, name="Bundle", dtype=object)
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #caa7fdc2
+# %% ../../nbs/80_handoff/3_bundle.ipynb #a0fbaf82
 def _read_manifest(path: Path) -> dict:
     "The manifest, once its text, schema, seal and verdict hold"
     try:
@@ -272,7 +271,7 @@ def _read_manifest(path: Path) -> dict:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
         raise HandoffError(f"The bundle {path.name} has the schema {schema!r}; this version reads {SCHEMA!r}.")
-    if manifest.get("seal") != seal_of(manifest) or text != canonical(manifest):
+    if manifest.get("seal") != seal_of(manifest) or text != readable_json(manifest):
         raise HandoffError(f"The seal of {path.name} is broken: the manifest was edited after it was written.")
     named = re.fullmatch(r".*-([0-9a-f]{12})", path.name)
     if named and named[1] != manifest["seal"][:12]:
@@ -294,7 +293,7 @@ def _read_files(path: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
             raise HandoffError(f"{path.name} lacks {name}; restore it from version control.")
     contents = {name: (path / name).read_bytes() for name in listed}
     for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != listed[name]:
+        if sha256(content) != listed[name]:
             raise HandoffError(f"{name} in {path.name} was changed: its sha256 is not the one in the manifest.")
     return contents
 
@@ -353,7 +352,7 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         manifest=_read_only(manifest), path=path,
     )
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #b3320cd7
+# %% ../../nbs/80_handoff/3_bundle.ipynb #b4d3ef71
 def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None) -> Path:
     """Append an approval beside the bundle at `path`; the bundle itself is not touched.
 
@@ -386,8 +385,5 @@ def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None)
         return file
     lines = file.read_bytes().splitlines() if file.exists() else []
     record = {"by": by, "reason": reason, "bundle": bundle.seal, "previous": json.loads(lines[-1])["seal"] if lines else ""}
-    with open(file, "ab") as stream:
-        stream.write(approval_line(record | {"seal": seal_of(record)}) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_durably(file, approval_line(record | {"seal": seal_of(record)}) + b"\n", append=True)
     return file

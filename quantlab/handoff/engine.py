@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['book', 'fired', 'orders_for', 'PaperEngine', 'check_bar', 'replay_bundle']
 
-# %% ../../nbs/80_handoff/6_engine.ipynb #c2237372
+# %% ../../nbs/80_handoff/6_engine.ipynb #6bf330fe
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,10 +17,11 @@ import pandas as pd
 from ..errors import DataError, HandoffError
 from .broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
 from .bundle import Bundle, load_bundle
-from .journal import PaperResult, Store, dump, read_journal
+from .journal import PaperResult, Store, read_journal
 from quantlab.handoff.limits import (
     Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
 )
+from ..storage import canonical_json
 
 # %% ../../nbs/80_handoff/6_engine.ipynb #66e1754f
 def book(backend: ExecutionBackend, bar: Bar, last: float) -> tuple[dict, list[Fill]]:
@@ -69,7 +70,7 @@ def orders_for(seal: str, account: Account, targets: Mapping[str, float]) -> lis
             wanted.append(make_order(seal, account.date, asset, change))
     return sorted(wanted, key=lambda order: not reduces(order, held.get(order.asset, 0.0)))
 
-# %% ../../nbs/80_handoff/6_engine.ipynb #4accb9db
+# %% ../../nbs/80_handoff/6_engine.ipynb #43f3fd67
 class PaperEngine:
     """Trade a bundle through limits and a venue, day by day.
 
@@ -183,7 +184,7 @@ class PaperEngine:
             lines.append({"type": "state", "date": date, "state": str(state), "reason": self._why(state)})
         orders, records = self._decide(account, date)
         day |= {"type": "day", "date": date, "state": str(state), "sent": len(orders), "refused": len(records) - len(orders)}
-        self._store.append([dump(line) for line in [*lines, *records, day]])
+        self._store.append([canonical_json(line) for line in [*lines, *records, day]])
         for order in orders:
             self.backend.submit(order)
         session |= {"date": date, "equity": day["equity"], "state": str(state), "backend": self.backend.snapshot()}

@@ -6,12 +6,11 @@
 __all__ = ['Order', 'make_order', 'Limits', 'limits_from', 'State', 'Account', 'Decision', 'reduces', 'PreTradeGate',
            'KillSwitch', 'SequentialTest', 'sequential_test_from']
 
-# %% ../../nbs/80_handoff/2_limits.ipynb #19e190e5
+# %% ../../nbs/80_handoff/2_limits.ipynb #2961950d
 import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +24,7 @@ from numba import njit
 from ..checks import check_integer, check_number
 from ..errors import HandoffError, SpecificationError
 from ..results import Result
+from ..storage import write_durably
 
 # %% ../../nbs/80_handoff/2_limits.ipynb #1217a353
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class PreTradeGate:
             return Decision(False, "gross", f"gross {gross:.4f} of equity, limit {limits.max_gross:.4f}")
         return None
 
-# %% ../../nbs/80_handoff/2_limits.ipynb #cd79a91a
+# %% ../../nbs/80_handoff/2_limits.ipynb #fde9fb12
 @dataclass(slots=True)
 class KillSwitch:
     "The persistent state; without a path it lives in memory, for replays"
@@ -277,11 +277,9 @@ class KillSwitch:
             self._lines.append(line)
             return
         try:
-            torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size
-            with open(self.path, "ab") as stream:
-                stream.write(b"\n" * bool(torn) + line.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
+            written = self.path.read_bytes() if self.path.exists() else b""
+            torn = written and not written.endswith(b"\n")
+            write_durably(self.path, b"\n" * bool(torn) + line.encode(), append=bool(written))
         except OSError as error:
             raise HandoffError(f"The kill switch {self.path} cannot be written ({error.strerror}); trading stays halted.") from None
 

@@ -6,7 +6,7 @@
 __all__ = ['QUANTILES', 'VERDICTS', 'ExpectedDistribution', 'expected_distribution', 'calibrate_monitor', 'MonitorResult',
            'monitor']
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #75a52ac8
+# %% ../../nbs/80_handoff/7_monitor.ipynb #30b46843
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ from .bundle import Bundle
 from .journal import PaperResult
 from .limits import SequentialTest
 from ..results import Result, as_scalar
+from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #f2942a4b
+# %% ../../nbs/80_handoff/7_monitor.ipynb #c826f663
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -33,16 +34,6 @@ def _block_length(returns: np.ndarray) -> float:
 
     table = optimal_block_length(np.column_stack([returns, returns**2]))
     return float(np.clip(np.nanmax(table["stationary"].to_numpy()), 1.0, len(returns) / 10))
-
-
-def _resample(values: np.ndarray, horizon: int, n_resamples: int, block_length: float, rng: np.random.Generator) -> np.ndarray:
-    "Stationary bootstrap: `n_resamples` rows of `horizon` values, in blocks that wrap around"
-    shape, steps = (n_resamples, horizon), np.arange(horizon)
-    new = rng.random(shape) < 1 / block_length
-    new[:, 0] = True
-    began = np.maximum.accumulate(np.where(new, steps, 0), axis=1)
-    first = np.take_along_axis(rng.integers(0, len(values), shape), began, axis=1)
-    return values[(first + steps - began) % len(values)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -103,7 +94,8 @@ def expected_distribution(
     check_integer(horizon, "horizon", low=1)
     block = _block_length(values) if block_length is None else check_number(block_length, "block_length", low=1)
     rng = np.random.default_rng(check_integer(seed, "seed"))
-    paths = _resample(values, horizon, check_integer(n_resamples, "n_resamples", low=100), block, rng)
+    n_resamples = check_integer(n_resamples, "n_resamples", low=100)
+    paths = values[stationary_bootstrap_indices(len(values), block_size=block, n_resamples=n_resamples, rng=rng, length=horizon)]
     wealth = np.cumprod(1 + paths, axis=1)
     peak = np.maximum.accumulate(np.maximum(wealth, 1.0), axis=1)
     quantiles = lambda x: pd.Series(np.quantile(x, QUANTILES), index=pd.Index(QUANTILES, name="quantile"))
@@ -248,14 +240,15 @@ def _data_checks(realised: pd.Series, expected: pd.Series, test: SequentialTest)
         _row("data defect", "largest day (standard deviations)", spike, max(2 * known_spike, 15), f"{spike:.1f}; {known_spike:.1f} in the backtest"),
     ]
 
-# %% ../../nbs/80_handoff/7_monitor.ipynb #8ce0dd9c
+# %% ../../nbs/80_handoff/7_monitor.ipynb #0aa12baf
 def _mean_check(name: str, realised: pd.DataFrame, bundle: Bundle, test: SequentialTest) -> dict | None:
     "Is the mean of turnover or costs within what the backtest's own days give over as many days?"
     if name not in realised or len(realised) < 20:
         return None
     seen, was = realised[name].to_numpy(dtype=float), bundle.expected[name].to_numpy()
     block = min(max(test.block_length, 25.0), len(was) / 2)  # at least a month: rebalancing comes in rhythm
-    means = _resample(was, len(seen), 1000, block, np.random.default_rng(test.seed)).mean(axis=1)
+    rng = np.random.default_rng(test.seed)
+    means = was[stationary_bootstrap_indices(len(was), block_size=block, n_resamples=1000, rng=rng, length=len(seen))].mean(axis=1)
     mean = float(np.nanmean(seen))
     tail = (1 + min((means <= mean).sum(), (means >= mean).sum())) / (1 + len(means))
     pvalue = min(1.0, 2 * tail)

@@ -50,7 +50,7 @@ def _block(block: str | TableBlock | FigureBlock, facts: Facts, family: str, fig
         return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
     return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key))
 
-# %% ../../nbs/70_review/9_strategy.ipynb #35e72d8d
+# %% ../../nbs/70_review/9_strategy.ipynb #4c794293
 _STATISTICS = {
     "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
     "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
@@ -65,7 +65,7 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
                    "passed": ("holds", ""), "sentence": ("in words", "")}, row_header="criterion", labels={k: c.label for k, c in CRITERIA.items()}),
     )),
     ("What was tried", (
-        "The ledger holds {validate:@/n_trials} trials of this family ever run, {validate:@/n_trials_on_data} of them on this data. The one judged "
+        "The ledger counts {validate:@/n_trials} tries of all families; {validate:@/n_trials_on_data} trials of this one are on this data. The one judged "
         "here, {validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that ratio is flattered by the choice; the deflated "
         "Sharpe ratio takes this back.",
         FigureBlock("dsr_curve", "validate", "@/criteria/deflated_sharpe_ratio",

@@ -19,24 +19,24 @@ from ..checks import check_integer, check_number, check_option
 from ..results import Result
 from .sharpe import PeriodSharpe, _excess, _variance_numerator, probabilistic_sharpe_ratio
 
-# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #9f6bc7c6
+# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #ff01b7ce
 @njit(cache=True)
-def _block_indices(new: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _block_indices(new: np.ndarray, start: np.ndarray, n_obs: int) -> np.ndarray:
     "Row numbers of resamples: jump to `start` where `new`, else the next row"
-    n_resamples, n = new.shape
-    out = np.empty((n_resamples, n), np.int64)
+    n_resamples, length = new.shape
+    out = np.empty((n_resamples, length), np.int64)
     for b in range(n_resamples):
         at = start[b, 0]
-        for t in range(n):
+        for t in range(length):
             at = start[b, t] if new[b, t] else at + 1
-            if at == n:
+            if at == n_obs:
                 at = 0
             out[b, t] = at
     return out
 
 
 def stationary_bootstrap_indices(
-    n_obs: int, *, block_size: float, n_resamples: int, rng: np.random.Generator
+    n_obs: int, *, block_size: float, n_resamples: int, rng: np.random.Generator, length: int | None = None
 ) -> np.ndarray:
     """Draw the row numbers of stationary-bootstrap resamples.
 
@@ -50,16 +50,19 @@ def stationary_bootstrap_indices(
         Number of resamples.
     rng : numpy.random.Generator
         Source of randomness.
+    length : int, optional
+        Rows of a resample; None draws as many as the sample has.
 
     Returns
     -------
     ndarray
-        (n_resamples, n_obs) integers.
+        (n_resamples, length) integers.
     """
     n_obs = check_integer(n_obs, "n_obs", low=2)
-    shape = (check_integer(n_resamples, "n_resamples", low=1), n_obs)
+    length = n_obs if length is None else check_integer(length, "length", low=1)
+    shape = (check_integer(n_resamples, "n_resamples", low=1), length)
     block_size = check_number(block_size, "block_size", low=1, high=n_obs)
-    return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape))
+    return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape), n_obs)
 
 # %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #0fdd78a7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
