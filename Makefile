@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro test lab bench check lock lint hooks clean
+.PHONY: help env repro test lab bench docs check lock lint hooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -46,12 +46,15 @@ lab: env  ## JupyterLab, opened on the first tutorial
 bench: env  ## side by side with the peers
 	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
+docs: env  ## the notebooks as a site, in _docs
+	@PYTHONPATH=nbs $(BIN)/sphinx-build -q -b html nbs _docs/html && echo "open _docs/html/index.html"
+
 check: env  ## contracts of stages, parameters and notebooks
 	@$(BIN)/quantlab check
 
 lock:  ## resolve settings.ini anew into requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra learn --extra dev setup.py --output-file requirements.lock --upgrade
+	    --extra learn --extra dev --extra docs setup.py --output-file requirements.lock --upgrade
 
 lint: env  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check setup.py tests benchmarks

@@ -29,7 +29,9 @@ setup(
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["quantlab", "quantlab.*"]),
     install_requires=requirements("requirements"),
-    extras_require={name: requirements(f"{name}_requirements") for name in ("learn", "dev")},
+    extras_require={
+        name: requirements(f"{name}_requirements") for name in ("learn", "dev", "docs")
+    },
     entry_points={
         "console_scripts": ["quantlab = quantlab.cli:main"],
         "nbdev": ["quantlab = quantlab._modidx:d"],
