@@ -190,6 +190,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'quantlab/backtest/strategies.py')},
             'quantlab.checks': { 'quantlab.checks._as_float': ('checks.html#_as_float', 'quantlab/checks.py'),
                                  'quantlab.checks._check_values': ('checks.html#_check_values', 'quantlab/checks.py'),
+                                 'quantlab.checks._refuse_booleans': ('checks.html#_refuse_booleans', 'quantlab/checks.py'),
                                  'quantlab.checks.check_aligned': ('checks.html#check_aligned', 'quantlab/checks.py'),
                                  'quantlab.checks.check_frame': ('checks.html#check_frame', 'quantlab/checks.py'),
                                  'quantlab.checks.check_index': ('checks.html#check_index', 'quantlab/checks.py'),

@@ -47,9 +47,16 @@ def check_integer(value: Any, name: str, *, low: int = 0, high: int | None = Non
         raise SpecificationError(f"`{name}` must be a whole number {allowed}; got {value!r}.")
     return int(value)
 
-# %% ../nbs/01_checks.ipynb #22df132f
+# %% ../nbs/01_checks.ipynb #aca73910
 def check_index(index: pd.Index, name: str) -> pd.Index:
-    "Return `index` if it is unique and increasing, and dates carry no time zone"
+    "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
+    if isinstance(index, pd.MultiIndex):
+        raise DataError(f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first.")
+    if len(index) and pd.api.types.infer_dtype(index, skipna=False) in ("string", "mixed", "mixed-integer"):
+        raise DataError(
+            f"`{name}` has the row label {index[0]!r}, which is no date; rows are time and columns are assets: "
+            "transpose it, or convert text with `pd.to_datetime`."
+        )
     if not index.is_unique:
         first = index[index.duplicated()][0]
         raise DataError(f"`{name}` has the index value {first} more than once; keep one row each.")
@@ -64,14 +71,14 @@ def _as_float(values: Any, name: str) -> np.ndarray:
     "Values as floats; text and other objects are refused"
     try:
         array = np.asarray(values)
-        if array.dtype == object and any(isinstance(v, (str, bytes)) for v in array.ravel()):
+        if array.dtype == object and any(isinstance(v, (str, bytes, complex)) for v in array.ravel()):
             raise TypeError
-        if array.dtype.kind in "USM":
+        if array.dtype.kind in "USMc":
             raise TypeError
         return array.astype(float)
     except (TypeError, ValueError):
         raise DataError(
-            f"`{name}` must hold numbers only, and holds text or objects; convert or drop them."
+            f"`{name}` must hold real numbers only, and holds text or objects; convert or drop them."
         ) from None
 
 
@@ -91,6 +98,13 @@ def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
         )
 
 
+def _refuse_booleans(x: Any, name: str) -> None:
+    "Where numbers are wanted, true and false are a mask that went astray"
+    first = next(iter(x), None) if isinstance(x, (list, tuple)) else None
+    if isinstance(first, bool) or getattr(x, "dtype", None) == bool:
+        raise DataError(f"`{name}` holds true and false; give numbers, or call `.astype(float)` if they are meant.")
+
+
 def check_series(
     x: Any, name: str, *, min_length: int = 1, allow_missing: bool = False,
     allow_constant: bool = True,
@@ -100,6 +114,7 @@ def check_series(
         if x.shape[1] != 1:
             raise DataError(f"`{name}` must be one series; got a table of {x.shape[1]} columns.")
         x = x.iloc[:, 0]
+    _refuse_booleans(x, name)
     if not isinstance(x, pd.Series):
         array = _as_float(x, name)
         if array.ndim != 1:
