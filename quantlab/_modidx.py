@@ -1247,6 +1247,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'quantlab.results.Result.__repr__': ('results.html#result.__repr__', 'quantlab/results.py'),
                                   'quantlab.results.Result._repr_html_': ('results.html#result._repr_html_', 'quantlab/results.py'),
                                   'quantlab.results.Result._scalars': ('results.html#result._scalars', 'quantlab/results.py'),
+                                  'quantlab.results.Result.plot': ('results.html#result.plot', 'quantlab/results.py'),
                                   'quantlab.results.Result.summary': ('results.html#result.summary', 'quantlab/results.py'),
                                   'quantlab.results.Result.to_dict': ('results.html#result.to_dict', 'quantlab/results.py'),
                                   'quantlab.results.as_scalar': ('results.html#as_scalar', 'quantlab/results.py'),

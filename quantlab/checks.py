@@ -47,7 +47,7 @@ def check_integer(value: Any, name: str, *, low: int = 0, high: int | None = Non
         raise SpecificationError(f"`{name}` must be a whole number {allowed}; got {value!r}.")
     return int(value)
 
-# %% ../nbs/01_checks.ipynb #aca73910
+# %% ../nbs/01_checks.ipynb #b9cb0529
 def check_index(index: pd.Index, name: str) -> pd.Index:
     "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
     if isinstance(index, pd.MultiIndex):
@@ -101,7 +101,7 @@ def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
 def _refuse_booleans(x: Any, name: str) -> None:
     "Where numbers are wanted, true and false are a mask that went astray"
     first = next(iter(x), None) if isinstance(x, (list, tuple)) else None
-    if isinstance(first, bool) or getattr(x, "dtype", None) == bool:
+    if isinstance(first, bool) or str(getattr(x, "dtype", "")) in ("bool", "boolean"):
         raise DataError(f"`{name}` holds true and false; give numbers, or call `.astype(float)` if they are meant.")
 
 

@@ -5,17 +5,21 @@
 # %% auto #0
 __all__ = ['as_scalar', 'as_text', 'Result']
 
-# %% ../nbs/02_results.ipynb #22177cf7
+# %% ../nbs/02_results.ipynb #e21d46cf
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/02_results.ipynb #93250845
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# %% ../nbs/02_results.ipynb #a3a99e36
 _NOT_SCALAR = object()
+_SHORT = 20  # a vector up to this length is a set of named numbers, a longer one is data
 
 
 def as_scalar(value: Any) -> Any:
@@ -43,10 +47,10 @@ def as_text(value: Any) -> str:
         return as_scalar(value)
     return str(value)
 
-# %% ../nbs/02_results.ipynb #3b3326da
+# %% ../nbs/02_results.ipynb #0ad834e3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
-    "Base of every result: summary(), to_dict() and a representation without ids or times"
+    "Base of every result: summary(), plot(), to_dict() and a representation without ids or times"
 
     LABELS: ClassVar[dict[str, str]] = {}
 
@@ -59,9 +63,35 @@ class Result:
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
         return pd.Series(values, name=type(self).__name__, dtype=object)
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        "Picture of the result; one that has none of its own draws its summary as a card"
+        import matplotlib.pyplot as plt
+
+        table = self.summary()
+        frame = (table.to_frame("") if isinstance(table, pd.Series) else table.reset_index()).map(as_text)
+        labels = list(frame.index) if isinstance(table, pd.Series) else None
+        if ax is None:
+            ax = plt.subplots(figsize=(7, 0.28 * len(frame) + 0.8))[1]
+        ax.set_axis_off()
+        ax.set_title(type(self).__name__, loc="left")
+        drawn = ax.table(
+            frame.to_numpy(), rowLabels=labels, colLabels=None if labels else list(frame.columns),
+            loc="center", edges="horizontal", cellLoc="left", colLoc="left",
+        )
+        drawn.auto_set_font_size(False)
+        drawn.set_fontsize(9)
+        return ax
+
     def to_dict(self) -> dict[str, Any]:
-        "JSON scalars, keys are field names"
-        return {name: as_scalar(value) for name, value in self._scalars().items()}
+        "JSON scalars by field name; a short series or vector by `field.label`"
+        values = {name: as_scalar(value) for name, value in self._scalars().items()}
+        for field in dataclasses.fields(self):
+            vector = getattr(self, field.name)
+            if isinstance(vector, np.ndarray) and vector.ndim == 1:
+                vector = pd.Series(vector)
+            if isinstance(vector, pd.Series) and len(vector) <= _SHORT and vector.dtype.kind in "fib":
+                values |= {f"{field.name}.{as_text(label)}": as_scalar(v) for label, v in vector.items()}
+        return values
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{k}={as_text(v)}" for k, v in self._scalars().items())

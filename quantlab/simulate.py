@@ -32,7 +32,7 @@ def _check_rng(rng: np.random.Generator) -> np.random.Generator:
         )
     return rng
 
-# %% ../nbs/03_simulate.ipynb #dc80b011
+# %% ../nbs/03_simulate.ipynb #a4af524c
 def random_walks(
     n: int | pd.Index = 1000, n_assets: int = 2, *, volatility: float = 0.01,
     drift: float = 0.0, rng: np.random.Generator,
@@ -57,10 +57,11 @@ def random_walks(
     """
     index = _dates(n)
     check_number(volatility, "volatility", low=0)
+    check_number(drift, "drift")
     steps = _check_rng(rng).normal(drift, volatility, (len(index), check_integer(n_assets, "n_assets", low=1)))
     return pd.DataFrame(steps.cumsum(0), index=index, columns=[f"A{i}" for i in range(n_assets)])
 
-# %% ../nbs/03_simulate.ipynb #aae47abf
+# %% ../nbs/03_simulate.ipynb #7505946c
 def ornstein_uhlenbeck(
     n: int | pd.Index = 1000, *, kappa: float, mu: float = 0.0, sigma: float = 1.0,
     dt: float = 1.0, initial: float | None = None, rng: np.random.Generator,
@@ -85,6 +86,8 @@ def ornstein_uhlenbeck(
     index = _dates(n)
     check_number(kappa, "kappa", low=0, strict=True)
     check_number(sigma, "sigma", low=0)
+    check_number(mu, "mu")
+    check_number(mu if initial is None else initial, "initial")
     phi = np.exp(-kappa * check_number(dt, "dt", low=0, strict=True))
     stationary = sigma / np.sqrt(2 * kappa)
     shocks = _check_rng(rng).standard_normal(len(index)) * stationary
@@ -93,7 +96,7 @@ def ornstein_uhlenbeck(
     shocks[0] = first
     return pd.Series(mu + lfilter([1.0], [1.0, -phi], shocks), index=index, name="ou")
 
-# %% ../nbs/03_simulate.ipynb #ae7d2b14
+# %% ../nbs/03_simulate.ipynb #3e703a7d
 def cointegrated_pair(
     n: int | pd.Index = 1000, *, hedge_ratio: float = 1.0, intercept: float = 0.0,
     phi: float = 0.9, volatility: float = 0.01, spread_volatility: float = 0.01,
@@ -120,11 +123,16 @@ def cointegrated_pair(
         `y` and `x`.
     """
     check_number(phi, "phi", low=-1, high=1)
+    if phi == -1:
+        raise SpecificationError("`phi` must be above -1; at -1 the spread jumps from side to side for ever.")
+    check_number(hedge_ratio, "hedge_ratio")
+    check_number(intercept, "intercept")
+    check_number(spread_volatility, "spread_volatility", low=0)
     x = random_walks(n, 1, volatility=volatility, rng=rng).iloc[:, 0].rename("x")
     spread = lfilter([1.0], [1.0, -phi], rng.normal(0, spread_volatility, len(x)))
     return (intercept + hedge_ratio * x + spread).rename("y"), x
 
-# %% ../nbs/03_simulate.ipynb #cd98e6be
+# %% ../nbs/03_simulate.ipynb #78922302
 def garch(
     n: int | pd.Index = 1000, *, omega: float = 2e-6, alpha: float = 0.08, beta: float = 0.9,
     mu: float = 0.0, nu: float = np.inf, rng: np.random.Generator,
@@ -149,13 +157,15 @@ def garch(
     """
     index = _dates(n)
     check_number(omega, "omega", low=0, strict=True)
+    check_number(mu, "mu")
+    alpha, beta = check_number(alpha, "alpha"), check_number(beta, "beta")
     if min(alpha, beta) < 0 or alpha + beta >= 1:
         raise SpecificationError(
             f"`alpha` and `beta` must be non-negative with a sum below 1; got {alpha:g} and {beta:g}."
         )
     _check_rng(rng)
     z = rng.standard_normal(len(index))
-    if np.isfinite(nu):
+    if nu != np.inf:
         check_number(nu, "nu", low=2, strict=True)
         z = rng.standard_t(nu, len(index)) * np.sqrt((nu - 2) / nu)
     variance = np.empty(len(index))
@@ -165,7 +175,7 @@ def garch(
     volatility = np.sqrt(variance)
     return pd.DataFrame({"returns": mu + volatility * z, "volatility": volatility}, index=index)
 
-# %% ../nbs/03_simulate.ipynb #cd66c8ce
+# %% ../nbs/03_simulate.ipynb #1095166b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FactorWorld(Result):
     "A simulated market: what a data vendor would deliver, and the planted truth"
@@ -202,12 +212,14 @@ def factor_world(
     index = _dates(n, "2007-01-03")
     shape = (len(index), check_integer(n_assets, "n_assets", low=2))
     check_number(edge, "edge", low=0)
+    check_number(market_volatility, "market_volatility", low=0)
+    check_integer(n_sectors, "n_sectors", low=1, high=n_assets)
     _check_rng(rng)
     columns = [f"S{i:03d}" for i in range(n_assets)]
     beta = rng.normal(1.0, 0.2, n_assets)
     noise_volatility = rng.uniform(0.008, 0.02, n_assets)
     market = rng.normal(0.0003, market_volatility, shape[0])
-    sector_of = np.arange(n_assets) % check_integer(n_sectors, "n_sectors", low=1)
+    sector_of = np.arange(n_assets) % n_sectors
     sector_shock = rng.normal(0, 0.004, (shape[0], n_sectors))
     noise = rng.standard_normal(shape) * noise_volatility
     phi = 0.5 ** (1 / check_number(half_life, "half_life", low=0, strict=True))
