@@ -47,7 +47,7 @@ def as_text(value: Any) -> str:
         return as_scalar(value)
     return str(value)
 
-# %% ../nbs/02_results.ipynb #0ad834e3
+# %% ../nbs/02_results.ipynb #e8fa420b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     "Base of every result: summary(), plot(), to_dict() and a representation without ids or times"
@@ -68,15 +68,14 @@ class Result:
         import matplotlib.pyplot as plt
 
         table = self.summary()
-        frame = (table.to_frame("") if isinstance(table, pd.Series) else table.reset_index()).map(as_text)
-        labels = list(frame.index) if isinstance(table, pd.Series) else None
+        frame = table.reset_index().map(as_text)
+        heads = None if isinstance(table, pd.Series) else list(frame.columns)
         if ax is None:
-            ax = plt.subplots(figsize=(7, 0.28 * len(frame) + 0.8))[1]
+            ax = plt.subplots(figsize=(7, 0.28 * len(frame) + 0.6))[1]
         ax.set_axis_off()
         ax.set_title(type(self).__name__, loc="left")
         drawn = ax.table(
-            frame.to_numpy(), rowLabels=labels, colLabels=None if labels else list(frame.columns),
-            loc="center", edges="horizontal", cellLoc="left", colLoc="left",
+            frame.to_numpy(), colLabels=heads, bbox=(0, 0, 1, 1), edges="horizontal", cellLoc="left", colLoc="left",
         )
         drawn.auto_set_font_size(False)
         drawn.set_fontsize(9)

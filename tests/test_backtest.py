@@ -47,6 +47,7 @@ from quantlab.errors import (
 )
 from quantlab.factors import LIBRARY
 from quantlab.simulate import cointegrated_pair, factor_world, random_walks
+from quantlab.validation import Ledger, open_trials
 
 
 def dates(n):
@@ -1006,3 +1007,23 @@ def test_the_audit_sees_a_factor_that_looks_ahead():
     panel = Panel({"returns": w.returns, "dollar_volume": w.dollar_volume})
     late = lambda p: LIBRARY["short_term_reversal"].function(p).shift(-1)
     assert not lookahead_audit(late, panel, n_cuts=4, seed=2).passed
+
+
+def test_every_backtest_inside_open_trials_is_counted(tmp_path):
+    world = factor_world(300, 8, rng=np.random.default_rng(1))
+    book = world.returns.rolling(20).mean().rank(axis=1, pct=True).sub(0.5)
+    path = tmp_path / "trials" / "ledger.jsonl"
+    with open_trials("f", hypothesis="h", path=path) as trials:
+        named = run_backtest(book, world.returns)
+        run_backtest(-book, world.returns)
+        run_backtests({"a": book, "b": book.abs()}, world.returns)
+        named.stress()
+        trials.record(strategy="s", parameters={"n": 20}, returns=named)
+    run_backtest(book * 2, world.returns)
+    ledger = Ledger(path)
+    assert ledger.count() == 3 and ledger.verify().ok
+    assert ledger.table()["strategy"].tolist() == ["s"] + ["(run without a name)"] * 2
+    with pytest.raises(ZeroDivisionError), open_trials("f", hypothesis="h", path=path):
+        run_backtest(book.abs() / 2, world.returns)
+        raise ZeroDivisionError
+    assert Ledger(path).table()["status"].tolist()[-2:] == ["abandoned", "complete"]

@@ -721,6 +721,24 @@ def test_other_dates_another_status_or_a_lost_series_is_another_try(tmp_path):
     assert v.Ledger(ledger.path).count() == 6
 
 
+def test_bad_arguments_leave_the_ledger_as_it_was(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    ledger.append(returns=some_returns(), **trial())
+    before = ledger.path.read_bytes()
+    for parameters in (None, 5, np.nan, [], "a"):
+        with pytest.raises(SpecificationError, match="`parameters` must map names to values"):
+            ledger.append(returns=some_returns(), **trial(parameters=parameters))
+    with pytest.raises(DataError, match="by row numbers, the ledger's other trials by dates"):
+        ledger.append(returns=[0.01, 0.02, -0.01], **trial(parameters={"a": 3}))
+    with pytest.raises(SpecificationError, match="`defaults` must be one of"):
+        with v.open_trials("f", hypothesis="h", path=ledger.path, universes="u"):
+            pass
+    assert ledger.path.read_bytes() == before and ledger.verify().ok
+    for path in (None, 5, tmp_path):
+        with pytest.raises(LedgerError, match="a ledger is a file"):
+            v.Ledger(path)
+
+
 def test_the_same_world_gives_the_same_bytes(tmp_path):
     contents = []
     for name in ("one", "two"):

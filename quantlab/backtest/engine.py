@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BacktestResult', 'run_backtest', 'run_backtests', 'sweep_returns']
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #a535785b
+# %% ../../nbs/60_backtest/3_engine.ipynb #8e323cef
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ from .costs import CostModel
 from ..checks import check_aligned, check_frame
 from ..errors import ConvergenceError, DataError, MissingDataError, SpecificationError
 from ..results import Result
+from ..validation.trials import observe_run
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #4602ed9c
 def _vectorbt_once(prices, size, fees, fixed, capital):
@@ -223,7 +224,7 @@ def _simulate(inputs: _Inputs) -> BacktestResult:
         periods_per_year=inputs.periods_per_year, cost_model=inputs.costs, inputs=inputs,
     )
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #afd3e72b
+# %% ../../nbs/60_backtest/3_engine.ipynb #4a7d3c36
 def run_backtest(
     target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1, costs: CostModel | None = None,
     dollar_volume: pd.DataFrame | None = None, volatility: pd.DataFrame | None = None, capital: float = 1e7,
@@ -264,13 +265,20 @@ def run_backtest(
     MisalignedError, MissingDataError, DataError, SpecificationError
         Labels differ; volumes are unknown; values are infinite, below -100 %, or ruin the account; an argument is not allowed.
     """
-    return _simulate(_prepare(
+    return _observed(_prepare(
         target_weights, returns, decision_lag=decision_lag, costs=costs, dollar_volume=dollar_volume,
         volatility=volatility, capital=capital, engine=engine, periods_per_year=periods_per_year,
         rebalance=rebalance, missing_returns=missing_returns,
     ))
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #d04a5df2
+
+def _observed(inputs: _Inputs) -> BacktestResult:
+    "The result, of which an open trial is told"
+    result = _simulate(inputs)
+    observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    return result
+
+# %% ../../nbs/60_backtest/3_engine.ipynb #769b29ff
 def _each(books, returns, options) -> Iterator[tuple[str, _Inputs]]:
     "Checked inputs of each book; what the books share is checked once"
     if not isinstance(books, Mapping) or not books:
@@ -301,7 +309,7 @@ def run_backtests(
     **options
         The other arguments of `run_backtest`.
     """
-    return {name: _simulate(inputs) for name, inputs in _each(target_weights, returns, options)}
+    return {name: _observed(inputs) for name, inputs in _each(target_weights, returns, options)}
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #632be044
 @njit(cache=True)
