@@ -175,7 +175,7 @@ def garch(
     volatility = np.sqrt(variance)
     return pd.DataFrame({"returns": mu + volatility * z, "volatility": volatility}, index=index)
 
-# %% ../nbs/03_simulate.ipynb #1095166b
+# %% ../nbs/03_simulate.ipynb #5d8bf7cb
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FactorWorld(Result):
     "A simulated market: what a data vendor would deliver, and the planted truth"
@@ -213,7 +213,7 @@ def factor_world(
     shape = (len(index), check_integer(n_assets, "n_assets", low=2))
     check_number(edge, "edge", low=0)
     check_number(market_volatility, "market_volatility", low=0)
-    check_integer(n_sectors, "n_sectors", low=1, high=n_assets)
+    check_integer(n_sectors, "n_sectors", low=1)
     _check_rng(rng)
     columns = [f"S{i:03d}" for i in range(n_assets)]
     beta = rng.normal(1.0, 0.2, n_assets)

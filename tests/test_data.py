@@ -303,7 +303,7 @@ def test_a_total_loss_and_a_dead_price_are_listed():
     assert check_panel(panel).issues["evidence"].tolist() == ["a total loss"]
     still = Panel({"prices": frames["returns"] * 0 + 5.0})
     found = check_panel(still)
-    assert set(found.issues["kind"]) == {"stale_price"}
+    assert set(found.issues["kind"]) == {"stale_price", "still_day"}
     healed = apply_quarantine(still, found)
     assert healed.returns.isna().all(axis=None) and healed.prices.equals(still.prices)
 

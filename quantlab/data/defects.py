@@ -18,15 +18,17 @@ from ..checks import check_integer, check_number
 from .panel import Panel
 from ..errors import SpecificationError
 
-# %% ../../nbs/10_data/3_defects.ipynb #71febf69
+# %% ../../nbs/10_data/3_defects.ipynb #7df7d3ed
 KINDS: Mapping[str, str] = {
     "out_of_range": "outside the range that the contract allows for the field",
     "non_session": "a row on a day when the exchange was closed",
     "missing_session": "no row on a day when the exchange was open",
+    "no_data": "no return at all",
     "missing_return": "no return, between the first and the last of the asset",
     "listing_gap": "a run of missing returns, between the first and the last of the asset",
     "repeated_row": "open and close equal to the day before, in many assets at once",
     "early_price": "the day before a repeated row: one of the two has the other's price",
+    "still_day": "the price of nearly every asset is that of the day before",
     "isolated_repeat": "open and close equal to the day before, in few assets",
     "stale_price": "a run of zero returns though the asset traded",
     "unadjusted_split": "overnight jump by a simple ratio, more than its trading explains",
@@ -255,11 +257,14 @@ def _large_moves(e: dict[str, pd.DataFrame], c: DataContract) -> list[tuple]:
         rows += _findings(mask, kind, returns, "returns", say)
     return rows + _findings(returns <= -1, "extreme_return", returns, "returns", "a total loss")
 
-# %% ../../nbs/10_data/3_defects.ipynb #0a6043a5
+# %% ../../nbs/10_data/3_defects.ipynb #fe714719
 def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple]:
     "Rows equal to the day before"
+    zero, known = (returns == 0).sum(axis=1), returns.notna().sum(axis=1)
+    still = (zero >= c.repeat_names) & (zero >= 0.9 * known)
+    rows = [("", day, "still_day", float(zero[day]), "returns", f"{zero[day]} of {known[day]} returns are zero") for day in returns.index[still]]
     if "intraday_abs_return" not in panel.fields:
-        return []
+        return rows
     move, names = panel.intraday_abs_return, "returns, intraday_abs_return"
     same = (returns == 0) & (move == move.shift(1)) & (move > 0)
     count = same.sum(axis=1)
@@ -267,7 +272,7 @@ def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
     wide = same.where(vendor, False, axis=0).astype(bool)
     before = wide.shift(-1, fill_value=False) & ~wide
     number = count.to_numpy()
-    rows = _findings(wide, "repeated_row", returns, names, lambda i, j: f"one of {number[i]} assets that repeat the day before")
+    rows += _findings(wide, "repeated_row", returns, names, lambda i, j: f"one of {number[i]} assets that repeat the day before")
     rows += _findings(before, "early_price", returns, names, lambda i, j: f"one of {number[i + 1]} assets whose row stands again on the next day")
     return rows + _findings(same & ~wide, "isolated_repeat", returns, names, "open and close as on the day before")
 
@@ -325,12 +330,12 @@ def _volumes(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
             rows.append((name, day, "volume_unit_change", 10 ** run[day], "dollar_volume", what))
     return rows
 
-# %% ../../nbs/10_data/3_defects.ipynb #4782647b
+# %% ../../nbs/10_data/3_defects.ipynb #9fb5e603
 def _holes(returns: pd.DataFrame, c: DataContract) -> list[tuple]:
-    "Missing returns between the first and the last of an asset"
+    "Assets without returns, and missing ones between the first and the last of an asset"
     known = returns.notna()
     inside = ~known & known.cummax() & known[::-1].cummax()[::-1]
-    rows = []
+    rows = [(name, pd.NaT, "no_data", np.nan, "returns", "no value") for name in known.columns[~known.any()]]
     for name in inside.columns[inside.any()]:
         flag = inside[name]
         for _, run in flag[flag].groupby((flag != flag.shift()).cumsum()[flag]):

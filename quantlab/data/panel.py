@@ -94,7 +94,7 @@ def _align(fields: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         columns = columns.append(frame.columns.difference(columns, sort=False))
     return {k: f.reindex(index=index, columns=columns) for k, f in fields.items()}
 
-# %% ../../nbs/10_data/1_panel.ipynb #aebf9001
+# %% ../../nbs/10_data/1_panel.ipynb #519a6b35
 def _check_sectors(sectors: pd.Series, columns: pd.Index) -> pd.Series:
     "Sector of each asset of the panel, missing where unknown"
     if not isinstance(sectors, pd.Series):
@@ -116,13 +116,16 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     DataError
-        A column is missing, a date cannot be read, or a spell ends before it begins.
+        A column or a symbol is missing, a date cannot be read, or a spell ends before it begins.
     """
     need = ["symbol", "added", "removed"]
     if not isinstance(membership, pd.DataFrame) or not set(need) <= set(membership.columns):
         got = list(getattr(membership, "columns", [type(membership).__name__]))
         raise DataError(f"`membership` needs the columns symbol, added, removed; got {got}.")
     spells = membership.reset_index(drop=True).copy()
+    unnamed = spells["symbol"].isna() | (spells["symbol"].astype(str).str.strip() == "")
+    if unnamed.any():
+        raise DataError(f"`membership` has no symbol in row {int(unnamed.idxmax())}; name the asset, or drop the row.")
     for name in need[1:]:
         spells[name] = parse_dates(spells[name], f"`membership` column {name!r}", empty=name == "removed")
     wrong = spells["removed"] < spells["added"]

@@ -18,7 +18,7 @@ from .panel import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result
 
-# %% ../../nbs/10_data/5_universe.ipynb #5853c453
+# %% ../../nbs/10_data/5_universe.ipynb #ea17996a
 def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
     "Symbol of each panel column in the membership list"
     if aliases is None:
@@ -68,8 +68,8 @@ def membership_mask(
         index, columns = pd.Index(index), pd.Index(columns)
     except TypeError:
         raise DataError("`index` and `columns` must be collections: dates, and the names of assets.") from None
-    if not isinstance(index, pd.DatetimeIndex) or not index.is_monotonic_increasing or not index.is_unique:
-        raise DataError("`index` must be dates, increasing, each once; sort and deduplicate it first.")
+    if not isinstance(index, pd.DatetimeIndex) or not index.is_monotonic_increasing or not index.is_unique or index.tz is not None:
+        raise DataError("`index` must be dates, increasing, each once and without time zone; sort and deduplicate it first.")
     if not columns.is_unique:
         raise DataError(f"`columns` has {columns[columns.duplicated()][0]!r} more than once; keep one.")
     spells = check_membership(membership)
