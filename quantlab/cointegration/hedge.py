@@ -246,21 +246,63 @@ def filtered_level(
     out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
     return out
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #ad5cf73f
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #654f9fcf
+_WIDE, _LONG = 8, 64  # pairs side by side in the registers, rows of a tile in the fastest memory
+
+
 @njit(cache=True)
 def _filter_panel(y, x, variance, q, mean, cov, diffuse):
-    "Filtered intercepts and hedge ratios (rows x pairs x 2), each pair in its own coordinates"
-    n, pairs = y.shape
-    out, h, turn = np.empty((n, pairs, 2)), np.ones((n, 2)), np.eye(2)
-    for k in range(pairs):
-        origin, scale = x[0, k], x[:, k].std()
-        h[:, 1] = (x[:, k] - origin) / scale
-        turn[0, 1], turn[1, 1] = origin, scale
-        start = turn @ cov @ turn.T if not diffuse else cov
-        states = _filter(y[:, k].copy(), h, variance, turn @ q @ turn.T, turn @ mean, start, diffuse)[0]
-        out[:, k, 1] = states[:, 1] / scale
-        out[:, k, 0] = states[:, 0] - origin * out[:, k, 1]
+    """Filtered intercepts and hedge ratios, a pair in two rows, of the pairs in the rows of `y` and `x`.
+
+    Each pair measures x from its first value; a lane starts once its state is identified.
+    """
+    pairs, n = y.shape
+    out, tile = np.empty((2 * pairs, n)), np.empty((4, _LONG, _WIDE))
+    state, noise = np.empty((5, _WIDE)), np.empty((3, _WIDE))
+    first, which = np.zeros(_WIDE, dtype=np.int64), np.empty(_WIDE, dtype=np.int64)
+    for low in range(0, pairs, _WIDE):
+        for k in range(_WIDE):
+            which[k] = min(low + k, pairs - 1)  # the last tile repeats the last pair
+            turn = np.array([[1.0, x[which[k], 0]], [0.0, 1.0]])
+            own, a, c = turn @ q @ turn.T, turn @ mean, turn @ cov @ turn.T
+            if diffuse:
+                h = np.column_stack((np.ones(n), x[which[k]] - x[which[k], 0]))
+                first[k] = _start_diffuse(y[which[k]], h, variance, own, a, c, np.empty((n, 2)))
+            state[0, k], state[1, k], state[2, k], state[3, k], state[4, k] = a[0], a[1], c[0, 0], c[0, 1], c[1, 1]
+            noise[0, k], noise[1, k], noise[2, k] = own[0, 0], own[0, 1], own[1, 1]
+        for start in range(0, n, _LONG):
+            rows = min(_LONG, n - start)
+            for k in range(_WIDE):
+                origin = x[which[k], 0]
+                for t in range(rows):
+                    tile[0, t, k], tile[1, t, k] = y[which[k], start + t], x[which[k], start + t] - origin
+            _advance(tile, state, noise, variance, first - start, rows)
+            for k in range(_WIDE):
+                pair, origin = which[k], x[which[k], 0]
+                for t in range(rows):
+                    a, b = tile[2, t, k], tile[3, t, k]
+                    out[2 * pair, start + t], out[2 * pair + 1, start + t] = a - origin * b, b
+        for k in range(_WIDE):
+            out[2 * which[k] : 2 * which[k] + 2, : max(first[k] - 1, 0)] = np.nan
     return out
+
+
+@njit(cache=True)
+def _advance(tile, state, noise, variance, first, rows):
+    "Run the filter through a tile of rows: y and x in, states out; lane k stands still before row first[k]"
+    for t in range(rows):
+        for k in range(_WIDE):
+            h, a, b = tile[1, t, k], state[0, k], state[1, k]
+            c00, c01, c11 = state[2, k] + noise[0, k], state[3, k] + noise[1, k], state[4, k] + noise[2, k]
+            p0, p1 = c00 + c01 * h, c01 + c11 * h
+            total = 1.0 / (p0 + h * p1 + variance)
+            g0, g1, innovation = p0 * total, p1 * total, tile[0, t, k] - a - h * b
+            moves = t >= first[k]
+            a, b = a + g0 * innovation if moves else a, b + g1 * innovation if moves else b
+            state[0, k], state[1, k], tile[2, t, k], tile[3, t, k] = a, b, a, b
+            state[2, k] = c00 - g0 * p0 if moves else state[2, k]
+            state[3, k] = c01 - g0 * p1 if moves else state[3, k]
+            state[4, k] = c11 - g1 * p1 if moves else state[4, k]
 
 
 def kalman_hedge_ratios(
@@ -291,10 +333,10 @@ def kalman_hedge_ratios(
         raise SpecificationError("`state_variance` must be given, and `initial_state` needs `initial_covariance`.")
     mean = np.zeros(2) if initial_state is None else np.asarray(initial_state, dtype=float)
     start = np.eye(2) if prior is None else prior
-    arrays = (np.array(f, order="C") for f in (y, x))
+    arrays = (np.ascontiguousarray(f.to_numpy().T) for f in (y, x))
     out = _filter_panel(*arrays, float(observation_variance), q, mean, start, prior is None)
     columns = pd.MultiIndex.from_product([range(y.shape[1]), _COLUMNS], names=["pair", None])
-    return pd.DataFrame(out.reshape(len(y), -1), index=y.index, columns=columns)
+    return pd.DataFrame(out.T, index=y.index, columns=columns, copy=False)
 
 # %% ../../nbs/30_cointegration/6_hedge.ipynb #06b6ddf0
 def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
