@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['kalman_hedge_ratio', 'filtered_level', 'kalman_hedge_ratios', 'hedge_ratios']
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #6e19e79d
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #5a1868ba
 import math
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from numba import njit
 from scipy.optimize import minimize
 
-from ..checks import check_aligned, check_frame, check_number, check_series
+from ..checks import _as_float, check_aligned, check_frame, check_integer, check_number, check_series
 from .engle_granger import _check_relation, engle_granger
 from .johansen import johansen
 from ..errors import ConvergenceError, DataError, SpecificationError
@@ -77,7 +77,7 @@ def _filter(y, h, variance, q, mean, cov, diffuse):
     logs += math.log(product)
     return out, squares, logs, n - first
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #1b1be210
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #aaf7cc8f
 _RATIOS = 10.0 ** np.arange(-10.0, 1.1, 2.0)  # of state to observation variance, in scaled units
 
 
@@ -105,9 +105,15 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
     free = lambda v: np.exp(np.minimum(v, 50.0))
     diagonal = lambda v: np.diag(v * units)
 
+    if _filter(y, h, 1.0, np.zeros((k, k)), start[0], start[1], True)[1] <= 1e-24 * (y @ y):
+        raise DataError(
+            "the data leave no error at all (a constant, or one series an exact function of the other), so there is "
+            "no variance to estimate; pass the variances."
+        )
+
     def concentrated(v):  # diffuse start: the observation variance is the mean square, in closed form
         squares, logs, count = _filter(y, h, 1.0, turn(diagonal(free(v))), start[0], start[1], True)[1:]
-        return 0.5 * (count * math.log(squares / count) + logs)
+        return 0.5 * (count * math.log(squares / count) + logs) if count and squares > 0 else math.inf
 
     grid = np.array(np.meshgrid(*[np.log(_RATIOS)] * k)).reshape(k, -1).T
     values = np.argsort([concentrated(v) for v in grid], kind="stable")
@@ -129,7 +135,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #01538c03
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #c5215d92
 _COLUMNS = pd.Index(["intercept", "hedge_ratio"])
 
 
@@ -137,7 +143,7 @@ def _state_variance(value: Any, k: int) -> np.ndarray | None:
     "A k x k covariance from a number, k numbers or a matrix"
     if value is None:
         return None
-    array = np.asarray(value, dtype=float)
+    array = _as_float(value, "state_variance")
     matrix = np.diag(array * np.ones(k)) if array.ndim < 2 and array.size in (1, k) else array
     ok = matrix.shape == (k, k) and np.isfinite(matrix).all() and (abs(matrix - matrix.T) <= 1e-9 * abs(matrix).max()).all()
     if ok:
@@ -150,22 +156,33 @@ def _state_variance(value: Any, k: int) -> np.ndarray | None:
     return np.ascontiguousarray(matrix)
 
 
+def _initial_mean(value: Any, prior: np.ndarray | None, k: int) -> np.ndarray:
+    "The mean of the state before the first row: zero, or `value` where a covariance stands beside it"
+    if value is not None and prior is None:
+        raise SpecificationError("`initial_state` needs `initial_covariance` beside it; give both or neither.")
+    mean = np.zeros(k) if value is None else np.atleast_1d(_as_float(value, "initial_state"))
+    if mean.shape != (k,) or not np.isfinite(mean).all():
+        raise SpecificationError(f"`initial_state` must be {k} finite numbers; got {value!r}.")
+    return mean
+
+
 def _run_filter(y, h, transform, units, observation, state, initial_state, initial_covariance):
     "Filter in transformed coordinates (state' = transform @ state); return states, variances, likelihood"
     k = h.shape[1]
     if observation is not None:
         check_number(observation, "observation_variance", low=0, strict=True)
     state, prior = _state_variance(state, k), _state_variance(initial_covariance, k)
-    if initial_state is not None and prior is None:
-        raise SpecificationError("`initial_state` needs `initial_covariance` beside it; give both or neither.")
-    mean = np.zeros(k) if initial_state is None else np.atleast_1d(np.asarray(initial_state, dtype=float))
-    if mean.shape != (k,) or not np.isfinite(mean).all():
-        raise SpecificationError(f"`initial_state` must be {k} finite numbers; got {initial_state!r}.")
+    mean = _initial_mean(initial_state, prior, k)
     turn = lambda m: np.ascontiguousarray(transform @ m @ transform.T)
     start = (transform @ mean, np.eye(k) if prior is None else turn(prior), prior is None)
     if observation is None or state is None:
         observation, state = _estimate_variances(y, h, observation, state, units, turn, start)
     states, *sums = _filter(y, h, float(observation), turn(state), *start)
+    if np.isnan(states).all():
+        raise ConvergenceError(
+            f"the filter never identifies its state with observation variance {observation:.3g} and state variances "
+            f"{np.diag(state).round(12).tolist()}; pass other variances."
+        )
     return states @ np.linalg.inv(transform).T, float(observation), state, _loglikelihood(*sums)
 
 
@@ -246,7 +263,7 @@ def filtered_level(
     out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
     return out
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #654f9fcf
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #3af063b1
 _WIDE, _LONG = 8, 64  # pairs side by side in the registers, rows of a tile in the fastest memory
 
 
@@ -329,16 +346,16 @@ def kalman_hedge_ratios(
         raise DataError(f"`y` and `x` need as many columns each, and none of `x` constant; got {y.shape[1]} and {x.shape[1]}.")
     check_number(observation_variance, "observation_variance", low=0, strict=True)
     q, prior = _state_variance(state_variance, 2), _state_variance(initial_covariance, 2)
-    if q is None or (initial_state is not None and prior is None):
-        raise SpecificationError("`state_variance` must be given, and `initial_state` needs `initial_covariance`.")
-    mean = np.zeros(2) if initial_state is None else np.asarray(initial_state, dtype=float)
+    if q is None:
+        raise SpecificationError("`state_variance` must be given for many pairs at once; `kalman_hedge_ratio` estimates it.")
+    mean = _initial_mean(initial_state, prior, 2)
     start = np.eye(2) if prior is None else prior
     arrays = (np.ascontiguousarray(f.to_numpy().T) for f in (y, x))
     out = _filter_panel(*arrays, float(observation_variance), q, mean, start, prior is None)
     columns = pd.MultiIndex.from_product([range(y.shape[1]), _COLUMNS], names=["pair", None])
     return pd.DataFrame(out.T, index=y.index, columns=columns, copy=False)
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #06b6ddf0
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #e1720344
 def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     """Estimate the hedge ratio of one pair in five ways.
 
@@ -364,6 +381,7 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     y, x = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
+    check_integer(lags, "lags", high=(len(y) - 10) // 4)
     ols = engle_granger(y, x, lags=0)
     price = x.iloc[:, 0]
     _, _, v = np.linalg.svd(np.column_stack([price - price.mean(), y - y.mean()]), full_matrices=False)
