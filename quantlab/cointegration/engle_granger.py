@@ -6,7 +6,7 @@
 __all__ = ['NEARLY_COLLINEAR', 'mackinnon_pvalue', 'mackinnon_critical_values', 'EngleGrangerResult', 'engle_granger',
            'PhillipsOuliarisResult', 'phillips_ouliaris']
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #fe43db46
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #e757228c
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,13 +15,13 @@ import pandas as pd
 from scipy.special import ndtr
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_number, check_option, check_series,
+    _as_float, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
 )
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, Trend, _leg_problem
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #e1f4a578
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #2a7cafe6
 def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend: Trend = "c") -> Any:
     """Asymptotic p-value of a Dickey-Fuller or Engle-Granger statistic.
 
@@ -48,9 +48,10 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     check_option(trend, "trend", ("n", "c", "ct", "ctt"))
     row = check_integer(n_series, "n_series", low=1, high=6) - 1
     table = lambda name: getattr(adfvalues, name.format("nc" if trend == "n" else trend))[row]
-    tau = np.asarray(statistic, dtype=float)
-    left = np.polynomial.polynomial.polyval(tau, table("tau_{}_smallp"))
-    right = np.polynomial.polynomial.polyval(tau, table("tau_{}_largep"))
+    tau = _as_float(statistic, "statistic")
+    within = np.clip(tau, -100.0, 100.0)  # the surfaces end long before
+    left = np.polynomial.polynomial.polyval(within, table("tau_{}_smallp"))
+    right = np.polynomial.polynomial.polyval(within, table("tau_{}_largep"))
     pvalue = ndtr(np.where(tau <= table("tau_star_{}"), left, right))
     pvalue = np.where(tau > table("tau_max_{}"), 1.0, np.where(tau < table("tau_min_{}"), 0.0, pvalue))
     pvalue = np.where(np.isnan(tau), np.nan, pvalue)
@@ -79,6 +80,7 @@ def mackinnon_critical_values(
 
     check_option(trend, "trend", ("n", "c", "ct", "ctt"))
     check_integer(n_series, "n_series", low=1, high=12)
+    nobs = nobs if nobs == np.inf else check_number(nobs, "nobs", low=2)
     values = [np.nan] * 3
     if trend != "n" or n_series == 1:
         values = mackinnoncrit(N=n_series, regression=trend, nobs=nobs)
@@ -236,7 +238,7 @@ def engle_granger(
         method=method if lags is None else "fixed",
     )
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #8e64f8ea
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #bbefc54a
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PhillipsOuliarisResult(Result):
     "Outcome of a Phillips-Ouliaris test of `y` on `x`"
@@ -285,9 +287,9 @@ def phillips_ouliaris(
 
     check_option(kind, "kind", ("Za", "Zt", "Pu", "Pz"))
     check_option(kernel, "kernel", ("bartlett", "parzen", "quadratic-spectral"))
-    if bandwidth is not None:
-        check_number(bandwidth, "bandwidth", low=0)
     y, x = _check_relation(y, x)
+    if bandwidth is not None:
+        check_number(bandwidth, "bandwidth", low=0, high=len(y) - 2)
     coefficients, residual = _cointegrating_regression(y, x, trend)
     fit = fit_phillips_ouliaris(y, x, trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
     critical = fit.critical_values

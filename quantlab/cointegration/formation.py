@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['formation_windows', 'FormationScreen', 'screen_formations']
 
-# %% ../../nbs/30_cointegration/10_formation.ipynb #991a00ca
+# %% ../../nbs/30_cointegration/10_formation.ipynb #d7da899c
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer
+from ..checks import check_frame, check_index, check_integer
 from .screen import screen_pairs
-from ..errors import DataError, SpecificationError
+from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/10_formation.ipynb #0fa06208
+# %% ../../nbs/30_cointegration/10_formation.ipynb #561af5ff
 def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) -> pd.DataFrame:
     """Lay out formation windows and the trading windows that follow them.
 
@@ -39,6 +39,9 @@ def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) 
     DataError
         The index is too short for one window and one day of trading.
     """
+    if not isinstance(index, pd.Index) or index.hasnans:
+        raise DataError(f"`index` must be an index of days, none missing; got {type(index).__name__}.")
+    check_index(index, "index")
     formation = check_integer(formation, "formation", low=30)
     trading = check_integer(trading, "trading", low=1)
     if len(index) <= formation:
@@ -57,7 +60,7 @@ def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) 
         }
     ).rename_axis("window")
 
-# %% ../../nbs/30_cointegration/10_formation.ipynb #bbb20074
+# %% ../../nbs/30_cointegration/10_formation.ipynb #46e57fa7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FormationScreen(Result):
     "Pairs chosen in each formation window, and what the search cost in tests"
@@ -118,11 +121,17 @@ def screen_formations(
     """
     log_prices = check_frame(log_prices, "log_prices", min_columns=2)
     keep = check_integer(keep, "keep", low=1)
-    if len(half_life) != 2 or not 0 < half_life[0] < half_life[1]:
+    if np.shape(half_life) != (2,) or not 0 < half_life[0] < half_life[1]:
         raise SpecificationError(f"`half_life` must be (low, high) with 0 < low < high; got {half_life}.")
     calendar = formation_windows(log_prices.index, formation=formation, trading=trading)
+    if eligible is not None:
+        eligible = check_frame(eligible, "eligible", allow_missing=False).astype(bool)
+        absent = calendar.loc[~calendar["formation_end"].isin(eligible.index), "formation_end"]
+        if len(absent):
+            raise MisalignedError(f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to `log_prices`.")
     if first_trade is not None:
-        calendar = calendar[calendar["trade_end"] >= pd.Timestamp(first_trade)]
+        first_trade = pd.to_datetime(first_trade, errors="coerce")
+        calendar = calendar[calendar["trade_end"] >= first_trade]
     chosen, counts, bins = [], {}, {}
     for window, row in progress(list(calendar.iterrows())):
         prices = _covered(log_prices.loc[row["formation_start"] : row["formation_end"]])
@@ -150,7 +159,7 @@ def screen_formations(
     edges = [f"{low:.2f}" for low in np.linspace(0, 0.95, 20)]
     return FormationScreen(
         pairs=_test_again(pairs, log_prices, calendar, screen),
-        windows=table.astype({c: int for c in ("names", "tested", "below_alpha", "discoveries", "kept")}),
+        windows=table.astype(dict.fromkeys(("names", "tested", "below_alpha", "discoveries", "kept"), int)),
         pvalues=pd.DataFrame(bins, index=pd.Index(edges, name="p-value from")).T.rename_axis("window"),
         n_tested=int(table["tested"].sum()), n_discoveries=int(table["discoveries"].sum()),
     )

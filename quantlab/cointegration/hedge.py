@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['kalman_hedge_ratio', 'filtered_level', 'kalman_hedge_ratios', 'hedge_ratios']
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #6e19e79d
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #5a1868ba
 import math
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from numba import njit
 from scipy.optimize import minimize
 
-from ..checks import check_aligned, check_frame, check_number, check_series
+from ..checks import _as_float, check_aligned, check_frame, check_integer, check_number, check_series
 from .engle_granger import _check_relation, engle_granger
 from .johansen import johansen
 from ..errors import ConvergenceError, DataError, SpecificationError
@@ -77,7 +77,7 @@ def _filter(y, h, variance, q, mean, cov, diffuse):
     logs += math.log(product)
     return out, squares, logs, n - first
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #1b1be210
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #aaf7cc8f
 _RATIOS = 10.0 ** np.arange(-10.0, 1.1, 2.0)  # of state to observation variance, in scaled units
 
 
@@ -105,9 +105,15 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
     free = lambda v: np.exp(np.minimum(v, 50.0))
     diagonal = lambda v: np.diag(v * units)
 
+    if _filter(y, h, 1.0, np.zeros((k, k)), start[0], start[1], True)[1] <= 1e-24 * (y @ y):
+        raise DataError(
+            "the data leave no error at all (a constant, or one series an exact function of the other), so there is "
+            "no variance to estimate; pass the variances."
+        )
+
     def concentrated(v):  # diffuse start: the observation variance is the mean square, in closed form
         squares, logs, count = _filter(y, h, 1.0, turn(diagonal(free(v))), start[0], start[1], True)[1:]
-        return 0.5 * (count * math.log(squares / count) + logs)
+        return 0.5 * (count * math.log(squares / count) + logs) if count and squares > 0 else math.inf
 
     grid = np.array(np.meshgrid(*[np.log(_RATIOS)] * k)).reshape(k, -1).T
     values = np.argsort([concentrated(v) for v in grid], kind="stable")
@@ -129,7 +135,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #01538c03
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #c5215d92
 _COLUMNS = pd.Index(["intercept", "hedge_ratio"])
 
 
@@ -137,7 +143,7 @@ def _state_variance(value: Any, k: int) -> np.ndarray | None:
     "A k x k covariance from a number, k numbers or a matrix"
     if value is None:
         return None
-    array = np.asarray(value, dtype=float)
+    array = _as_float(value, "state_variance")
     matrix = np.diag(array * np.ones(k)) if array.ndim < 2 and array.size in (1, k) else array
     ok = matrix.shape == (k, k) and np.isfinite(matrix).all() and (abs(matrix - matrix.T) <= 1e-9 * abs(matrix).max()).all()
     if ok:
@@ -150,22 +156,33 @@ def _state_variance(value: Any, k: int) -> np.ndarray | None:
     return np.ascontiguousarray(matrix)
 
 
+def _initial_mean(value: Any, prior: np.ndarray | None, k: int) -> np.ndarray:
+    "The mean of the state before the first row: zero, or `value` where a covariance stands beside it"
+    if value is not None and prior is None:
+        raise SpecificationError("`initial_state` needs `initial_covariance` beside it; give both or neither.")
+    mean = np.zeros(k) if value is None else np.atleast_1d(_as_float(value, "initial_state"))
+    if mean.shape != (k,) or not np.isfinite(mean).all():
+        raise SpecificationError(f"`initial_state` must be {k} finite numbers; got {value!r}.")
+    return mean
+
+
 def _run_filter(y, h, transform, units, observation, state, initial_state, initial_covariance):
     "Filter in transformed coordinates (state' = transform @ state); return states, variances, likelihood"
     k = h.shape[1]
     if observation is not None:
         check_number(observation, "observation_variance", low=0, strict=True)
     state, prior = _state_variance(state, k), _state_variance(initial_covariance, k)
-    if initial_state is not None and prior is None:
-        raise SpecificationError("`initial_state` needs `initial_covariance` beside it; give both or neither.")
-    mean = np.zeros(k) if initial_state is None else np.atleast_1d(np.asarray(initial_state, dtype=float))
-    if mean.shape != (k,) or not np.isfinite(mean).all():
-        raise SpecificationError(f"`initial_state` must be {k} finite numbers; got {initial_state!r}.")
+    mean = _initial_mean(initial_state, prior, k)
     turn = lambda m: np.ascontiguousarray(transform @ m @ transform.T)
     start = (transform @ mean, np.eye(k) if prior is None else turn(prior), prior is None)
     if observation is None or state is None:
         observation, state = _estimate_variances(y, h, observation, state, units, turn, start)
     states, *sums = _filter(y, h, float(observation), turn(state), *start)
+    if np.isnan(states).all():
+        raise ConvergenceError(
+            f"the filter never identifies its state with observation variance {observation:.3g} and state variances "
+            f"{np.diag(state).round(12).tolist()}; pass other variances."
+        )
     return states @ np.linalg.inv(transform).T, float(observation), state, _loglikelihood(*sums)
 
 
@@ -246,21 +263,63 @@ def filtered_level(
     out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
     return out
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #ad5cf73f
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #3af063b1
+_WIDE, _LONG = 8, 64  # pairs side by side in the registers, rows of a tile in the fastest memory
+
+
 @njit(cache=True)
 def _filter_panel(y, x, variance, q, mean, cov, diffuse):
-    "Filtered intercepts and hedge ratios (rows x pairs x 2), each pair in its own coordinates"
-    n, pairs = y.shape
-    out, h, turn = np.empty((n, pairs, 2)), np.ones((n, 2)), np.eye(2)
-    for k in range(pairs):
-        origin, scale = x[0, k], x[:, k].std()
-        h[:, 1] = (x[:, k] - origin) / scale
-        turn[0, 1], turn[1, 1] = origin, scale
-        start = turn @ cov @ turn.T if not diffuse else cov
-        states = _filter(y[:, k].copy(), h, variance, turn @ q @ turn.T, turn @ mean, start, diffuse)[0]
-        out[:, k, 1] = states[:, 1] / scale
-        out[:, k, 0] = states[:, 0] - origin * out[:, k, 1]
+    """Filtered intercepts and hedge ratios, a pair in two rows, of the pairs in the rows of `y` and `x`.
+
+    Each pair measures x from its first value; a lane starts once its state is identified.
+    """
+    pairs, n = y.shape
+    out, tile = np.empty((2 * pairs, n)), np.empty((4, _LONG, _WIDE))
+    state, noise = np.empty((5, _WIDE)), np.empty((3, _WIDE))
+    first, which = np.zeros(_WIDE, dtype=np.int64), np.empty(_WIDE, dtype=np.int64)
+    for low in range(0, pairs, _WIDE):
+        for k in range(_WIDE):
+            which[k] = min(low + k, pairs - 1)  # the last tile repeats the last pair
+            turn = np.array([[1.0, x[which[k], 0]], [0.0, 1.0]])
+            own, a, c = turn @ q @ turn.T, turn @ mean, turn @ cov @ turn.T
+            if diffuse:
+                h = np.column_stack((np.ones(n), x[which[k]] - x[which[k], 0]))
+                first[k] = _start_diffuse(y[which[k]], h, variance, own, a, c, np.empty((n, 2)))
+            state[0, k], state[1, k], state[2, k], state[3, k], state[4, k] = a[0], a[1], c[0, 0], c[0, 1], c[1, 1]
+            noise[0, k], noise[1, k], noise[2, k] = own[0, 0], own[0, 1], own[1, 1]
+        for start in range(0, n, _LONG):
+            rows = min(_LONG, n - start)
+            for k in range(_WIDE):
+                origin = x[which[k], 0]
+                for t in range(rows):
+                    tile[0, t, k], tile[1, t, k] = y[which[k], start + t], x[which[k], start + t] - origin
+            _advance(tile, state, noise, variance, first - start, rows)
+            for k in range(_WIDE):
+                pair, origin = which[k], x[which[k], 0]
+                for t in range(rows):
+                    a, b = tile[2, t, k], tile[3, t, k]
+                    out[2 * pair, start + t], out[2 * pair + 1, start + t] = a - origin * b, b
+        for k in range(_WIDE):
+            out[2 * which[k] : 2 * which[k] + 2, : max(first[k] - 1, 0)] = np.nan
     return out
+
+
+@njit(cache=True)
+def _advance(tile, state, noise, variance, first, rows):
+    "Run the filter through a tile of rows: y and x in, states out; lane k stands still before row first[k]"
+    for t in range(rows):
+        for k in range(_WIDE):
+            h, a, b = tile[1, t, k], state[0, k], state[1, k]
+            c00, c01, c11 = state[2, k] + noise[0, k], state[3, k] + noise[1, k], state[4, k] + noise[2, k]
+            p0, p1 = c00 + c01 * h, c01 + c11 * h
+            total = 1.0 / (p0 + h * p1 + variance)
+            g0, g1, innovation = p0 * total, p1 * total, tile[0, t, k] - a - h * b
+            moves = t >= first[k]
+            a, b = a + g0 * innovation if moves else a, b + g1 * innovation if moves else b
+            state[0, k], state[1, k], tile[2, t, k], tile[3, t, k] = a, b, a, b
+            state[2, k] = c00 - g0 * p0 if moves else state[2, k]
+            state[3, k] = c01 - g0 * p1 if moves else state[3, k]
+            state[4, k] = c11 - g1 * p1 if moves else state[4, k]
 
 
 def kalman_hedge_ratios(
@@ -287,16 +346,16 @@ def kalman_hedge_ratios(
         raise DataError(f"`y` and `x` need as many columns each, and none of `x` constant; got {y.shape[1]} and {x.shape[1]}.")
     check_number(observation_variance, "observation_variance", low=0, strict=True)
     q, prior = _state_variance(state_variance, 2), _state_variance(initial_covariance, 2)
-    if q is None or (initial_state is not None and prior is None):
-        raise SpecificationError("`state_variance` must be given, and `initial_state` needs `initial_covariance`.")
-    mean = np.zeros(2) if initial_state is None else np.asarray(initial_state, dtype=float)
+    if q is None:
+        raise SpecificationError("`state_variance` must be given for many pairs at once; `kalman_hedge_ratio` estimates it.")
+    mean = _initial_mean(initial_state, prior, 2)
     start = np.eye(2) if prior is None else prior
-    arrays = (np.array(f, order="C") for f in (y, x))
+    arrays = (np.ascontiguousarray(f.to_numpy().T) for f in (y, x))
     out = _filter_panel(*arrays, float(observation_variance), q, mean, start, prior is None)
     columns = pd.MultiIndex.from_product([range(y.shape[1]), _COLUMNS], names=["pair", None])
-    return pd.DataFrame(out.reshape(len(y), -1), index=y.index, columns=columns)
+    return pd.DataFrame(out.T, index=y.index, columns=columns, copy=False)
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #06b6ddf0
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #e1720344
 def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     """Estimate the hedge ratio of one pair in five ways.
 
@@ -322,6 +381,7 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     y, x = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
+    check_integer(lags, "lags", high=(len(y) - 10) // 4)
     ols = engle_granger(y, x, lags=0)
     price = x.iloc[:, 0]
     _, _, v = np.linalg.svd(np.column_stack([price - price.mean(), y - y.mean()]), full_matrices=False)

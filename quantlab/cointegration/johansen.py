@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CASES', 'LEVELS', 'RestrictionTest', 'VECMFit', 'JohansenResult', 'johansen']
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #8ff5ad12
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #0190a82d
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from scipy.special import gammaincc, gammainccinv
 from scipy.stats import chi2
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_number, check_option,
+    _as_float, check_aligned, check_frame, check_integer, check_number, check_option,
 )
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, _leg_problem
 from ..errors import DataError, SpecificationError
@@ -101,7 +101,7 @@ def _canonical(r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, singular, v = np.linalg.svd(q0.T @ q1, full_matrices=False)
     return np.minimum(singular**2, 1.0), np.linalg.solve(f1, v.T) / scale1[:, None]
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #b4eca4c7
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #4651e6e7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RestrictionTest(Result):
     "Likelihood-ratio test of a restriction on the relations or on the loadings"
@@ -266,12 +266,12 @@ class JohansenResult(Result):
 def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) -> np.ndarray:
     "Return a restriction matrix of full column rank with the right number of rows"
     check_integer(rank, "rank", low=1, high=n_series)
-    matrix = np.asarray(restriction, dtype=float)
+    matrix = _as_float(restriction, "restriction")
     matrix = matrix[:, None] if matrix.ndim == 1 else matrix
-    ok = matrix.ndim == 2 and matrix.shape[0] == rows and rank <= matrix.shape[1] < rows
+    ok = np.isfinite(matrix).all() and matrix.ndim == 2 and matrix.shape[0] == rows and rank <= matrix.shape[1] < rows
     if not ok or np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         raise SpecificationError(
-            f"`restriction` must have {rows} rows and {rank} to {rows - 1} independent columns; "
+            f"`restriction` must have {rows} rows and {rank} to {rows - 1} independent columns of finite numbers; "
             f"got shape {np.shape(restriction)}."
         )
     return matrix

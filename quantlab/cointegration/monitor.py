@@ -89,7 +89,7 @@ def _largest(phi: float, shocks: np.ndarray, steps: np.ndarray, m: int) -> float
     _detector(y, x, m, spread, detector)
     return detector.max()
 
-# %% ../../nbs/30_cointegration/8_monitor.ipynb #57a9861f
+# %% ../../nbs/30_cointegration/8_monitor.ipynb #71041ad6
 def monitor_relation(
     y: pd.Series, x: pd.Series, *, formation: int, alpha: float = 0.05, n_resamples: int = 999, seed: int = 0
 ) -> RelationMonitor:
@@ -117,14 +117,14 @@ def monitor_relation(
     ----------
     Chu, Stinchcombe & White (1996); Wagner & Wied (2017) for monitoring cointegration.
     """
-    n = len(y)
-    check_integer(formation, "formation", low=MIN_OBSERVATIONS, high=n - 1)
     check_number(alpha, "alpha", low=0, high=1, strict=True)
     check_integer(n_resamples, "n_resamples", low=199)
     rng = np.random.default_rng(check_integer(seed, "seed"))
     y, x = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
+    n = len(y)
+    check_integer(formation, "formation", low=MIN_OBSERVATIONS, high=n - 1)
     fit = engle_granger(y.iloc[:formation], x.iloc[:formation])
     speed = half_life(fit.spread)
     if not fit.rejects(0.10) or speed.phi >= 1:

@@ -25,7 +25,7 @@ from .unitroot import Trend
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/7_robust.ipynb #052b34be
+# %% ../../nbs/30_cointegration/7_robust.ipynb #d91dadb8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BootstrapResult(Result):
     "Bootstrap p-value of a test, beside the asymptotic one"
@@ -82,7 +82,8 @@ def _pair_statistic(values: np.ndarray, trend: str, p: int, search: int) -> floa
     detrended, _, total = _detrend(values, trend)
     numbers, codes = np.empty((1, 4)), np.empty((1, 2), dtype=np.int64)
     none = np.zeros(2, dtype=np.int64)
-    _screen_block(detrended, total, none, np.array([[0, 1]]), p, search, _NODES, _QUANTILES, numbers, codes, 0, 1)
+    squares = (detrended**2).sum(1)
+    _screen_block(detrended, total, squares, none, np.array([[0, 1]]), p, search, _NODES, _QUANTILES, numbers, codes, 0, 1)
     return numbers[0, 0]
 
 

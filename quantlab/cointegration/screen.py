@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIXED', 'AIC', 'BIC', 'T_STAT', 'COLLINEAR', 'TOO_SHORT', 'DECLINED', 'NOTES', 'PairScreen', 'screen_pairs']
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #1a49fe56
+# %% ../../nbs/30_cointegration/5_screen.ipynb #f4d07d0e
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,28 +20,12 @@ from ..checks import check_frame, check_integer, check_number, check_option
 from quantlab.cointegration.engle_granger import (
     NEARLY_COLLINEAR, _deterministic_terms, engle_granger, mackinnon_pvalue,
 )
-from .spread import _NODES, _QUANTILES, _ar1, _half_life_of, _invert
+from .spread import _NODES, _QUANTILES, _ar1_of_sums, _dot, _half_life_of, _invert
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, Trend, _leg_problem
 from ..errors import DataError, QuantlabError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #9f25e28b
-@njit(cache=True, nogil=True)
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    "Inner product in four fixed lanes"
-    n = len(a)
-    whole = n - n % 4
-    s0 = s1 = s2 = s3 = 0.0
-    for t in range(0, whole, 4):
-        s0 += a[t] * b[t]
-        s1 += a[t + 1] * b[t + 1]
-        s2 += a[t + 2] * b[t + 2]
-        s3 += a[t + 3] * b[t + 3]
-    for t in range(whole, n):
-        s0 += a[t] * b[t]
-    return (s0 + s1) + (s2 + s3)
-
-
+# %% ../../nbs/30_cointegration/5_screen.ipynb #82dca76c
 @njit(cache=True, nogil=True)
 def _cross_products(u: np.ndarray, d: np.ndarray, p: int, gram: np.ndarray, level: np.ndarray) -> float:
     """Fill products of the differences at lags 0..p, and of the level with them; return the level's own.
@@ -55,7 +39,7 @@ def _cross_products(u: np.ndarray, d: np.ndarray, p: int, gram: np.ndarray, leve
         for j in range(i, p):
             edge = d[p - i] * d[p - j] - d[last - i] * d[last - j]
             gram[i + 1, j + 1] = gram[i, j] + edge
-    level[0] = _dot(u[p:last], d[p + 1 :])
+    level[0] = 0.5 * (u[last] ** 2 - u[p] ** 2 - gram[0, 0])
     for j in range(p):
         edge = u[p - 1] * d[p - j] - u[last - 1] * d[last - j]
         level[j + 1] = level[j] + edge + gram[1, j + 1]
@@ -148,22 +132,22 @@ def _spread_statistic(
     free = len(u) - 1 - lags - (lags + 1)
     return a[lags, size - 1] / math.sqrt(a[size - 1, size - 1] / free), lags
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #62c7c772
+# %% ../../nbs/30_cointegration/5_screen.ipynb #b61c47ed
 COLLINEAR, TOO_SHORT, DECLINED = 5, 6, 7
 
 
 @njit(cache=True, nogil=True)
 def _screen_block(
-    detrended: np.ndarray, total: np.ndarray, problem: np.ndarray, pairs: np.ndarray, p: int,
-    search: int, nodes: np.ndarray, quantiles: np.ndarray, numbers: np.ndarray, codes: np.ndarray,
+    detrended: np.ndarray, total: np.ndarray, squares: np.ndarray, problem: np.ndarray,
+    pairs: np.ndarray, p: int, search: int, nodes: np.ndarray, quantiles: np.ndarray, numbers: np.ndarray, codes: np.ndarray,
     start: int, stop: int,
 ) -> None:
     """Fill `numbers` (statistic, hedge ratio, half-life) and `codes` (lags, problem) of pairs start..stop.
 
-    `detrended` is series x time, `total` the sum of squares about which R-squared is taken.
+    `detrended` is series x time, `squares` its sums of squares, `total` those about which R-squared is taken.
     """
     size = detrended.shape[1]
-    u, d = np.empty(size), np.empty(size)
+    u, d, ones = np.empty(size), np.empty(size), np.ones(size)
     gram, level, a = np.empty((p + 1, p + 1)), np.empty(p + 1), np.empty((p + 5, p + 5))
     for row in range(start, stop):
         i, j = pairs[row, 0], pairs[row, 1]
@@ -173,32 +157,36 @@ def _screen_block(
         if codes[row, 1]:
             continue
         y, x = detrended[i], detrended[j]
-        ratio = _dot(x, y) / _dot(x, x)
+        ratio = _dot(x, y) / squares[j]
         for t in range(size):
             u[t] = y[t] - ratio * x[t]
-        if 1 - _dot(u, u) / total[i] >= NEARLY_COLLINEAR:
+        own = _dot(u, u)
+        if 1 - own / total[i] >= NEARLY_COLLINEAR:
             codes[row, 1] = COLLINEAR
             continue
         d[0] = 0.0
         for t in range(1, size):
             d[t] = u[t] - u[t - 1]
         statistic, lags = _spread_statistic(u, d, p, search, gram, level, a)
-        phi, error = _ar1(u)
+        phi, error = _ar1_of_sums(size, u[0], u[size - 1], _dot(u, ones), own, _dot(d, d))
         numbers[row, 0] = statistic
         numbers[row, 1] = ratio
         numbers[row, 2] = _half_life_of(_invert(phi, error, size - 1, 1, nodes, quantiles))
         codes[row, 0] = lags
         codes[row, 1] = DECLINED if math.isnan(statistic) else 0
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #a263a043
+# %% ../../nbs/30_cointegration/5_screen.ipynb #c816dcff
 def _blocks(valid: np.ndarray):
     "Yield (rows, columns, ordered pairs of positions among them) for each pair of missing-data patterns"
-    patterns, group = np.unique(valid.T, axis=0, return_inverse=True)
-    members = [np.flatnonzero(group.ravel() == g) for g in range(len(patterns))]
-    for g, first in enumerate(members):
-        for h in range(g, len(members)):
-            second = members[h]
-            rows = np.flatnonzero(patterns[g] & patterns[h])
+    keys = [column.tobytes() for column in np.packbits(valid, axis=0).T]
+    members: dict[bytes, list[int]] = {}
+    for asset, key in enumerate(keys):
+        members.setdefault(key, []).append(asset)
+    groups = [np.array(members[key]) for key in sorted(members)]
+    for g, first in enumerate(groups):
+        for h in range(g, len(groups)):
+            second = groups[h]
+            rows = np.flatnonzero(valid[:, first[0]] & valid[:, second[0]])
             if g == h:
                 i, j = np.nonzero(~np.eye(len(first), dtype=bool))
                 yield rows, first, np.column_stack([i, j])
@@ -284,7 +272,7 @@ class PairScreen(Result):
         ax.set(xlabel="p-value", ylabel="ordered pairs", title=f"{self.n_tested} ordered pairs tested")
         return ax
 
-# %% ../../nbs/30_cointegration/5_screen.ipynb #62bced4a
+# %% ../../nbs/30_cointegration/5_screen.ipynb #5f240b09
 NOTES = {code: f"y {text}" for code, text in LEG_PROBLEMS.items()}
 NOTES |= {10 * code: f"x {text}" for code, text in LEG_PROBLEMS.items()}
 NOTES |= {
@@ -311,8 +299,9 @@ def _run_block(values, pairs, trend, p, search, n_jobs):
     problem = np.array([_leg_problem(np.ascontiguousarray(column)) for column in values.T])
     detrended, constant, total = _detrend(values, trend)
     edges = np.linspace(0, len(pairs), 4 * n_jobs + 1 if n_jobs > 1 else 2).astype(int)
+    squares = np.array([_dot(row, row) for row in detrended])
     work = lambda k: _screen_block(
-        detrended, total, problem, pairs, p, search, _NODES, _QUANTILES, numbers, codes,
+        detrended, total, squares, problem, pairs, p, search, _NODES, _QUANTILES, numbers, codes,
         edges[k], edges[k + 1],
     )
     if n_jobs == 1 or len(pairs) < 1000:

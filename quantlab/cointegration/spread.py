@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HalfLifeResult', 'half_life', 'OUFit', 'ou_fit', 'ThresholdResult', 'bertram_thresholds']
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #1f3d57b2
+# %% ../../nbs/30_cointegration/4_spread.ipynb #c2842d0f
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,11 +17,11 @@ from scipy.optimize import brentq
 from scipy.special import dawsn, erfi
 
 from ..checks import check_number
-from .unitroot import _check_testable
+from .unitroot import LEG_PROBLEMS, ORDER_TWO, _check_testable, _leg_problem
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #6bd00e89
+# %% ../../nbs/30_cointegration/4_spread.ipynb #9b9efd67
 _GRID = np.array([0, 0.5, 1, 2, 3.5, 5, 7.5, 10, 15, 20, 30, 50, 80, 150, 300, np.inf])
 _QUANTILES = np.array([  # rows 2.5 %, 50 %, 97.5 %
     [-3.127, -3.056, -2.988, -2.883, -2.77, -2.696, -2.606, -2.538,
@@ -34,34 +34,54 @@ _QUANTILES = np.array([  # rows 2.5 %, 50 %, 97.5 %
 _NODES = 1 / (1 + np.sqrt(_GRID))  # 1 at a unit root, towards 0 (the normal law) far from it
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _t_quantile(phi: float, n: int, row: int, nodes: np.ndarray, quantiles: np.ndarray) -> float:
     "Quantile of the t statistic of the AR(1) coefficient, where its true value is `phi`"
-    node = 0.0
+    node, k = 0.0, 0
     if phi > -0.3:
         node = 1 / (1 + math.sqrt(8 * n * max(1 - phi * phi, 0.0)) / (1 + 3 * phi))
-    return np.interp(node, nodes, quantiles[row])
+    while k < len(nodes) - 2 and nodes[k + 1] <= node:
+        k += 1
+    slope = (quantiles[row, k + 1] - quantiles[row, k]) / (nodes[k + 1] - nodes[k])
+    return quantiles[row, k] + slope * (node - nodes[k])
 
 
-@njit(cache=True)
-def _ar1(x: np.ndarray) -> tuple[float, float]:
-    "AR(1) coefficient of `x` by least squares with a constant, and its standard error"
-    n = len(x) - 1
-    mean_x = mean_y = 0.0
-    for t in range(n):
-        mean_x += x[t] / n
-        mean_y += x[t + 1] / n
-    xx = xy = yy = 0.0
-    for t in range(n):
-        a, b = x[t] - mean_x, x[t + 1] - mean_y
-        xx += a * a
-        xy += a * b
-        yy += b * b
+@njit(cache=True, nogil=True)
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    "Inner product in four fixed lanes"
+    n = len(a)
+    whole = n - n % 4
+    s0 = s1 = s2 = s3 = 0.0
+    for t in range(0, whole, 4):
+        s0 += a[t] * b[t]
+        s1 += a[t + 1] * b[t + 1]
+        s2 += a[t + 2] * b[t + 2]
+        s3 += a[t + 3] * b[t + 3]
+    for t in range(whole, n):
+        s0 += a[t] * b[t]
+    return (s0 + s1) + (s2 + s3)
+
+
+@njit(cache=True, nogil=True)
+def _ar1_of_sums(size: int, first: float, last: float, total: float, squares: float, moves: float):
+    "AR(1) coefficient and its standard error from the sums of x, of its squares and of its squared changes"
+    n = size - 1
+    before, after = (total - last) / n, (total - first) / n
+    xx = squares - last * last - n * before * before
+    yy = squares - first * first - n * after * after
+    xy = squares - 0.5 * (first * first + last * last + moves) - n * before * after
     phi = xy / xx
     return phi, math.sqrt(max(yy - phi * xy, 0.0) / (n - 2) / xx)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def _ar1(x: np.ndarray) -> tuple[float, float]:
+    "AR(1) coefficient of `x` by least squares with a constant, and its standard error"
+    c, d = x - x.mean(), np.diff(x)
+    return _ar1_of_sums(len(x), c[0], c[-1], 0.0, _dot(c, c), _dot(d, d))
+
+
+@njit(cache=True, nogil=True)
 def _invert(
     phi: float, error: float, n: int, row: int, nodes: np.ndarray, quantiles: np.ndarray
 ) -> float:
@@ -78,15 +98,15 @@ def _invert(
     return 0.5 * (low + high)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _half_life_of(phi: float) -> float:
     "Half-life of an AR(1): infinite from 1 on, 0 where a shock is gone within a period"
     if phi >= 1.0:
         return math.inf
     return math.log(2.0) / -math.log(phi) if phi > 0.0 else 0.0
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #65851f7c
-_NODES, _QUANTILES = _NODES[::-1].copy(), _QUANTILES[:, ::-1].copy()  # np.interp wants increasing nodes
+# %% ../../nbs/30_cointegration/4_spread.ipynb #85c428b6
+_NODES, _QUANTILES = _NODES[::-1].copy(), _QUANTILES[:, ::-1].copy()  # increasing nodes
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -109,6 +129,14 @@ class HalfLifeResult(Result):
     }
 
 
+def _check_spread(spread: pd.Series) -> np.ndarray:
+    "Return the values of a spread that an AR(1) may describe"
+    x = _check_testable(spread, "spread").to_numpy()
+    if _leg_problem(x) == ORDER_TWO:
+        raise DataError(f"`spread` {LEG_PROBLEMS[ORDER_TWO]}, so it has no half-life; test it with `adf` first.")
+    return x
+
+
 def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeResult:
     """Estimate how many periods half of a gap takes to close.
 
@@ -123,13 +151,13 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
     Raises
     ------
     DataError
-        Bad values, or a least-squares coefficient of 1 or more: the spread does not come back.
+        Bad values, a spread of order two, or a least-squares coefficient of 1 or more: it does not come back.
 
     References
     ----------
     Andrews (1993); Stock (1991).
     """
-    x = _check_testable(spread, "spread").to_numpy()
+    x = _check_spread(spread)
     raw, error = _ar1(x)
     n = len(x) - 1
     if raw >= 1:
@@ -153,7 +181,7 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
         phi_least_squares=raw, nobs=len(x), bias_correction=bool(bias_correction), note=note,
     )
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #d6a5aad8
+# %% ../../nbs/30_cointegration/4_spread.ipynb #a2e0409c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OUFit(Result):
     "Ornstein-Uhlenbeck process fitted to a spread by exact maximum likelihood"
@@ -193,10 +221,10 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     Raises
     ------
     DataError
-        Bad values, or an AR(1) coefficient outside (0, 1): no such process has made the data.
+        Bad values, a spread of order two, or an AR(1) coefficient outside (0, 1): no such process has made the data.
     """
     check_number(dt, "dt", low=0, strict=True)
-    x = _check_testable(spread, "spread").to_numpy()
+    x = _check_spread(spread)
     phi, error = _ar1(x)
     if not 0 < phi < 1:
         raise DataError(
@@ -216,7 +244,7 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
         loglikelihood=-n / 2 * (math.log(2 * math.pi * variance) + 1),
     )
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #c42956a5
+# %% ../../nbs/30_cointegration/4_spread.ipynb #b7b8f3b1
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ThresholdResult(Result):
     "Entry and exit that earn most per unit of time, net of costs"
@@ -249,13 +277,14 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     check_number(cost, "cost", low=0, strict=True)
     unit = fit.sigma / math.sqrt(fit.kappa)
     target = cost / unit / 2
-    z = brentq(lambda v: v - dawsn(v) - target, 0.0, target + 1.0, xtol=1e-14, rtol=1e-14)
+    rise = lambda v: v - dawsn(v) if v > 0.02 else v**3 * (2 / 3 - 4 / 15 * v**2 + 8 / 105 * v**4)  # without cancellation
+    z = brentq(lambda v: rise(v) - target, 0.0, target + 1.0, xtol=1e-60, rtol=1e-14)
     cycle = 2 * math.pi / fit.kappa * erfi(z)
     if not math.isfinite(cycle):
         raise DataError(
             f"a cost of {cost:g} is {cost / fit.stationary_std:.0f} standard deviations of the spread: it never pays to trade it."
         )
-    profit = 2 * z * unit - cost
+    profit = 2 * unit * dawsn(z)  # 2 z unit - cost at the optimum
     return ThresholdResult(
         entry=fit.mu - z * unit, exit=fit.mu + z * unit, cost=float(cost), profit_per_cycle=profit,
         expected_cycle=cycle, expected_return=profit / cycle, entry_in_std=z * math.sqrt(2),
