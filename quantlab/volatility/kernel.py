@@ -9,11 +9,26 @@ __all__ = ['MIN_OBSERVATIONS']
 import numpy as np
 from numba import njit
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #c4ddddb7
+# %% ../../nbs/40_volatility/3_kernel.ipynb #dde31b60
+_ROUNDING = {"contract", "reassoc"}  # never the flags that assume away missing or infinite values
+
+
+@njit(cache=True, nogil=True, fastmath=_ROUNDING)
+def _moments(x: np.ndarray) -> tuple:
+    "Mean and variance"
+    mean, variance = 0.0, 0.0
+    for value in x:
+        mean += value
+    mean /= x.size
+    for value in x:
+        variance += (value - mean) ** 2
+    return mean, variance / x.size
+
+
 @njit(cache=True, nogil=True)
 def _presample(x: np.ndarray) -> float:
     "Exponentially weighted mean of the first 75 squared deviations (arch's backcast)"
-    mean, total, weights, weight = x.mean(), 0.0, 0.0, 1.0
+    mean, total, weights, weight = _moments(x)[0], 0.0, 0.0, 1.0
     for t in range(min(75, x.size)):
         total += weight * (x[t] - mean) ** 2
         weights += weight
@@ -21,24 +36,42 @@ def _presample(x: np.ndarray) -> float:
     return total / weights
 
 
+@njit(cache=True, nogil=True, fastmath=_ROUNDING)
+def _deviance(squares: np.ndarray, omega: float, alpha: float, beta: float, presample: float) -> float:
+    "Sum of log h + e^2 / h, given the squared residuals"
+    h = omega + (alpha + beta) * presample
+    total, logs, product, whole = 0.0, 0.0, 1.0, squares.size // 4 * 4
+    for t in range(0, whole, 4):
+        e0, e1, e2, e3 = squares[t], squares[t + 1], squares[t + 2], squares[t + 3]
+        h0, h1 = h, omega + alpha * e0 + beta * h
+        h2 = omega + alpha * e1 + beta * h1
+        h3 = omega + alpha * e2 + beta * h2
+        h = omega + alpha * e3 + beta * h3
+        early, late = h0 * h1, h2 * h3
+        four = early * late
+        total += ((e0 * h1 + e1 * h0) * late + (e2 * h3 + e3 * h2) * early) / four
+        product *= four
+        if product > 1e100 or product < 1e-100:
+            logs += np.log(product)
+            product = 1.0
+    for t in range(whole, squares.size):
+        total += squares[t] / h
+        product *= h
+        h = omega + alpha * squares[t] + beta * h
+    return total + logs + np.log(product)
+
+
 @njit(cache=True, nogil=True)
 def _loglikelihood(x: np.ndarray, theta: np.ndarray, presample: float) -> float:
     "Normal log-likelihood of a GARCH(1,1) with parameters mu, omega, alpha, beta"
     mu, omega, alpha, beta = theta
-    h = omega + (alpha + beta) * presample
-    logs, product, squares = 0.0, 1.0, 0.0
-    for t in range(x.size):
-        e2 = (x[t] - mu) ** 2
-        product *= h
-        if product > 1e150 or product < 1e-150:
-            logs += np.log(product)
-            product = 1.0
-        squares += e2 / h
-        h = omega + alpha * e2 + beta * h
-    return -0.5 * (x.size * np.log(2 * np.pi) + logs + np.log(product) + squares)
+    return -0.5 * (x.size * np.log(2 * np.pi) + _deviance((x - mu) ** 2, omega, alpha, beta, presample))
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #d35be56e
-@njit(cache=True, nogil=True)
+# %% ../../nbs/40_volatility/3_kernel.ipynb #771f6eec
+_BLOCK = 128  # days whose recursions are written down before they are summed
+
+
+@njit(cache=True, nogil=True, fastmath=_ROUNDING)
 def _derivatives(
     x: np.ndarray, theta: np.ndarray, presample: float, exact: bool,
     gradient: np.ndarray, matrix: np.ndarray,
@@ -51,47 +84,61 @@ def _derivatives(
     g0, g1, g2, g3 = 0.0, 0.0, 0.0, 0.0
     c00, c01, c02, c03, c11 = 0.0, 0.0, 0.0, 0.0, 0.0
     c12, c13, c22, c23, c33 = 0.0, 0.0, 0.0, 0.0, 0.0
-    for t in range(x.size):
-        e = x[t] - mu
-        e2, r = e * e, 1.0 / h
-        z2, er = e2 * r, e * r
-        s = 0.5 * r * (1.0 - z2)
-        g0 += s * hm - er
-        g1 += s * ho
-        g2 += s * ha
-        g3 += s * hb
-        w = r * r * (z2 - 0.5) if exact else 0.5 * r * r
-        wm, wo, wa = w * hm, w * ho, w * ha
-        c00 += wm * hm + r
-        c01 += wm * ho
-        c02 += wm * ha
-        c03 += wm * hb
-        c11 += wo * ho
-        c12 += wo * ha
-        c13 += wo * hb
-        c22 += wa * ha
-        c23 += wa * hb
-        c33 += w * hb * hb
+    store = np.empty((15, _BLOCK))
+    e, v, m, o, a, b, w, s, k = store[0], store[1], store[2], store[3], store[4], store[5], store[6], store[7], store[8]
+    m2, ma2, mb2, ob2, ab2, b2 = store[9], store[10], store[11], store[12], store[13], store[14]
+    for first in range(0, x.size, _BLOCK):
+        part = x[first : first + _BLOCK]
+        n = part.size
+        for i in range(n):
+            error = part[i] - mu
+            e[i], v[i], m[i], o[i], a[i], b[i] = error, h, hm, ho, ha, hb
+            hm = beta * hm - 2.0 * alpha * error
+            ho = 1.0 + beta * ho
+            ha = error * error + beta * ha
+            hb = h + beta * hb
+            h = omega + alpha * (error * error) + beta * h
+        for i in range(n):
+            r = 1.0 / v[i]
+            er = e[i] * r
+            z2 = e[i] * er
+            slope = 0.5 * r * (1.0 - z2)
+            s[i], k[i] = slope, er * r
+            w[i] = r * r * (z2 - 0.5) if exact else 0.5 * r * r
+            g0 += slope * m[i] - er
+            g1 += slope * o[i]
+            g2 += slope * a[i]
+            g3 += slope * b[i]
+            c00 += r
+        for i in range(n):
+            wm, wo, wa = w[i] * m[i], w[i] * o[i], w[i] * a[i]
+            c00 += wm * m[i]
+            c01 += wm * o[i]
+            c02 += wm * a[i]
+            c03 += wm * b[i]
+            c11 += wo * o[i]
+            c12 += wo * a[i]
+            c13 += wo * b[i]
+            c22 += wa * a[i]
+            c23 += wa * b[i]
+            c33 += w[i] * b[i] * b[i]
         if exact:
-            k = er * r
-            c00 += s * mm + 2.0 * k * hm
-            c01 += k * ho
-            c02 += s * ma + k * ha
-            c03 += s * mb + k * hb
-            c13 += s * ob
-            c23 += s * ab
-            c33 += s * bb
-            mm = 2.0 * alpha + beta * mm
-            ma = -2.0 * e + beta * ma
-            mb = hm + beta * mb
-            ob = ho + beta * ob
-            ab = ha + beta * ab
-            bb = 2.0 * hb + beta * bb
-        hm = beta * hm - 2.0 * alpha * e
-        ho = 1.0 + beta * ho
-        ha = e2 + beta * ha
-        hb = h + beta * hb
-        h = omega + alpha * e2 + beta * h
+            for i in range(n):
+                m2[i], ma2[i], mb2[i], ob2[i], ab2[i], b2[i] = mm, ma, mb, ob, ab, bb
+                mm = 2.0 * alpha + beta * mm
+                ma = -2.0 * e[i] + beta * ma
+                mb = m[i] + beta * mb
+                ob = o[i] + beta * ob
+                ab = a[i] + beta * ab
+                bb = 2.0 * b[i] + beta * bb
+            for i in range(n):
+                c00 += s[i] * m2[i] + 2.0 * k[i] * m[i]
+                c01 += k[i] * o[i]
+                c02 += s[i] * ma2[i] + k[i] * a[i]
+                c03 += s[i] * mb2[i] + k[i] * b[i]
+                c13 += s[i] * ob2[i]
+                c23 += s[i] * ab2[i]
+                c33 += s[i] * b2[i]
     gradient[:] = g0, g1, g2, g3
     for i, row in enumerate(((c00, c01, c02, c03), (c01, c11, c12, c13), (c02, c12, c22, c23), (c03, c13, c23, c33))):
         matrix[i] = row
@@ -183,7 +230,7 @@ def _is_positive_definite(matrix: np.ndarray) -> bool:
                 return False
     return True
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #84095df4
+# %% ../../nbs/40_volatility/3_kernel.ipynb #4c6d65da
 @njit(cache=True, nogil=True)
 def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: float) -> np.ndarray:
     "Point at `length` along `step`, put on a border where it is within rounding of it"
@@ -205,7 +252,7 @@ def _maximise(
     x: np.ndarray, start: np.ndarray, presample: float, floor: float,
     known: np.ndarray, top: float, information: np.ndarray,
 ) -> tuple:
-    "Climb from `start`; stop early (-1) when on the way to `known`. Gives theta, value, iterations, decrement"
+    "Climb from `start`; stop when on the way to `known` (iterations below 0). Gives theta, value, iterations, decrement"
     theta, value = start.copy(), _loglikelihood(x, start, presample)
     gradient, matrix = np.empty(4), np.empty((4, 4))
     decrement, near = np.inf, False
@@ -239,22 +286,29 @@ def _maximise(
             distance = 0.0
             for i in range(4):
                 distance += (theta[i] - known[i]) * _dot(information[i], theta - known)
-            if distance < 0.1 and abs(top - value - 0.5 * distance) < 0.1 * distance:
-                return theta, value, -1, decrement
+            if distance < 0.3 and abs(top - value - 0.5 * distance) < 0.1 * distance:
+                return theta, value, -iteration, decrement
     return theta, value, 100, decrement
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #178f6cac
+# %% ../../nbs/40_volatility/3_kernel.ipynb #9bc62649
 _STARTS = np.array([
     [0.05, 0.98], [0.1, 0.95], [0.02, 0.99],
     [0.05, 0.9], [0.1, 0.8], [0.2, 0.7], [0.1, 0.5], [0.2, 0.5], [0.05, 0.3],
-])  # alpha and persistence: three slow ones, three in between, three fast
+    [0.001, 0.999],
+])  # alpha and persistence: three slow ones, three in between, three fast, one that drifts
 _N_OUT = 10  # mu omega alpha beta loglikelihood decrement iterations starts_agree hessian at_boundary
+
+
+@njit(cache=True, nogil=True)
+def _kind(i: int, n: int) -> int:
+    "Group of a start: 0 slow, 1 in between, 2 fast (below 600 observations), 3 drifting"
+    return 1 if i // 3 == 2 and n >= 600 else i // 3
 
 
 @njit(cache=True, nogil=True)
 def _start_points(x: np.ndarray) -> np.ndarray:
     "The starts as parameters: sample mean, sample variance in the long run"
-    mean, variance, points = x.mean(), x.var(), np.empty((_STARTS.shape[0], 4))
+    (mean, variance), points = _moments(x), np.empty((_STARTS.shape[0], 4))
     for i in range(_STARTS.shape[0]):
         alpha, persistence = _STARTS[i]
         points[i] = np.array([mean, variance * (1 - persistence), alpha, persistence - alpha])
@@ -262,36 +316,17 @@ def _start_points(x: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _start_values(x: np.ndarray, points: np.ndarray, presample: float) -> np.ndarray:
-    "Log-likelihood of all starts in one pass (they share the mean), up to a common constant"
-    size, mean = _STARTS.shape[0], points[0, 0]
-    omega, alpha, beta = points[:, 1].copy(), points[:, 2].copy(), points[:, 3].copy()
-    h = omega + (alpha + beta) * presample
-    logs, product, squares = np.zeros(size), np.ones(size), np.zeros(size)
-    for t in range(x.size):
-        e2 = (x[t] - mean) ** 2
-        for i in range(size):
-            product[i] *= h[i]
-            squares[i] += e2 / h[i]
-            h[i] = omega[i] + alpha[i] * e2 + beta[i] * h[i]
-        if t % 16 == 15 and (product.max() > 1e100 or product.min() < 1e-100):  # 16 more stay within a double
-            logs += np.log(product)
-            product[:] = 1.0
-    return -0.5 * (logs + np.log(product) + squares)
-
-
-@njit(cache=True, nogil=True)
-def _best_start(
-    x: np.ndarray, presample: float, points: np.ndarray, values: np.ndarray, warm: np.ndarray, side: int, last: int
-) -> np.ndarray:
-    "The likeliest of the starts on one side, the last optimum `warm` among those of its own side"
-    start, best = warm, -np.inf
-    if np.isfinite(warm[0]) and (warm[2] + warm[3] > 0.94) == (side == 0) and side < 2:
-        best = _loglikelihood(x, warm, presample) + 0.5 * x.size * np.log(2 * np.pi)
-    for i in range(values.size):
-        if min(i // 3, last) == side and values[i] > best:
-            start, best = points[i], values[i]
-    return start
+def _best_starts(x: np.ndarray, presample: float, warm: np.ndarray) -> tuple:
+    "The likeliest start of each kind and, last, the optimum of the window before; and which of the five there are"
+    points, best, starts = _start_points(x), np.full(5, -np.inf), np.empty((5, 4))
+    squares = (x - points[0, 0]) ** 2  # all starts share the mean
+    for i in range(points.shape[0]):
+        mu, omega, alpha, beta = points[i]
+        value, kind = -0.5 * _deviance(squares, omega, alpha, beta, presample), _kind(i, x.size)
+        if value > best[kind]:
+            best[kind], starts[kind] = value, points[i]
+    starts[4], best[4] = warm, warm[0]
+    return starts, np.isfinite(best)
 
 
 @njit(cache=True, nogil=True)
@@ -322,26 +357,33 @@ def _measure(
 
 
 @njit(cache=True, nogil=True)
+def _is_hopeless(x: np.ndarray, start: np.ndarray, presample: float, top: float) -> bool:
+    "With alpha held: is a start further below `top` than 3 and twice what a Newton step promises?"
+    gradient, matrix = np.empty(4), np.empty((4, 4))
+    _derivatives(x, start, presample, False, gradient, matrix)
+    matrix = _free_hessian(matrix, np.array([False, True, False, False]))
+    gradient[2] = 0.0
+    step = gradient.copy()
+    _solve(matrix, step)
+    return _loglikelihood(x, start, presample) + _dot(gradient, step) + 3.0 < top
+
+
+@njit(cache=True, nogil=True)
 def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
     "Fit a series of about unit variance; `out` as in _N_OUT"
-    presample, floor = _presample(x), 1e-8 * x.var()
+    presample, floor = _presample(x), 1e-8 * _moments(x)[1]
     gradient, hessian, information = np.empty(4), np.empty((4, 4)), np.zeros((4, 4))
-    points = _start_points(x)
-    values = _start_values(x, points, presample)
-    last, agree = 2 if x.size < 600 else 1, True  # a short window has more hills
-    theta, value, count, decrement = _maximise(
-        x, _best_start(x, presample, points, values, warm, 0, last), presample, floor, warm, 0.0, information
-    )
-    moved = True
-    for side in range(1, last + 1):
+    starts, there = _best_starts(x, presample, warm)
+    theta, value, decrement, count, moved, agree = starts[0], -np.inf, np.inf, 0, False, True
+    for kind in (4, 0, 1, 2, 3):
+        if not there[kind] or (kind == 3 and _is_hopeless(x, starts[3], presample, value)):
+            continue
         if moved:
             _measure(x, theta, presample, gradient, hessian, information)
-        other, height, more, gap = _maximise(
-            x, _best_start(x, presample, points, values, warm, side, last), presample, floor, theta, value, information
-        )
+        other, height, more, gap = _maximise(x, starts[kind], presample, floor, theta, value, information)
         count += abs(more)
         moved = more > 0 and height > value
-        if more > 0:
+        if more > 0 and count > more:  # not the first
             agree = agree and abs(height - value) < 1e-4
         if moved:
             theta, value, decrement = other, height, gap
@@ -352,7 +394,7 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
     out[6], out[7] = count, agree
     out[8], out[9] = _is_positive_definite(_free_hessian(hessian, active)), active.any()
 
-# %% ../../nbs/40_volatility/3_kernel.ipynb #2c64a66b
+# %% ../../nbs/40_volatility/3_kernel.ipynb #86f504fe
 MIN_OBSERVATIONS = 50  # below this a GARCH fit is refused
 _UNUSABLE, _CONSTANT = -1.0, -2.0
 _GAIN = 1e-5  # log-likelihood that a converged fit may still promise
@@ -365,7 +407,7 @@ def _fit_series(x: np.ndarray, least: int, warm: np.ndarray, out: np.ndarray) ->
     if x.size < least:
         out[6] = _UNUSABLE
         return
-    scale = x.std()
+    scale = np.sqrt(_moments(x)[1])
     if not scale > 1e-12 * np.abs(x).max():
         out[6] = _CONSTANT
         return
