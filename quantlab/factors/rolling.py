@@ -77,7 +77,42 @@ def _complete_stretch(y, shared, first, window, block, out):
         t, middle = stop, middle + sy / window
     return n
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #82a84fbf
+# %% ../../nbs/50_factors/2_rolling.ipynb #271424d2
+@njit(cache=True)
+def _complete_pair(y, z, shared, window, block, out_y, out_z):
+    "`_complete_stretch` of two columns from the first full window on, by the same arithmetic; False where a pair is missing"
+    shifted, mean, inverse, until = shared
+    t, n = window - 1, len(y)
+    middle_y, middle_z = y[:window].sum() / window, z[:window].sum() / window
+    while t < n:
+        low, stop = (t - window + 1) // block * block, until[t]
+        row = shifted[low // block]
+        x = row[t - window + 1 - low : stop - low]
+        seen_y, seen_z = y[t - window + 1 : t + 1], z[t - window + 1 : t + 1]
+        sy, sxy, sz, sxz = 0.0, 0.0, 0.0, 0.0
+        for i in range(window):
+            sy += seen_y[i] - middle_y
+            sz += seen_z[i] - middle_z
+            sxy += x[i] * (seen_y[i] - middle_y)
+            sxz += x[i] * (seen_z[i] - middle_z)
+        out_y[t], out_z[t] = (sxy - mean[t] * sy) * inverse[t], (sxz - mean[t] * sz) * inverse[t]
+        come_y, gone_y, result_y = y[t + 1 : stop], y[t + 1 - window : stop - window], out_y[t + 1 : stop]
+        come_z, gone_z, result_z = z[t + 1 : stop], z[t + 1 - window : stop - window], out_z[t + 1 : stop]
+        new, old, centre, weight = x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop]
+        for i in range(len(come_y)):
+            up_y, down_y, up_z, down_z = come_y[i] - middle_y, gone_y[i] - middle_y, come_z[i] - middle_z, gone_z[i] - middle_z
+            sy += up_y - down_y
+            sz += up_z - down_z
+            sxy += new[i] * up_y - old[i] * down_y
+            sxz += new[i] * up_z - old[i] * down_z
+            result_y[i] = (sxy - centre[i] * sy) * weight[i]
+            result_z[i] = (sxz - centre[i] * sz) * weight[i]
+        if np.isnan(sxy + sxz):
+            return False
+        t, middle_y, middle_z = stop, middle_y + sy / window, middle_z + sz / window
+    return True
+
+# %% ../../nbs/50_factors/2_rolling.ipynb #cc0a72ef
 @njit(cache=True)
 def _window_sums(x, y):
     "Of the pairs that are there: how many, the means of x and y, and the sums of dx, dy, dx dx and dx dy about those means"
@@ -124,7 +159,12 @@ def _betas(columns, x, window, least, out):
     "Slopes of the rows of `columns` on `x`"
     n, block = len(x), max(128, 4 * window)
     shared = _moments(x, window, block)
-    for j in range(len(columns)):
+    paired = len(columns) // 2 * 2 if least == window <= n else 0
+    done = np.zeros(len(columns), np.bool_)
+    for j in range(0, paired, 2):
+        out[j : j + 2, : window - 1] = np.nan
+        done[j : j + 2] = _complete_pair(columns[j], columns[j + 1], shared, window, block, out[j], out[j + 1])
+    for j in np.flatnonzero(~done):
         y, t = columns[j], 0
         if least == window <= n and not np.isnan((y[:window] + x[:window]).sum()):
             out[j, : window - 1], t = np.nan, window - 1
