@@ -1,7 +1,6 @@
 """Every public function of the wing refuses every kind of bad input in a sentence of its own."""
 
 import inspect
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,7 @@ import pytest
 
 from quantlab import factors as fa
 from quantlab.errors import (
-    DataError,
-    LossExceededError,
-    MisalignedError,
-    MissingDataError,
     QuantlabError,
-    SpecificationError,
 )
 from quantlab.results import Result
 
@@ -141,7 +135,7 @@ POSITIVE = spoil(
 )
 PAIR = {"a": FACTOR, "b": OTHER}
 
-# name: (good arguments, {argument: ways to spoil it}); what is called with them is the function of that name
+# name: (good arguments, {argument: ways to spoil it}) of the function of that name
 ROWS = {
     "as_wide": ({"factor": FACTOR}, {"factor": FACTORS}),
     "winsorize": (
