@@ -2,8 +2,11 @@
 
 python benchmarks/bench_factors.py [ASSETS ...]
 
-One process, one thread, ours warm, CPU seconds. The default is 500 assets; 3000 takes minutes and
-3 GB. The peers' slow jobs run once. No ratio is printed unless the results agree.
+One thread, CPU seconds. Times: ours (median of seven) and the peer (slow jobs once) in one process,
+warm; "cold" is our first call in a fresh process, on a small panel, with loading or compiling the
+kernels. Memory: each side alone in a fresh process, warmed up on a small panel, the peak beyond
+what was there. The default is 500 assets; 3000 takes minutes. No ratio is printed unless the
+results agree.
 """
 
 import os
@@ -12,7 +15,11 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[threads] = "1"
 
 import contextlib  # noqa: E402
+import ctypes  # noqa: E402
+import gc  # noqa: E402
 import io  # noqa: E402
+import json  # noqa: E402
+import subprocess  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -25,36 +32,55 @@ from statsmodels.regression.rolling import RollingOLS  # noqa: E402
 
 from quantlab.factors import evaluate_factor, rolling_beta  # noqa: E402
 
-PERIODS, QUANTILES = (1, 5, 10), 5
+PERIODS, QUANTILES, WINDOW = (1, 5, 10), 5, 252
 
 
 def measure(function, repeats=1):
-    "Result, median CPU seconds, and megabytes needed beyond what was there (NaN if not told)"
-    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    read = lambda key: int(status.read_text().split(key + ":")[1].split()[0]) / 1024
-    seconds, megabytes = [], float("nan")
-    with contextlib.suppress(OSError):
-        reset.write_text("5")
-    before = read("VmRSS") if status.exists() else megabytes
+    "Result and median CPU seconds"
+    seconds = []
     for _ in range(repeats):
         start = time.process_time()
         result = function()
         seconds.append(time.process_time() - start)
-    if status.exists():
-        megabytes = read("VmHWM") - before
-    return result, float(np.median(seconds)), megabytes
+    return result, float(np.median(seconds))
 
 
-def report(job, ours, peer, name, difference_of, tolerance=1e-10, repeats=1):
+def alone(side, problem, size):
+    "(CPU seconds of the first, small call; megabytes that the warm call needed) in a fresh process"
+    command = [sys.executable, __file__, "--alone", side, problem, str(size)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def extra_peak(function):
+    "Megabytes at the peak of a call beyond what was there (NaN where the system does not tell)"
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # what was freed before must not be reused
+        ctypes.CDLL(None).malloc_trim(0)
+    read = lambda key: int(status.read_text().split(key + ":")[1].split()[0]) / 1024
+    Path("/proc/self/clear_refs").write_text("5")
+    before = read("VmRSS")
+    function()
+    return read("VmHWM") - before
+
+
+def report(job, problem, size, difference_of, tolerance=1e-10, repeats=1):
     "One row, or a stop where the two disagree"
-    our_memory = measure(ours)[2]  # the first call, so with what the compiled code takes
-    found, fast, _ = measure(ours, 7)
-    theirs, slow, their_memory = measure(peer, repeats)
+    ours, peer, name = PROBLEMS[problem](size)
+    ours()
+    found, fast = measure(ours, 7)
+    theirs, slow = measure(peer, repeats)
     difference = difference_of(found, theirs)
     if not difference <= tolerance:
         raise SystemExit(
             f"{job}: {difference:.1e} apart from {name}, beyond {tolerance:.0e}; no ratio."
         )
+    del found, theirs
+    (cold, our_memory), (_, their_memory) = (
+        alone(side, problem, size) for side in ("ours", "peer")
+    )
     return {
         "job": job,
         "peer": name,
@@ -62,6 +88,7 @@ def report(job, ours, peer, name, difference_of, tolerance=1e-10, repeats=1):
         "peer (s)": slow,
         "ratio": slow / fast,
         "largest difference": difference,
+        "cold (s)": cold,
         "quantlab (MB)": our_memory,
         "peer (MB)": their_memory,
     }
@@ -97,7 +124,7 @@ def evaluation_difference(ours, theirs):
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
 
-def factor_evaluation(n_assets, n_days=2500):
+def evaluation_inputs(n_assets, n_days):
     "A random factor and three horizons"
     rng = np.random.default_rng(0)
     days = pd.bdate_range("2010-01-01", periods=n_days + max(PERIODS), name="date")
@@ -105,44 +132,84 @@ def factor_evaluation(n_assets, n_days=2500):
     steps = rng.normal(0, 0.01, (len(days), n_assets))
     prices = pd.DataFrame(np.exp(steps.cumsum(axis=0)), days, names)
     wide = {h: (prices.shift(-h) / prices - 1).iloc[:n_days] for h in PERIODS}
-    factor = pd.DataFrame(rng.normal(size=(n_days, n_assets)), days[:n_days], names)
+    return pd.DataFrame(rng.normal(size=(n_days, n_assets)), days[:n_days], names), wide
+
+
+def evaluation(n_assets, n_days=2500):
+    "Both sides' evaluation of it, each from the form it takes"
+    factor, wide = evaluation_inputs(n_assets, n_days)
     long = factor.stack()
     ahead = pd.DataFrame({f"{h}D": frame.stack() for h, frame in wide.items()})
     ours = lambda: evaluate_factor(factor, wide, quantiles=QUANTILES, conventions="alphalens")
-    peer = lambda: alphalens_evaluation(long, ahead)
-    job = f"factor evaluation, {n_assets} x {n_days}, {len(PERIODS)} horizons"
-    return report(job, ours, peer, "alphalens", evaluation_difference)
+    return ours, lambda: alphalens_evaluation(long, ahead), "alphalens"
 
 
-def rolling_betas(n_assets=500, n_days=2500, window=252):
-    "Betas of all assets on one market"
+def beta_inputs(n_assets, n_days):
+    "Returns on one market"
     rng = np.random.default_rng(1)
     market = pd.Series(rng.normal(0, 0.01, n_days))
-    beta = rng.normal(1, 0.3, n_assets)
     noise = rng.normal(0, 0.02, (n_days, n_assets))
-    returns = pd.DataFrame(market.to_numpy()[:, None] * beta + noise)
-    ours = lambda: rolling_beta(returns, market, window=window)
+    beta = rng.normal(1, 0.3, n_assets)
+    return pd.DataFrame(market.to_numpy()[:, None] * beta + noise), market
+
+
+def beta_by_statsmodels(n_assets, n_days=2500):
+    "A rolling regression an asset"
+    returns, market = beta_inputs(n_assets, n_days)
     exog = sm.add_constant(market.to_numpy())
 
-    def by_statsmodels():
-        fits = (RollingOLS(returns[c].to_numpy(), exog, window=window).fit() for c in returns)
+    def peer():
+        fits = (RollingOLS(returns[c].to_numpy(), exog, window=WINDOW).fit() for c in returns)
         return np.column_stack([np.asarray(fit.params)[:, 1] for fit in fits])
 
-    def by_pandas():
-        covariance = returns.rolling(window).cov(market)
-        return covariance.div(market.rolling(window).var(), axis=0).to_numpy()
+    return lambda: rolling_beta(returns, market, window=WINDOW).to_numpy(), peer, "statsmodels"
 
-    job = f"rolling beta, {n_assets} x {n_days}, window {window}"
-    apart = lambda found, theirs: float(np.nanmax(np.abs(found.to_numpy() - theirs)))
-    return [
-        report(job, ours, by_statsmodels, "statsmodels", apart),
-        report(job, ours, by_pandas, "pandas", apart, repeats=5),
-    ]
+
+def beta_by_pandas(n_assets, n_days=2500):
+    "Rolling covariances"
+    returns, market = beta_inputs(n_assets, n_days)
+
+    def peer():
+        covariance = returns.rolling(WINDOW).cov(market)
+        return covariance.div(market.rolling(WINDOW).var(), axis=0).to_numpy()
+
+    return lambda: rolling_beta(returns, market, window=WINDOW).to_numpy(), peer, "pandas"
+
+
+def apart(found, theirs):
+    "Largest difference; a value that only one side has counts as infinite"
+    if not np.array_equal(np.isnan(found), np.isnan(theirs)):
+        return float("inf")
+    return float(np.nanmax(np.abs(found - theirs)))
+
+
+PROBLEMS = {
+    "evaluation": evaluation,
+    "beta_by_statsmodels": beta_by_statsmodels,
+    "beta_by_pandas": beta_by_pandas,
+}
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--alone"]:
+        side, problem, size = sys.argv[2], PROBLEMS[sys.argv[3]], int(sys.argv[4])
+        which = ("ours", "peer").index(side)
+        cold = measure(problem(20, WINDOW + 30)[which])[1]
+        print(json.dumps([cold, extra_peak(problem(size)[which])]))
+        raise SystemExit
     sizes = [int(size) for size in sys.argv[1:]] or [500]
-    rows = [factor_evaluation(size) for size in sizes] + rolling_betas()
-    with pd.option_context("display.width", 200, "display.max_columns", 10):
+    rows = [
+        report(
+            f"factor evaluation, {size} x 2500, {len(PERIODS)} horizons",
+            "evaluation",
+            size,
+            evaluation_difference,
+        )
+        for size in sizes
+    ]
+    for name, repeats in (("beta_by_statsmodels", 1), ("beta_by_pandas", 7)):
+        job = f"rolling beta, 500 x 2500, window {WINDOW}"
+        rows.append(report(job, name, 500, apart, repeats=repeats))
+    with pd.option_context("display.width", 220, "display.max_columns", 12):
         table = pd.DataFrame(rows).set_index(["job", "peer"])
         print(table.to_string(float_format=lambda v: f"{v:.3g}"))

@@ -848,3 +848,48 @@ def test_redundancy_table_agrees_with_one_by_one(noisy):
             fa.redundancy_table(wrong, ahead)
     with pytest.raises(SpecificationError, match="horizon"):
         fa.redundancy_table(factors, ahead, horizon=3)
+
+
+# ---------------------------------------------------------------- rolling beta, exactly
+
+
+def beta_in_long_double(x, Y, window, least):
+    "Slopes from centred sums in extended precision, each window on its own"
+    out = np.full(Y.shape, np.nan)
+    for t, j in np.ndindex(*Y.shape):
+        rows = slice(max(0, t - window + 1), t + 1)
+        a, b = x[rows].astype(np.longdouble), Y[rows, j].astype(np.longdouble)
+        there = np.isfinite(a + b)
+        if there.sum() >= least:
+            a, b = a[there] - a[there].mean(), b[there] - b[there].mean()
+            out[t, j] = (a * b).sum() / (a * a).sum() if (a * a).sum() > 0 else np.nan
+    return out
+
+
+SHAPES = {
+    "returns": lambda e: 0.01 * e,
+    "a mean of 1e6 beside a deviation of 0.01": lambda e: 1e6 + 0.01 * e,
+    "tiny": lambda e: 1 + 1e-8 * e,
+    "prices": lambda e: 1e3 + e.cumsum(axis=0),
+    "an absurd first row": lambda e: np.vstack([np.full((1, e.shape[1]), 1e4), 0.01 * e[1:]]),
+    "a market that stops": lambda e: np.vstack([0.01 * e[:300], np.full((300, e.shape[1]), 0.03)]),
+}
+
+
+@pytest.mark.parametrize("window, least, holes", [(60, 60, 0), (60, 40, 0.05), (5, 5, 0.05)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rolling_beta_in_extended_precision(shape, window, least, holes):
+    rng = np.random.default_rng(len(shape) + window)
+    common = rng.normal(size=(600, 1))
+    Y = SHAPES[shape](common + 2 * rng.normal(size=(600, 3)))
+    x = SHAPES[shape](common)[:, 0]
+    Y[rng.random(Y.shape) < holes] = np.nan
+    Y[:90, 1], Y[400:, 2] = np.nan, np.nan
+    x[350] = np.nan if holes else x[350]
+    frame, market = pd.DataFrame(Y), pd.Series(x)
+    got = fa.rolling_beta(frame, market, window=window, min_observations=least).to_numpy()
+    expected = beta_in_long_double(x, Y, window, least)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
+    cut = fa.rolling_beta(frame[:333], market[:333], window=window, min_observations=least)
+    np.testing.assert_array_equal(cut, got[:333])

@@ -13,6 +13,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
@@ -62,6 +63,12 @@ def build_project(folder, edge: float):
         "\n".join(["symbol,name,added,removed", *rows]) + "\n"
     )
     (folder / "data/aliases.csv").write_text("panel_symbol,membership_symbol,reason\n")
+    months = pd.date_range("2007-01-01", "2012-06-01", freq="MS", name="dates")
+    french = np.random.default_rng(12).normal(0, 0.03, (len(months), 4))
+    (folder / "data/market").mkdir()
+    pd.DataFrame(french, months, ["MktRF", "SMB", "HML", "Mom"]).to_csv(
+        folder / "data/market/french_portfolios.csv.bz2"
+    )
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in SMALL.items():
         params[section] |= values

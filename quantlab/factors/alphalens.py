@@ -6,7 +6,7 @@
 __all__ = ['to_alphalens', 'AlphalensData', 'from_alphalens', 'plot_cumulative_returns', 'plot_ic', 'plot_ic_distribution',
            'plot_ic_heatmap', 'plot_decay', 'tear_sheet']
 
-# %% ../../nbs/50_factors/7_alphalens.ipynb #4d519777
+# %% ../../nbs/50_factors/7_alphalens.ipynb #78b426de
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, MissingDataError
-from .evaluation import FactorEvaluation, evaluate_factor
+from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .transform import as_wide
 from ..results import Result
 
@@ -110,7 +110,7 @@ def _groups(table: pd.DataFrame) -> pd.Series | None:
         raise DataError(f"Asset {first!r} changes its group over time; groups must be fixed here.")
     return pairs["group"]
 
-# %% ../../nbs/50_factors/7_alphalens.ipynb #c894159f
+# %% ../../nbs/50_factors/7_alphalens.ipynb #7a405583
 def _axes(ax: Any):
     "The axes given, or new ones"
     if ax is not None:
@@ -132,7 +132,7 @@ def _short_dates(ax, index: pd.Index) -> None:
 
 def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = None, ax=None):
     "Cumulative return of each quantile beyond the universe; returns over h periods count 1/h a date"
-    h = evaluation.period(period)
+    h = check_evaluation(evaluation).period(period)
     ax = _axes(ax)
     table = evaluation.quantile_returns_by_date[h].div(h).cumsum()
     for quantile in table:
@@ -146,7 +146,7 @@ def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = N
 
 def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax=None, *, window: int = 63):
     "Information coefficient by date, with its moving average"
-    h = evaluation.period(period)
+    h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h]
     ax.plot(series.index, series, lw=0.4, color="0.7")
     ax.plot(series.index, series.rolling(window).mean(), lw=1.5, label=f"mean of {window} dates")
@@ -156,10 +156,10 @@ def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax=None, *,
     ax.set(title=f"Information coefficient, {h} periods ahead", ylabel="rank correlation")
     return ax
 
-# %% ../../nbs/50_factors/7_alphalens.ipynb #2013879b
+# %% ../../nbs/50_factors/7_alphalens.ipynb #1c0ccf5a
 def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None, ax=None):
     "Histogram of the information coefficient with its mean"
-    h = evaluation.period(period)
+    h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h].dropna()
     ax.hist(series, bins=40, color="0.75")
     ax.axvline(series.mean(), color="C0", label=f"mean {series.mean():.3f}, sd {series.std():.3f}")
@@ -170,7 +170,7 @@ def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None
 
 def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax=None):
     "Mean information coefficient of each month, years down and months across"
-    h = evaluation.period(period)
+    h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h].dropna()
     if not isinstance(series.index, pd.DatetimeIndex):
         raise DataError("A heat map of months needs dates as the index of the factor.")
@@ -186,7 +186,7 @@ def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax=
 
 def plot_decay(evaluation: FactorEvaluation, ax=None):
     "Mean information coefficient by horizon with its 95 % HAC band"
-    ax, table = _axes(ax), evaluation.decay
+    table, ax = check_evaluation(evaluation).decay, _axes(ax)
     band = np.abs(table[["ic_lower", "ic_upper"]].sub(table["ic"], axis=0).T.to_numpy())
     ax.errorbar(table.index, table["ic"], yerr=band, marker="o", capsize=3)
     ax.set_xticks(table.index)
@@ -194,11 +194,12 @@ def plot_decay(evaluation: FactorEvaluation, ax=None):
     ax.set(title="Information coefficient by horizon", xlabel="periods ahead", ylabel="mean rank correlation")
     return ax
 
-# %% ../../nbs/50_factors/7_alphalens.ipynb #989c2c49
+# %% ../../nbs/50_factors/7_alphalens.ipynb #04c96e48
 def tear_sheet(evaluation: FactorEvaluation, period: int | None = None):
     "The six pictures on one figure, which is returned"
     import matplotlib.pyplot as plt
 
+    check_evaluation(evaluation).period(period)
     figure, axes = plt.subplots(3, 2, figsize=(12, 9), layout="constrained")
     evaluation.plot(axes[0, 0])
     plot_decay(evaluation, axes[2, 1])

@@ -6,7 +6,7 @@
 __all__ = ['AttributionResult', 'factor_attribution', 'rolling_attribution', 'attribution_by', 'volatility_regime',
            'drawdown_regime', 'sector_contributions']
 
-# %% ../../nbs/50_factors/8_attribution.ipynb #e4aab38e
+# %% ../../nbs/50_factors/8_attribution.ipynb #016f70bb
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
-from ..errors import DataError, SpecificationError
+from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import default_lags, hac_standard_errors
 from ..results import Result
 
@@ -144,7 +144,7 @@ def _row(found: AttributionResult) -> dict:
         "n_obs": found.n_obs,
     }
 
-# %% ../../nbs/50_factors/8_attribution.ipynb #099df478
+# %% ../../nbs/50_factors/8_attribution.ipynb #7d3031be
 def attribution_by(
     returns, factor_returns, labels, *, periods_per_year: float, min_observations: int = 20
 ) -> pd.DataFrame:
@@ -170,6 +170,8 @@ def attribution_by(
     check_aligned("attribution_by", returns=series, labels=labels)
     least = max(check_integer(min_observations, "min_observations", low=2), factors.shape[1] + 3)
     year, rows = check_number(periods_per_year, "periods_per_year", low=0, strict=True), {}
+    if labels.isna().all():
+        raise MissingDataError("`labels` has no label at all, and dates without one are left out; label some dates.")
     for label, dates in labels.dropna().groupby(labels.dropna(), observed=True).groups.items():
         part = series.loc[dates]
         rows[label] = {"mean_return": part.mean() * year, "n_obs": len(part)}
@@ -193,13 +195,15 @@ def volatility_regime(returns, *, half_life: float = 21.0, min_observations: int
 def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
     "Label of each date by yesterday's drawdown: \"at high\", \"below high\", or \"deep\" beyond `depth`"
     series = check_series(returns, "returns")
+    if series.min() < -1:
+        raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
     check_number(depth, "depth", low=0, high=1, strict=True)
     wealth = (1 + series).cumprod()
     fall = 1 - wealth / wealth.cummax().clip(lower=1.0)
     state = np.select([fall == 0, fall <= depth], ["at high", "below high"], "deep")
     return pd.Series(state, index=series.index, dtype=object).shift(1).rename("drawdown")
 
-# %% ../../nbs/50_factors/8_attribution.ipynb #33a20b0d
+# %% ../../nbs/50_factors/8_attribution.ipynb #8e6d621b
 def sector_contributions(
     weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series
 ) -> pd.DataFrame:
@@ -225,6 +229,13 @@ def sector_contributions(
     unknown = int(((held != 0) & moves.isna()).sum().sum())
     if unknown:
         raise DataError(f"{unknown} positions have no return on the day they are held; fill or drop them.")
-    labels = pd.Series(sectors).reindex(held.columns).astype(object)
+    if not isinstance(sectors, (pd.Series, dict)):
+        raise SpecificationError(f"`sectors` must be a Series or dictionary asset -> sector; got {type(sectors).__name__}.")
+    labels = pd.Series(sectors, dtype=object)
+    if not labels.index.is_unique:
+        raise DataError("`sectors` has an asset more than once; keep one sector each.")
+    labels = labels.reindex(held.columns)
+    if labels.isna().all():
+        raise MisalignedError("`sectors` has none of the assets of `weights`; check the names.")
     labels = labels.where(labels.notna(), "no sector")
     return (held * moves.fillna(0.0)).T.groupby(labels).sum().T

@@ -19,7 +19,7 @@ from .evaluation import evaluate_factor
 from .transform import as_wide, zscore
 from ..results import Result
 
-# %% ../../nbs/50_factors/9_combination.ipynb #fe64e3bb
+# %% ../../nbs/50_factors/9_combination.ipynb #dd7e64a3
 def _factor_frames(factors: Any) -> dict[str, pd.DataFrame]:
     "Standardised factors by name, on one index and with the same columns"
     if not isinstance(factors, Mapping) or not factors:
@@ -36,7 +36,7 @@ def _target(forward_returns: Any, horizon: int | None, reference: pd.DataFrame) 
     if not isinstance(forward_returns, Mapping) or not forward_returns:
         raise SpecificationError("This method learns: give `forward_returns` as a dictionary {periods: wide frame}.")
     if horizon is None and len(forward_returns) > 1:
-        raise SpecificationError(f"Give `horizon`, one of {', '.join(map(str, forward_returns))}.")
+        raise SpecificationError(f"Give `horizon`, the periods to learn from: one of {', '.join(map(str, forward_returns))}.")
     chosen = next(iter(forward_returns)) if horizon is None else horizon
     check_integer(chosen, "horizon", low=1)
     if chosen not in forward_returns:
@@ -233,7 +233,7 @@ def _shuffled_losses(model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.
         cube[:, :, k] = original
     return losses
 
-# %% ../../nbs/50_factors/9_combination.ipynb #6164054a
+# %% ../../nbs/50_factors/9_combination.ipynb #2cca60d4
 def learned_combination(
     factors, forward_returns, *, horizon: int | None = None, train_size: int = 504, test_size: int = 126,
     purge: int | None = None, embargo: int = 0, params: dict | None = None, importance: bool = True, seed: int,
@@ -271,6 +271,8 @@ def learned_combination(
     frames = _factor_frames(factors)
     reference = next(iter(frames.values()))
     target, h = _target(forward_returns, horizon, reference)
+    if not isinstance(params, (Mapping, type(None))):
+        raise SpecificationError(f"`params` must be a dictionary of LightGBM parameters; got {type(params).__name__}.")
     gap = check_integer(h if purge is None else purge, "purge") + check_integer(embargo, "embargo")
     if gap - embargo < h:
         raise LookaheadError(f"`purge` must be at least the horizon, {h} dates; {purge} would train on unfinished returns.")

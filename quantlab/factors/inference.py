@@ -65,11 +65,12 @@ def _least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
     params = inverse @ (q.T @ y)
     return params, y - X @ params, inverse @ inverse.T
 
-# %% ../../nbs/50_factors/4_inference.ipynb #110f6188
+# %% ../../nbs/50_factors/4_inference.ipynb #96e32e53
 def default_lags(n_obs: int, horizon: int = 1) -> int:
     "Bandwidth rule: the larger of horizon - 1 and 4 (n/100)^(2/9) rounded up, below n"
+    check_integer(n_obs, "n_obs", low=1)
     rule = int(np.ceil(4 * (n_obs / 100) ** (2 / 9)))
-    return max(0, min(n_obs - 1, max(horizon - 1, rule)))
+    return min(n_obs - 1, max(check_integer(horizon, "horizon", low=1) - 1, rule))
 
 
 def _long_run(scores: np.ndarray, lags: int) -> np.ndarray:
@@ -343,7 +344,7 @@ def _disjoint(positions: np.ndarray, horizon: int) -> np.ndarray:
             last = position
     return np.array(chosen, dtype=np.int64)
 
-# %% ../../nbs/50_factors/4_inference.ipynb #a14fd13e
+# %% ../../nbs/50_factors/4_inference.ipynb #fc72f479
 def mean_inference(
     values, *, horizon: int = 1, positions=None, hac_lags: int | None = None
 ) -> MeanInference:
@@ -365,7 +366,9 @@ def mean_inference(
     array = check_series(np.asarray(values), "values", allow_missing=True).to_numpy()
     places = np.arange(len(array)) if positions is None else np.asarray(positions)
     if places.shape != array.shape:
-        raise MisalignedError(f"`positions` must be as long as `values`: {len(places)} and {len(array)}.")
+        raise MisalignedError(f"`positions` must be as long as `values`: {places.size} and {len(array)}.")
+    if places.dtype.kind not in "iu" or (np.diff(places) <= 0).any():
+        raise DataError("`positions` must be whole numbers that rise from each value to the next; sort both by time.")
     places, array = places[np.isfinite(array)], array[np.isfinite(array)]
     n = len(array)
     overlap = int((np.searchsorted(places, places + horizon) - np.arange(n)).max())

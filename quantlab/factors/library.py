@@ -13,10 +13,10 @@ __all__ = ['LIBRARY', 'YEAR', 'QUARTER', 'MONTH', 'WEEK', 'Factor', 'define_fact
            'residual_momentum', 'residual_reversal', 'sector_relative_momentum', 'price_delay', 'sector_lead',
            'library_table']
 
-# %% ../../nbs/50_factors/3_library.ipynb #73cbfd6f
+# %% ../../nbs/50_factors/3_library.ipynb #4d25afe2
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -547,9 +547,11 @@ def sector_lead(members, returns, dollar_volume, sectors):
     leaders = _sector_mean(week * weights, sectors) / _sector_mean(weights, sectors)
     return leaders - _total_return(returns, WEEK)
 
-# %% ../../nbs/50_factors/3_library.ipynb #964eb608
+# %% ../../nbs/50_factors/3_library.ipynb #cedd39ed
 def library_table(library: dict[str, Factor] | None = None) -> pd.DataFrame:
     "Name, family, horizon, inputs, description and source of each factor"
     chosen = LIBRARY if library is None else library
+    if not isinstance(chosen, Mapping) or not chosen or not all(isinstance(f, Factor) for f in chosen.values()):
+        raise SpecificationError("`library` must be a dictionary {name: Factor}, as `LIBRARY` is, with at least one.")
     rows = [factor.summary() for factor in chosen.values()]
     return pd.DataFrame(rows).set_index("name")[["family", "horizon", "inputs", "description", "source"]]

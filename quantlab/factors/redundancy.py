@@ -6,7 +6,7 @@
 __all__ = ['FactorComparison', 'adjusted_pvalues', 'compare_factors', 'factor_correlation', 'cluster_factors', 'RedundancyResult',
            'factor_redundancy', 'redundancy_table']
 
-# %% ../../nbs/50_factors/10_redundancy.ipynb #f8ff2bcc
+# %% ../../nbs/50_factors/10_redundancy.ipynb #93be965f
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import false_discovery_control
 
-from ..checks import check_aligned, check_integer, check_number, check_option
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
-from .evaluation import FactorEvaluation, evaluate_factor
+from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .inference import MeanInference, mean_inference
 from .transform import as_wide, neutralize, zscore
 from ..results import Result
@@ -63,7 +63,7 @@ def adjusted_pvalues(pvalues: pd.Series, fdr: str) -> pd.Series:
         return (filled * len(filled)).clip(upper=1.0)
     return pd.Series(false_discovery_control(filled.to_numpy(), method=fdr), index=pvalues.index)
 
-# %% ../../nbs/50_factors/10_redundancy.ipynb #124f5707
+# %% ../../nbs/50_factors/10_redundancy.ipynb #5e7ab6d0
 def compare_factors(
     evaluations: Mapping[str, FactorEvaluation], *, period: int, fdr: str = "by", alpha: float = 0.05,
     cost_bps: float = 0.0, n_tested: int | None = None,
@@ -99,7 +99,7 @@ def compare_factors(
     check_number(cost_bps, "cost_bps", low=0)
     rows = {}
     for name, found in evaluations.items():
-        h = found.period(period)
+        h = check_evaluation(found, f"evaluations[{name!r}]").period(period)
         rows[name] = found.ic_summary.loc[h].to_dict() | {
             "spread_bps": 1e4 * found.long_short_summary.loc[h, "mean"],
             "breakeven_cost_bps": found.breakeven_cost_bps[h], "turnover": found.turnover.iloc[[0, -1]].mean(),
@@ -167,7 +167,7 @@ def _pairwise(x: np.ndarray) -> np.ndarray:
         correlation = cross / np.sqrt(squares * squares.T)
     return np.where((n > 2) & (squares > 1e-9) & (squares.T > 1e-9), np.clip(correlation, -1, 1), np.nan)
 
-# %% ../../nbs/50_factors/10_redundancy.ipynb #b6ade16e
+# %% ../../nbs/50_factors/10_redundancy.ipynb #ff2851b6
 def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.Series:
     """Cluster number of each factor: average linkage on 1 - |correlation|.
 
@@ -183,7 +183,10 @@ def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.
     check_number(threshold, "threshold", low=0, high=1, strict=True)
     if len(correlation) < 2:
         raise DataError(f"Clustering needs at least two factors; got {len(correlation)}.")
-    distance = 1 - correlation.abs().fillna(0.0).to_numpy()
+    table = check_frame(correlation.reset_index(drop=True), "correlation")
+    if table.abs().max(axis=None) > 1 + 1e-9:
+        raise DataError(f"`correlation` must lie between -1 and 1; its largest is {table.abs().max(axis=None):.3g}.")
+    distance = 1 - table.abs().fillna(0.0).to_numpy()
     distance = np.clip((distance + distance.T) / 2, 0, 1)
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform(distance, checks=False), method="average")

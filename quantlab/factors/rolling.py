@@ -13,70 +13,168 @@ from numba import njit
 from ..checks import check_aligned, check_integer, check_series
 from .transform import as_wide
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #841de5fa
+# %% ../../nbs/50_factors/2_rolling.ipynb #52ec53a5
 @njit(cache=True)
-def _dense_beta(columns, x, window, out):
-    "Rolling slopes of the rows of `columns` on `x`, nothing missing"
-    n = columns.shape[1]
-    dx, mean, inverse = x - x[0], np.full(n, np.nan), np.full(n, np.nan)
-    sx, sxx = 0.0, 0.0
-    for t in range(n):
-        first = max(0, t - window + 1) if t % 512 == 0 else t
-        if first < t or t == 0:
-            sx, sxx = 0.0, 0.0
-        old = dx[t - window] if t >= window and first == t else 0.0
-        for s in range(first, t + 1):
-            sx += dx[s] - old
-            sxx += dx[s] * dx[s] - old * old
-        scale = sxx - sx / window * sx
-        if t >= window - 1 and scale > 1e-14 * sxx:
-            mean[t], inverse[t] = sx / window, 1.0 / scale
-    for j in range(len(columns)):
-        y, y0, sy, sxy = columns[j], columns[j, 0], 0.0, 0.0
-        for start in range(0, n, 512):
-            sy, sxy = 0.0, 0.0
-            for s in range(max(0, start - window + 1), start):
-                sy += y[s] - y0
-                sxy += dx[s] * (y[s] - y0)
-            for t in range(start, min(start + 512, n)):
-                come, gone, old = y[t] - y0, 0.0, 0.0
-                if t >= window and t > start:
-                    gone, old = y[t - window] - y0, dx[t - window]
-                sy += come - gone
-                sxy += dx[t] * come - old * gone
-                out[j, t] = (sxy - mean[t] * sy) * inverse[t]
+def _moments(x, window, block):
+    """For windows without a hole: `x` less a constant, a row a block of dates; by date the mean of that, 1 / its centred sum of
+    squares, and the next row at which sums are made anew"""
+    n = len(x)
+    n_blocks = max(0, -((window - 1 - n) // block))
+    shifted, mean, inverse = np.full((n_blocks, block + window), np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    fresh, until = np.zeros(n, np.bool_), np.full(n, n)
+    for k in range(n_blocks):
+        low, moved = k * block, shifted[k]
+        part = x[low : min(n, low + block + window - 1)]
+        anchor = np.median(part[~np.isnan(part)][:window])  # known where the first window is complete
+        run, sx, sxx, last = 0, 0.0, 0.0, 0.0
+        for i in range(len(part)):
+            moved[i] = part[i] - anchor
+            run = 0 if np.isnan(part[i]) else run + 1
+            if run < window:
+                continue
+            old = moved[i - window] if run > window else 0.0
+            sx, sxx = sx + moved[i] - old, sxx + moved[i] * moved[i] - old * old
+            fresh[low + i] = run == window or sxx - sx / window * sx < 1e-3 * last
+            if fresh[low + i]:
+                sx, sxx = 0.0, 0.0
+                for value in moved[i + 1 - window : i + 1]:
+                    sx, sxx = sx + value, sxx + value * value
+            last = sxx - sx / window * sx
+            mean[low + i] = sx / window
+            inverse[low + i] = 1.0 / last if last > 1e-14 * sxx else np.nan
+    for t in range(n - 2, -1, -1):
+        until[t] = t + 1 if fresh[t + 1] else until[t + 1]
+    return shifted, mean, inverse, until
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #7b4e6e42
+# %% ../../nbs/50_factors/2_rolling.ipynb #5f33c49a
 @njit(cache=True)
-def _ragged_beta(columns, x, window, least, out):
-    "The same with missing values: every column has its own sums and count"
-    for j in range(len(columns)):
-        y, x0, y0, started = columns[j], 0.0, 0.0, False
-        n, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0
-        for t in range(len(x)):
-            first, leaves = t, t >= window and not np.isnan(y[t - window] + x[t - window])
-            if t % 512 == 0:
-                first, leaves = max(0, t - window + 1), False
-                n, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0
-            old, gone = (x[t - window] - x0, y[t - window] - y0) if leaves else (0.0, 0.0)
-            n -= leaves
-            for s in range(first, t + 1):
-                if np.isnan(y[s] + x[s]):
-                    new, come = 0.0, 0.0
-                else:
-                    if not started:
-                        x0, y0, started = x[s], y[s], True
-                    new, come, n = x[s] - x0, y[s] - y0, n + 1
-                sx += new - old
-                sy += come - gone
-                sxx += new * new - old * old
-                sxy += new * come - old * gone
-            if n >= least:
-                scale = sxx - sx / n * sx
-                if scale > 1e-14 * sxx:
-                    out[j, t] = (sxy - sx / n * sy) * (1.0 / scale)
+def _complete_stretch(y, shared, first, window, block, out):
+    "Slopes from row `first`, whose window is complete, until a pair is missing; the first row not done"
+    shifted, mean, inverse, until = shared
+    t, n, middle = first, len(y), y[first + 1 - window : first + 1].sum() / window
+    while t < n:
+        low, stop = (t - window + 1) // block * block, until[t]
+        row = shifted[low // block]
+        x = row[t - window + 1 - low : stop - low]
+        if np.isnan(y[t] + x[window - 1]):
+            return t
+        seen, sy, sxy = y[t - window + 1 : t + 1], 0.0, 0.0
+        for i in range(window):
+            sy += seen[i] - middle
+            sxy += x[i] * (seen[i] - middle)
+        out[t] = (sxy - mean[t] * sy) * inverse[t]
+        come, gone, result = y[t + 1 : stop], y[t + 1 - window : stop - window], out[t + 1 : stop]
+        new, old, centre, weight = x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop]
+        for i in range(len(come)):
+            up, down = come[i] - middle, gone[i] - middle
+            sy += up - down
+            sxy += new[i] * up - old[i] * down
+            result[i] = (sxy - centre[i] * sy) * weight[i]
+        if np.isnan(sxy):
+            for i in range(len(come)):
+                if np.isnan(new[i] + come[i]):
+                    return t + 1 + i
+        t, middle = stop, middle + sy / window
+    return n
 
-# %% ../../nbs/50_factors/2_rolling.ipynb #bd259fe5
+# %% ../../nbs/50_factors/2_rolling.ipynb #271424d2
+@njit(cache=True)
+def _complete_pair(y, z, shared, window, block, out_y, out_z):
+    "`_complete_stretch` of two columns from the first full window on, by the same arithmetic; False where a pair is missing"
+    shifted, mean, inverse, until = shared
+    t, n = window - 1, len(y)
+    middle_y, middle_z = y[:window].sum() / window, z[:window].sum() / window
+    while t < n:
+        low, stop = (t - window + 1) // block * block, until[t]
+        row = shifted[low // block]
+        x = row[t - window + 1 - low : stop - low]
+        seen_y, seen_z = y[t - window + 1 : t + 1], z[t - window + 1 : t + 1]
+        sy, sxy, sz, sxz = 0.0, 0.0, 0.0, 0.0
+        for i in range(window):
+            sy += seen_y[i] - middle_y
+            sz += seen_z[i] - middle_z
+            sxy += x[i] * (seen_y[i] - middle_y)
+            sxz += x[i] * (seen_z[i] - middle_z)
+        out_y[t], out_z[t] = (sxy - mean[t] * sy) * inverse[t], (sxz - mean[t] * sz) * inverse[t]
+        come_y, gone_y, result_y = y[t + 1 : stop], y[t + 1 - window : stop - window], out_y[t + 1 : stop]
+        come_z, gone_z, result_z = z[t + 1 : stop], z[t + 1 - window : stop - window], out_z[t + 1 : stop]
+        new, old, centre, weight = x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop]
+        for i in range(len(come_y)):
+            up_y, down_y, up_z, down_z = come_y[i] - middle_y, gone_y[i] - middle_y, come_z[i] - middle_z, gone_z[i] - middle_z
+            sy += up_y - down_y
+            sz += up_z - down_z
+            sxy += new[i] * up_y - old[i] * down_y
+            sxz += new[i] * up_z - old[i] * down_z
+            result_y[i] = (sxy - centre[i] * sy) * weight[i]
+            result_z[i] = (sxz - centre[i] * sz) * weight[i]
+        if np.isnan(sxy + sxz):
+            return False
+        t, middle_y, middle_z = stop, middle_y + sy / window, middle_z + sz / window
+    return True
+
+# %% ../../nbs/50_factors/2_rolling.ipynb #cc0a72ef
+@njit(cache=True)
+def _window_sums(x, y):
+    "Of the pairs that are there: how many, the means of x and y, and the sums of dx, dy, dx dx and dx dy about those means"
+    pairs, x0, y0 = 0, 0.0, 0.0
+    for i in range(len(x)):
+        if not np.isnan(x[i] + y[i]):
+            pairs, x0, y0 = pairs + 1, x0 + x[i], y0 + y[i]
+    x0, y0 = (x0 / pairs, y0 / pairs) if pairs else (0.0, 0.0)
+    sx, sy, sxx, sxy = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(x)):
+        if not np.isnan(x[i] + y[i]):
+            dx, dy = x[i] - x0, y[i] - y0
+            sx, sy, sxx, sxy = sx + dx, sy + dy, sxx + dx * dx, sxy + dx * dy
+    return pairs, x0, y0, sx, sy, sxx, sxy
+
+
+@njit(cache=True)
+def _ragged_stretch(y, x, first, window, block, least, out):
+    "The same with missing pairs, until the last `window` are all there"
+    run, pairs, last = 0, 0, 0.0
+    x0, y0, sx, sy, sxx, sxy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(first, len(x)):
+        out[t], here = np.nan, not np.isnan(y[t] + x[t])
+        run = run + 1 if here else 0
+        if run == window:
+            return t
+        if here:
+            dx, dy = x[t] - x0, y[t] - y0
+            pairs, sx, sy, sxx, sxy = pairs + 1, sx + dx, sy + dy, sxx + dx * dx, sxy + dx * dy
+        if t >= window and not np.isnan(y[t - window] + x[t - window]):
+            dx, dy = x[t - window] - x0, y[t - window] - y0
+            pairs, sx, sy, sxx, sxy = pairs - 1, sx - dx, sy - dy, sxx - dx * dx, sxy - dx * dy
+        if (t - first) % block in (0, window) or pairs < 2 or sxx - sx / pairs * sx < 1e-3 * last:
+            low = max(0, t - window + 1)
+            pairs, x0, y0, sx, sy, sxx, sxy = _window_sums(x[low : t + 1], y[low : t + 1])
+        last = sxx - sx / pairs * sx if pairs else 0.0
+        if pairs >= least and last > 1e-14 * sxx:
+            out[t] = (sxy - sx / pairs * sy) / last
+    return len(x)
+
+
+@njit(cache=True)
+def _betas(columns, x, window, least, out):
+    "Slopes of the rows of `columns` on `x`"
+    n, block = len(x), max(128, 4 * window)
+    shared = _moments(x, window, block)
+    paired = len(columns) // 2 * 2 if least == window <= n else 0
+    done = np.zeros(len(columns), np.bool_)
+    for j in range(0, paired, 2):
+        out[j : j + 2, : window - 1] = np.nan
+        done[j : j + 2] = _complete_pair(columns[j], columns[j + 1], shared, window, block, out[j], out[j + 1])
+    for j in np.flatnonzero(~done):
+        y, t = columns[j], 0
+        if least == window <= n and not np.isnan((y[:window] + x[:window]).sum()):
+            out[j, : window - 1], t = np.nan, window - 1
+        while t < n:
+            if t:
+                t = _complete_stretch(y, shared, t, window, block, out[j])
+            if t < n:
+                t = _ragged_stretch(y, x, t, window, block, least, out[j])
+
+# %% ../../nbs/50_factors/2_rolling.ipynb #7c394496
 def rolling_beta(
     returns: pd.DataFrame, market: pd.Series, *, window: int, min_observations: int | None = None
 ) -> pd.DataFrame:
@@ -114,12 +212,9 @@ def rolling_beta(
 
 def beta_of_window(frame: pd.DataFrame, series: pd.Series, window: int, least: int) -> pd.DataFrame:
     "`rolling_beta` of checked inputs; what is too short or empty has no beta"
-    columns, x = np.ascontiguousarray(frame.to_numpy().T), series.to_numpy()
-    out = np.full(columns.shape, np.nan)
-    if least == window and np.isfinite(columns.sum() + x.sum()):
-        _dense_beta(columns, x, window, out)
-    else:
-        _ragged_beta(columns, x, window, least, out)
+    columns = np.ascontiguousarray(frame.to_numpy().T)
+    out = np.empty(columns.shape)
+    _betas(columns, np.ascontiguousarray(series.to_numpy()), window, least, out)
     return pd.DataFrame(out.T, index=frame.index, columns=frame.columns, copy=False)
 
 # %% ../../nbs/50_factors/2_rolling.ipynb #734547a2

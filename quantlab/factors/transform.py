@@ -12,7 +12,7 @@ import pandas as pd
 from ..checks import check_aligned, check_frame, check_integer, check_number
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
-# %% ../../nbs/50_factors/1_transform.ipynb #3f1f9d2b
+# %% ../../nbs/50_factors/1_transform.ipynb #88812d40
 def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFrame:
     """Return `factor` as a checked wide frame.
 
@@ -43,7 +43,7 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
 
 def _is_clean(x) -> bool:
     "Would `check_frame` only copy it? Nothing here writes into its input, so the copy can be saved"
-    if not isinstance(x, pd.DataFrame) or x.empty or not (x.dtypes == np.float64).all():
+    if not isinstance(x, pd.DataFrame) or x.empty or set(x.dtypes.to_numpy()) != {np.dtype(np.float64)}:
         return False
     dates = x.index.is_unique and x.index.is_monotonic_increasing and getattr(x.index, "tz", None) is None
     if not (dates and x.columns.is_unique):
