@@ -1560,6 +1560,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'quantlab/validation/overfitting.py'),
                                                  'quantlab.validation.overfitting.PBOResult.plot': ( '20_validation/overfitting.html#pboresult.plot',
                                                                                                      'quantlab/validation/overfitting.py'),
+                                                 'quantlab.validation.overfitting._argmax': ( '20_validation/overfitting.html#_argmax',
+                                                                                              'quantlab/validation/overfitting.py'),
                                                  'quantlab.validation.overfitting._block_sums': ( '20_validation/overfitting.html#_block_sums',
                                                                                                   'quantlab/validation/overfitting.py'),
                                                  'quantlab.validation.overfitting._check_steady': ( '20_validation/overfitting.html#_check_steady',
