@@ -1,7 +1,8 @@
 """PBO, SPA, the model confidence set and the splitters beside public implementations.
 
 Run `python benchmarks/bench_validation.py`. One process, one thread, both sides warm, CPU seconds
-(median of three). A ratio is printed only after the results were found to agree.
+(medians, ours and the peer's taken in turn). A ratio is printed only after the results were found
+to agree. A peer that is not installed is said and left out (`pip install phacker purgedcv`).
 """
 
 import os
@@ -9,6 +10,7 @@ import os
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[threads] = "1"
 
+import importlib  # noqa: E402
 import itertools  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
@@ -26,15 +28,29 @@ from quantlab.validation import (  # noqa: E402
 )
 
 
-def cpu(function, repeats=3):
-    "Median CPU seconds of a call, after one to warm up, and its result"
+def cpu(function):
+    "CPU seconds of a call and its result"
+    start = time.process_time()
     result = function()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        result = function()
-        times.append(time.process_time() - start)
-    return median(times), result
+    return time.process_time() - start, result
+
+
+def side_by_side(ours, theirs, repeats=3, warm_peer=True):
+    "Median CPU seconds and result of both sides, taken in turn after one call to warm up"
+    ours()
+    if warm_peer:
+        theirs()
+    pairs = [(cpu(ours), cpu(theirs)) for _ in range(repeats)]
+    return [(median(p[side][0] for p in pairs), pairs[-1][side][1]) for side in (0, 1)]
+
+
+def peer(name):
+    "The module of a peer, or None after one line that says why its row is missing"
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        print(f"{name.split('.')[0]}: not compared ({error})")
+        return None
 
 
 def report(job, ours, theirs, agreement, allowed, note=""):
@@ -43,7 +59,7 @@ def report(job, ours, theirs, agreement, allowed, note=""):
         print(f"{job}: DISAGREE by {agreement:.2g}, allowed {allowed:.2g}; no ratio")
         return False
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    ratio = f"{theirs / ours:,.1f}x, agreement {agreement:.1g}"
+    ratio = f"{theirs / ours:,.1f}x ({theirs:.4g} s / {ours:.4g} s), agreement {agreement:.1g}"
     print(f"{job}: {ratio}, process peak {peak:,.0f} MB {note}".rstrip())
     return True
 
@@ -66,15 +82,31 @@ def cscv_loop(x, n_blocks, n_combinations):
 
 def bench_pbo():
     x = np.random.default_rng(0).normal(0, 0.01, (2512, 1000))
-    part = 100
-    theirs, logits = cpu(lambda: cscv_loop(x, 16, part), repeats=1)
-    ours, result = cpu(lambda: probability_of_backtest_overfitting(pd.DataFrame(x)))
+    frame, part = pd.DataFrame(x), 100
+    (ours, result), (theirs, logits) = side_by_side(
+        lambda: probability_of_backtest_overfitting(frame),
+        lambda: cscv_loop(x, 16, part),
+        warm_peer=False,
+    )
     whole = theirs * result.n_combinations / part
     gap = np.abs(result.logits[:part] - logits).max()
     return report(
         "PBO, 1000 trials x 2512, 16 blocks, over a numpy loop", ours, whole, gap, 1e-12,
         f"(loop measured on {part} of {result.n_combinations:,} combinations)",
     )  # fmt: skip
+
+
+def bench_pbo_compiled():
+    phacker = peer("phacker.cscv")
+    if phacker is None:
+        return True
+    x = np.random.default_rng(0).normal(0, 0.01, (2512, 1000))
+    frame = pd.DataFrame(x)
+    (ours, result), (theirs, (pbo, logits)) = side_by_side(
+        lambda: probability_of_backtest_overfitting(frame), lambda: phacker.cscv(x, 16), repeats=7
+    )
+    gap = max(abs(result.pbo - pbo), np.abs(result.logits - logits).max())
+    return report("PBO, the same, over phacker (C++)", ours, theirs, gap, 1e-12)
 
 
 def bench_spa():
@@ -89,11 +121,9 @@ def bench_spa():
         test.compute()
         return test.pvalues
 
-    theirs, a = cpu(arch, repeats=1)
-    ours, b = cpu(
-        lambda: superior_predictive_ability(
-            benchmark, models, block_size=10, studentize=False, seed=1
-        )
+    options = {"block_size": 10, "studentize": False, "seed": 1}
+    (ours, b), (theirs, a) = side_by_side(
+        lambda: superior_predictive_ability(benchmark, models, **options), arch, repeats=2
     )
     gap = max(abs(getattr(b, f"pvalue_{k}") - a[k]) for k in ("lower", "consistent", "upper"))
     return report(
@@ -113,28 +143,68 @@ def bench_mcs():
         test.compute()
         return test.pvalues["Pvalue"].sort_index()
 
-    theirs, a = cpu(arch, repeats=1)
-    ours, b = cpu(lambda: model_confidence_set(losses, block_size=10, seed=1))
+    (ours, b), (theirs, a) = side_by_side(
+        lambda: model_confidence_set(losses, block_size=10, seed=1), arch, repeats=1
+    )
     gap = float((b.pvalues.sort_index() - a).abs().mean())  # two seeds of either differ as much
     good = report("model confidence set, 100 models x 1000, over arch", ours, theirs, gap, 0.03)
     big = rng.standard_normal((2500, 1000)) ** 2
-    seconds, _ = cpu(lambda: model_confidence_set(big, block_size=10, seed=1), repeats=1)
+    seconds, _ = cpu(lambda: model_confidence_set(big, block_size=10, seed=1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     job = "model confidence set, 1000 models x 2500"
     print(f"{job}: {seconds:.1f} CPU s, process peak {peak:,.0f} MB")
     return good
 
 
+def unequal(a, b):
+    "Number of splits whose training or test rows differ"
+    return sum(
+        not all(np.array_equal(*both) for both in zip(p, q)) for p, q in zip(a, b, strict=True)
+    )
+
+
 def bench_splits():
-    from skfolio.model_selection import CombinatorialPurgedCV
-
+    skfolio = peer("skfolio.model_selection")
+    if skfolio is None:
+        return True
     X = np.zeros((5000, 1))
-    theirs, a = cpu(lambda: list(CombinatorialPurgedCV(10, 4, 20, 10).split(X)))
-    ours, b = cpu(lambda: list(CombinatorialPurgedSplit(10, 4, 20, 10).split(X)))
-    gap = sum(not np.array_equal(p[0], q[0]) for p, q in zip(a, b, strict=True))
-    return report("CPCV, 10 folds, 4 tested, 5000 rows, over skfolio", ours, theirs, gap, 0)
 
+    def theirs():
+        cv = skfolio.CombinatorialPurgedCV(10, 4, purged_size=20, embargo_size=10)
+        return [(train, np.sort(np.concatenate(tests))) for train, tests in cv.split(X)]
+
+    (a, ours), (b, split) = side_by_side(
+        lambda: list(CombinatorialPurgedSplit(10, 4, 20, 10).split(X)), theirs
+    )
+    job = "CPCV, 10 folds, 4 tested, 5000 rows, purge 20, embargo 10, over skfolio"
+    return report(job, a, b, unequal(ours, split), 0)
+
+
+def bench_label_times():
+    purgedcv = peer("purgedcv")
+    if purgedcv is None:
+        return True
+    n, embargo = 5000, 10
+    start = pd.Series(pd.date_range("2000-01-01", periods=n))
+    end = start + pd.to_timedelta(np.random.default_rng(0).integers(0, 21, n), unit="D")
+    X = np.zeros((n, 1))
+    # Their labels are half-open and their embargo begins at the (open) end: one day on, one day off
+    theirs = purgedcv.CombinatorialPurgedCV(
+        10, 4, prediction_times=start, evaluation_times=end + pd.Timedelta(days=1),
+        embargo=pd.Timedelta(days=embargo - 1),
+    )  # fmt: skip
+    frame = pd.DataFrame(X, index=pd.DatetimeIndex(start))
+    t1 = pd.Series(end.to_numpy(), index=frame.index)
+    (a, ours), (b, split) = side_by_side(
+        lambda: list(CombinatorialPurgedSplit(10, 4, embargo=embargo).split(frame, t1=t1)),
+        lambda: list(theirs.split(X)),
+    )
+    job = "CPCV by label times, 10 folds, 4 tested, 5000 rows, embargo 10, over purgedcv"
+    return report(job, a, b, unequal(ours, split), 0)
+
+
+BENCHES = (bench_pbo, bench_pbo_compiled, bench_spa, bench_mcs, bench_splits, bench_label_times)
 
 if __name__ == "__main__":
-    done = [bench() for bench in (bench_pbo, bench_spa, bench_mcs, bench_splits)]
+    done = [bench() for bench in BENCHES]
     sys.exit(0 if all(done) else 1)

@@ -18,11 +18,13 @@ from quantlab.review import (
     Facts,
     Section,
     bias_notes,
+    critical_sharpe_ratios,
     diff_dossiers,
     evaluate_gate,
     external_references,
     figure_svg,
     gate_power,
+    null_sharpe_variance,
     placebo_false_pass_rate,
     placebo_world,
     render_dossier,
@@ -30,6 +32,7 @@ from quantlab.review import (
     verify_dossier,
 )
 from quantlab.review.criteria import CRITERIA, Rules, sharpe_criteria
+from quantlab.review.gate import variance_across_trials
 from quantlab.review.placebo import _interval
 from quantlab.validation import (
     deflated_sharpe_ratio,
@@ -205,6 +208,73 @@ def test_power_is_the_share_that_passes(trials):
             and found["min_track_record_length"] <= 1000
         )
     assert abs(passed / 600 - power[true]) < 4 * math.sqrt(0.25 / 600)
+
+
+def test_an_edge_widens_the_spread_that_deflates_it():
+    trials = world(0.0008)
+    move = variance_across_trials(trials, "t0")
+    ratios = trials.mean() / trials.std()
+    assert ratios.idxmax() == "t0"
+    assert move(ratios["t0"]) == pytest.approx(ratios.var(), rel=1e-12)
+    shifted = trials.copy()
+    for (
+        name
+    ) in trials:  # every trial gets what it shares with the selected one: its beta times the mean
+        beta = np.cov(trials[name], trials["t0"])[0, 1] / trials["t0"].var()
+        shifted[name] += 0.002 * beta
+    after = shifted.mean() / shifted.std()
+    assert move(after["t0"]) == pytest.approx(after.var(), rel=1e-9)
+    gate = judge(trials)
+    found = critical_sharpe_ratios(
+        n_obs=1500, n_trials=10, sharpe_variance=move, skewness=gate.skewness,
+        kurtosis=gate.kurtosis, autocorrelation=gate.autocorrelation, thresholds=THRESHOLDS,
+        rules=Rules(252.0),
+    )  # fmt: skip
+    at = found["deflated_sharpe_ratio"] / math.sqrt(252)
+    shape = {"skewness": gate.skewness, "kurtosis": gate.kurtosis, "n_obs": 1500, "n_trials": 10}
+    assert deflated_sharpe_ratio(at, sharpe_variance=move(at), **shape) == pytest.approx(0.95)
+    assert gate.critical_annual_sharpe == found.max()
+    fixed = judge(trials, sharpe_variance=float(ratios.var()))  # a variance given by the user stays
+    assert fixed.critical_annual_sharpe < gate.critical_annual_sharpe
+
+
+def test_a_grid_half_of_which_shares_the_edge_says_that_nothing_can_pass():
+    noise = np.random.default_rng(3).normal(0, 0.01, (1500, 13))
+    trials = pd.DataFrame(noise[:, :1] + 0.05 * noise, index=DATES).rename(columns=str)
+    trials = trials.assign(**{str(i): noise[:, i] for i in range(7, 13)})
+    gate = judge(trials + 0.004 * trials.corr()["0"], selected="0", n_trials=100)
+    assert gate.verdict == "rejected" and gate.annualized_sharpe_ratio > 4
+    assert gate.critical_annual_sharpe == math.inf and (gate.power["power"] == 0).all()
+    assert gate.power_sentence().startswith("No observed")
+    luck = null_sharpe_variance(trials)
+    again = judge(
+        trials + 0.004 * trials.corr()["0"], selected="0", n_trials=100, sharpe_variance=luck
+    )
+    assert again.criteria.loc["deflated_sharpe_ratio", "passed"]
+
+
+def test_the_spread_of_luck_is_that_of_many_worlds():
+    "(1 - mean correlation) / T, against the variance of Sharpe ratios drawn again and again"
+    rng = np.random.default_rng(5)
+    mix = rng.normal(size=(6, 6))
+    drawn = [rng.normal(size=(250, 6)) @ mix for _ in range(1500)]
+    seen = np.mean([(x.mean(0) / x.std(0, ddof=1)).var(ddof=1) for x in drawn])
+    assert np.mean([null_sharpe_variance(x) for x in drawn]) == pytest.approx(seen, rel=0.06)
+
+
+@pytest.mark.parametrize("true", [1.2, 1.8])
+def test_worlds_with_an_edge_pass_at_the_stated_power(true):
+    thresholds = THRESHOLDS | dict.fromkeys(EVIDENCE)
+    quick = {"thresholds": thresholds, "evidence": None, "n_blocks": 4, "n_resamples": 100}
+    passed, stated = 0, []
+    for seed in range(100):
+        trials = world(0.01 * true / math.sqrt(252), seed=1000 + seed)
+        gate = judge(trials, true_sharpe=(true,), **quick)
+        passed += gate.verdict == "approved"
+        stated.append(gate.power["power"].iloc[0])
+    interval = _interval(passed, 100, 0.99)
+    assert interval["lower"] <= np.mean(stated) <= interval["upper"]
+    assert 0.05 < np.mean(stated) < 0.95  # a rate that could have been missed
 
 
 @pytest.mark.parametrize(

@@ -577,6 +577,42 @@ def test_walk_forward_equals_skfolio(expanding):
         assert a.tolist() == c.tolist() and b.tolist() == d.tolist()
 
 
+@pytest.mark.parametrize("n", [120, 131])
+@pytest.mark.parametrize("embargo", [0, 1, 5])
+def test_cpcv_equals_purgedcv_one_day_on(n, embargo):
+    """Its labels are half-open and its embargo starts at their end: one day more, one less."""
+    purgedcv = pytest.importorskip("purgedcv", reason="purgedcv is not installed (extra `bench`)")
+    start = pd.Series(pd.date_range("2020-01-01", periods=n))
+    day = pd.Timedelta(days=1)
+    end = start + pd.to_timedelta(np.random.default_rng(n).integers(0, 9, n), unit="D")
+    theirs = purgedcv.CombinatorialPurgedCV(
+        6, 2, prediction_times=start, evaluation_times=end + day,
+        embargo=(embargo - 1) * day if embargo > 1 else None,
+    )  # fmt: skip
+    frame = pd.DataFrame(index=pd.DatetimeIndex(start))
+    t1 = pd.Series(end.to_numpy(), index=frame.index)
+    ours = v.CombinatorialPurgedSplit(6, 2, embargo=embargo if embargo > 1 else 0)
+    for (a, b), (c, d) in zip(
+        ours.split(frame, t1=t1), theirs.split(np.zeros((n, 1))), strict=True
+    ):
+        assert a.tolist() == c.tolist() and b.tolist() == d.tolist()
+    # without the day more, a label that ends on the first test day stays in training
+    loose = purgedcv.PurgedKFold(6, prediction_times=start, evaluation_times=end + 1e-9 * day)
+    kept = [set(train) for train, _ in loose.split(np.zeros((n, 1)))]
+    strict = [set(train) for train, _ in v.PurgedKFold(6).split(frame, t1=t1)]
+    assert all(mine <= other for mine, other in zip(strict, kept))
+
+
+def test_pbo_equals_phacker():
+    cscv = pytest.importorskip("phacker.cscv", reason="phacker is not installed (extra `bench`)")
+    for seed, shape, blocks in ((0, (400, 30), 8), (1, (1000, 7), 10), (2, (512, 65), 16)):
+        x = np.random.default_rng(seed).standard_t(4, shape) * 0.01
+        pbo, logits = cscv.cscv(x, blocks)
+        ours = v.probability_of_backtest_overfitting(pd.DataFrame(x), n_blocks=blocks)
+        assert ours.pbo == pbo
+        np.testing.assert_allclose(ours.logits, logits, atol=1e-13)
+
+
 splitters = st.one_of(
     st.builds(v.PurgedKFold, st.integers(2, 6), purge=st.integers(0, 3), embargo=st.integers(0, 3)),
     st.builds(

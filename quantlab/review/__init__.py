@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "critical_sharpe_ratios",
             "evaluate_gate",
             "gate_power",
+            "null_sharpe_variance",
         ],
         "placebo": [
             "PlaceboResult",

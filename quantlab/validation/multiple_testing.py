@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['adjust_pvalues', 'HaircutResult', 'haircut_sharpe', 't_threshold']
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #326a1a08
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #67def8cc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from ..checks import check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
@@ -72,7 +72,7 @@ def _check_pvalues(pvalues: Any) -> np.ndarray:
         raise DataError(f"`pvalues` must lie in [0, 1]; {bad} of {p.size} do not or are missing.")
     return p
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #07a80cd0
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #c6da894c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HaircutResult(Result):
     "An annual Sharpe ratio before and after the number of tests is counted"
@@ -93,6 +93,11 @@ class HaircutResult(Result):
     distribution: str
 
 
+# Distribution function and quantile, by degrees of freedom; the classes of scipy.stats are slow to set up
+_LAWS = {"t": (special.stdtr, special.stdtrit),
+         "normal": (lambda df, x: special.ndtr(x), lambda df, p: special.ndtri(p))}  # fmt: skip
+
+
 def _adjust_one(p: float, n_tests: int, method: str, others: Sequence[float] | None) -> float:
     "Adjusted p-value of the one test of interest"
     if method == "bonferroni":
@@ -107,7 +112,7 @@ def _adjust_one(p: float, n_tests: int, method: str, others: Sequence[float] | N
         )
     return float(adjust_pvalues([p, *others], method=method)[0])
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #8791450a
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #b47a943e
 def haircut_sharpe(
     annual_sharpe: float, *, n_obs: int, periods_per_year: float, n_tests: int,
     autocorrelation: float = 0.0,
@@ -148,11 +153,10 @@ def haircut_sharpe(
         q = check_integer(int(per_year) if per_year == int(per_year) else per_year, "periods_per_year", low=1)
         sharpe *= time_aggregation_factor(q, autocorrelation=rho) / math.sqrt(q)
     distribution = distribution or ("normal" if method == "sidak" else "t")
-    law = stats.norm if distribution == "normal" else stats.t(n_obs - 1)
-    root_years = math.sqrt(n_obs / per_year)
-    pvalue = float(2 * law.sf(sharpe * root_years))
+    law, root_years = _LAWS[distribution], math.sqrt(n_obs / per_year)
+    pvalue = float(2 * law[0](n_obs - 1, -sharpe * root_years))
     adjusted = _adjust_one(pvalue, n_tests, method, other_pvalues)
-    after = max(0.0, float(law.isf(adjusted / 2)) / root_years)
+    after = max(0.0, -float(law[1](n_obs - 1, adjusted / 2)) / root_years)
     if n_tests == 1:
         after = sharpe
     return HaircutResult(
