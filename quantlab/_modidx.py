@@ -1468,6 +1468,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'quantlab/validation/chain.py'),
                                            'quantlab.validation.chain._read_line': ( '20_validation/chain.html#_read_line',
                                                                                      'quantlab/validation/chain.py'),
+                                           'quantlab.validation.chain._versions': ( '20_validation/chain.html#_versions',
+                                                                                    'quantlab/validation/chain.py'),
                                            'quantlab.validation.chain.bytes_to_series': ( '20_validation/chain.html#bytes_to_series',
                                                                                           'quantlab/validation/chain.py'),
                                            'quantlab.validation.chain.git_problems': ( '20_validation/chain.html#git_problems',
