@@ -5,21 +5,30 @@
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/95_cli.ipynb #8d5cab9e
+# %% ../nbs/95_cli.ipynb #a56f321b
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# %% ../nbs/95_cli.ipynb #48b577a9
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    "`name=path` arguments as a dict"
-    from quantlab.errors import PipelineError
+from . import __version__
+
+# %% ../nbs/95_cli.ipynb #0812c455
+class _Usage(Exception):
+    "The command was not called as it should be: exit code 2"
+
+
+def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
+    "`name=path` arguments as a dict, each the name of a parameter of the notebook"
+    from quantlab.pipeline import notebook_parameters
 
     pairs = dict(t.partition("=")[::2] for t in texts)
     if len(pairs) < len(texts) or not all(k.isidentifier() and v for k, v in pairs.items()):
-        raise PipelineError(f"Arguments after the notebook are name=path, each once; got {' '.join(texts)}.")
+        raise _Usage(f"Arguments after the notebook are name=path, each once; got {' '.join(texts)}.")
+    known = notebook_parameters(notebook) if pairs else {}
+    if unknown := sorted(set(pairs) - set(known)):
+        raise _Usage(f"{Path(notebook).name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}.")
     return pairs
 
 
@@ -30,7 +39,7 @@ def _run(args: argparse.Namespace) -> int:
     from quantlab.pipeline import run_stage
 
     start = time.perf_counter()
-    run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths))
+    run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
     print(f"{run.stage}: {time.perf_counter() - start:.1f} s, page {run.page}")
     return 0
 
@@ -50,26 +59,48 @@ def _check(args: argparse.Namespace) -> int:
 def _new_strategy(args: argparse.Namespace) -> int:
     "Write a starter notebook"
     from quantlab.contracts import write_starter
+    from quantlab.errors import PipelineError
+    from quantlab.pipeline import find_project
 
-    print(f"wrote {write_starter(args.name)}; open it in JupyterLab")
+    if not args.name.isidentifier():
+        raise _Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
+    try:
+        folder = find_project() / "nbs/strategies"
+    except PipelineError as error:
+        raise _Usage(str(error)) from None
+    print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
     return 0
 
-# %% ../nbs/95_cli.ipynb #eae90168
+# %% ../nbs/95_cli.ipynb #61394628
 def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
     from quantlab.pipeline import find_project
     from quantlab.validation import Ledger
 
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
+    if args.ledger and not ledger.path.exists() and not ledger.verify().problems:
+        raise _Usage(f"There is no ledger {args.ledger}; name the JSON-lines file.")
     if args.action == "show":
         table = ledger.table()
         print(table.to_string() if len(table) else "The ledger holds no trial.")
         return 0
-    check = ledger.verify()
-    for problem in check.problems:
+    problems = ledger.verify().problems
+    if not problems and not ledger.path.exists():
+        problems = [f"There is no ledger {ledger.path.name} in {ledger.path.parent}; restore it, or run the stages that write it."]
+    for problem in problems:
         print(problem)
-    print(f"{ledger.count()} trials, {len(check.problems)} problems")
-    return 0 if check.ok else 1
+    print(f"{ledger.count()} trials, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _day(text: str) -> str:
+    "A day of the command line"
+    import datetime
+
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a day is written 2026-01-31; got {text!r}") from None
 
 
 def _as_of(args: argparse.Namespace) -> str:
@@ -80,22 +111,34 @@ def _as_of(args: argparse.Namespace) -> str:
 
 
 def _handoff(args: argparse.Namespace) -> int:
-    "Verify, show or approve a bundle"
+    "Verify, show or approve bundles; the files of approvals beside them are not bundles"
+    bundles = [b for b in args.bundles if not b.endswith(".approvals.jsonl")]
+    if not bundles or set(bundles) & set(_HANDOFF):
+        raise _Usage("handoff needs a bundle, for example: quantlab handoff verify handoff/BUNDLE")
+    if args.action == "approve" and not (len(bundles) == 1 and args.by and args.reason):
+        raise _Usage("approve needs one bundle, --by NAME and --reason TEXT")
+    from quantlab.errors import QuantlabError
+
+    code = 0
+    for path in bundles:
+        try:
+            print(_one_bundle(args, path))
+        except QuantlabError as error:
+            print(f"quantlab: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def _one_bundle(args: argparse.Namespace, path: str) -> str:
+    "What there is to say about one bundle"
     from quantlab.handoff import approve_bundle, load_bundle
 
+    bundle = load_bundle(path, as_of=_as_of(args))
     if args.action == "approve":
-        if not (args.by and args.reason):
-            print("quantlab: approve needs --by NAME and --reason TEXT", file=sys.stderr)
-            return 2
-        load_bundle(args.bundle, as_of=_as_of(args))
-        print(f"approved: {approve_bundle(args.bundle, by=args.by, reason=args.reason, as_of=_as_of(args))}")
-        return 0
-    bundle = load_bundle(args.bundle, as_of=_as_of(args))
+        return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
     if args.action == "show":
-        print(bundle.summary().to_string())
-    else:
-        print(f"{Path(args.bundle).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode}")
-    return 0
+        return bundle.summary().to_string()
+    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode}"
 
 
 def _paper(args: argparse.Namespace) -> int:
@@ -106,23 +149,23 @@ def _paper(args: argparse.Namespace) -> int:
     print(result.summary().to_string())
     return 0
 
-# %% ../nbs/95_cli.ipynb #32109526
+# %% ../nbs/95_cli.ipynb #d80f25f3
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
-    from quantlab.pipeline import find_project, read_file, read_metrics
+    from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
     from quantlab.review import diff_dossiers, verify_dossier
 
     if args.action == "diff":
         if len(args.files) != 2:
-            print("quantlab: report diff needs two files", file=sys.stderr)
-            return 2
+            raise _Usage("report diff needs two files")
         table = diff_dossiers(*map(read_file, args.files))
         print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
         return 1 if len(table) else 0
-    metrics = {p.stem: read_metrics(p) for p in sorted((find_project() / "artifacts/metrics").glob("*.json"))}
+    files = {p.stem: p for p in sorted((find_project() / "artifacts/metrics").glob("*.json"))}
+    metrics, md5s = ({stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5))
     ok = True
     for file in args.files or ["reports/dossier.html"]:
-        check = verify_dossier(read_file(file), metrics)
+        check = verify_dossier(read_file(file), metrics, md5s)
         ok &= check.ok
         for problem in check.problems:
             print(problem)
@@ -136,14 +179,17 @@ def _data(args: argparse.Namespace) -> int:
 
     panel = load_panel(args.file)
     report = check_panel(panel)
-    print(report.summary().to_string())
+    print(report.summary().to_string() if len(report.issues) else "no findings")
     if args.action == "import":
         save_panel(panel, args.to)
         print(f"imported {panel.index.size} days of {panel.columns.size} assets to {args.to}")
         return 0
     return 1 if report.n_quarantined else 0
 
-# %% ../nbs/95_cli.ipynb #a92564bd
+# %% ../nbs/95_cli.ipynb #0fcd0cbb
+_HANDOFF = ("verify", "show", "approve")
+
+
 def _parser() -> argparse.ArgumentParser:
     "The command line"
     top = argparse.ArgumentParser(
@@ -151,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Hypothesis to paper-trading hand-over, counting every attempt.",
         epilog="example: quantlab run nbs/stages/01_ingest_prices.ipynb",
     )
+    top.add_argument("--version", action="version", version=f"quantlab {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, text: str, example: str) -> argparse.ArgumentParser:
@@ -166,9 +213,9 @@ def _parser() -> argparse.ArgumentParser:
     trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
     trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
     trials.add_argument("--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)")
-    handoff = command("handoff", _handoff, "Verify, show or approve a bundle.", "handoff verify handoff/BUNDLE")
-    handoff.add_argument("action", choices=["verify", "show", "approve"], nargs="?", default="verify")
-    handoff.add_argument("bundle")
+    handoff = command("handoff", _handoff, "Verify, show or approve bundles.", "handoff verify handoff/*")
+    handoff.add_argument("action", choices=_HANDOFF, nargs="?", default="verify")
+    handoff.add_argument("bundles", nargs="+", metavar="bundle")
     handoff.add_argument("--by", help="who approves")
     handoff.add_argument("--reason", help="why")
     paper = command("paper", _paper, "Replay a bundle through the reference broker.", "paper handoff/BUNDLE --feed feed.parquet --state state")
@@ -176,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--feed", default="artifacts/feed.parquet", help="days to replay (default: the pipeline's)")
     paper.add_argument("--state", default="paper_state", help="folder that holds journal and state (default: paper_state)")
     for sub in (handoff, paper):
-        sub.add_argument("--as-of", help="the day it is judged at (default: today)")
+        sub.add_argument("--as-of", type=_day, help="the day it is judged at (default: today)")
     report = command("report", _report, "Verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
     report.add_argument("action", choices=["verify", "diff"])
     report.add_argument("files", nargs="*")
@@ -202,6 +249,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return args.function(args)
+    except _Usage as error:
+        print(f"quantlab: {error}", file=sys.stderr)
+        return 2
     except QuantlabError as error:
         print(f"quantlab: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ books beside it, a planted annual Sharpe ratio of 4.4 got 0.63.
 
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -175,7 +176,8 @@ def test_each_page_after_the_holdout_says_how_often_it_was_opened(flat_world):
     for stage in ("confirm_holdout", "handoff_paper", "paper_replay", "build_dossier"):
         page = (flat_world / f"reports/{stage}.html").read_text(encoding="utf-8")
         assert "opened 1 time" in page, stage
-    assert "opened 1 time" in (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
+    dossier = (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
+    assert "opened 1 time" in re.sub("<[^>]*>", "", dossier.split('class="subtitle"')[1])[:200]
 
 
 def test_the_placebo_worlds_say_whether_signals_were_recomputed(edge_world):
@@ -202,6 +204,15 @@ def test_every_number_of_the_dossier_is_verified_and_an_edit_is_found(
     assert main(["report", "diff", "reports/dossier.html", str(forged)]) == 1
     assert main(["report", "diff", "reports/dossier.html", "reports/dossier.html"]) == 0
     assert "1.75" in capsys.readouterr().out
+    md5 = hashlib.md5((flat_world / "artifacts/metrics/validate.json").read_bytes()).hexdigest()
+    for old, new in [(">1</span> time(s)", ">0</span> time(s)"), (md5, "0" * 32)]:
+        assert old in text
+        forged.write_text(text.replace(old, new), encoding="utf-8")
+        assert main(["report", "verify", str(forged)]) == 1
+        assert main(["report", "diff", "reports/dossier.html", str(forged)]) == 1
+    assert f"made from metrics with md5 {'0' * 32}, now {md5}" in capsys.readouterr().out
+    assert main(["report", "verify", "reports/validate.html"]) == 1
+    assert "page of a stage, not a dossier" in capsys.readouterr().out
 
 
 def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
@@ -217,11 +228,22 @@ def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
     )
     assert main(["handoff", "approve", pointer, "--by", "nobody", "--reason", "none"]) == 1
     assert main(["handoff", "approve", pointer]) == 2
+    assert main(["handoff", "verify"]) == 2
+    assert main(["handoff", "verify", pointer, f"{pointer}.approvals.jsonl", pointer]) == 0
+    assert capsys.readouterr().out.count("every hash and the seal hold") == 3
+    assert main(["handoff", "verify", "handoff/none", pointer]) == 1
+    with pytest.raises(SystemExit) as stop:
+        main(["paper", pointer, "--as-of", "rubbish"])
+    assert stop.value.code == 2
     ledger = flat_world / "trials/ledger.jsonl"
     good = ledger.read_bytes()
     try:
         ledger.write_bytes(good.replace(b"factors", b"fuctors", 1))
         assert main(["trials", "verify"]) == 1
+        ledger.unlink()
+        assert main(["trials", "verify"]) == 1
+        assert "There is no ledger ledger.jsonl" in capsys.readouterr().out
+        assert main(["trials", "verify", "--ledger", "trials/leger.jsonl"]) == 2
     finally:
         ledger.write_bytes(good)
 
@@ -274,8 +296,12 @@ def test_bad_parameters_files_and_stages_end_before_anything_runs(tmp_path, monk
     (project / "params.yaml").write_text(good)
     assert main(["run", "nbs/stages/12_unknown.ipynb"]) == 1
     assert "does not exist" in capsys.readouterr().err
-    assert main(["run", first, "raw"]) == 1
-    assert "name=path" in capsys.readouterr().err
+    for wrong, sentence in {
+        "raw": "name=path",
+        "rough=data/equity": "no parameter 'rough'",
+    }.items():
+        assert main(["run", first, wrong]) == 2
+        assert sentence in capsys.readouterr().err
     assert main(["run", first, "raw=data/nowhere"]) == 1
     assert "nowhere" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

@@ -468,7 +468,24 @@ def test_edits_of_the_page_are_found():
         assert not verify_dossier(page.replace(old, new), metrics, md5s).ok, old
     assert not verify_dossier(page, metrics, {"validate": "b" * 32}).ok
     assert not verify_dossier(page, {}).ok
-    assert not verify_dossier(render_dossier([Section("a", "b")], title="no facts"), metrics).ok
+    bare = verify_dossier(render_dossier([Section("a", "b")], title="no facts"), metrics)
+    assert not bare.ok and "page of a stage, not a dossier" in bare.problems[0]
+
+
+def test_an_edit_outside_the_facts_is_found():
+    metrics = metrics_of()
+    page = page_of(metrics)
+    for old, new in [
+        ("<h2", "<p>Sharpe 9.99</p><h2"),
+        (" of ", " off "),
+        ("</style>", "p{}</style>"),
+    ]:
+        check = verify_dossier(page.replace(old, new, 1), metrics)
+        assert check.problems == (
+            "The page was edited after it was written: "
+            "its text does not have the hash that it carries.",
+        )
+    assert page == page_of(metrics)  # the hash is that of the text, and of nothing else
 
 
 def test_text_is_escaped_and_nothing_is_fetched():
@@ -487,6 +504,18 @@ def test_two_dossiers_are_compared_by_fact():
     table = diff_dossiers(first, second)
     assert list(table["key"]) == ["a/sharpe"]
     assert table["change"].item() == pytest.approx(0.5 - 0.4123)
+
+
+def test_what_the_reader_sees_is_compared():
+    page = page_of(metrics_of())
+    shown = diff_dossiers(page, page.replace(">0.41<", ">9.41<"))
+    assert shown[["key", "first", "second"]].values.tolist() == [
+        ["as written", True, False],
+        ["a/sharpe", 0.4123, "9.41"],
+    ]
+    assert list(diff_dossiers(page, page.replace(" of ", " off "))["key"]) == ["as written"]
+    torn = diff_dossiers(page, page.replace('data-value="12"', 'data-value="1{"'))
+    assert torn["second"].tolist() == [False, "12"]
 
 
 @pytest.mark.parametrize("page", ["", "reports/dossier.html", None, b"<html>"])
@@ -509,7 +538,10 @@ def test_a_missing_fact_is_an_error_or_said():
 def test_the_strategy_dossier_says_what_nobody_measured():
     gate = judge(world())
     facts = Facts({"validate": {"f": gate.to_metrics()}}, {"validate": "a" * 32}, missing="say")
-    page = review.strategy_dossier(facts, family="f")
+    page = review.strategy_dossier(facts, family="f", subtitle="{validate:f/n_obs} days & nights")
+    assert "days &amp; nights" in page and page.index('data-key="f/n_obs"') < page.index(
+        "Verdict: "
+    )
     check = verify_dossier(page, facts.metrics, facts.md5s)
     assert check.ok and check.n_checked > 60
     assert "Verdict: " in page and 'class="missing"' in page and "No picture of equity" in page

@@ -1017,7 +1017,7 @@ def test_git_sees_a_cut_and_a_rewritten_ledger(tmp_path):
     ledger.path.write_bytes(b"".join(good.splitlines(keepends=True)[:2]))
     assert "cut or rewritten" in ledger.verify().problems[-1]
     ledger.path.unlink()
-    assert "cut or rewritten" in ledger.verify().problems[-1]
+    assert "the file is gone, and commit" in ledger.verify().problems[-1]
     for a in (5, 6, 7):
         ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
     assert "cut or rewritten" in ledger.verify().problems[-1]
@@ -1028,6 +1028,38 @@ def test_git_sees_a_cut_and_a_rewritten_ledger(tmp_path):
     assert "cut or rewritten" in ledger.verify().problems[-1]
     git(tmp_path, "commit", "-q", "-a", "-m", "declared")
     assert ledger.verify().ok and ledger.verify().is_lower_bound
+
+
+def test_git_sees_a_ledger_that_was_removed_with_its_folder(tmp_path):
+    import shutil
+
+    git(tmp_path, "init", "-q")
+    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
+    ledger.append(returns=some_returns(0), **trial())
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "one trial")
+    shutil.rmtree(ledger.path.parent)
+    assert "the file is gone, and commit" in ledger.verify().problems[0]
+    git(tmp_path, "commit", "-q", "-a", "-m", "no trial ever happened")
+    assert "cut or rewritten" in ledger.verify().problems[0]
+    ledger.append(returns=some_returns(1), **trial(parameters={"a": 1}))
+    assert "cut or rewritten" in ledger.verify().problems[0]
+
+
+def test_git_follows_a_ledger_to_the_name_it_had(tmp_path):
+    git(tmp_path, "init", "-q")
+    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
+    for a in range(12):
+        ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "twelve trials")
+    good = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(b"".join(good[:10]))
+    git(tmp_path, "mv", "trials", "tried")
+    git(tmp_path, "commit", "-q", "-a", "-m", "another name, and two trials fewer")
+    renamed = v.Ledger(tmp_path / "tried" / "ledger.jsonl")
+    problems = [p for p in renamed.verify().problems if "belongs to no record" not in p]
+    assert len(problems) == 1 and "cut or rewritten" in problems[0]
 
 
 def test_the_command_compares_the_ledger_with_git(tmp_path, capsys):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['show', 'Fact', 'Facts', 'Section', 'verdict_box', 'render_dossier', 'VerifyResult', 'verify_dossier', 'diff_dossiers']
 
-# %% ../../nbs/70_review/8_dossier.ipynb #d09a1427
+# %% ../../nbs/70_review/8_dossier.ipynb #4d5a9843
 import html
 import json
 import re
@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 
 from ..checks import check_option
-from ..errors import DataError, MissingDataError, SpecificationError
+from ..errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from ..results import Result, as_scalar
 from .pages import render_page
+from ..storage import sha256
 
 # %% ../../nbs/70_review/8_dossier.ipynb #796dc4bc
 def show(value: Any, spec: str = "") -> str:
@@ -187,7 +188,7 @@ class Facts:
             f'<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}'
         )
 
-# %% ../../nbs/70_review/8_dossier.ipynb #edc0e917
+# %% ../../nbs/70_review/8_dossier.ipynb #73da43c3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Section(Result):
     "A heading and the markup under it"
@@ -205,6 +206,15 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
     )
 
 
+_SEAL = '<meta name="quantlab-sha256" content="{}">'
+_SEALED = re.compile(_SEAL.format("([0-9a-f]*)"))
+
+
+def _seal(page: str) -> str:
+    "The meta tag with the hash of the page's text, itself left out"
+    return _SEAL.format(sha256(_SEALED.sub("", page, count=1).encode()))
+
+
 def render_dossier(
     sections: Sequence[Section], *, title: str, footer: str = "", subtitle: str = "", verdict: str = ""
 ) -> str:
@@ -214,8 +224,10 @@ def render_dossier(
     ----------
     sections : sequence of Section
         In the order of reading.
-    title, subtitle : str
+    title : str
         Plain text.
+    subtitle : str
+        Markup; `Facts.fill` makes it from text and facts.
     footer : str
         Markup: provenance and how to check.
     verdict : str
@@ -226,13 +238,14 @@ def render_dossier(
     contents = "".join(f'<li><a href="#s{i}">{html.escape(s.title)}</a></li>' for i, s in enumerate(sections, 1))
     parts = [f'<h2 id="s{i}">{i}. {html.escape(s.title)}</h2>\n{s.body}' for i, s in enumerate(sections, 1)]
     body = (
-        f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{html.escape(subtitle)}</p>\n{verdict}'
+        f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{subtitle}</p>\n{verdict}'
         f'<nav class="contents"><ol>{contents}</ol></nav>\n' + "\n".join(parts)
     )
     count = (body + footer).count('class="fact"')
-    return render_page(title, body, footer, meta={"quantlab-facts": str(count)})
+    page = render_page(title, body, footer, meta={"quantlab-facts": str(count), "quantlab-sha256": ""})
+    return _SEALED.sub(lambda _: _seal(page), page, count=1)
 
-# %% ../../nbs/70_review/8_dossier.ipynb #e0964190
+# %% ../../nbs/70_review/8_dossier.ipynb #c8a2d18e
 class _Reader(HTMLParser):
     "Collect facts, source lines and the recorded count from a page"
 
@@ -320,14 +333,35 @@ def verify_dossier(page: str, metrics: Mapping, md5s: Mapping | None = None) -> 
         name, _, md5 = pair.partition("=")
         if md5 != md5s.get(name, ""):
             problems.append(f"{name}: a table or figure was made with md5 {md5 or 'not given'}, now {md5s.get(name)}.")
-    if str(len(read.facts)) != read.count:
+    if not read.facts and read.count in (None, "0"):
+        problems.append("The page holds no facts: it is the page of a stage, not a dossier, and nothing on it can be looked up.")
+    elif str(len(read.facts)) != read.count:
         problems.append(f"The page was made with {read.count or 'an unknown number of'} facts and holds {len(read.facts)}.")
-    return VerifyResult(not problems and bool(read.facts), len(read.facts), len(set(read.inputs)), tuple(problems))
+    if read.facts and _seal(page) not in page:
+        problems.append("The page was edited after it was written: its text does not have the hash that it carries.")
+    return VerifyResult(not problems, len(read.facts), len(set(read.inputs)), tuple(problems))
 
-# %% ../../nbs/70_review/8_dossier.ipynb #dd9502a6
+# %% ../../nbs/70_review/8_dossier.ipynb #218085b8
+def _stated(page: str) -> dict[tuple[str, str], Any]:
+    "What a page states at each place, and whether it is as it was written"
+    stated: dict[tuple[str, str], Any] = {}
+    for fact in _read(page).facts:
+        place = (fact.get("stage", ""), fact["key"])
+        try:
+            value = json.loads(fact.get("value", ""))
+            honest = show(value, fact.get("format", "")) == fact["text"]
+        except (ValueError, QuantlabError):
+            honest = False
+        if honest:
+            stated.setdefault(place, value)
+        else:
+            stated[place] = fact["text"]
+    return stated | {("page", "as written"): _seal(page) in page}
+
+
 def diff_dossiers(first: str, second: str) -> pd.DataFrame:
     "Facts that differ between two dossiers: stage, key, first, second, change (NaN unless both are numbers)"
-    values = [{(f["stage"], f["key"]): json.loads(f["value"]) for f in _read(page).facts} for page in (first, second)]
+    values = [_stated(page) for page in (first, second)]
     rows = []
     for place in sorted(set(values[0]) | set(values[1])):
         old, new = (v.get(place, "absent") for v in values)

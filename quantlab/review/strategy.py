@@ -148,7 +148,7 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
     )),
 )  # fmt: skip
 
-# %% ../../nbs/70_review/9_strategy.ipynb #7dda4e8e
+# %% ../../nbs/70_review/9_strategy.ipynb #734aae14
 def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     "Table of md5s and of what else identifies the run"
     rows = "".join(
@@ -177,8 +177,10 @@ def strategy_dossier(
         Key under which the stages keep this family's metrics.
     figures : dict, optional
         Slot of the template to SVG text, as `figure_svg` gives it.
-    title, subtitle : str
-        Plain text; the default title names the family.
+    title : str
+        Plain text; by default it names the family.
+    subtitle : str
+        Text with facts, `{stage:key|format}`.
     provenance : dict, optional
         Further lines of the provenance: code commit, parameters' md5 and the like.
     footer : str
@@ -202,4 +204,4 @@ def strategy_dossier(
         f"{gate}n_trials}} trials; {gate}haircut_annual_sharpe|.2f}} after the haircut for that many tests; deflated Sharpe ratio "
         f"{gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
     )  # fmt: skip
-    return render_dossier(sections, title=title or f"Dossier: {family}", subtitle=subtitle, verdict=box, footer=footer)
+    return render_dossier(sections, title=title or f"Dossier: {family}", subtitle=facts.fill(subtitle), verdict=box, footer=footer)

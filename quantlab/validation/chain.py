@@ -106,7 +106,7 @@ def walk(data: bytes, identities: Mapping[str, tuple[str, ...]], scan: Scan | No
             scan.last = record["hash"]
     return scan
 
-# %% ../../nbs/20_validation/8_chain.ipynb #a284d96e
+# %% ../../nbs/20_validation/8_chain.ipynb #dee3fc55
 def _git(folder: Path, *arguments: str) -> bytes | None:
     "Output of a git command, None where it fails or there is no git"
     try:
@@ -116,15 +116,29 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def _versions(folder: Path, name: str, n_commits: int) -> list[tuple[str, bytes | None]]:
+    "Committed versions of a file, oldest first, under each name it had"
+    log = _git(folder, "-c", "core.quotePath=false", "log", "--follow", "--first-parent", f"-{n_commits}", "--name-only", "--format=%x00%H", "--", name)
+    prefix = (_git(folder, "rev-parse", "--show-prefix") or b"").decode().strip()
+    place, versions = prefix + name, []
+    for entry in (log or b"").decode().split("\0")[1:]:
+        commit, *names = entry.split("\n")
+        place = next(filter(None, names), place)
+        versions.append((f"commit {commit[:10]}", _git(folder, "show", f"{commit}:{place}")))
+    return versions[::-1]
+
+
 def git_problems(path: Path, data: bytes, since: str = "", n_commits: int = 100) -> tuple[list[str], list[str]]:
     "What git history says about a ledger, from the version that holds the hash `since` on: problems and notes"
-    if not path.parent.is_dir() or _git(path.parent, "rev-parse", "--show-prefix") is None:
+    path = path.absolute()
+    folder = next(p for p in path.parents if p.is_dir())
+    if _git(folder, "rev-parse", "--show-prefix") is None:
         return [], ["not in a git work tree: a cut or rewritten file could not be seen"]
-    log = _git(path.parent, "log", "--first-parent", f"-{n_commits}", "--format=%H", "--", path.name)
-    commits = (log or b"").decode().split()[::-1]
-    if not commits:
+    versions = _versions(folder, path.relative_to(folder).as_posix(), n_commits)
+    if not versions:
         return [], ["not committed yet: a cut or rewritten file could not be seen"]
-    versions = [(f"commit {c[:10]}", _git(path.parent, "show", f"{c}:./{path.name}")) for c in commits]
+    if not path.exists() and versions[-1][1] is not None:
+        return [f"the file is gone, and {versions[-1][0]} has it: restore it from git"], []
     holding = [i for i, (_, version) in enumerate(versions) if since and since.encode() in (version or b"")]
     versions = versions[holding[0] :] if holding else versions
     problems, older, older_name = [], b"", ""
