@@ -767,8 +767,7 @@ def test_bad_arguments_leave_the_ledger_as_it_was(tmp_path):
     with pytest.raises(DataError, match="by row numbers, the ledger's other trials by dates"):
         ledger.append(returns=[0.01, 0.02, -0.01], **trial(parameters={"a": 3}))
     with pytest.raises(SpecificationError, match="`defaults` must be one of"):
-        with v.open_trials("f", hypothesis="h", path=ledger.path, universes="u"):
-            pass
+        v.open_trials("f", hypothesis="h", path=ledger.path, universes="u").__enter__()
     assert ledger.path.read_bytes() == before and ledger.verify().ok
     for path in (None, 5, tmp_path):
         with pytest.raises(LedgerError, match="a ledger is a file"):

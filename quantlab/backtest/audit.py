@@ -17,7 +17,7 @@ from ..checks import check_frame, check_index, check_integer
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #298ecfcc
+# %% ../../nbs/60_backtest/5_audit.ipynb #4de8212c
 class Leak(NamedTuple):
     "Where the past first changed"
 
@@ -33,13 +33,13 @@ class AuditResult(Result):
     first_leak: Leak | None  # earliest date, and the first column on it, whose value changed
     n_cuts: int
     n_runs: int  # comparisons made
-    n_skipped: int  # gap experiments that the strategy refused to run
+    n_skipped: int  # early cuts and gap experiments that the strategy refused to run
     n_compared: int  # values compared
     seed: int
     leaks: pd.DataFrame  # a row a failed comparison: cut, experiment, date, column, with_future, without, n_changed
 
     LABELS: ClassVar[dict[str, str]] = {
-        "n_cuts": "cuts", "n_runs": "comparisons", "n_skipped": "gap experiments not possible", "n_compared": "values compared",
+        "n_cuts": "cuts", "n_runs": "comparisons", "n_skipped": "early cuts and gap experiments not possible", "n_compared": "values compared",
     }
 
     def summary(self) -> pd.Series:
@@ -110,7 +110,7 @@ def _with_gap(table: pd.DataFrame, cut: int, rows: int = 3) -> pd.DataFrame:
     holed.iloc[cut - rows + 1 : cut + 1] = np.nan
     return holed
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #1f4393cb
+# %% ../../nbs/60_backtest/5_audit.ipynb #b473201a
 def _output(strategy: Callable, data: Any, index: pd.Index) -> pd.DataFrame:
     "What the strategy says, on the dates of the data"
     said = strategy(data)
@@ -135,17 +135,26 @@ def _changed(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.ndarray:
-    "Rows to cut after: half of them where the output is there and new"
-    n = len(output)
-    rows = np.arange(max(n // 3, 4), n - 1)
-    values = output.to_numpy()
+    "Rows to cut after: where the output is new, where a month ends, early, and anywhere"
+    n, values = len(output), output.to_numpy()
+    begin = max(n // 3, 4)
+    rows = np.arange(begin, n - 1)
     fresh = ~np.isnan(values[1:]) & (values[1:] != values[:-1])
     active = rows[fresh.any(axis=1)[rows - 1]]
-    chosen = rng.choice(active, min(len(active), n_cuts // 2), replace=False)
+    ends = rows[:0]
+    if isinstance(output.index, pd.DatetimeIndex):
+        month = output.index.year * 12 + output.index.month
+        ends = rows[(month[rows] != month[rows + 1])]
+    first = max(int((~np.isnan(values)).any(axis=1).argmax()), 4)
+    early = np.unique(np.geomspace(first, begin, n_cuts // 4 + 1).astype(int)[:-1]) if first < begin else rows[:0]
+    chosen = early
+    for candidates in (active, ends):
+        left = np.setdiff1d(candidates, chosen)
+        chosen = np.append(chosen, rng.choice(left, min(len(left), n_cuts // 4), replace=False))
     rest = np.setdiff1d(rows, chosen)
-    return np.sort(np.concatenate([chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False)]))
+    return np.sort(np.append(chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False)))
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #24aa5a5c
+# %% ../../nbs/60_backtest/5_audit.ipynb #dbef8a1c
 def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cuts: int = 20, seed: int = 0) -> AuditResult:
     """Test by experiment whether a strategy or factor uses data from after the date of its output.
 
@@ -156,7 +165,8 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
     data : DataFrame, mapping of name to DataFrame, or a panel with `fields` and `with_fields`
         Tables on one index.
     n_cuts : int
-        Dates at which the future is taken away; three runs of the strategy each, one more for a gap.
+        Dates at which the future is taken away; three runs of the strategy each, one more for a gap. From 4 on
+        a quarter of them each is early, at the ends of months and where the output is new.
     seed : int
         Of the cuts and of the replaced numbers.
 
@@ -173,6 +183,8 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
         The data or the output are not tables on one index.
     """
     check_integer(n_cuts, "n_cuts", low=1)
+    if not callable(strategy):
+        raise SpecificationError(f"`strategy` must be a function from data to a wide table; got a {type(strategy).__name__}.")
     rng = np.random.default_rng(check_integer(seed, "seed"))
     tables, pack = _unpack(data)
     index = _dates(tables, 12)
@@ -191,6 +203,9 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
         try:
             pairs = [("truncate", full, run({k: v.iloc[: cut + 1] for k, v in tables.items()}, past))]
         except Exception as error:
+            if cut < len(index) // 3:  # it may need more days than there are
+                skipped += 1
+                continue
             raise SpecificationError(f"`strategy` fails on the data up to {past[-1]}: {error}") from error
         pairs.append(("perturb", full, run(other, index)))
         try:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['BacktestResult', 'run_backtest', 'run_backtests', 'sweep_returns']
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #8e323cef
+# %% ../../nbs/60_backtest/3_engine.ipynb #4e6e840f
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -94,7 +94,7 @@ def _run(inputs: _Inputs, keep_weights: bool = False) -> tuple[np.ndarray, int, 
     _check_missing(missing, inputs)
     return out, int(missing), held
 
-# %% ../../nbs/60_backtest/3_engine.ipynb #1f707f7b
+# %% ../../nbs/60_backtest/3_engine.ipynb #277a3f12
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BacktestResult(Result):
     "What a book of target weights earned"
@@ -143,6 +143,8 @@ class BacktestResult(Result):
 
     def stress(self, multiples=(1, 2, 3)) -> pd.DataFrame:
         "The book run again with every cost multiplied: one row a multiple"
+        if not isinstance(multiples, Collection) or isinstance(multiples, str) or not len(multiples):
+            raise SpecificationError(f"`multiples` must be at least one number, such as (1, 2, 3); got {multiples!r}.")
         rows = {}
         for multiple in multiples:
             run = _simulate(replace(self.inputs, costs=self.cost_model.scaled(multiple)))

@@ -144,7 +144,7 @@ def expected_shortfall(returns: pd.Series, *, level: float = 0.05, method: Tail 
     tail = -norm.pdf(h) / level * hermeval(h, hermite)
     return float(-(mean + deviation * min(tail, h)))
 
-# %% ../../nbs/60_backtest/6_performance.ipynb #7a50a0b4
+# %% ../../nbs/60_backtest/6_performance.ipynb #86263de4
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PerformanceResult(Result):
     "What a return series did"
@@ -259,7 +259,7 @@ def performance_summary(
     return PerformanceResult(
         start=series.index[0], end=series.index[-1], nobs=len(values), periods_per_year=q, risk_free=risk_free,
         total_return=total - 1, annualized_return=annual, annualized_volatility=float(values.std(ddof=1) * np.sqrt(q)),
-        annualized_sharpe_ratio=sharpe * np.sqrt(q), sharpe_ratio=sharpe, sortino_ratio=_ratio(excess.mean(), downside),
+        annualized_sharpe_ratio=float(sharpe * np.sqrt(q)), sharpe_ratio=sharpe, sortino_ratio=_ratio(excess.mean(), downside),
         omega_ratio=_ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum()),
         mean_return=float(values.mean()), volatility=float(values.std(ddof=1)), downside_deviation=downside,
         semideviation=float(np.sqrt((np.minimum(values - values.mean(), 0) ** 2).mean())),

@@ -295,7 +295,7 @@ def _eliminate_from_mean(mean: np.ndarray, z: np.ndarray, tiny: float) -> tuple[
     order[m - 1] = left[0]
     return order, pvalue
 
-# %% ../../nbs/20_validation/7_data_snooping.ipynb #3ab38140
+# %% ../../nbs/20_validation/7_data_snooping.ipynb #b7ab636e
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MCSResult(Result):
     "Models that cannot be told from the best one"
@@ -339,6 +339,8 @@ def model_confidence_set(
     check_number(size, "size", low=0, high=1, strict=True)
     check_option(method, "method", ("R", "max"))
     frame = _check_losses(losses, "losses", min_columns=2)
+    if (frame.to_numpy() == frame.to_numpy()[:, :1]).all():
+        raise DataError("`losses` has the same numbers in every column; there is nothing to tell apart.")
     mean = frame.to_numpy().mean(axis=0)
     centred = frame.to_numpy() - mean
     z = np.ascontiguousarray(_bootstrap_deviations(centred, block_size, n_resamples, seed).T)

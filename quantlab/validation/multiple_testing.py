@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['adjust_pvalues', 'HaircutResult', 'haircut_sharpe', 't_threshold']
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #67def8cc
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #abaa2d98
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from ..checks import check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
@@ -72,7 +72,7 @@ def _check_pvalues(pvalues: Any) -> np.ndarray:
         raise DataError(f"`pvalues` must lie in [0, 1]; {bad} of {p.size} do not or are missing.")
     return p
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #c6da894c
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #2988bfe7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HaircutResult(Result):
     "An annual Sharpe ratio before and after the number of tests is counted"
@@ -98,6 +98,21 @@ _LAWS = {"t": (special.stdtr, special.stdtrit),
          "normal": (lambda df, x: special.ndtr(x), lambda df, p: special.ndtri(p))}  # fmt: skip
 
 
+def _log_tail(z: float, df: float, distribution: str) -> float:
+    "Logarithm of the upper tail, where the tail itself is too small for a float"
+    if distribution == "normal":
+        return float(special.log_ndtr(-z))
+    a, x = df / 2, df / (df + z * z)  # the incomplete beta function, as a series
+    series = special.hyp2f1(a + 0.5, 1, a + 1, x)
+    return a * math.log(x) + 0.5 * math.log1p(-x) - math.log(2 * a) - float(special.betaln(a, 0.5)) + math.log(series)
+
+
+def _far_quantile(z: float, factor: float, df: float, distribution: str) -> float:
+    "Where the tail is `factor` times the tail beyond `z`"
+    goal = _log_tail(z, df, distribution) + math.log(factor)
+    return float(optimize.brentq(lambda x: _log_tail(x, df, distribution) - goal, z / 2, z, xtol=1e-12))
+
+
 def _adjust_one(p: float, n_tests: int, method: str, others: Sequence[float] | None) -> float:
     "Adjusted p-value of the one test of interest"
     if method == "bonferroni":
@@ -112,7 +127,7 @@ def _adjust_one(p: float, n_tests: int, method: str, others: Sequence[float] | N
         )
     return float(adjust_pvalues([p, *others], method=method)[0])
 
-# %% ../../nbs/20_validation/5_multiple_testing.ipynb #b47a943e
+# %% ../../nbs/20_validation/5_multiple_testing.ipynb #3d3ccda0
 def haircut_sharpe(
     annual_sharpe: float, *, n_obs: int, periods_per_year: float, n_tests: int,
     autocorrelation: float = 0.0,
@@ -156,7 +171,11 @@ def haircut_sharpe(
     law, root_years = _LAWS[distribution], math.sqrt(n_obs / per_year)
     pvalue = float(2 * law[0](n_obs - 1, -sharpe * root_years))
     adjusted = _adjust_one(pvalue, n_tests, method, other_pvalues)
-    after = max(0.0, -float(law[1](n_obs - 1, adjusted / 2)) / root_years)
+    if pvalue < 1e-250:  # a p-value that is nearly zero as a float still has a quantile
+        harmonic = sum(1 / k for k in range(1, n_tests + 1)) if method == "by" else 1.0
+        after = _far_quantile(sharpe * root_years, n_tests * harmonic, n_obs - 1, distribution) / root_years
+    else:
+        after = max(0.0, -float(law[1](n_obs - 1, adjusted / 2)) / root_years)
     if n_tests == 1:
         after = sharpe
     return HaircutResult(

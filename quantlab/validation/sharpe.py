@@ -195,7 +195,7 @@ def probabilistic_sharpe_ratio(
     error = math.sqrt(_variance_numerator(at, *moments, autocorrelation) / n)
     return float(special.ndtr((sharpe - benchmark) / error))
 
-# %% ../../nbs/20_validation/2_sharpe.ipynb #d395dada
+# %% ../../nbs/20_validation/2_sharpe.ipynb #1238927f
 def _maximum_moment(n_trials: float, power: int) -> float:
     "E[max^power] of `n_trials` standard normals, power 1 or 2, by quadrature"
     def tail(x: float) -> float:
@@ -231,9 +231,9 @@ def expected_max_sharpe(
     if n_trials == 1:
         return 0.0
     if exact:
-        return scale * _maximum_moment(n_trials, 1)
+        return float(scale * _maximum_moment(n_trials, 1))
     quantiles = -special.ndtri(1 / n_trials), -special.ndtri(1 / (n_trials * math.e))
-    return scale * max(0.0, (1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1])
+    return float(scale * max(0.0, (1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1]))
 
 # %% ../../nbs/20_validation/2_sharpe.ipynb #d01a799d
 def deflated_sharpe_ratio(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PurgedKFold', 'CombinatorialPurgedSplit', 'WalkForwardSplit', 'FoldChoice', 'optimal_folds']
 
-# %% ../../nbs/20_validation/1_splits.ipynb #85b93d02
+# %% ../../nbs/20_validation/1_splits.ipynb #518a2949
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_index, check_integer
+from ..checks import check_index, check_integer, check_option, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -86,7 +86,7 @@ def _blocks(test: np.ndarray) -> list[tuple[int, int]]:
     firsts, lasts = np.append(test[0], test[breaks + 1]), np.append(test[breaks], test[-1])
     return [(int(a), int(b) + 1) for a, b in zip(firsts, lasts)]
 
-# %% ../../nbs/20_validation/1_splits.ipynb #911bc8b2
+# %% ../../nbs/20_validation/1_splits.ipynb #d28e1752
 class _Splitter:
     "Purging and embargo around the test rows that a subclass chooses"
 
@@ -102,7 +102,8 @@ class _Splitter:
         y, groups
             Ignored, for scikit-learn.
         t1 : Series, optional
-            End of each row's label, on the index of `X` (row numbers where `X` is an array).
+            End of each row's label, on the index of `X`; where `X` is an array its rows are dated by
+            the index of `t1`, and may be numbered.
 
         Raises
         ------
@@ -112,6 +113,8 @@ class _Splitter:
         if t1 is None and pd.api.types.is_datetime64_any_dtype(getattr(y, "dtype", None)):
             t1 = y
         n, index = _rows(X)
+        if isinstance(t1, pd.Series) and len(t1) == n and not isinstance(X, (pd.DataFrame, pd.Series)):
+            index = check_index(t1.index, "t1")
         spans = None if t1 is None else _label_spans(index, t1)
         return self._generate(n, spans)
 
@@ -128,7 +131,7 @@ class _Splitter:
                 )
             yield train, test
 
-# %% ../../nbs/20_validation/1_splits.ipynb #9f9b3707
+# %% ../../nbs/20_validation/1_splits.ipynb #b0c86e51
 class _FoldSplitter(_Splitter):
     "Splits made of folds, with paths through them"
 
@@ -188,7 +191,7 @@ class _FoldSplitter(_Splitter):
         n, rest = divmod(sum(len(p) for p in predictions), self.n_paths)
         folds = self._folds(n)
         index: Any = pd.RangeIndex(n)
-        if isinstance(predictions[0], pd.Series):
+        if isinstance(predictions[0], (pd.Series, pd.DataFrame)):
             index = pd.Index(np.unique(np.concatenate([p.index for p in predictions])), name=predictions[0].index.name)
         out, used = np.empty((n, self.n_paths)), [0] * self.n_folds
         for prediction, chosen in zip(predictions, self._combinations()):
@@ -198,12 +201,22 @@ class _FoldSplitter(_Splitter):
                     f"`predictions` do not fit {self.n_folds} folds of {n} rows: an entry has {len(prediction)} "
                     f"values where {len(rows)} rows were tested."
                 )
-            values = pd.Series(prediction).to_numpy(float)
+            values = self._values(prediction, index[rows])
             for fold in chosen:
                 inside = (rows >= folds[fold][0]) & (rows <= folds[fold][-1])
                 out[folds[fold], used[fold]] = values[inside]
                 used[fold] += 1
         return pd.DataFrame(out, index=index, columns=pd.RangeIndex(self.n_paths, name="path"))
+
+    @staticmethod
+    def _values(prediction: Any, labels: pd.Index) -> np.ndarray:
+        "The values for the rows `labels`: by label where they have one, else in order"
+        if not isinstance(prediction, (pd.Series, pd.DataFrame)):
+            return check_series(prediction, "predictions", allow_missing=True).to_numpy()
+        series = check_series(prediction.sort_index(), "predictions", allow_missing=True)
+        if not series.index.equals(labels.sort_values()):
+            raise MisalignedError("`predictions` has an entry that is not on the rows its split tested; predict for `X.iloc[test]`.")
+        return series.loc[labels].to_numpy()
 
 # %% ../../nbs/20_validation/1_splits.ipynb #c07db7db
 def _check_gaps(splitter: Any) -> None:
@@ -261,7 +274,7 @@ class CombinatorialPurgedSplit(_FoldSplitter):
         check_integer(self.n_test_folds, "n_test_folds", low=1, high=self.n_folds - 1)
         _check_gaps(self)
 
-# %% ../../nbs/20_validation/1_splits.ipynb #4006f9d5
+# %% ../../nbs/20_validation/1_splits.ipynb #07407281
 @dataclass(frozen=True)
 class WalkForwardSplit(_Splitter):
     """Rolling or expanding training windows, each followed by a test block.
@@ -291,6 +304,7 @@ class WalkForwardSplit(_Splitter):
         check_integer(self.test_size, "test_size", low=1)
         if self.step is not None:
             check_integer(self.step, "step", low=1)
+        check_option(self.expanding, "expanding", (True, False))
         _check_gaps(self)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -298,6 +312,11 @@ class WalkForwardSplit(_Splitter):
         if X is None:
             raise SpecificationError("`X` is needed: the number of walk-forward splits depends on its rows.")
         return len(self._starts(_rows(X)[0]))
+
+    @property
+    def n_splits(self) -> int:
+        "The number of walk-forward splits depends on the rows: see `get_n_splits`"
+        raise SpecificationError("the number of walk-forward splits depends on the rows; call `get_n_splits(X)`.")
 
     def _starts(self, n: int) -> range:
         first = self.train_size + self.purge
