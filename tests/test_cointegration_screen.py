@@ -253,11 +253,24 @@ def test_johansen_restrictions(denmark):
         residual = r0 - np.outer(r1 @ beta, keep @ psi)
         return result.nobs / 2 * np.linalg.slogdet(residual.T @ residual / result.nobs)[1]
 
+    # both at once, by the same numerical maximum: money and income enter as their difference
+    def joint(theta):
+        beta, psi = np.array([theta[0], -theta[0], *theta[1:4]]), theta[4:]
+        residual = r0 - np.outer(r1 @ beta, keep @ psi)
+        return result.nobs / 2 * np.linalg.slogdet(residual.T @ residual / result.nobs)[1]
+
     start = np.append(result.cointegrating_vectors.iloc[1:, 0], keep.T @ result.loadings.iloc[:, 0])
     fit = minimize(negative_loglikelihood, start, method="BFGS", options={"gtol": 1e-7})
     free = np.linalg.slogdet(r0.T @ r0 / result.nobs)[1] + np.log1p(-result.eigenvalues[0])
     numeric = 2 * (fit.fun - result.nobs / 2 * free)
     assert result.test_loadings(keep).statistic == pytest.approx(numeric, abs=1e-4)
+    start = np.append([1.0, *start[1:4]], start[4:])
+    fit = minimize(joint, start, method="BFGS", options={"gtol": 1e-7})
+    numeric = 2 * (fit.fun - result.nobs / 2 * free)
+    both = result.test_vectors_and_loadings(homogeneous, keep)
+    assert both.statistic == pytest.approx(numeric, abs=1e-4)
+    assert both.degrees_of_freedom == 2
+    assert both.statistic >= max(result.test_loadings(keep).statistic, test.statistic) - 1e-9
 
 
 def test_johansen_refuses(denmark):

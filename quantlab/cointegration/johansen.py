@@ -101,7 +101,7 @@ def _canonical(r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, singular, v = np.linalg.svd(q0.T @ q1, full_matrices=False)
     return np.minimum(singular**2, 1.0), np.linalg.solve(f1, v.T) / scale1[:, None]
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #4651e6e7
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #42ee86f3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RestrictionTest(Result):
     "Likelihood-ratio test of a restriction on the relations or on the loadings"
@@ -229,11 +229,30 @@ class JohansenResult(Result):
         """
         r0, r1 = self._residuals()
         a = _check_restriction(restriction, self.n_series, rank, self.n_series)
-        q, _ = np.linalg.qr(a, mode="complete")
-        inside, outside = r0 @ q[:, : a.shape[1]], r0 @ q[:, a.shape[1] :]
-        values, _ = _canonical(_regress_out(inside, outside), _regress_out(r1, outside))
+        values, _ = _canonical(*_within(a, r0, r1))
         freedom = rank * (a.shape[0] - a.shape[1])
         return self._likelihood_ratio(values, rank, freedom, "the loadings lie in the span of A")
+
+    def test_vectors_and_loadings(self, vectors: Any, loadings: Any, *, rank: int = 1) -> RestrictionTest:
+        """Test both at once: every relation is `vectors @ phi` and the loadings are `loadings @ psi`.
+
+        Parameters
+        ----------
+        vectors, loadings : array
+            H and A, as in `test_cointegrating_vectors` and `test_loadings`.
+        rank : int
+            Number of relations under both hypotheses.
+
+        References
+        ----------
+        Johansen & Juselius (1990), section 5; Johansen (1995), section 8.2.
+        """
+        r0, r1 = self._residuals()
+        h = _check_restriction(vectors, r1.shape[1], rank, self.n_series)
+        a = _check_restriction(loadings, self.n_series, rank, self.n_series)
+        values, _ = _canonical(*_within(a, r0, r1 @ h))
+        freedom = rank * (h.shape[0] - h.shape[1] + a.shape[0] - a.shape[1])
+        return self._likelihood_ratio(values, rank, freedom, "the relations lie in the span of H, the loadings in that of A")
 
     def vecm(self, rank: int = 1) -> VECMFit:
         "Error-correction form with `rank` relations, identity on the first `rank` series"
@@ -261,6 +280,13 @@ class JohansenResult(Result):
             residual_covariance=frame(covariance, names),
             residuals=pd.DataFrame(residual, index=self.changes.index, columns=names),
         )
+
+
+def _within(a: np.ndarray, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Changes in the span of `a`, and levels, both less what the changes outside of it explain"
+    q, _ = np.linalg.qr(a, mode="complete")
+    inside, outside = r0 @ q[:, : a.shape[1]], r0 @ q[:, a.shape[1] :]
+    return _regress_out(inside, outside), _regress_out(r1, outside)
 
 
 def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) -> np.ndarray:
