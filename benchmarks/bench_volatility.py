@@ -6,8 +6,8 @@ A ratio is printed only where the two agree: over the whole panel no log-likelih
 arch's by more than one part in a hundred million, of the rolling windows at most one in two hundred
 by more than one in a million (either search can miss a hill of a short window), and forecasts on
 the same hill within one percent (arch's own tolerance moves them by about 1e-4). CPU seconds of
-both sides, taken in turns; the ratio of the panel is the median over its parts. The first, cold call
-(compiling, or loading what was compiled) is reported apart, as is what our calls added to the
+both sides, taken in turns; the ratio of the panel is the median over its parts. The first, cold
+call (compiling, or loading what was compiled) is reported apart, as is what our calls added to the
 memory of the process. arch fits a sample of the rolling windows and its time is scaled up.
 """
 

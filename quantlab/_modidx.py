@@ -2089,6 +2089,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'quantlab/volatility/rolling.py'),
                                              'quantlab.volatility.rolling.RollingVolatility.volatility': ( '40_volatility/rolling.html#rollingvolatility.volatility',
                                                                                                            'quantlab/volatility/rolling.py'),
+                                             'quantlab.volatility.rolling._check_returns': ( '40_volatility/rolling.html#_check_returns',
+                                                                                             'quantlab/volatility/rolling.py'),
                                              'quantlab.volatility.rolling._known_refits': ( '40_volatility/rolling.html#_known_refits',
                                                                                             'quantlab/volatility/rolling.py'),
                                              'quantlab.volatility.rolling._label_fits': ( '40_volatility/rolling.html#_label_fits',

@@ -21,12 +21,15 @@ from ..results import Result
 from .kernel import _variance_path
 from .rolling import fit_garch_panel
 
-# %% ../../nbs/40_volatility/5_multivariate.ipynb #ce10552a
+# %% ../../nbs/40_volatility/5_multivariate.ipynb #8d1b9d3f
 def _first_step(returns: Any, n_jobs: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
     "Returns, univariate fits, variances (a row more than returns) and standardised residuals"
     frame = check_frame(returns, "returns", min_rows=100, min_columns=2, allow_missing=False)
     if frame.shape[0] <= 2 * frame.shape[1]:
         raise DataError(f"`returns` needs more than two rows a column; got {frame.shape[0]} x {frame.shape[1]}.")
+    steady = frame.columns[np.ptp(frame.to_numpy(), axis=0) == 0]
+    if not len(steady) and np.linalg.eigvalsh(np.corrcoef(frame.to_numpy().T))[0] < 1e-8:
+        raise DataError("`returns` holds columns that are linear combinations of others; drop the redundant ones.")
     fits = fit_garch_panel(frame, n_jobs=n_jobs)
     bad = fits.index[~fits["converged"]]
     if len(bad):
@@ -36,8 +39,6 @@ def _first_step(returns: Any, n_jobs: int) -> tuple[pd.DataFrame, pd.DataFrame, 
     values = frame.to_numpy()
     h = np.column_stack([_variance_path(np.ascontiguousarray(values[:, j]), theta[j]) for j in range(len(fits))])
     z = (values - theta[:, 0]) / np.sqrt(h[:-1])
-    if np.linalg.eigvalsh(_correlation(z.T @ z))[0] < 1e-8:
-        raise DataError("`returns` holds columns that are linear combinations of others; drop the redundant ones.")
     return frame, fits, h, z
 
 

@@ -30,8 +30,29 @@ def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(function, parts))
 
-# %% ../../nbs/40_volatility/4_rolling.ipynb #ffa12f23
+# %% ../../nbs/40_volatility/4_rolling.ipynb #06ca95ff
 _PARAMETERS = ["mu", "omega", "alpha", "beta"]
+
+
+def _check_returns(returns: Any, **limits: int) -> pd.DataFrame:
+    "A table whose columns do not move like prices: within blocks of 50 rows a first autocorrelation above 0.6, in the median"
+    frame = check_frame(returns, "returns", **limits)
+    if len(frame) < 50:
+        return frame
+    blocks = frame.to_numpy()[: len(frame) // 50 * 50].reshape(-1, 50, frame.shape[1])
+    known = np.isfinite(blocks)
+    gap = np.where(known, blocks, 0.0)
+    gap = np.where(known, gap - gap.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1), 0.0)
+    squares, together = (gap**2).sum(axis=1), (gap[:, 1:] * gap[:, :-1]).sum(axis=1)
+    lively = squares > 1e-20 * np.where(known, blocks, 0.0).max() ** 2  # not constant
+    memory = np.median(np.divide(together, squares, out=np.zeros_like(squares), where=lively), axis=0)
+    if (memory > 0.6).any():
+        first = int(memory.argmax())
+        raise DataError(
+            f"`returns` holds {int((memory > 0.6).sum())} columns that move like prices, first {frame.columns[first]!r} "
+            f"(autocorrelation {memory[first]:.2f}); pass returns."
+        )
+    return frame
 
 
 def _label_fits(out: np.ndarray, count: np.ndarray, index: pd.Index) -> pd.DataFrame:
@@ -79,14 +100,14 @@ def fit_garch_panel(
     Raises
     ------
     DataError
-        Fewer than 50 rows, no value at all, text, infinities, an unsorted or repeated index.
+        Fewer than 50 rows, no value at all, text, infinities, an unsorted or repeated index, prices.
 
     References
     ----------
     Bollerslev (1986), eq. 1-3; Fiorentini, Calzolari & Panattoni (1996) for the analytic derivatives.
     """
     least = check_integer(min_observations, "min_observations", low=MIN_OBSERVATIONS)
-    frame = check_frame(returns, "returns", min_rows=MIN_OBSERVATIONS)
+    frame = _check_returns(returns, min_rows=MIN_OBSERVATIONS)
     values = np.asfortranarray(frame.to_numpy())
     n, width = frame.shape
     out, count = np.full((1, width, _N_OUT), np.nan), np.zeros((1, width))
@@ -156,7 +177,7 @@ class RollingVolatility(Result):
         ax.legend(frameon=False)
         return ax
 
-# %% ../../nbs/40_volatility/4_rolling.ipynb #69d74041
+# %% ../../nbs/40_volatility/4_rolling.ipynb #525884ae
 def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarray) -> None:
     "Fill `out` with the refits of an earlier run that fall on the same dates and assets"
     needed = {"date", "asset", *_PARAMETERS, "loglikelihood", "iterations"}
@@ -202,11 +223,11 @@ def rolling_garch(
     Raises
     ------
     DataError
-        Not more rows than `window`, no value at all, text, infinities, an unsorted or repeated index.
+        Not more rows than `window`, no value at all, text, infinities, an unsorted or repeated index, prices.
     SpecificationError
         `window` under 50, or `refit_every` or `horizon` under 1.
     """
-    frame = check_frame(returns, "returns")
+    frame = _check_returns(returns)
     check_integer(window, "window", low=MIN_OBSERVATIONS)
     check_integer(refit_every, "refit_every", low=1)
     check_integer(horizon, "horizon", low=1)

@@ -216,7 +216,7 @@ def _simulated_pvalues(
         larger += np.array(drawn) >= np.array(observed) - 1e-9
     return [np.nan if np.isnan(o) else float((1 + k) / (n_simulations + 1)) for o, k in zip(observed, larger)]
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #53ac7a58
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #0a9a41c2
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VaRBacktest(Result):
     "Backtests of a value at risk"
@@ -323,10 +323,13 @@ def backtest_var(
     exact = min(1.0, 2 * min(binom.cdf(total, n, level), binom.sf(total - 1, n, level)))
     duration, draws = _duration_test(h), check_integer(n_simulations, "n_simulations")
     seen = (tests.lr_ind, tests.lr_cc, duration.statistic)
+    size = float(var.median() / returns.std())
+    doubt = "" if 0.05 < size < 20 else f"VaR is {size:.2g} standard deviations of the returns: are both in one unit?"
+    note = "; ".join(text for text in (doubt, tests.note) if text)
     simulated = _simulated_pvalues(seen, n, level, draws, seed) if draws else [np.nan] * 3
     return VaRBacktest(
         level=level, nobs=n, exceedances=total, rate=total / n, **{k: getattr(tests, k) for k in (
-            "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "p_ind", "lr_cc", "p_cc", "note")},
+            "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "p_ind", "lr_cc", "p_cc")}, note=note,
         p_uc_exact=float(exact), p_ind_exact=simulated[0], p_cc_exact=simulated[1], p_duration_exact=simulated[2],
         dq=_dynamic_quantile(h, var.to_numpy(), level, lags), duration=duration, hits=hit.rename("exceeded"),
     )
