@@ -1,6 +1,7 @@
 """Every public function of the wing refuses every kind of bad input in a sentence of its own."""
 
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -584,3 +585,32 @@ def test_bad_argument_is_refused(name, argument, way):
         getattr(fa, name)(**good | {argument: way(good[argument])})
     sentence = str(caught.value)
     assert len(sentence) > 30 and sentence.endswith(".") and "\n" not in sentence, sentence
+
+
+PANEL = {
+    "returns": RETURNS,
+    "dollar_volume": 1e6 * PRICES,
+    "intraday_abs_return": RETURNS.abs(),
+    "sectors": GROUPS,
+    "membership": MEMBERS,
+}
+BAD_FIELDS = {k: way for k, way in FRAME.items() if k != "empty"} | spoil(
+    other_dates=lambda f: f.shift(900, freq="B"), some_assets=lambda f: f.iloc[:, 1:]
+)
+
+
+@pytest.mark.parametrize("kind", BAD_FIELDS)
+@pytest.mark.parametrize("name", sorted(fa.LIBRARY))
+def test_library_refuses_bad_panels(name, kind):
+    "Each field it needs spoiled, or taken away; and a mask of numbers"
+    factor = fa.LIBRARY[name]
+    for field in set(factor.inputs) - {"sectors"}:
+        spoiled = PANEL | {field: BAD_FIELDS[kind](PANEL[field])}
+        with pytest.raises(QuantlabError) as caught:
+            factor(SimpleNamespace(**spoiled))
+        assert len(str(caught.value)) > 30 and str(caught.value).endswith(".")
+    for field in factor.inputs:
+        with pytest.raises(QuantlabError, match=f"no `{field}`"):
+            factor(SimpleNamespace(**{k: v for k, v in PANEL.items() if k != field}))
+    with pytest.raises(QuantlabError, match="true and false"):
+        factor(SimpleNamespace(**PANEL | {"membership": MEMBERS.astype(float)}))
