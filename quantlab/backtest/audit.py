@@ -145,7 +145,7 @@ def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.nda
     rest = np.setdiff1d(rows, chosen)
     return np.sort(np.concatenate([chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False)]))
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #24aa5a5c
+# %% ../../nbs/60_backtest/5_audit.ipynb #01e20b43
 def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cuts: int = 20, seed: int = 0) -> AuditResult:
     """Test by experiment whether a strategy or factor uses data from after the date of its output.
 
@@ -172,6 +172,8 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
     DataError
         The data or the output are not tables on one index.
     """
+    if not callable(strategy):
+        raise SpecificationError(f"`strategy` must be a function from data to a table; got {type(strategy).__name__}.")
     check_integer(n_cuts, "n_cuts", low=1)
     rng = np.random.default_rng(check_integer(seed, "seed"))
     tables, pack = _unpack(data)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stationary_bootstrap_indices', 'SharpeEstimate', 'estimate_sharpe']
 
-# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #d5427eb4
+# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #fe7bb043
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,10 +16,11 @@ from numba import njit
 from scipy import special
 
 from ..checks import check_integer, check_number, check_option
+from ..errors import SpecificationError
 from ..results import Result
 from .sharpe import PeriodSharpe, _excess, _variance_numerator, probabilistic_sharpe_ratio
 
-# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #9f6bc7c6
+# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #2a42e637
 @njit(cache=True)
 def _block_indices(new: np.ndarray, start: np.ndarray) -> np.ndarray:
     "Row numbers of resamples: jump to `start` where `new`, else the next row"
@@ -59,6 +60,8 @@ def stationary_bootstrap_indices(
     n_obs = check_integer(n_obs, "n_obs", low=2)
     shape = (check_integer(n_resamples, "n_resamples", low=1), n_obs)
     block_size = check_number(block_size, "block_size", low=1, high=n_obs)
+    if not isinstance(rng, np.random.Generator):
+        raise SpecificationError(f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}.")
     return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape))
 
 # %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #0fdd78a7
