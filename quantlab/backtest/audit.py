@@ -154,7 +154,7 @@ def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.nda
     rest = np.setdiff1d(rows, chosen)
     return np.sort(np.append(chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False)))
 
-# %% ../../nbs/60_backtest/5_audit.ipynb #dbef8a1c
+# %% ../../nbs/60_backtest/5_audit.ipynb #43ff612c
 def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cuts: int = 20, seed: int = 0) -> AuditResult:
     """Test by experiment whether a strategy or factor uses data from after the date of its output.
 
@@ -182,9 +182,9 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
     DataError
         The data or the output are not tables on one index.
     """
-    check_integer(n_cuts, "n_cuts", low=1)
     if not callable(strategy):
-        raise SpecificationError(f"`strategy` must be a function from data to a wide table; got a {type(strategy).__name__}.")
+        raise SpecificationError(f"`strategy` must be a function from data to a table; got {type(strategy).__name__}.")
+    check_integer(n_cuts, "n_cuts", low=1)
     rng = np.random.default_rng(check_integer(seed, "seed"))
     tables, pack = _unpack(data)
     index = _dates(tables, 12)

@@ -6,7 +6,7 @@
 __all__ = ['FAMILIES', 'COMBINED', 'Candidate', 'declare_candidates', 'Market', 'market_of', 'factor_values', 'candidate_weights',
            'perturbed_grid', 'in_world', 'grid_returns']
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #1c622923
+# %% ../../nbs/60_backtest/7_candidates.ipynb #1e5845e0
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from numba import njit
 from .costs import CostModel
 from .engine import sweep_returns
 from .strategies import long_short_weights, pairs_weights
-from ..checks import check_aligned
-from ..data.panel import unchecked_panel
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option
+from ..data.panel import Panel, unchecked_panel
 from ..errors import MissingDataError, SpecificationError
 from ..factors.library import LIBRARY
 from ..factors.transform import zscore
 from ..results import Result
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #28712aee
+# %% ../../nbs/60_backtest/7_candidates.ipynb #08ba996b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidate(Result):
     "One point of the grid"
@@ -53,6 +53,30 @@ def _name(family: str, parameters: Mapping[str, Any]) -> str:
     return f"{family}: {', '.join(parts)}"
 
 
+def _need(value: Any, kind: type, name: str, source: str) -> None:
+    "Refuse what is not of `kind`"
+    if not isinstance(value, kind):
+        raise SpecificationError(f"`{name}` must be a {kind.__name__}, {source}; got {type(value).__name__}.")
+
+
+def _check_factor(name: Any) -> None:
+    "Refuse a name that is no factor"
+    if not isinstance(name, str) or (name != "combined" and name not in LIBRARY):
+        raise SpecificationError(f"there is no factor {name!r}; it must be 'combined' or one of the {len(LIBRARY)} keys of `quantlab.factors.LIBRARY`.")
+
+
+def _check_value(family: str, name: str, value: Any) -> None:
+    "Refuse a value that its parameter cannot have"
+    if name == "factor":
+        _check_factor(value)
+    elif name == "inverse_volatility":
+        check_option(value, f"{family}.{name}", (False, True))
+    elif name in ("max_pairs", "rebalance_every"):
+        check_integer(value, f"{family}.{name}", low=1)
+    else:
+        check_number(value, f"{family}.{name}", low=0)
+
+
 def declare_candidates(grid: Mapping[str, Mapping[str, list]]) -> list[Candidate]:
     """Every point of a grid, in a fixed order.
 
@@ -67,22 +91,30 @@ def declare_candidates(grid: Mapping[str, Mapping[str, list]]) -> list[Candidate
     SpecificationError
         A family, parameter or factor is unknown, or a parameter has no value.
     """
+    _need(grid, Mapping, "grid", "family to parameter to list of values")
+    if not grid:
+        raise SpecificationError("`grid` declares no candidate; name at least one family with its parameters.")
     candidates = []
     for family, axes in grid.items():
         if family not in FAMILIES:
             raise SpecificationError(f"`grid` has the family {family!r}; known are pairs and factors.")
+        _need(axes, Mapping, f"grid[{family!r}]", "parameter to list of values")
+        if family == "factors" and "factor" not in axes:
+            raise SpecificationError("`grid['factors']` needs a list `factor` of names.")
         for name, values in axes.items():
             if name not in FAMILIES[family]:
                 known = ", ".join(sorted(FAMILIES[family]))
                 raise SpecificationError(f"{family} have no parameter {name!r}; they have {known}.")
             if not isinstance(values, list) or not values:
                 raise SpecificationError(f"`grid` needs a list of values for {family}.{name}; got {values!r}.")
+            for value in values:
+                _check_value(family, name, value)
         for values in product(*axes.values()):
             parameters = dict(zip(axes, values))
             candidates.append(Candidate(family, _name(family, parameters), parameters))
     return candidates
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #739d71e9
+# %% ../../nbs/60_backtest/7_candidates.ipynb #9639ef2d
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Market(Result):
     "The data behind every candidate, from the first day of evaluation on"
@@ -137,11 +169,18 @@ def market_of(
     DataError
         The forecasts are not on the panel's dates and assets.
     """
-    returns = panel.returns
+    _need(panel, Panel, "panel", "from load_panel")
+    returns, volatility = panel.returns, check_frame(volatility, "volatility")
+    try:
+        start = pd.Timestamp(start)
+        if not start <= returns.index[-1]:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise SpecificationError(f"`start` must be a date up to {returns.index[-1].date()}, the last of the panel; got {start!r}.") from None
     check_aligned("market_of", returns=returns, volatility=volatility)
     return _assemble(panel, volatility.shift(-1), pairs, start)
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #69457c4a
+# %% ../../nbs/60_backtest/7_candidates.ipynb #24b619c2
 COMBINED = ("momentum_12_1", "short_term_reversal", "low_volatility", "illiquidity")
 
 
@@ -160,9 +199,22 @@ def factor_values(name: str, panel: Any, membership: pd.DataFrame) -> pd.DataFra
     if name == "combined":
         parts = [zscore(factor_values(part, panel, membership)) for part in COMBINED]
         return sum(parts[1:], parts[0]) / len(parts)
-    if name not in LIBRARY:
-        raise SpecificationError(f"no factor {name!r}; known are combined, {', '.join(LIBRARY)}.")
-    return LIBRARY[name].function(panel).where(membership)
+    _need(panel, Panel, "panel", "from load_panel")
+    _check_factor(name)
+    values = LIBRARY[name].function(panel)
+    check_aligned("factor_values", panel=values, membership=membership)
+    return values.where(membership)
+
+
+def _check_candidate(candidate: Any) -> None:
+    "Refuse what `declare_candidates` would not have made"
+    _need(candidate, Candidate, "candidate", "from declare_candidates")
+    unknown = sorted(set(candidate.parameters) - FAMILIES.get(candidate.family, set()))
+    if candidate.family not in FAMILIES or unknown or (candidate.family == "factors" and "factor" not in candidate.parameters):
+        raise SpecificationError(
+            f"`candidate` is of the family {candidate.family!r} with the parameters {sorted(candidate.parameters)}; known are "
+            "pairs and factors, the latter with a factor, and the parameters of their functions."
+        )
 
 
 def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
@@ -185,6 +237,8 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     SpecificationError
         A pairs candidate without pairs.
     """
+    _check_candidate(candidate)
+    _need(market, Market, "market", "from market_of")
     parameters = dict(candidate.parameters)
     if market.returns.empty:  # the data end before the first day of evaluation: nothing is decided
         return market.returns
@@ -199,7 +253,7 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
         membership=market.membership.loc[market.start :], **parameters,
     )
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #5095146e
+# %% ../../nbs/60_backtest/7_candidates.ipynb #b9a6677f
 def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0, 1.25)) -> dict[str, list]:
     """Values around each parameter of a candidate.
 
@@ -210,6 +264,11 @@ def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0,
     steps : sequence of float
         What each number is multiplied with; whole numbers stay whole.
     """
+    _check_candidate(candidate)
+    if not pd.api.types.is_list_like(steps) or not len(steps):
+        raise SpecificationError(f"`steps` must be a list of positive factors; got {steps!r}.")
+    for step in steps:
+        check_number(step, "steps", low=0, strict=True)
     default = {"quantile": inspect.signature(long_short_weights).parameters["quantile"].default}
     centre = {**(default if candidate.family == "factors" else {}), **candidate.parameters}
     number = lambda v: isinstance(v, int | float) and not isinstance(v, bool)
@@ -218,7 +277,7 @@ def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0,
         name: around(v) if number(v) else [False, True] if isinstance(v, bool) else [v] for name, v in centre.items()
     }
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #a61a41c1
+# %% ../../nbs/60_backtest/7_candidates.ipynb #361731e4
 def in_world(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     """Put a placebo world in the place of the data behind the candidates.
 
@@ -234,6 +293,8 @@ def in_world(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     MissingDataError
         The world has no returns or no traded value.
     """
+    _need(market, Market, "market", "from market_of")
+    _need(world, Mapping, "world", "of field to table")
     absent = [name for name in ("returns", "dollar_volume") if name not in world]
     if absent:
         raise MissingDataError(f"`world` needs the fields returns and dollar_volume; it lacks {' and '.join(absent)}.")
@@ -285,7 +346,7 @@ def _fill_book(factor, usable, scale, quantile, step, out):
                 for i, j in enumerate(names):
                     out[j, t], held[j] = row[i], row[i] != 0.0
 
-# %% ../../nbs/60_backtest/7_candidates.ipynb #ba915d85
+# %% ../../nbs/60_backtest/7_candidates.ipynb #d0854515
 def _standardised(values: np.ndarray) -> np.ndarray:
     "As `zscore`, on an array"
     there = ~np.isnan(values)
@@ -325,6 +386,11 @@ def grid_returns(
     DataFrame
         Dates x candidates.
     """
+    _need(candidates, Mapping, "candidates", "of name to Candidate")
+    _need(market, Market, "market", "from market_of")
+    _need(costs, CostModel, "costs", "all zero for none")
+    for candidate in candidates.values():
+        _check_candidate(candidate)
     if market.returns.empty or not candidates:
         raise SpecificationError("`candidates` must name at least one candidate and `market` hold days to evaluate.")
     factors = _factors({c.parameters["factor"] for c in candidates.values() if c.family == "factors"}, market)

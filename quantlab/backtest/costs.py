@@ -61,7 +61,7 @@ class CostModel(Result):
         "Cost in currency of signed `trades` in currency; see `trade_cost`"
         return trade_cost(self, trades, dollar_volume, volatility)
 
-# %% ../../nbs/60_backtest/1_costs.ipynb #a7c29ac0
+# %% ../../nbs/60_backtest/1_costs.ipynb #12ebea07
 def _values(x, name: str) -> np.ndarray:
     "Numbers as a float array, without infinities"
     try:
@@ -108,6 +108,8 @@ def trade_cost(model: CostModel, trades, dollar_volume=None, volatility=None):
     MisalignedError
         Labels or shapes disagree.
     """
+    if not isinstance(model, CostModel):
+        raise SpecificationError(f"`model` must be a CostModel; got {type(model).__name__}.")
     size = np.abs(_values(trades, "trades"))
     if np.isnan(size).any():
         raise MissingDataError(f"`trades` holds {int(np.isnan(size).sum())} missing values; use 0 for no trade.")

@@ -6,7 +6,7 @@
 __all__ = ['Tail', 'drawdowns', 'drawdown_table', 'value_at_risk', 'expected_shortfall', 'PerformanceResult',
            'performance_summary']
 
-# %% ../../nbs/60_backtest/6_performance.ipynb #66170e49
+# %% ../../nbs/60_backtest/6_performance.ipynb #4661517d
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.polynomial.hermite_e import hermeval
 from scipy.stats import norm
 
-from ..checks import check_aligned, check_number, check_option, check_series
+from ..checks import check_aligned, check_integer, check_number, check_option, check_series
 from ..errors import DataError
 from ..results import Result
 
-# %% ../../nbs/60_backtest/6_performance.ipynb #f5f52789
+# %% ../../nbs/60_backtest/6_performance.ipynb #4062624f
 def _returns(returns, name: str = "returns", min_length: int = 1) -> pd.Series:
     "A series of simple returns above -100 %"
     series = check_series(returns, name, min_length=min_length)
@@ -64,6 +64,8 @@ def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
     DataFrame
         depth, start, trough, end (None: not recovered), length (rows under water), deepest first.
     """
+    if top is not None:
+        check_integer(top, "top", low=1)
     depth = drawdowns(returns)
     under = depth > 0
     episode = (under & ~under.shift(1, fill_value=False)).cumsum()[under]

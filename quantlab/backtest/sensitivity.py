@@ -20,7 +20,7 @@ from ..checks import check_aligned, check_frame, check_integer, check_number, ch
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/60_backtest/8_sensitivity.ipynb #c7f507b9
+# %% ../../nbs/60_backtest/8_sensitivity.ipynb #64aaf9bd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParameterSurface(Result):
     "Sharpe ratios over a grid of parameters"
@@ -87,8 +87,12 @@ def parameter_surface(
     **options
         The other arguments of `run_backtest`.
     """
-    if not isinstance(grid, Mapping) or not grid or not all(len(list(values)) for values in grid.values()):
-        raise SpecificationError("`grid` must map at least one parameter to at least one value.")
+    if not callable(strategy):
+        raise SpecificationError(f"`strategy` must be a function from parameters to weights; got {type(strategy).__name__}.")
+    if not isinstance(grid, Mapping) or not grid or not all(pd.api.types.is_list_like(v) and len(v) for v in grid.values()):
+        raise SpecificationError("`grid` must map at least one parameter to a list of at least one value.")
+    if not isinstance(centre, Mapping):
+        raise SpecificationError(f"`centre` must map each parameter of `grid` to its value; got {centre!r}.")
     steps = {name: list(values) for name, values in grid.items()}
     if set(centre) != set(steps) or any(centre[name] not in values for name, values in steps.items()):
         raise SpecificationError(f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}.")
@@ -152,7 +156,7 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: str | int = "
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("period")
 
-# %% ../../nbs/60_backtest/8_sensitivity.ipynb #3fc00b6c
+# %% ../../nbs/60_backtest/8_sensitivity.ipynb #9f22e47a
 def leave_one_out(
     target_weights: pd.DataFrame, returns: pd.DataFrame, *, groups: pd.Series, **options
 ) -> pd.DataFrame:
@@ -174,7 +178,10 @@ def leave_one_out(
         change (of the Sharpe ratio against the whole). Counted from the first day on which the whole book holds a position.
     """
     weights = check_frame(target_weights, "target_weights")
-    groups = pd.Series(groups).reindex(weights.columns)
+    groups = pd.Series(groups)
+    if not groups.index.is_unique:
+        raise DataError(f"`groups` names {groups.index[groups.index.duplicated()][0]!r} more than once; keep one group a name.")
+    groups = groups.reindex(weights.columns)
     if groups.isna().any():
         raise MissingDataError(f"`groups` has no group for {groups.index[groups.isna()][0]!r} ({int(groups.isna().sum())} in all).")
     if groups.nunique() < 2:

@@ -74,7 +74,7 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
         check_number(value, f"thresholds[{name!r}]", low=0, high=1 if share else np.inf)
     return dict(thresholds)
 
-# %% ../../nbs/70_review/1_criteria.ipynb #9f6c43e3
+# %% ../../nbs/70_review/1_criteria.ipynb #961fb9e5
 def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> pd.DataFrame:
     "Return the trials' returns as floats if they can be judged"
     trials = check_frame(trial_returns, "trial_returns")
@@ -92,7 +92,7 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
             f"{len(still)} trials have constant returns (first: {still[0]!r}) and no Sharpe ratio; "
             "drop these columns, they stay counted in `n_trials`."
         )
-    if selected not in trials.columns:
+    if not pd.api.types.is_hashable(selected) or selected not in trials.columns:
         raise SpecificationError(f"`selected` must be a column of `trial_returns`; got {selected!r}.")
     check_integer(n_trials, "n_trials", low=1)
     if n_trials < trials.shape[1]:
@@ -104,7 +104,7 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
 
 def check_sharpe_variance(sharpe_variance: float | None, periods_per_year: float) -> None:
     "Refuse a variance of Sharpe ratios that can only be annualised"
-    if sharpe_variance is None or (isinstance(sharpe_variance, float) and math.isnan(sharpe_variance)):
+    if sharpe_variance is None or (isinstance(sharpe_variance, float) and math.isnan(sharpe_variance)):  # unknown
         return
     check_number(sharpe_variance, "sharpe_variance", low=0)
     if sharpe_variance * periods_per_year > 100:

@@ -33,7 +33,7 @@ from quantlab.review.criteria import (
     sharpe_criteria,
 )
 
-# %% ../../nbs/70_review/2_gate.ipynb #ffbd4ab1
+# %% ../../nbs/70_review/2_gate.ipynb #42d8d915
 def variance_across_trials(trials: pd.DataFrame, selected: Any) -> Callable[[float], float]:
     "Variance of the trials' per-period Sharpe ratios as a function of the one that the selected trial shows"
     values = trials.to_numpy()
@@ -77,11 +77,25 @@ def _passing_range(holds: Callable[[float], float], top: float) -> tuple[float, 
     return low, math.inf if last == len(grid) - 1 else brentq(holds, grid[last], grid[last + 1])
 
 
+def _true_ratios(true_sharpe: Any) -> pd.Index:
+    "True annual Sharpe ratios, checked"
+    if not pd.api.types.is_list_like(true_sharpe):
+        raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
+    return pd.Index([check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio")
+
+
 def _critical_ranges(
     *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float], skewness: float, kurtosis: float,
     autocorrelation: float, thresholds: Mapping[str, Any], rules: Rules,
 ) -> pd.DataFrame:
     "By criterion on the moments: low and high end of the observed annual Sharpe ratios at which it holds"
+    if not isinstance(rules, Rules):
+        raise SpecificationError(f"`rules` must be the Rules of the gate; got {type(rules).__name__}.")
+    thresholds = check_thresholds(thresholds)
+    check_integer(n_obs, "n_obs", low=30)
+    check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True)
+    if not callable(sharpe_variance):
+        check_sharpe_variance(sharpe_variance, rules.periods_per_year)
     variance = sharpe_variance if callable(sharpe_variance) else lambda sharpe: sharpe_variance
     facts = {"n_obs": n_obs, "n_trials": n_trials, "skewness": skewness, "kurtosis": kurtosis,
              "autocorrelation": autocorrelation, "rules": rules}  # fmt: skip
@@ -161,24 +175,20 @@ def gate_power(
     Mertens, E. (2002), Variance of the IID estimator in Lo (2002), eq. 1.
     """
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-    thresholds = check_thresholds(thresholds)
-    check_integer(n_obs, "n_obs", low=30)
-    if not callable(sharpe_variance):
-        check_sharpe_variance(sharpe_variance, ppy)
+    thresholds, index = check_thresholds(thresholds), _true_ratios(true_sharpe)
     confidence = thresholds["min_track_record_length"] or 0.95
     rules = dataclasses.replace(rules or Rules(ppy), periods_per_year=ppy, confidence=confidence)
     ranges = _critical_ranges(
         n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, skewness=skewness, kurtosis=kurtosis,
         autocorrelation=autocorrelation, thresholds=thresholds, rules=rules,
     )  # fmt: skip
-    index = pd.Index([check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio")
     s = index.to_numpy() / math.sqrt(ppy)
     error = np.sqrt(np.maximum(1 - skewness * s + (kurtosis - 1) / 4 * s**2, 0) * ppy / (n_obs - 1))
     between = lambda low, high: np.maximum(norm.cdf((high - index) / error) - norm.cdf((low - index) / error), 0.0) if low < np.inf else 0.0 * s
     power = {"power": between(ranges["low"].max(), ranges["high"].min())}
     return pd.DataFrame(power | {k: between(*r) for k, r in zip(ranges.index, ranges.to_numpy())}, index=index)
 
-# %% ../../nbs/70_review/2_gate.ipynb #51dc7446
+# %% ../../nbs/70_review/2_gate.ipynb #8af89d33
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GateResult(Result):
     "Verdict of the gate, with every number it rests on"
@@ -297,6 +307,8 @@ def _row(name: str, value: Any, threshold: Any, facts: Mapping) -> dict[str, Any
 
 def _check_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
     "Evidence by criterion: numbers (NaN where unknown), true or false for an audit"
+    if evidence is not None and not isinstance(evidence, Mapping):
+        raise SpecificationError(f"`evidence` must be a dict of criterion to what was measured; got {evidence!r}.")
     allowed = [name for name, c in CRITERIA.items() if c.measured == "evidence"]
     unknown = sorted(set(evidence or {}) - set(allowed))
     if unknown:
@@ -310,7 +322,7 @@ def _check_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
         found[name] = value
     return found
 
-# %% ../../nbs/70_review/2_gate.ipynb #b9ca048e
+# %% ../../nbs/70_review/2_gate.ipynb #8d715ca9
 def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, sharpe_variance: float | None = None,
     periods_per_year: float, thresholds: Mapping[str, Any], evidence: Mapping[str, Any] | None = None,
@@ -349,6 +361,9 @@ def evaluate_gate(
     thresholds, evidence = check_thresholds(thresholds), _check_evidence(evidence)
     trials = check_trials(trial_returns, selected, n_trials)
     check_sharpe_variance(sharpe_variance, ppy)
+    _true_ratios(true_sharpe)
+    if block_size is not None:
+        check_number(block_size, "block_size", low=1, high=len(trials))
     confidence = thresholds["min_track_record_length"] or 0.95
     rules = Rules(ppy, confidence, n_blocks, n_resamples, block_size, check_integer(seed, "seed"))
     facts = measure(trials, selected, n_trials=n_trials, sharpe_variance=sharpe_variance, rules=rules)
@@ -368,7 +383,7 @@ def evaluate_gate(
         periods_per_year=ppy, **shape,
     )  # fmt: skip
 
-# %% ../../nbs/70_review/2_gate.ipynb #77dbe277
+# %% ../../nbs/70_review/2_gate.ipynb #29dee7fc
 _BIASES = {
     "delisted_names_absent": ("flatters", "Names that were delisted are not in the data; their last, mostly bad, returns are missing."),
     "membership_backfilled": ("flatters", "Index membership is known only from later lists; a name in them has survived until then."),
@@ -400,6 +415,9 @@ def bias_notes(
     DataFrame
         Index bias: direction size measured note; measured ones first, largest first.
     """
+    pair = lambda v: isinstance(v, tuple | list) and len(v) == 2
+    if not isinstance(measured or {}, Mapping) or not isinstance(further or {}, Mapping) or not all(map(pair, (further or {}).values())):
+        raise SpecificationError("`measured` must map a bias to its size, and `further` a bias to its direction and a sentence.")
     known = _BIASES | dict(further or {})
     unknown = sorted((set(measured or {}) | set(absent)) - set(known))
     if unknown:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import SpecificationError
 
-# %% ../../nbs/70_review/7_pages.ipynb #ae242553
+# %% ../../nbs/70_review/7_pages.ipynb #322490ff
 PAGE_STYLE = """
 :root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92; --good: #0b6b4f; --bad: #a8410a; }
 * { box-sizing: border-box; }
@@ -80,6 +80,8 @@ def render_page(title: str, body_html: str, footer_html: str = "", *, meta: Mapp
     meta : dict, optional
         Name to content of further meta tags.
     """
+    if not all(isinstance(text, str) for text in (title, body_html, footer_html)):
+        raise SpecificationError("`title`, `body_html` and `footer_html` must be text; decode bytes first.")
     tags = "".join(f'<meta name="{html.escape(k)}" content="{html.escape(v)}">\n' for k, v in (meta or {}).items())
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
@@ -99,9 +101,11 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
         Plain text.
     """
     lines = []
+    if isinstance(entries, str) or not isinstance(entries, Sequence):
+        raise SpecificationError(f"`entries` must be a list of dicts with `href` and `title`; got {type(entries).__name__}.")
     for entry in entries:
-        if not {"href", "title"} <= set(entry):
-            raise SpecificationError(f"An entry needs `href` and `title`; got {sorted(entry)}.")
+        if not isinstance(entry, Mapping) or not {"href", "title"} <= set(entry):
+            raise SpecificationError(f"An entry needs `href` and `title`; got {list(entry)}.")
         e = {k: html.escape(str(v)) for k, v in entry.items()}
         status = f'<span class="status {e["status"]}">{e["status"]}</span>' if e.get("status") else ""
         summary = f"<p>{e['summary']}</p>" if e.get("summary") else ""
@@ -110,8 +114,10 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
     lines = "\n".join(lines)
     return render_page(title, f'{head}\n<ul class="index">\n{lines}\n</ul>', html.escape(footer))
 
-# %% ../../nbs/70_review/7_pages.ipynb #5add13af
+# %% ../../nbs/70_review/7_pages.ipynb #381232ca
 def external_references(page: str) -> list[str]:
     "Addresses a page would fetch something from when opened (ordinary links are not among them)"
+    if not isinstance(page, str):
+        raise SpecificationError(f"`page` must be the text of an HTML page; got {type(page).__name__}.")
     pattern = r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?)((?:https?:)?//[^"'\s)>]+)"""
     return sorted(set(re.findall(pattern, page, flags=re.IGNORECASE)))

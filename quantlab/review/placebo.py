@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['placebo_world', 'PlaceboResult', 'best_trial', 'placebo_false_pass_rate', 'simulated_power']
 
-# %% ../../nbs/70_review/3_placebo.ipynb #f498acff
+# %% ../../nbs/70_review/3_placebo.ipynb #d8c3432e
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from scipy.stats import binomtest
 from ..checks import check_frame, check_integer, check_number, check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
-from .criteria import CRITERIA, STATISTICAL, Rules, check_thresholds, check_trials, measure, passes
+from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
-# %% ../../nbs/70_review/3_placebo.ipynb #5f1a3da5
+# %% ../../nbs/70_review/3_placebo.ipynb #7705424e
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
     "Positions of `n` days moved around a circle by at least a quarter"
     return np.roll(np.arange(n), int(rng.integers(n // 4, n - n // 4 + 1)))
@@ -56,6 +56,8 @@ def placebo_world(
     returns = check_frame(frames["returns"], "returns", min_rows=30)
     length = check_number(block_length, "block_length", low=1, high=len(returns))
     n = len(returns)
+    if not isinstance(rng, np.random.Generator):
+        raise SpecificationError(f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}.")
     days = _shifted_days(n, rng)
     if kind == "bootstrap":
         days = stationary_bootstrap_indices(n, block_size=length, n_resamples=1, rng=rng)[0]
@@ -67,7 +69,7 @@ def placebo_world(
         world[name] = frame.iloc[days].set_axis(frame.index)
     return world if isinstance(data, Mapping) else world["returns"]
 
-# %% ../../nbs/70_review/3_placebo.ipynb #22d107db
+# %% ../../nbs/70_review/3_placebo.ipynb #ebd4c61e
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PlaceboResult(Result):
     "False-pass rate of the gate, measured on placebo worlds"
@@ -162,12 +164,14 @@ def placebo_false_pass_rate(
     Politis, D. N. and Romano, J. P. (1994), The stationary bootstrap, JASA 89(428).
     Clopper, C. J. and Pearson, E. S. (1934), The use of confidence or fiducial limits, Biometrika 26(4).
     """
-    if not callable(evaluate):
-        raise SpecificationError(f"`evaluate` must be a function of a world; got {type(evaluate).__name__}.")
+    for name, function in (("evaluate", evaluate), ("select", select)):
+        if not callable(function):
+            raise SpecificationError(f"`{name}` must be a function of a world; got {type(function).__name__}.")
     check_integer(n_worlds, "n_worlds", low=1)
     check_integer(seed, "seed")
     thresholds = check_thresholds(thresholds)
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+    check_sharpe_variance(sharpe_variance, ppy)
     rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
     rows, count = [], n_trials
     for k in range(n_worlds):
@@ -188,7 +192,7 @@ def placebo_false_pass_rate(
         worlds=table,
     )  # fmt: skip
 
-# %% ../../nbs/70_review/3_placebo.ipynb #13d8ef5d
+# %% ../../nbs/70_review/3_placebo.ipynb #ab30a2d0
 def simulated_power(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, periods_per_year: float, thresholds: Mapping[str, Any],
     true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
@@ -215,6 +219,10 @@ def simulated_power(
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     trials = check_trials(trial_returns, selected, n_trials)
     check_integer(n_worlds, "n_worlds", low=1)
+    check_integer(seed, "seed")
+    check_sharpe_variance(sharpe_variance, ppy)
+    if not pd.api.types.is_list_like(true_sharpe):
+        raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
     rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
     centred = trials - trials.mean()
     chosen = centred[selected]

@@ -33,7 +33,7 @@ from quantlab.review.research_plots import (
 from .style import COLOURS, date_axis, figure_svg, picture, report_style
 from ..validation.sharpe import DeflatedSharpeCurve
 
-# %% ../../nbs/70_review/6_plots.ipynb #1ed241a2
+# %% ../../nbs/70_review/6_plots.ipynb #4ad7f52b
 def _annual_sharpe(returns: pd.Series, periods_per_year: float) -> float:
     "Annualised Sharpe ratio, NaN where the returns do not move"
     deviation = returns.std()
@@ -51,6 +51,10 @@ def equity_curve(
     for column in growth:
         ax.plot(growth.index, growth[column], label=str(column))
     if holdout_start is not None:
+        if not isinstance(holdout_start, pd.Timestamp):
+            holdout_start = pd.to_datetime(holdout_start, errors="coerce")
+        if pd.isna(holdout_start):
+            raise SpecificationError("`holdout_start` must be a date, such as 2016-01-01.")
         ax.axvline(pd.Timestamp(holdout_start), color=COLOURS["grey"], ls="--", lw=1)
         ax.annotate("holdout", (pd.Timestamp(holdout_start), 1), (4, -10), textcoords="offset points",
                     xycoords=("data", "axes fraction"), fontsize=8, color=COLOURS["grey"])  # fmt: skip
@@ -96,7 +100,7 @@ def rolling_sharpe(
     date_axis(ax, series.index)
     return f"The rolling Sharpe ratio is positive in {(rolling > 0).mean():.0%} of the windows"
 
-# %% ../../nbs/70_review/6_plots.ipynb #6a4850e4
+# %% ../../nbs/70_review/6_plots.ipynb #3ce9a8ad
 @picture
 def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its counts marked"
@@ -171,10 +175,10 @@ def pvalue_histogram(
     ax.axhline(len(values) / 20, color=COLOURS["vermilion"], lw=1.2, ls="--", label="if nothing were there")
     ax.set(xlabel="p-value", ylabel="tests (count)", xlim=(0, 1))
     ax.legend()
-    share = np.mean(values <= check_number(alpha, "alpha", low=0, high=1))
+    share = np.mean(values <= check_number(alpha, "alpha", low=0, high=1, strict=True))
     return f"{share:.1%} of {len(values):,} tests are below {alpha:g}; chance alone gives {alpha:.1%}"
 
-# %% ../../nbs/70_review/6_plots.ipynb #fc738461
+# %% ../../nbs/70_review/6_plots.ipynb #3201c1c1
 @picture
 def cost_stress(
     sharpe_ratios: pd.Series, *, breakeven: float | None = None, ax: Axes | None = None,
@@ -188,7 +192,9 @@ def cost_stress(
     ax.axhline(0, color=COLOURS["grey"], lw=0.8)
     ax.margins(y=0.15)
     ax.set(xlabel="multiple of the assumed cost", ylabel="annualised Sharpe ratio")
-    if breakeven is None or not np.isfinite(breakeven):
+    if breakeven is not None:
+        check_number(breakeven, "breakeven")
+    if breakeven is None:
         return f"At {series.index[-1]:g} times the cost the Sharpe ratio is {series.iloc[-1]:.2f}"
     return f"The return is gone at {breakeven:.1f} times the assumed cost"
 
@@ -213,6 +219,8 @@ def parameter_surface(
     ax.figure.colorbar(image, ax=ax, label=quantity)
     if selected is None:
         return f"{quantity[0].upper()}{quantity[1:]}: {np.nanmin(table):.2f} to {np.nanmax(table):.2f} over the grid"
+    if not isinstance(selected, tuple | list) or len(selected) != 2:
+        raise SpecificationError(f"`selected` must be (row, column) of `values`; got {selected!r}.")
     row, column = selected
     if row not in table.index or column not in table.columns:
         raise SpecificationError(f"`selected` must be (row, column) of `values`; got {selected!r}.")

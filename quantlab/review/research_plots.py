@@ -6,7 +6,7 @@
 __all__ = ['quantile_bars', 'cumulative_quantiles', 'ic_series', 'ic_heatmap', 'pair_spread', 'volatility_forecast',
            'var_exceedances', 'coverage_heatmap', 'names_in_universe', 'reconciliation']
 
-# %% ../../nbs/70_review/5_research_plots.ipynb #e865b81a
+# %% ../../nbs/70_review/5_research_plots.ipynb #12e1cb33
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
-from ..errors import DataError
+from ..errors import DataError, SpecificationError
 from .style import COLOURS, date_axis, picture
 
 # %% ../../nbs/70_review/5_research_plots.ipynb #50528076
@@ -83,7 +83,7 @@ def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = Non
     months = table.stack().dropna()
     return f"The monthly information coefficient is positive in {(months > 0).mean():.0%} of {len(months)} months"
 
-# %% ../../nbs/70_review/5_research_plots.ipynb #fd09abfe
+# %% ../../nbs/70_review/5_research_plots.ipynb #15795a10
 @picture
 def pair_spread(
     zscore: pd.Series, *, entry: float = 2.0, exit: float = 0.0, position: pd.Series | None = None,
@@ -92,6 +92,8 @@ def pair_spread(
     "Spread in standard deviations with its entry and exit lines; shaded where a `position` is held"
     series = check_series(zscore, "zscore", min_length=2, allow_missing=True)
     ax.plot(series.index, series)
+    check_number(entry, "entry", low=0, strict=True)
+    check_number(exit, "exit")
     for level, style in [(entry, "--"), (-entry, "--"), (exit, ":")]:
         ax.axhline(level, color=COLOURS["vermilion"] if style == "--" else COLOURS["grey"], lw=1, ls=style)
     ax.set_ylabel("spread\n(standard deviations)")
@@ -111,6 +113,7 @@ def volatility_forecast(
 ) -> Axes:
     "Forecast volatility (per period, made the day before) and the rolling volatility that followed"
     predicted = check_series(forecast, "forecast", min_length=2, allow_missing=True)
+    check_integer(window, "window", low=2)
     realised = check_series(returns, "returns", min_length=window + 1, allow_missing=True)
     check_aligned("volatility_forecast", forecast=predicted, returns=realised)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
@@ -143,7 +146,7 @@ def var_exceedances(
     date_axis(ax, series.index)
     return f"{int(beyond.sum())} exceedances; {level * len(series):.1f} were expected"
 
-# %% ../../nbs/70_review/5_research_plots.ipynb #df5494f8
+# %% ../../nbs/70_review/5_research_plots.ipynb #602fad11
 @picture
 def coverage_heatmap(
     present: pd.DataFrame, *, frequency: str = "QE", ax: Axes | None = None, title: str | None = None
@@ -151,8 +154,11 @@ def coverage_heatmap(
     "Share of days with a value, assets (sorted by their first one) by calendar period"
     if not isinstance(present, pd.DataFrame) or not isinstance(present.index, pd.DatetimeIndex):
         raise DataError("`present` must be a table with an index of dates, true where a value is there.")
-    mask = check_frame(present.astype(float), "present")
-    share = mask.resample(frequency).mean().T
+    mask = check_frame(present, "present")
+    try:
+        share = mask.resample(frequency).mean().T
+    except (TypeError, ValueError):
+        raise SpecificationError(f"`frequency` must be one of pandas' offsets, such as 'QE' or 'YE'; got {frequency!r}.") from None
     share = share.iloc[np.argsort(mask.to_numpy().argmax(0), kind="stable")]
     ax.grid(False)
     image = ax.imshow(share, aspect="auto", vmin=0, vmax=1, interpolation="nearest")

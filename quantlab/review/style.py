@@ -69,7 +69,7 @@ def picture(function: Callable[..., Axes]) -> Callable[..., Axes]:
 
     return draw
 
-# %% ../../nbs/70_review/4_style.ipynb #1ac001e2
+# %% ../../nbs/70_review/4_style.ipynb #09fedbf3
 def figure_svg(figure: Any, *, prefix: str = "f") -> str:
     """Draw a figure as SVG text that is the same for the same data, and close it.
 
@@ -83,6 +83,8 @@ def figure_svg(figure: Any, *, prefix: str = "f") -> str:
     figure = getattr(figure, "figure", figure)
     if not hasattr(figure, "savefig"):
         raise SpecificationError(f"`figure` must be a matplotlib figure or axes; got {type(figure).__name__}.")
+    if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z][\w-]*", prefix):
+        raise SpecificationError(f"`prefix` must be a word that begins with a letter; got {prefix!r}.")
     text = io.StringIO()
     with report_style():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

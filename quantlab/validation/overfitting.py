@@ -20,9 +20,12 @@ from ..errors import DataError, SpecificationError
 from ..results import Result
 from .sharpe_estimate import stationary_bootstrap_indices
 
-# %% ../../nbs/20_validation/4_overfitting.ipynb #91ca0548
+# %% ../../nbs/20_validation/4_overfitting.ipynb #9f895618
 def _check_trials(trial_returns: Any, min_rows: int, min_columns: int = 2) -> pd.DataFrame:
     "Refuse a matrix of trials that is transposed, ragged or constant"
+    if isinstance(trial_returns, list | tuple):
+        trial_returns = check_frame(trial_returns, "trial_returns")  # a ragged list is no table
+        trial_returns = trial_returns.to_numpy()
     dated = isinstance(getattr(trial_returns, "index", None), pd.DatetimeIndex)
     if np.ndim(trial_returns) == 2 and not dated and np.shape(trial_returns)[1] > np.shape(trial_returns)[0]:
         n, m = np.shape(trial_returns)

@@ -304,7 +304,7 @@ class DeflatedSharpeCurve(Result):
         ax.legend()
         return ax
 
-# %% ../../nbs/20_validation/2_sharpe.ipynb #33bfa9aa
+# %% ../../nbs/20_validation/2_sharpe.ipynb #45b325c5
 def deflated_sharpe_curve(
     sharpe: float, *, n_obs: int, sharpe_variance: float, skewness: float = 0.0,
     kurtosis: float = 3.0, autocorrelation: float = 0.0, revision: str = "2014",
@@ -324,6 +324,10 @@ def deflated_sharpe_curve(
     threshold : float
         Probability that counts as convincing, in (0, 1).
     """
+    if marks is not None and not isinstance(marks, Mapping):
+        raise SpecificationError(f"`marks` must be a dict of name to number of trials; got {type(marks).__name__}.")
+    for name, count in (marks or {}).items():
+        check_number(count, f"marks[{name!r}]", low=1)
     check_number(max_trials, "max_trials", low=1, strict=True)
     check_number(threshold, "threshold", low=0, high=1, strict=True)
     def at(n: float) -> float:

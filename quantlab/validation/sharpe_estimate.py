@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stationary_bootstrap_indices', 'SharpeEstimate', 'estimate_sharpe']
 
-# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #d5427eb4
+# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #fe7bb043
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,10 +16,11 @@ from numba import njit
 from scipy import special
 
 from ..checks import check_integer, check_number, check_option
+from ..errors import SpecificationError
 from ..results import Result
 from .sharpe import PeriodSharpe, _excess, _variance_numerator, probabilistic_sharpe_ratio
 
-# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #ff01b7ce
+# %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #58619c29
 @njit(cache=True)
 def _block_indices(new: np.ndarray, start: np.ndarray, n_obs: int) -> np.ndarray:
     "Row numbers of resamples: jump to `start` where `new`, else the next row"
@@ -62,6 +63,8 @@ def stationary_bootstrap_indices(
     length = n_obs if length is None else check_integer(length, "length", low=1)
     shape = (check_integer(n_resamples, "n_resamples", low=1), length)
     block_size = check_number(block_size, "block_size", low=1, high=n_obs)
+    if not isinstance(rng, np.random.Generator):
+        raise SpecificationError(f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}.")
     return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape), n_obs)
 
 # %% ../../nbs/20_validation/3_sharpe_estimate.ipynb #0fdd78a7

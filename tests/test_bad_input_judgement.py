@@ -1,0 +1,656 @@
+"""Bad input for every public function of validation, backtest and review: one sentence, never a number.
+
+Each function has a call that works and, by parameter, what may be wrong with it. A new public
+function without a row fails `test_every_public_function_has_a_row`.
+"""
+
+# ruff: noqa: E501  (a row of the table is a line)
+import inspect
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from quantlab import backtest as b
+from quantlab import review as r
+from quantlab import validation as v
+from quantlab.data import Panel
+from quantlab.errors import QuantlabError
+from quantlab.review.criteria import CRITERIA, Rules
+
+mpl.use("agg")
+RNG = np.random.default_rng(0)
+N = 320
+DATES = pd.bdate_range("2015-01-05", periods=N, name="date")
+NAMES = [f"a{i}" for i in range(5)]
+FRAME = pd.DataFrame(RNG.normal(0.0004, 0.01, (N, 5)), index=DATES, columns=NAMES)
+SERIES = FRAME["a0"]
+LOSSES = FRAME.abs()
+WEIGHTS = (FRAME > 0) / 5.0
+MASK = FRAME > -1
+VOLUME = FRAME.abs() * 1e9 + 1e6
+SIGMA = FRAME.abs() * 0 + 0.01
+LOGS = FRAME.cumsum() + 4
+GROUPS = pd.Series(["x", "x", "y", "y", "y"], index=NAMES)
+THRESHOLDS = dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95, "haircut_sharpe": 0.05}
+PAIRS = pd.DataFrame(
+    {
+        "window": 1, "y": "a0", "x": "a1", "hedge_ratio": 1.0, "intercept": 0.0, "spread_mean": 0.0,
+        "spread_std": 0.01, "trade_start": DATES[100], "trade_end": DATES[200],
+    },
+    index=[0],
+)  # fmt: skip
+
+
+def swap(frame, value, at=(7, 2)):
+    "`frame` with one other value"
+    changed = frame.astype(object) if isinstance(value, str) else frame.copy()
+    if isinstance(changed, pd.Series):
+        changed.iloc[at[0]] = value
+    else:
+        changed.iloc[at] = value
+    return changed
+
+
+def tables(frame, *, gaps=False, short=3, flat=False, flip=False, narrow=False, empty=True):
+    "What can be wrong with a table or a series of numbers, dates in rows"
+    bad = {
+        "text": swap(frame, "x"),
+        "infinite": swap(frame, np.inf),
+        "twice": pd.concat([frame, frame]),
+        "unsorted": frame[::-1],
+        "time zone": frame.tz_localize("UTC"),
+        "nothing": frame[:0],
+        "no table": "returns",
+        "none": None,
+    }
+    if empty:
+        bad["all missing"] = frame * np.nan
+    if not gaps:
+        bad["missing"] = swap(frame, np.nan)
+    if short:
+        bad["short"] = frame[:short]
+    if flat:
+        bad["constant"] = frame * 0 + 0.01
+    if isinstance(frame, pd.DataFrame):
+        bad["columns twice"] = pd.concat([frame, frame], axis=1)
+        if flip:
+            bad["transposed"] = frame.T
+        if narrow:
+            bad["one column"] = frame[["a0"]]
+    return bad
+
+
+def numbers(*also, none=True):
+    "What is no number, or is out of range"
+    bad = {"nan": np.nan, "infinite": np.inf, "text": "1", "true": True, "list": [0.1, 0.2]}
+    if none:
+        bad["none"] = None
+    return bad | {repr(value): value for value in also}
+
+
+def counts(*also, none=True):
+    "What is no count"
+    return numbers(-1, 1.5, *also, none=none)
+
+
+def options(*also):
+    "What is no name of an option"
+    return {"unknown": "sideways", "number": 3, "list": ["x"]} | {repr(a): a for a in also}
+
+
+def misaligned(frame):
+    "Tables that lie beside the others, not on them"
+    return {"other dates": frame.shift(1, freq="D"), "fewer rows": frame[10:]}
+
+
+def names_off(frame):
+    "Tables with other columns"
+    return misaligned(frame) | {"other names": frame.add_prefix("z")}
+
+
+PER_YEAR = numbers(0, -252.0)
+MOMENTS = {"skewness": numbers(), "kurtosis": numbers(0.5)}
+RHO = numbers(1.0, -1.0)
+SHARPE = {"sharpe": numbers()}
+BLOCKS = {"n_blocks": counts(0, 1, 3, 26)}
+ROWS = {}
+
+
+def row(function, good, bad):
+    "Register a function: keyword arguments that work, and what is wrong by parameter"
+    ROWS[f"{function.__module__}.{function.__name__}"] = (function, good, bad)
+
+
+# --- validation ---------------------------------------------------------------------------------
+
+row(
+    v.sharpe_ratio,
+    {"returns": SERIES},
+    {"returns": tables(SERIES, short=1, flat=True), "risk_free": numbers()},
+)
+row(
+    v.annualized_sharpe_ratio, {"returns": SERIES, "periods_per_year": 252},
+    {"returns": tables(SERIES, short=1, flat=True), "periods_per_year": PER_YEAR, "risk_free": misaligned(SERIES)},
+)  # fmt: skip
+row(
+    v.sharpe_standard_error, {"sharpe": 0.1, "n_obs": 100},
+    SHARPE | MOMENTS | {"n_obs": counts(0, 1), "autocorrelation": RHO},
+)  # fmt: skip
+row(
+    v.probabilistic_sharpe_ratio, {"sharpe": 0.1, "n_obs": 100},
+    SHARPE | MOMENTS | {"n_obs": counts(1), "benchmark": numbers(), "autocorrelation": RHO, "revision": options(None)},
+)  # fmt: skip
+row(
+    v.deflated_sharpe_ratio, {"sharpe": 0.1, "n_obs": 100, "n_trials": 5, "sharpe_variance": 0.01},
+    SHARPE | MOMENTS | {"n_obs": counts(1), "n_trials": numbers(0, 0.5, -3), "sharpe_variance": numbers(-0.1),
+                        "autocorrelation": RHO, "revision": options(None)},
+)  # fmt: skip
+row(
+    v.deflated_sharpe_curve, {"sharpe": 0.1, "n_obs": 100, "sharpe_variance": 0.01},
+    SHARPE | MOMENTS | {"n_obs": counts(1), "sharpe_variance": numbers(-0.1), "revision": options(None),
+                        "marks": {"text": {"a": "x"}, "nan": {"a": np.nan}, "below one": {"a": 0.5}, "no dict": [5], "number": 5},
+                        "max_trials": numbers(1, 0), "threshold": numbers(0.0, 1.0, 2.0)},
+)  # fmt: skip
+row(
+    v.expected_max_sharpe,
+    {"n_trials": 5},
+    {"n_trials": numbers(0, 0.9), "sharpe_variance": numbers(-1.0)},
+)
+row(
+    v.min_backtest_length,
+    {"n_trials": 5},
+    {"n_trials": numbers(0), "target_annual_sharpe": numbers(0, -1.0)},
+)
+row(
+    v.min_track_record_length, {"sharpe": 0.1},
+    SHARPE | MOMENTS | {"benchmark": numbers(), "confidence": numbers(0.5, 1.0), "autocorrelation": RHO, "revision": options(None)},
+)  # fmt: skip
+row(
+    v.time_aggregation_factor, {"n_periods": 12},
+    {"n_periods": counts(0), "autocorrelation": numbers(1.0, -1.0) | {"list": [0.1, np.nan], "text list": ["x"], "impossible": [-1.0, -1.0]}},
+)  # fmt: skip
+row(
+    v.estimate_sharpe, {"returns": SERIES, "method": "bootstrap", "seed": 0, "n_resamples": 50},
+    {"returns": tables(SERIES, flat=True), "confidence": numbers(0.0, 1.0), "method": options(None), "seed": counts(),
+     "n_resamples": counts(0), "block_size": numbers(0, 0.5, 1e6, none=False), "risk_free": numbers() | misaligned(SERIES)},
+)  # fmt: skip
+row(
+    v.stationary_bootstrap_indices, {"n_obs": 20, "block_size": 3, "n_resamples": 4, "rng": RNG},
+    {"n_obs": counts(0), "block_size": numbers(0.5, 21), "n_resamples": counts(0), "rng": {"seed": 3, "none": None}},
+)  # fmt: skip
+row(
+    v.probability_of_backtest_overfitting, {"trial_returns": FRAME, "n_blocks": 8},
+    {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True) | {
+        "ragged": [[0.1, 0.2], [0.3]], "one series": SERIES, "three dimensions": np.zeros((3, 3, 3)),
+        "no dates, transposed": FRAME.to_numpy().T}} | BLOCKS,
+)  # fmt: skip
+row(
+    v.pbo_under_no_skill, {"trial_returns": FRAME, "n_blocks": 4, "n_resamples": 100, "seed": 0},
+    {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True), "n_resamples": counts(0), "seed": counts(),
+     "block_size": numbers(0.5, 1e6, none=False)} | BLOCKS,
+)  # fmt: skip
+row(
+    v.adjust_pvalues, {"pvalues": [0.01, 0.4], "method": "bh"},
+    {"pvalues": {"nan": [0.1, np.nan], "above one": [1.2], "negative": [-0.1], "text": ["x"], "nothing": [], "two dimensions": [[0.1], [0.2]],
+                 "number": 0.1, "none": None}, "method": options(None)},
+)  # fmt: skip
+row(
+    v.haircut_sharpe, {"annual_sharpe": 1.0, "n_obs": 240, "periods_per_year": 12, "n_tests": 5, "method": "holm", "other_pvalues": [0.1] * 4},
+    {"annual_sharpe": numbers(0, -1.0), "n_obs": counts(2), "periods_per_year": PER_YEAR, "n_tests": counts(0), "autocorrelation": RHO,
+     "method": options(None), "distribution": options(), "other_pvalues": {"too few": [0.1], "above one": [0.1, 0.1, 0.1, 3.0], "none": None,
+                                                                          "nan": [0.1, 0.1, 0.1, np.nan], "text": ["x"] * 4}},
+)  # fmt: skip
+row(v.t_threshold, {"n_tests": 5}, {"n_tests": counts(0), "alpha": numbers(0.0, 1.0)})
+TRIALS = {"trial_returns": tables(FRAME, flat=True, flip=True)}
+row(
+    v.effective_number_of_trials,
+    {"trial_returns": FRAME},
+    TRIALS | {"method": options(None), "threshold": numbers(-0.1, 1.1)},
+)
+row(
+    v.estimate_effective_trials, {"trial_returns": FRAME, "n_resamples": 20, "seed": 0},
+    TRIALS | {"method": options(None), "threshold": numbers(1.1), "confidence": numbers(0.0, 1.0), "n_resamples": counts(0),
+              "seed": counts(), "block_size": numbers(0.5, 1e6, none=False)},
+)  # fmt: skip
+row(
+    v.effective_trials_from_correlation, {"n_trials": 5, "average_correlation": 0.3},
+    {"n_trials": counts(0), "average_correlation": numbers(1.1, -0.9)},
+)  # fmt: skip
+RESAMPLED = {"block_size": numbers(0, 0.5, 1e6), "n_resamples": counts(0), "seed": counts()}
+AGAINST = {
+    "benchmark_losses": tables(SERIES, short=1) | misaligned(SERIES),
+    "model_losses": tables(FRAME, short=1, flip=True) | misaligned(FRAME),
+}
+MODELS = {
+    "benchmark_losses": SERIES,
+    "model_losses": FRAME,
+    "block_size": 5,
+    "n_resamples": 100,
+    "seed": 0,
+}
+row(v.superior_predictive_ability, MODELS, AGAINST | RESAMPLED)
+row(v.step_m, MODELS, AGAINST | RESAMPLED | {"size": numbers(0.0, 1.0)})
+row(
+    v.model_confidence_set, {"losses": LOSSES, "block_size": 5, "n_resamples": 100, "seed": 0},
+    {"losses": tables(LOSSES, short=1, flip=True, narrow=True), "size": numbers(0.0, 1.0), "method": options(None)} | RESAMPLED,
+)  # fmt: skip
+row(
+    v.optimal_folds, {"n_obs": 100, "target_train_size": 60, "target_n_paths": 3},
+    {"n_obs": counts(3), "target_train_size": counts(0, 100), "target_n_paths": counts(0), "max_splits": counts(1)},
+)  # fmt: skip
+row(v.PurgedKFold, {"n_folds": 5}, {"n_folds": counts(1), "purge": counts(), "embargo": counts()})
+row(
+    v.CombinatorialPurgedSplit, {"n_folds": 5, "n_test_folds": 2},
+    {"n_folds": counts(1), "n_test_folds": counts(0, 5), "purge": counts(), "embargo": counts()},
+)  # fmt: skip
+row(
+    v.WalkForwardSplit, {"train_size": 10, "test_size": 5},
+    {"train_size": counts(0), "test_size": counts(0), "step": counts(0, none=False), "purge": counts(), "embargo": counts()},
+)  # fmt: skip
+# the ledger's rows stand in tests/test_validation.py, which has files to spoil
+LEDGER = {"Ledger", "merge_ledgers", "open_trials", "Trials"}
+
+# --- backtest -----------------------------------------------------------------------------------
+
+row(b.CostModel, {}, {name: numbers(-1) for name in b.CostModel.LABELS})
+row(
+    b.trade_cost, {"model": b.CostModel(1, 1, 1), "trades": VOLUME / 1e3, "dollar_volume": VOLUME, "volatility": SIGMA},
+    {"model": {"none": None, "number": 5}, "trades": {"text": swap(VOLUME, "x"), "missing": swap(VOLUME, np.nan), "infinite": swap(VOLUME, np.inf)},
+     "dollar_volume": {"none": None, "negative": -VOLUME, "other names": VOLUME.add_prefix("z"), "fewer rows": VOLUME[5:]},
+     "volatility": {"none": None, "negative": -SIGMA}},
+)  # fmt: skip
+BOOK = {"target_weights": WEIGHTS, "returns": FRAME}
+PRICED = {"costs": b.CostModel(1, 1, 0.5), "dollar_volume": VOLUME, "volatility": SIGMA}
+ENGINE = {
+    "target_weights": tables(WEIGHTS, gaps=True, short=0) | names_off(WEIGHTS),
+    "returns": tables(FRAME, gaps=True, short=0) | {"below minus one": swap(FRAME, -1.5)},
+    "decision_lag": counts(0), "costs": {"number": 5, "text": "x"},
+    "dollar_volume": names_off(VOLUME) | {"none": None, "negative": -VOLUME, "text": swap(VOLUME, "x")},
+    "volatility": names_off(SIGMA) | {"negative": -SIGMA},
+    "capital": numbers(0, -1.0), "periods_per_year": numbers(0, none=False),  # None: by the calendar
+}  # fmt: skip
+row(b.run_backtest, BOOK | PRICED, ENGINE | {"engine": options(None)})
+MANY = {"target_weights": {"m": WEIGHTS}, "returns": FRAME}
+SEVERAL = {
+    "target_weights": {
+        "nothing": {},
+        "none": None,
+        "text": {"m": "x"},
+        "other names": {"m": WEIGHTS.add_prefix("z")},
+    }
+}
+row(b.run_backtests, MANY | PRICED, ENGINE | SEVERAL)
+row(b.sweep_returns, MANY | PRICED, ENGINE | SEVERAL)
+row(
+    b.equal_weight,
+    {"membership": MASK},
+    {
+        "membership": {
+            "text": swap(MASK, "x"),
+            "none": None,
+            "unsorted": MASK[::-1],
+            "twice": pd.concat([MASK, MASK]),
+            "nothing": MASK[:0],
+        }
+    },
+)
+row(
+    b.long_short_weights, {"factor": FRAME, "rebalance_every": 5},
+    {"factor": tables(FRAME, gaps=True, short=0), "quantile": numbers(0, 0.6), "volatility": names_off(SIGMA) | {"negative": -SIGMA},
+     "gross": numbers(-1.0), "rebalance_every": counts(0), "membership": names_off(MASK)},
+)  # fmt: skip
+TRADED = {
+    "log_prices": tables(LOGS, gaps=True, short=0, empty=False),
+    "pairs": {"none": None, "columns missing": PAIRS.drop(columns="x"), "unknown name": PAIRS.assign(x="zz"), "itself": PAIRS.assign(x="a0"),
+              "no spread": PAIRS.assign(spread_std=0.0), "missing": PAIRS.assign(hedge_ratio=np.nan), "text": PAIRS.assign(hedge_ratio="x"),
+              "ends before it starts": PAIRS.assign(trade_end=DATES[50])},
+    "entry": numbers(0, -1.0), "exit": numbers(-1.0, 3.0), "stop": numbers(0.1), "max_pairs": counts(0), "max_holding": counts(0, none=False),
+}  # fmt: skip
+row(b.pair_trades, {"log_prices": LOGS, "pairs": PAIRS}, TRADED)
+row(b.pairs_weights, {"log_prices": LOGS, "pairs": PAIRS}, TRADED | {"gross": numbers(-1.0)})
+row(
+    b.lookahead_audit, {"strategy": lambda x: x.rolling(5).mean(), "data": FRAME, "n_cuts": 3},
+    {"strategy": {"none": None, "table": FRAME, "returns a number": lambda x: 3},
+     "data": {"none": None, "text": "x", "short": FRAME[:2], "unsorted": FRAME[::-1], "twice": pd.concat([FRAME, FRAME]), "no frames": {}},
+     "n_cuts": counts(0), "seed": counts()},
+)  # fmt: skip
+TRACK = {"returns": tables(SERIES, short=1)}
+row(
+    b.performance_summary, {"returns": SERIES, "periods_per_year": 252},
+    {"returns": tables(SERIES, short=1, flat=False) | {"below minus one": swap(SERIES, -1.5)}, "periods_per_year": PER_YEAR, "risk_free": numbers(),
+     "benchmark": misaligned(SERIES) | {"text": swap(SERIES, "x"), "missing": swap(SERIES, np.nan)}},
+)  # fmt: skip
+row(
+    b.drawdowns,
+    {"returns": SERIES},
+    {"returns": tables(SERIES, short=0) | {"below minus one": swap(SERIES, -1.5)}},
+)
+row(
+    b.drawdown_table,
+    {"returns": SERIES},
+    {"returns": tables(SERIES, short=0), "top": counts(0, none=False)},
+)
+TAIL = {"returns": tables(SERIES, short=1), "level": numbers(0.0, 1.0), "method": options(None)}
+row(b.value_at_risk, {"returns": SERIES}, TAIL)
+row(b.expected_shortfall, {"returns": SERIES}, TAIL)
+row(
+    b.leave_one_out, BOOK | {"groups": GROUPS},
+    {k: ENGINE[k] for k in ("target_weights", "returns", "costs", "capital")} |
+    {"groups": {"none": None, "names missing": GROUPS[:3], "one group": GROUPS.where(GROUPS == "x", "x"), "twice": pd.concat([GROUPS, GROUPS])}},
+)  # fmt: skip
+row(
+    b.parameter_surface,
+    {"strategy": lambda k: WEIGHTS * k, "returns": FRAME, "grid": {"k": [0.5, 1.0]}, "centre": {"k": 1.0}},
+    {"strategy": {"none": None, "no table": lambda k: k}, "returns": ENGINE["returns"], "grid": {"nothing": {}, "no list": {"k": 1.0}, "none": None, "empty": {"k": []}},
+     "centre": {"not in grid": {"k": 3.0}, "other name": {"z": 1.0}, "none": None}},
+)  # fmt: skip
+row(
+    b.stress_windows, {"returns": SERIES, "benchmark": SERIES},
+    {"returns": tables(SERIES, short=3), "benchmark": misaligned(SERIES) | {"missing": swap(SERIES, np.nan)}, "length": counts(0, N + 1), "top": counts(0)},
+)  # fmt: skip
+row(
+    b.subperiods, {"returns": SERIES, "periods_per_year": 252},
+    {"returns": tables(SERIES, short=0), "periods_per_year": PER_YEAR, "by": options(None, 0, 1.5) | {"number": 0}},
+)  # fmt: skip
+GRID = {
+    "factors": {"factor": ["momentum_12_1"], "rebalance_every": [21], "inverse_volatility": [False]}
+}
+row(
+    b.declare_candidates, {"grid": GRID},
+    {"grid": {"none": None, "nothing": {}, "family": {"options": {}}, "parameter": {"factors": {"z": [1]}}, "no list": {"factors": {"factor": "x"}},
+              "empty list": {"factors": GRID["factors"] | {"factor": []}}, "unknown factor": {"factors": GRID["factors"] | {"factor": ["zz"]}},
+              "text for a number": {"factors": GRID["factors"] | {"rebalance_every": ["x"]}}, "table": {"factors": 3}}},
+)  # fmt: skip
+PANEL = Panel(
+    fields={
+        "returns": FRAME,
+        "log_prices": LOGS,
+        "dollar_volume": VOLUME,
+        "member": MASK.astype(float),
+    },
+    sectors=GROUPS,
+)
+MARKET = b.market_of(PANEL, volatility=SIGMA, start=DATES[260])
+POINT = b.declare_candidates(GRID)[0]
+row(
+    b.market_of, {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
+    {"panel": {"none": None, "table": FRAME}, "volatility": names_off(SIGMA) | {"none": None, "text": "x"},
+     "start": {"text": "never", "none": None, "after the end": DATES[-1] + pd.Timedelta(days=30)}},
+)  # fmt: skip
+row(
+    b.candidate_weights, {"candidate": POINT, "market": MARKET},
+    {"candidate": {"none": None, "pairs without pairs": b.Candidate("pairs", "p", {"entry": 2.0, "exit": 0.5, "max_pairs": 5}),
+                   "family": b.Candidate("z", "z", {}), "parameter": b.Candidate("factors", "f", {"z": 1})}, "market": {"none": None, "table": FRAME}},
+)  # fmt: skip
+row(
+    b.factor_values,
+    {"name": "momentum_12_1", "panel": PANEL, "membership": MASK},
+    {"name": options(None), "panel": {"none": None}, "membership": names_off(MASK)},
+)
+row(
+    b.grid_returns, {"candidates": {"p": POINT}, "market": MARKET, "costs": b.CostModel(), "capital": 1e6, "periods_per_year": 252},
+    {"candidates": {"nothing": {}, "none": None, "text": {"p": "x"}}, "market": {"none": None}, "costs": {"none": None, "number": 3},
+     "capital": numbers(0), "periods_per_year": numbers(0, none=False)},
+)  # fmt: skip
+row(
+    b.in_world, {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
+    {"market": {"none": None}, "world": {"nothing": {}, "none": None, "one field": {"returns": FRAME}, "fewer rows": {"returns": FRAME[5:], "dollar_volume": VOLUME[5:]},
+                                         "table": FRAME}},
+)  # fmt: skip
+row(
+    b.perturbed_grid, {"candidate": POINT},
+    {"candidate": {"none": None, "text": "x"}, "steps": {"nothing": [], "nan": [1.0, np.nan], "text": ["x"], "zero": [0.0, 1.0], "number": 1.0, "negative": [-1.0, 1.0]}},
+)  # fmt: skip
+
+# --- review -------------------------------------------------------------------------------------
+
+VARIANCE = {k: x for k, x in numbers(-1.0, 1.0, none=False).items() if k != "nan"}  # NaN: unknown
+row(
+    r.evaluate_gate, {"trial_returns": FRAME, "selected": "a0", "n_trials": 5, "periods_per_year": 252, "thresholds": THRESHOLDS, "n_blocks": 4, "n_resamples": 100},
+    TRIALS | BLOCKS | {"selected": {"unknown": "z", "none": None, "list": ["a0"]}, "n_trials": counts(0, 4), "sharpe_variance": VARIANCE,
+                       "periods_per_year": PER_YEAR, "thresholds": {"none": None, "nothing": {}, "unknown": THRESHOLDS | {"z": 1}, "text": THRESHOLDS | {"haircut_sharpe": "x"},
+                                                                    "above one": THRESHOLDS | {"haircut_sharpe": 2.0}},
+                       "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3}, "seed": counts(), "n_resamples": counts(0),
+                       "block_size": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
+)  # fmt: skip
+POWER = {"n_obs": 500, "n_trials": 5, "sharpe_variance": 0.002, "thresholds": THRESHOLDS}
+MEASURED = {"n_obs": counts(20), "n_trials": counts(0), "sharpe_variance": VARIANCE, "skewness": numbers(), "kurtosis": numbers(0.5),
+            "autocorrelation": RHO, "thresholds": {"none": None, "nothing": {}, "text": THRESHOLDS | {"haircut_sharpe": "x"}}}  # fmt: skip
+row(
+    r.gate_power,
+    POWER | {"periods_per_year": 252},
+    MEASURED
+    | {
+        "periods_per_year": PER_YEAR,
+        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None},
+    },
+)
+row(
+    r.critical_sharpe_ratios,
+    POWER | {"rules": Rules(252.0)},
+    MEASURED | {"rules": {"none": None, "number": 252.0}},
+)
+row(
+    r.null_sharpe_variance,
+    {"trial_returns": FRAME},
+    {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True)},
+)
+row(
+    r.check_thresholds,
+    {"thresholds": THRESHOLDS},
+    {"thresholds": {"none": None, "nothing": {}, "nan": THRESHOLDS | {"haircut_sharpe": np.nan}}},
+)
+row(
+    r.bias_notes, {}, {"measured": {"unknown": {"z": 0.1}, "text": {"costs_assumed": "x"}, "nan": {"costs_assumed": np.nan}, "number": 3}, "absent": {"unknown": ["z"]},
+                       "further": {"no pair": {"z": "x"}, "number": 3}},
+)  # fmt: skip
+row(
+    r.placebo_world, {"data": FRAME, "block_length": 10, "rng": RNG},
+    {"data": tables(FRAME, gaps=True, short=20) | {"no returns": {"volume": FRAME}, "other dates": {"returns": FRAME, "v": FRAME[5:]}}, "kind": options(None),
+     "block_length": numbers(0, 0.5, 1e6), "rng": {"seed": 3, "none": None}},
+)  # fmt: skip
+row(
+    r.placebo_false_pass_rate,
+    {"evaluate": lambda w: w, "returns": FRAME, "n_worlds": 1, "block_length": 10, "seed": 0, "thresholds": THRESHOLDS, "periods_per_year": 252, "n_blocks": 4, "n_resamples": 100},
+    {"evaluate": {"none": None, "number": lambda w: 3, "missing": lambda w: w * np.nan}, "returns": tables(FRAME, gaps=True, short=20), "n_worlds": counts(0),
+     "block_length": numbers(0), "seed": counts(), "thresholds": MEASURED["thresholds"], "periods_per_year": PER_YEAR, "kind": options(None), "n_trials": counts(0, 3, none=False),
+     "sharpe_variance": VARIANCE, "confidence": numbers(0.0, 1.0), "n_resamples": counts(0), "select": {"none": None, "unknown": lambda t: "z"}} | BLOCKS,
+)  # fmt: skip
+row(
+    r.simulated_power, {"trial_returns": FRAME, "selected": "a0", "n_trials": 5, "periods_per_year": 252, "thresholds": THRESHOLDS, "n_worlds": 1, "n_blocks": 4, "n_resamples": 100,
+                        "true_sharpe": (1.0,)},
+    TRIALS | BLOCKS | {"selected": {"unknown": "z"}, "n_trials": counts(4), "periods_per_year": PER_YEAR, "thresholds": MEASURED["thresholds"], "n_worlds": counts(0),
+                       "block_length": numbers(0, 1e6), "seed": counts(), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0}},
+)  # fmt: skip
+DRAWN = tables(SERIES, gaps=True, short=0)
+row(r.equity_curve, {"returns": SERIES}, {"returns": DRAWN, "holdout_start": {"text": "never"}})
+row(r.drawdown, {"returns": SERIES}, {"returns": DRAWN})
+row(
+    r.rolling_sharpe,
+    {"returns": SERIES, "window": 20, "periods_per_year": 252},
+    {"returns": DRAWN, "window": counts(0, 1, N + 1), "periods_per_year": PER_YEAR},
+)
+row(
+    r.cost_stress,
+    {"sharpe_ratios": pd.Series([1.0, 0.5], index=[1, 2])},
+    {
+        "sharpe_ratios": {
+            "text": pd.Series(["x"], index=[1]),
+            "none": None,
+            "nothing": pd.Series(dtype=float),
+        },
+        "breakeven": numbers(none=False),
+    },
+)
+CURVE = v.deflated_sharpe_curve(0.1, n_obs=100, sharpe_variance=0.01)
+row(r.dsr_curve, {"curve": CURVE}, {"curve": {"none": None, "series": SERIES}})
+MANY_NUMBERS = {
+    "text": ["x"],
+    "nothing": [],
+    "none": None,
+    "missing": [np.nan],
+    "infinite": [np.inf, 1.0],
+    "two dimensions": [[0.1, 0.2]],
+}
+row(r.logits_histogram, {"logits": [0.1, -0.2]}, {"logits": MANY_NUMBERS})
+row(
+    r.parameter_surface,
+    {"values": FRAME[:4].reset_index(drop=True)},
+    {
+        "values": {"none": None, "text": "x", "missing": FRAME * np.nan},
+        "selected": {"unknown": ("z", "z"), "number": 3},
+    },
+)
+row(
+    r.placebo_histogram,
+    {"sharpe_ratios": [0.1, 0.2], "observed": 0.3},
+    {"sharpe_ratios": MANY_NUMBERS, "observed": numbers()},
+)
+row(
+    r.power_curve,
+    {"power": pd.Series([0.1, 0.5], index=[1.0, 2.0])},
+    {
+        "power": {
+            "none": None,
+            "text": pd.Series(["x"], index=[1.0]),
+            "nothing": pd.Series(dtype=float),
+        }
+    },
+)
+row(
+    r.pvalue_histogram,
+    {"pvalues": [0.1, 0.2]},
+    {"pvalues": MANY_NUMBERS | {"above one": [1.5]}, "alpha": numbers(0.0, 1.0)},
+)
+row(
+    r.coverage_heatmap,
+    {"present": MASK},
+    {
+        "present": {"none": None, "text": swap(MASK, "x"), "nothing": MASK[:0]},
+        "frequency": {"unknown": "zz", "number": 3},
+    },
+)
+row(r.cumulative_quantiles, {"returns": FRAME}, {"returns": tables(FRAME, gaps=True, short=0)})
+row(r.ic_heatmap, {"ic": SERIES}, {"ic": DRAWN})
+row(r.ic_series, {"ic": SERIES}, {"ic": DRAWN, "window": counts(0)})
+row(
+    r.names_in_universe,
+    {"mask": MASK},
+    {"mask": {"none": None, "text": swap(MASK, "x"), "nothing": MASK[:0]}},
+)
+row(
+    r.pair_spread,
+    {"zscore": SERIES},
+    {"zscore": DRAWN, "entry": numbers(0), "exit": numbers(), "position": misaligned(SERIES)},
+)
+row(
+    r.quantile_bars,
+    {"quantile_returns": FRAME[:5].reset_index(drop=True)},
+    {"quantile_returns": {"none": None, "text": "x", "missing": FRAME * np.nan}},
+)
+row(
+    r.reconciliation,
+    {"expected": SERIES, "realised": SERIES},
+    {"expected": DRAWN, "realised": misaligned(SERIES)},
+)
+row(
+    r.var_exceedances,
+    {"returns": SERIES, "var": SERIES.abs(), "level": 0.01},
+    {"returns": DRAWN, "var": misaligned(SERIES), "level": numbers(0.0, 1.0)},
+)
+row(
+    r.volatility_forecast, {"forecast": SERIES.abs(), "returns": SERIES, "periods_per_year": 252},
+    {"forecast": DRAWN, "returns": misaligned(SERIES), "periods_per_year": PER_YEAR, "window": counts(0, 1)},
+)  # fmt: skip
+METRICS = {"validate": {"a": {"n": 3, "x": 1.5}}}
+FACTS = r.Facts(METRICS)
+PAGE = r.render_dossier([r.Section("One", FACTS.prose("{validate:a/n}"))], title="T")
+NO_PAGE = {"nothing": "", "path": "reports/x.html", "none": None, "bytes": b"<html>"}
+row(r.verify_dossier, {"page": PAGE, "metrics": METRICS}, {"page": NO_PAGE})
+row(r.diff_dossiers, {"first": PAGE, "second": PAGE}, {"first": NO_PAGE, "second": NO_PAGE})
+row(
+    r.render_dossier,
+    {"sections": [r.Section("One", "<p></p>")], "title": "T"},
+    {"sections": {"none": None, "text": "x", "nothing": [], "no section": ["x"]}},
+)
+row(r.Facts, {"metrics": METRICS}, {"missing": options(None)})
+row(r.show, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
+row(
+    r.verdict_box,
+    {
+        "facts": r.Facts({"validate": {"verdict": "rejected"}}),
+        "stage": "validate",
+        "key": "verdict",
+    },
+    {"key": {"unknown": "z"}},
+)
+row(
+    r.strategy_dossier,
+    {"facts": r.Facts({"validate": {"a": {"verdict": "rejected"}}}, missing="say"), "family": "a"},
+    {"title": {}},
+)
+row(
+    r.render_page,
+    {"title": "T", "body_html": "<p></p>"},
+    {"title": {"none": None}, "body_html": {"none": None, "bytes": b""}},
+)
+row(
+    r.index_page,
+    {"entries": [{"href": "a.html", "title": "A"}]},
+    {"entries": {"none": None, "text": "x", "no keys": [{}]}},
+)
+row(r.external_references, {"page": PAGE}, {"page": {"none": None, "bytes": b""}})
+row(
+    r.figure_svg,
+    {"figure": plt.subplots()[0]},
+    {"figure": {"none": None, "text": "x"}, "prefix": {"none": None, "blank": "a b"}},
+)
+
+# results, typed numbers and descriptions that functions return; nobody makes them by hand
+MADE = {
+    "AnnualizedSharpe", "PeriodSharpe", "DeflatedSharpeCurve", "EffectiveTrialsResult", "FoldChoice", "HaircutResult", "LedgerCheck", "MCSResult", "MergeResult",
+    "PBONullResult", "PBOResult", "SPAResult", "SharpeEstimate", "StepMResult", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
+    "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VerifyResult", "report_style",
+}  # fmt: skip
+CASES = [
+    pytest.param(name, parameter, label, id=f"{name.split('quantlab.')[1]}-{parameter}-{label}")
+    for name, (_, _, bad) in ROWS.items()
+    for parameter, values in bad.items()
+    for label in values
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left():
+    yield
+    plt.close("all")
+
+
+def test_every_public_function_has_a_row():
+    public = {(wing.__name__, name) for wing in (v, b, r) for name in wing.__all__}
+    rows = {(f.__module__.rsplit(".", 1)[0], f.__name__) for f, _, _ in ROWS.values()}
+    without = {name for wing, name in public - rows} - MADE - LEDGER
+    assert not without, f"no bad input is tried on {', '.join(sorted(without))}"
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_good_call_works(name):
+    function, good, bad = ROWS[name]
+    function(**good)
+    parameters = inspect.signature(function).parameters
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    assert free or set(bad) <= set(parameters)
+
+
+@pytest.mark.parametrize(("name", "parameter", "label"), CASES)
+def test_bad_input_is_refused_in_a_sentence(name, parameter, label):
+    function, good, bad = ROWS[name]
+    with pytest.raises(QuantlabError) as caught:
+        function(**good | {parameter: bad[parameter][label]})
+    words = str(caught.value)
+    assert words.endswith(".") and "\n" not in words and 20 < len(words) < 500, words
+    json.dumps(words)
