@@ -99,7 +99,7 @@ def imported_modules(notebook: str | Path, project: str | Path = ".") -> list[st
                 files |= _files(package, module, names)
     return sorted(f.relative_to(project).as_posix() for f in _closure(package, files))
 
-# %% ../nbs/91_contracts.ipynb #5a8cd2fc
+# %% ../nbs/91_contracts.ipynb #c417366c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ProjectCheck(Result):
     "Outcome of `check_project`"
@@ -155,6 +155,9 @@ def check_project(project: str | Path = ".") -> ProjectCheck:
     problems = [f"{p.name} has no stage in dvc.yaml." for s, p in notebooks.items() if s not in stages]
     extra = set(sections) - {"base"} - set(stages)
     problems += [f"Section {s} of params.yaml belongs to no stage." for s in sorted(extra)]
+    used = {name for s, p in notebooks.items() if s in stages for name in notebook_parameters(p)}
+    unused = [name for name in sections.get("base", {}) if name not in used]
+    problems += [f"base of params.yaml has {name}, which no stage has as a parameter." for name in unused]
     for stage, spec in stages.items():
         if stage not in notebooks:
             problems.append(f"Stage {stage} has no notebook nbs/stages/NN_{stage}.ipynb.")
@@ -162,26 +165,25 @@ def check_project(project: str | Path = ".") -> ProjectCheck:
             problems += _check_stage(project, stage, spec, sections, notebooks[stage])
     return ProjectCheck(not problems, len(stages), tuple(problems))
 
-# %% ../nbs/91_contracts.ipynb #77136d39
+# %% ../nbs/91_contracts.ipynb #cace0cb4
 _STARTER = """# {title}
 
 > One sentence: which inefficiency, who is on the other side, why it should persist.
 
 Every backtest below is recorded in the trial ledger, abandoned ones too.
 ---
-from quantlab.pipeline import enter_project, read_table
+from quantlab.pipeline import enter_project
 
 enter_project()
-import pandas as pd
-from quantlab.backtest import CostModel, long_short_weights, lookahead_audit, run_backtest
-from quantlab.factors import LIBRARY
+from quantlab.backtest import CostModel, factor_values, long_short_weights, lookahead_audit, run_backtest
 from quantlab.data import load_panel
 from quantlab.validation import open_trials
 ---
-panel = load_panel("artifacts/panel")  # ends before the holdout
-signal = lambda panel: LIBRARY["momentum_12_1"].function(panel)
+panel = load_panel("artifacts/market", fields=["returns", "member"])  # ends before the holdout
+signal = lambda panel: factor_values("momentum_12_1", panel, panel.member == 1)  # members of the day only
 strategy = lambda panel: long_short_weights(signal(panel), quantile=0.2, rebalance_every=21)
-lookahead_audit(strategy, panel)
+few = panel.select(panel.returns.columns[:20])
+lookahead_audit(strategy, few, n_cuts=5)
 ---
 with open_trials("{name}", hypothesis="write it down before you look") as trials:
     result = run_backtest(strategy(panel), panel.returns, costs=CostModel(half_spread_bps=5))

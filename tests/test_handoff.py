@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -297,12 +298,98 @@ def test_approvals_are_appended(bundle):
         ({"verdict": None}, SpecificationError, "`verdict` must be one of"),
         ({"kill_rules": {"drawdown": -1}}, SpecificationError, "must be a finite number in"),
         ({"limits": {}}, HandoffError, "is missing"),
+        ({"limits": None}, SpecificationError, "must be Limits or a mapping"),
+        ({"approvals": "xy"}, SpecificationError, "`by` and `reason`; got 'xy'"),
+        ({"approvals": [{"by": "x"}]}, SpecificationError, "`by` and `reason`; got {'by': 'x'}"),
+        ({"approvals": [{"by": "x", "reason": 1}]}, SpecificationError, "`by` and `reason`"),
+        ({"approvals": None}, SpecificationError, "`by` and `reason`; got None"),
+        ({"parameters": [1]}, SpecificationError, "`parameters` must map names"),
+        ({"inputs": None}, SpecificationError, "`inputs` must map names"),
+        ({"costs": None}, SpecificationError, "`costs` must be a CostModel or"),
+        ({"kill_rules": None}, SpecificationError, "`kill_rules` must map names"),
+        ({"expected_distribution": None}, SpecificationError, "must map names to values; got None"),
+        ({"universe": None}, SpecificationError, "each once; got None"),
+        ({"universe": "AAPL"}, SpecificationError, "each once; got 'AAPL'"),
+        ({"universe": ["A", "B", "A"]}, SpecificationError, "each once; got 'A'"),
+        ({"dossier": 5}, SpecificationError, "`dossier` must be the page as text or bytes"),
+        ({"dossier": Path("nope")}, HandoffError, "The dossier nope does not exist"),
+        ({"starts": "2039-01-01"}, HandoffError, "the dates of validity from 2039-01-01"),
+        ({"starts": "2001-01-01", "expires": "2002-01-01"}, HandoffError, "days in common"),
+        ({"starts": 5}, SpecificationError, "`starts` must be a date"),
     ],
 )
 def test_what_contradicts_itself_is_not_written(arguments, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
         write_bundle(tmp_path / "new", **arguments | change)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e.set_axis(e.index + pd.Timedelta(days=4000)), "must have days in common"),
+        (lambda e: e.assign(costs=-1.0), "`expected` has costs of -1 on"),
+        (lambda e: e.assign(turnover=-1.0), "`expected` has turnover of -1 on"),
+        (lambda e: e.assign(returns=-2.0), "`expected` has returns of -2 on"),
+        (lambda e: e.reset_index(drop=True), "`expected` must be indexed by dates"),
+    ],
+)
+def test_what_no_backtest_can_say_is_not_written(arguments, tmp_path, change, message):
+    with pytest.raises(QuantlabError, match=message):
+        write_bundle(tmp_path / "new", **arguments | {"expected": change(arguments["expected"])})
+    for name, value in {"mean": "x", "volatility": 0.0}.items():
+        wrong = arguments["expected_distribution"] | {name: value}
+        with pytest.raises(SpecificationError, match=f"`expected_distribution.{name}` must be"):
+            write_bundle(tmp_path / "new", **arguments | {"expected_distribution": wrong})
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_asset_in_an_index_is_a_universe(arguments, tmp_path):
+    weights = arguments["target_weights"].iloc[:, :1]
+    given = {"target_weights": weights, "universe": weights.columns}
+    assert load_bundle(write_bundle(tmp_path, **arguments | given)).target_weights.shape[1] == 1
+
+
+def test_both_halves_of_what_is_expected_are_given_together(arguments, tmp_path):
+    record = garch(400, mu=6e-4, rng=np.random.default_rng(4))["returns"]
+    live = expected_distribution(record, horizon=20, seed=5, n_resamples=100)
+    test = calibrate_monitor(record, average_run_length=200, seed=5, n_resamples=100)
+    both = {**live.to_dict(), "sequential_test": test}
+    path = write_bundle(tmp_path, **arguments | {"expected_distribution": both})
+    assert load_bundle(path).sequential_test.mean == pytest.approx(test.mean)
+
+
+def test_a_manifest_with_nan_is_refused(bundle, capsys):
+    from quantlab.cli import main
+
+    file = bundle.path / "manifest.json"
+    file.write_text(file.read_text().replace("10000000.0", "NaN"))
+    with pytest.raises(HandoffError, match=r"cannot be read \(it holds NaN\)"):
+        load_bundle(bundle.path)
+    assert main(["handoff", "verify", str(bundle.path)]) == 1
+    assert "it holds NaN" in capsys.readouterr().err
+
+
+def test_what_is_no_path_date_venue_or_feed_is_refused_in_one_sentence(bundle, arguments, feed):
+    venue = broker(bundle)
+    calls = {
+        "`path` must be a path; got None": lambda: load_bundle(None),
+        "`folder` must be a path; got None": lambda: write_bundle(None, **arguments),
+        "`as_of` must be a date such as '2015-07-01'; got 5": lambda: load_bundle(
+            bundle.path, as_of=5
+        ),
+        "`path` must be a path": lambda: PaperEngine(None, venue),
+        "the five verbs of an ExecutionBackend; got NoneType": lambda: PaperEngine(bundle, None),
+        "must give bars, not NoneType": lambda: PaperEngine(bundle, venue).run(None),
+        "must give bars, not DataFrame": lambda: PaperEngine(bundle, venue).run(bundle.expected),
+        "`costs` must be a CostModel or a mapping": lambda: ReferenceBroker(None, capital=1),
+        "`costs` must be one of": lambda: ReferenceBroker({"tax": 1}, capital=1),
+        "`returns` must be a table": lambda: bars(None),
+        "must be dates such as .* got 'x'": lambda: bars(bundle.expected[["returns"]], start="x"),
+    }
+    for message, call in calls.items():
+        with pytest.raises(QuantlabError, match=message):
+            call()
 
 
 def test_weights_must_be_dated_complete_and_finite(arguments, tmp_path):
@@ -496,7 +583,13 @@ def test_losses_reduce_and_kill_rules_halt(arguments, feed, tmp_path):
 
     reduced = replay(bundle, shock(0.15))
     day = reduced.events.iloc[0]
-    assert (day["state"], day["reason"]) == ("REDUCING", "a loss limit is exceeded")
+    assert day["state"] == "REDUCING" and "lost today, limit 2.0000%" in day["reason"]
+    calm = dataclasses.replace(WIDE, max_daily_loss=0.02)
+    over = load_bundle(write_bundle(tmp_path / "c", **arguments | rules | {"limits": calm}))
+    over = replay(over, shock(0.15))
+    assert over.state == "ACTIVE"
+    last = over.events.loc[over.events["state"] == "REDUCING", "date"].iloc[-1]
+    assert re.match(rf"a loss limit was exceeded \d+ time\(s\), last on {last.date()}", over.reason)
     halted = replay(bundle, shock(0.8), folder=tmp_path / "state")
     assert halted.state == "HALTED" and "kill rule drawdown" in halted.reason
     late = halted.orders["date"] >= feed[60].date
@@ -641,6 +734,30 @@ PaperEngine(bundle, venue, folder=sys.argv[3]).run(slow())
     whole = replay(bundle, feed).journal
     assert len(file.read_bytes()) < len(whole)
     assert replay(bundle, feed, folder=folder).journal == whole
+
+
+def test_a_day_that_was_traded_cannot_change(bundle, feed, tmp_path):
+    whole = replay(bundle, feed).journal
+    replay(bundle, feed[:100], folder=tmp_path)
+    bar = feed[60]
+    asset = next(iter(bar.returns))
+    for changed in (
+        dataclasses.replace(bar, returns=bar.returns | {asset: bar.returns[asset] + 1e-9}),
+        dataclasses.replace(bar, dollar_volume=bar.dollar_volume | {asset: 1.0}),
+    ):
+        with pytest.raises(HandoffError, match=f"The bar of {bar.date.date()} is not the one"):
+            replay(bundle, [*feed[:60], changed, *feed[61:]], folder=tmp_path)
+    with pytest.raises(HandoffError, match="belongs|is not the one"):
+        replay(bundle, [dataclasses.replace(feed[0], returns={}), *feed[100:]], folder=tmp_path)
+    assert replay(bundle, feed[100:], folder=tmp_path).journal == whole  # new days alone
+
+
+def test_orders_that_cannot_be_priced_are_an_event(bundle, world):
+    paper = replay(bundle, list(bars(world[0].returns)))
+    assert paper.n_unfilled > 0 and paper.daily["turnover"].sum() == 0
+    told = paper.events[paper.events["type"] == "unfilled"]
+    assert len(told) == paper.fills["date"].nunique()
+    assert "had no volume or volatility to price the impact with" in told["reason"].iloc[0]
 
 
 def test_a_torn_state_is_not_guessed_at(bundle, feed, tmp_path):

@@ -248,6 +248,35 @@ def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
         ledger.write_bytes(good)
 
 
+def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
+    import nbformat
+
+    from quantlab.data import load_panel, save_panel
+    from quantlab.validation import Ledger
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["new-strategy", "carry"]) == 2 and "No dvc.yaml" in capsys.readouterr().err
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "nbs").mkdir()
+    monkeypatch.chdir(tmp_path / "nbs")
+    assert main(["new-strategy", "bad name!"]) == 2
+    assert main(["new-strategy", "carry"]) == 0
+    assert main(["new-strategy", "carry"]) == 1  # it is there already
+    world = factor_world(900, 25, edge=0.001, rng=np.random.default_rng(0))
+    member = world.returns * 0 + 1.0
+    save_panel(
+        load_panel({"returns": world.returns, "member": member}), tmp_path / "artifacts/market"
+    )
+    starter = nbformat.read(tmp_path / "nbs/strategies/carry.ipynb", as_version=4)
+    space = {}
+    for cell in starter.cells[1:]:
+        exec(cell.source, space)
+    assert space["result"].returns.std() > 0
+    assert space["lookahead_audit"](space["strategy"], space["few"], n_cuts=2).passed
+    table = Ledger(tmp_path / "trials/ledger.jsonl").table()
+    assert table[["family", "status"]].values.tolist() == [["carry", "complete"]]
+
+
 BAD = {
     "a wrong column": (lambda t: t.replace("S003", "S004", 1), "S004"),
     "a duplicate date": (lambda t: t + t.splitlines()[-1] + "\n", "more than once"),

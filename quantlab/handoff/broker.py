@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['Bar', 'bars', 'save_feed', 'load_feed', 'Fill', 'ExecutionBackend', 'ReferenceBroker']
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #c21756d4
+# %% ../../nbs/80_handoff/4_broker.ipynb #cd1c312e
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from ..backtest.costs import CostModel
 from ..checks import check_aligned, check_frame, check_number
 from ..errors import DataError, HandoffError, SpecificationError
-from .limits import Order, make_order
+from .limits import Order, costs_from, make_order
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #1a225d55
+# %% ../../nbs/80_handoff/4_broker.ipynb #f5b57a79
 @dataclass(frozen=True, slots=True)
 class Bar:
     "One close: simple returns since the last close, traded value (currency) and daily volatility, by asset"
@@ -52,7 +52,7 @@ def bars(
         First and last bar; earlier rows still feed the default volatility.
     """
     frames = {"returns": returns, "dollar_volume": dollar_volume, "volatility": volatility}
-    frames = {name: check_frame(f, name) for name, f in frames.items() if f is not None}
+    frames = {name: check_frame(f, name) for name, f in frames.items() if f is not None or name == "returns"}
     check_aligned("bars", **frames)
     returns = frames["returns"]
     if not isinstance(returns.index, pd.DatetimeIndex):
@@ -61,7 +61,10 @@ def bars(
         raise DataError("`returns` falls below -100 %; simple decimal returns are expected (0.01 is one percent).")
     if dollar_volume is not None and volatility is None:
         frames["volatility"] = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
-    frames = {name: frame.loc[start:end] for name, frame in frames.items()}
+    try:
+        frames = {name: frame.loc[start:end] for name, frame in frames.items()}
+    except (KeyError, TypeError, ValueError):
+        raise SpecificationError(f"`start` and `end` must be dates such as '2015-07-01'; got {start!r} and {end!r}.") from None
     names = [str(c) for c in returns.columns]
     values = {name: f.to_numpy() for name, f in frames.items()}
     return (
@@ -97,7 +100,7 @@ def load_feed(path: str | Path) -> list[Bar]:
         raise DataError(f"The feed {path} cannot be read ({error}); write it with `save_feed`.") from None
     return list(bars(wide["returns"], dollar_volume=wide["dollar_volume"], volatility=wide["volatility"]))
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #2e0d5866
+# %% ../../nbs/80_handoff/4_broker.ipynb #1dda2da8
 @dataclass(frozen=True, slots=True)
 class Fill:
     "What happened to an order on the bar after its decision; an order that could not be priced has notional 0"
@@ -109,6 +112,7 @@ class Fill:
     cost: float  # currency
 
 
+@runtime_checkable
 class ExecutionBackend(Protocol):
     "What the engine needs from a venue"
 
@@ -130,7 +134,7 @@ class ExecutionBackend(Protocol):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
 
-# %% ../../nbs/80_handoff/4_broker.ipynb #d83c1190
+# %% ../../nbs/80_handoff/4_broker.ipynb #049173bb
 class ReferenceBroker:
     """A deterministic venue: fills on the next bar at the close of the decision, costs from the model.
 
@@ -145,7 +149,7 @@ class ReferenceBroker:
     """
 
     def __init__(self, costs: CostModel | Mapping[str, float], *, capital: float, periods_per_year: float | None = None):
-        self._costs = costs if isinstance(costs, CostModel) else CostModel(**costs)
+        self._costs = costs_from(costs)
         self._cash = check_number(capital, "capital", low=0, strict=True)
         if self._costs.borrow_bps_per_year and periods_per_year is None:
             raise SpecificationError("The costs include a borrow fee per year: `periods_per_year` is needed.")

@@ -6,7 +6,7 @@
 __all__ = ['SCHEMA', 'MODES', 'KILL_RULES', 'KEYS', 'DECISION_TIME', 'FILL_TIME', 'write_bundle', 'Bundle', 'load_bundle',
            'approve_bundle']
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #e8be99b0
+# %% ../../nbs/80_handoff/3_bundle.ipynb #76ae2e6f
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ import pandas as pd
 from ..backtest.costs import CostModel
 from ..checks import check_frame, check_number, check_option
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
-from .limits import Limits, SequentialTest, limits_from, sequential_test_from
+from .limits import Limits, SequentialTest, costs_from, limits_from, sequential_test_from
 from quantlab.handoff.manifest import (
-    approval_line, approvals_path, as_day, read_approvals, read_table, seal_of, table_bytes, write_folder,
+    approval_line, approvals_path, as_day, as_path, read_approvals, read_table, seal_of, table_bytes, write_folder,
 )
 from ..results import Result, as_scalar
 from ..storage import plain_json, readable_json, sha256, write_durably
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #39aa4728
+# %% ../../nbs/80_handoff/3_bundle.ipynb #23726ed1
 SCHEMA = "quantlab-bundle/1"
 MODES = {"approved": "paper", "rejected": "shadow"}
 KILL_RULES = ("daily_loss", "drawdown", "sequential_test")
@@ -40,6 +40,9 @@ FILL_TIME = (
     "the close of t as reference price, before the return of t+1 is earned; the panel has close-to-close "
     "returns only, so the auction or opening price that a live order would get is not observable in it"
 )
+
+
+_ROUNDING = 1e-9
 
 
 def _decisions(target_weights: pd.DataFrame, universe: list[str]) -> pd.DataFrame:
@@ -64,9 +67,53 @@ def _expected(expected: pd.DataFrame) -> pd.DataFrame:
     "Daily returns, turnover and costs that the backtest says, complete"
     if not isinstance(expected, pd.DataFrame) or not {"returns", "turnover", "costs"} <= set(expected.columns):
         raise HandoffError("`expected` needs the columns 'returns', 'turnover' and 'costs', a row a day.")
-    return check_frame(expected, "expected", allow_missing=False)
+    frame = check_frame(expected, "expected", allow_missing=False)
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        raise DataError("`expected` must be indexed by dates; convert with `pd.to_datetime`.")
+    for name, low in {"returns": -1.0, "turnover": 0.0, "costs": 0.0}.items():
+        if frame[name].min() < low - _ROUNDING:
+            raise DataError(f"`expected` has {name} of {frame[name].min():g} on {frame[name].idxmin().date()}; the least that can be is {low:g}.")
+    return frame
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #d73e49a4
+# %% ../../nbs/80_handoff/3_bundle.ipynb #a873bd77
+def _check_mappings(**given: Any) -> None:
+    "Refuse what is not names with values"
+    for name, value in given.items():
+        if not isinstance(value, Mapping):
+            raise SpecificationError(f"`{name}` must map names to values; got {value!r}.")
+
+
+def _check_universe(universe: Iterable[str]) -> list[str]:
+    "Names of the assets, each once, sorted"
+    listed = isinstance(universe, Iterable) and not isinstance(universe, str)
+    names = list(map(str, universe)) if listed else []
+    if not listed or len(set(names)) < len(names):
+        wrong = next((n for n in names if names.count(n) > 1), universe)
+        raise SpecificationError(f"`universe` must list the names of the assets, each once; got {wrong!r}.")
+    return sorted(names)
+
+
+def _check_approvals(approvals: Iterable[Mapping]) -> list[dict]:
+    "Who approved, and why"
+    given = [approvals] if isinstance(approvals, (str, Mapping)) or not isinstance(approvals, Iterable) else list(approvals)
+    for one in given:
+        texts = [one.get("by"), one.get("reason")] if isinstance(one, Mapping) else [None]
+        if not all(isinstance(t, str) and t.strip() for t in texts):
+            raise SpecificationError(f"`approvals` must be mappings with texts `by` and `reason`; got {one!r}.")
+    return plain_json(given, "approvals")
+
+
+def _page_bytes(dossier: str | bytes | Path) -> bytes:
+    "Bytes of the dossier, given as text, bytes or path"
+    if isinstance(dossier, Path):
+        if not dossier.is_file():
+            raise HandoffError(f"The dossier {dossier} does not exist; give the page's text, or the path of its file.")
+        return dossier.read_bytes()
+    if not isinstance(dossier, (str, bytes)):
+        raise SpecificationError(f"`dossier` must be the page as text or bytes, or the path of its file; got {dossier!r}.")
+    return dossier.encode() if isinstance(dossier, str) else dossier
+
+
 def _check_texts(strategy: str, inputs: Mapping, code: str) -> None:
     "The names that identify where a bundle comes from"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", str(strategy)):
@@ -77,12 +124,11 @@ def _check_texts(strategy: str, inputs: Mapping, code: str) -> None:
     if not (isinstance(code, str) and code):
         raise SpecificationError(f"`code` must be the hash of the code that made the weights; got {code!r}.")
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #34eeb125
+# %% ../../nbs/80_handoff/3_bundle.ipynb #54e4e7b4
 def _check_exit(manifest: Mapping) -> None:
     "Refuse a hand-over whose exit is not agreed"
-    for name in manifest["costs"]:
-        check_option(name, "costs", tuple(CostModel.LABELS))
-    model, periods = CostModel(**manifest["costs"]), manifest["periods_per_year"]
+    _check_mappings(**{name: manifest[name] for name in ("kill_rules", "expected_distribution")})
+    model, periods = costs_from(manifest["costs"]), manifest["periods_per_year"]
     if model.borrow_bps_per_year or periods is not None:
         check_number(periods, "periods_per_year", low=0, strict=True)
     check_number(manifest["capital"], "capital", low=0, strict=True)
@@ -98,7 +144,20 @@ def _check_exit(manifest: Mapping) -> None:
     for name in ("mean", "volatility", "sequential_test"):
         if manifest["expected_distribution"].get(name) is None:
             raise HandoffError(f"`expected_distribution` lacks {name!r}; build it with `expected_distribution` and `calibrate_monitor`.")
+    check_number(manifest["expected_distribution"]["mean"], "expected_distribution.mean")
+    check_number(manifest["expected_distribution"]["volatility"], "expected_distribution.volatility", low=0, strict=True)
     sequential_test_from(manifest["expected_distribution"]["sequential_test"])
+
+
+def _check_dates(weights: pd.DataFrame, expected: pd.DataFrame, starts: pd.Timestamp, expires: pd.Timestamp) -> None:
+    "Refuse weights that lie outside the dates of validity, or beside what the backtest says"
+    first, last = weights.index[0], weights.index[-1]
+    for name, low, high in (("the dates of validity", starts, expires), ("`expected`", expected.index[0], expected.index[-1])):
+        if last < low or first > high:
+            raise HandoffError(
+                f"`target_weights` runs from {first.date()} to {last.date()}, {name} from {low.date()} to {high.date()}; "
+                "they must have days in common."
+            )
 
 
 def _check_weights(weights: pd.DataFrame, limits: Limits) -> None:
@@ -111,7 +170,7 @@ def _check_weights(weights: pd.DataFrame, limits: Limits) -> None:
                 "widen the limit knowingly, or scale the weights."
             )
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #17a63399
+# %% ../../nbs/80_handoff/3_bundle.ipynb #f3ebf77a
 def write_bundle(
     folder: str | Path, *, strategy: str, verdict: Literal["approved", "rejected"], parameters: Mapping,
     target_weights: pd.DataFrame, expected: pd.DataFrame, inputs: Mapping[str, str], code: str,
@@ -145,7 +204,8 @@ def write_bundle(
     decision_time, fill_time : str
         The convention in words; the defaults state the engine's own.
     costs, limits, expected_distribution : mapping, dataclass or Result
-        Cost model, limits, and what live results are expected to look like (with `sequential_test`).
+        Cost model, limits, and what live results are expected to look like: with `distribution` from
+        `expected_distribution` and `test` from `calibrate_monitor`, `{**distribution.to_dict(), "sequential_test": test}`.
     kill_rules : mapping
         What halts the engine: `daily_loss`, `drawdown` (fractions), `sequential_test` (True or False).
     starts, expires : date
@@ -169,9 +229,11 @@ def write_bundle(
     HandoffError, SpecificationError, DataError
         When something is missing, not finite, or contradicts itself; nothing is written then.
     """
+    folder = as_path(folder, "folder")
     check_option(verdict, "verdict", tuple(MODES))
+    _check_mappings(inputs=inputs, parameters=parameters)
     _check_texts(strategy, inputs, code)
-    universe = sorted({str(asset) for asset in universe})
+    universe, approvals = _check_universe(universe), _check_approvals(approvals)
     start, end = as_day(starts, "starts"), as_day(expires, "expires")
     if start > end:
         raise SpecificationError(f"`starts` ({start.date()}) is after `expires` ({end.date()}); swap them.")
@@ -179,25 +241,22 @@ def write_bundle(
     agreed = {name: plain_json(value, name) for name, value in agreed.items()}
     agreed |= {"capital": check_number(capital, "capital", low=0, strict=True), "periods_per_year": periods_per_year}
     _check_exit(agreed)
-    weights = _decisions(target_weights, universe)
+    weights, expected = _decisions(target_weights, universe), _expected(expected)
     _check_weights(weights, limits_from(agreed["limits"]))
-    contents = {
-        "target_weights.parquet": table_bytes(weights),
-        "expected.parquet": table_bytes(_expected(expected)),
-    }
+    _check_dates(weights, expected, start, end)
+    contents = {"target_weights.parquet": table_bytes(weights), "expected.parquet": table_bytes(expected)}
     if dossier is not None:
-        content = Path(dossier).read_bytes() if isinstance(dossier, Path) else dossier
-        contents["dossier.html"] = content.encode() if isinstance(content, str) else content
+        contents["dossier.html"] = _page_bytes(dossier)
     manifest = agreed | {
         "schema": SCHEMA, "strategy": strategy, "verdict": verdict,
         "parameters": plain_json(parameters, "parameters"), "inputs": plain_json(inputs, "inputs"), "code": code,
         "universe": universe, "decision_time": decision_time, "fill_time": fill_time,
         "starts": as_scalar(start), "expires": as_scalar(end),
-        "approvals": plain_json(tuple(approvals), "approvals"),
+        "approvals": approvals,
         "files": {name: sha256(c) for name, c in contents.items()},
     }
     manifest["seal"] = seal_of(manifest)
-    path = Path(folder) / f"{strategy}-{manifest['seal'][:12]}"
+    path = folder / f"{strategy}-{manifest['seal'][:12]}"
     if not path.exists():
         path = write_folder(path.parent, path.name, contents | {"manifest.json": readable_json(manifest).encode()})
     if load_bundle(path).seal != manifest["seal"]:
@@ -258,12 +317,17 @@ class Bundle(Result):
             rows |= {f"{part.replace('_', ' ')}: {k.replace('_', ' ')}": v for k, v in self.manifest[part].items()}
         return pd.Series(rows, name="Bundle", dtype=object)
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #a0fbaf82
+# %% ../../nbs/80_handoff/3_bundle.ipynb #79bf975f
+def _refuse_constant(name: str) -> None:
+    "JSON has no NaN and no infinity"
+    raise ValueError(f"it holds {name}")
+
+
 def _read_manifest(path: Path) -> dict:
     "The manifest, once its text, schema, seal and verdict hold"
     try:
         text = (path / "manifest.json").read_bytes().decode()
-        manifest = json.loads(text)
+        manifest = json.loads(text, parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise HandoffError(f"There is no bundle at {path}: manifest.json is missing.") from None
     except (OSError, ValueError) as error:
@@ -304,7 +368,7 @@ def _read_only(value: Any) -> Any:
         return MappingProxyType({k: _read_only(v) for k, v in value.items()})
     return tuple(map(_read_only, value)) if isinstance(value, list) else value
 
-# %% ../../nbs/80_handoff/3_bundle.ipynb #794a9d52
+# %% ../../nbs/80_handoff/3_bundle.ipynb #2674227f
 def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
     """Verify and open a bundle.
 
@@ -326,7 +390,7 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         When a file is missing, unlisted or changed, the seal is broken, the schema or the verdict
         is unknown, a weight is missing, or `as_of` lies outside the dates of validity.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     manifest = _read_manifest(path)
     day = None if as_of is None else as_day(as_of, "as_of")
     contents = _read_files(path, manifest["files"])

@@ -104,7 +104,7 @@ class Store:
         path = self.folder / "journal.jsonl"
         return path.read_bytes() if path.exists() else b""
 
-# %% ../../nbs/80_handoff/5_journal.ipynb #5260ecfc
+# %% ../../nbs/80_handoff/5_journal.ipynb #ccaa561e
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reconciliation(Result):
     "Paper beside the backtest, day by day"
@@ -152,7 +152,7 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    events: pd.DataFrame  # changes of state, resets, missed decisions
+    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price
 
     LABELS: ClassVar[dict[str, str]] = {
         "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent", "n_refused": "orders refused",
@@ -193,7 +193,7 @@ class PaperResult(Result):
         ax.legend(loc="best")
         return ax
 
-# %% ../../nbs/80_handoff/5_journal.ipynb #1c626e59
+# %% ../../nbs/80_handoff/5_journal.ipynb #4b2e8715
 def _table(records: list[dict], columns: list[str]) -> pd.DataFrame:
     "Records as a table with these columns, dates as dates"
     frame = pd.DataFrame.from_records(records, columns=columns)
@@ -211,7 +211,7 @@ def read_journal(journal: bytes) -> PaperResult:
     """
     try:
         records = [json.loads(line) for line in journal.splitlines()]
-        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed")}
+        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled")}
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
@@ -221,8 +221,11 @@ def read_journal(journal: bytes) -> PaperResult:
     daily = daily.set_index("date")
     orders = _table(kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"])
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
-    events = _table([r for r in records if r["type"] in ("state", "reset", "missed")], ["date", "type", "state", "reason"])
+    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled")], ["date", "type", "state", "reason"])
     reason = kinds["state"][-1]["reason"] if kinds["state"] else ""
+    limited = [r["date"] for r in kinds["state"] if r["state"] == "REDUCING"]
+    if limited and last["state"] == "ACTIVE":
+        reason = f"a loss limit was exceeded {len(limited)} time(s), last on {limited[-1]}; none is now"
     return PaperResult(
         strategy=start["strategy"], mode=start["mode"], seal=start["seal"], state=last["state"], reason=reason,
         final_equity=last["equity"], n_days=len(daily), n_orders=int(daily["sent"].sum()), n_refused=int(daily["refused"].sum()),

@@ -178,7 +178,7 @@ def pvalue_histogram(
     share = np.mean(values <= check_number(alpha, "alpha", low=0, high=1, strict=True))
     return f"{share:.1%} of {len(values):,} tests are below {alpha:g}; chance alone gives {alpha:.1%}"
 
-# %% ../../nbs/70_review/6_plots.ipynb #3201c1c1
+# %% ../../nbs/70_review/6_plots.ipynb #5a6e66f2
 @picture
 def cost_stress(
     sharpe_ratios: pd.Series, *, breakeven: float | None = None, ax: Axes | None = None,
@@ -205,7 +205,9 @@ def parameter_surface(
     ax: Axes | None = None, title: str | None = None,
 ) -> Axes:
     "Heat map of one quantity over two parameters (index and columns); `selected` = (row, column)"
-    table = check_frame(values, "values")
+    labels = values.index if isinstance(values, pd.DataFrame) else None  # settings, not time
+    table = check_frame(values if labels is None else values.reset_index(drop=True), "values")
+    table = table if labels is None else table.set_axis(labels)
     ax.grid(False)
     image = ax.imshow(table, aspect="auto")
     middle = np.nanmean(image.get_clim())
