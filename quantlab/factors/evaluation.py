@@ -383,7 +383,7 @@ def evaluate_factor(
     _check_loss(dropped, loss, max_loss)
     return _assemble(inputs, quantile, statistics, by_quantile, persistence, code, levels, dropped, loss, conventions)
 
-# %% ../../nbs/50_factors/6_evaluation.ipynb #bb2a182b
+# %% ../../nbs/50_factors/6_evaluation.ipynb #2fa7f8a2
 def _assemble(inputs, quantile, statistics, by_quantile, persistence, code, levels, dropped, loss, conventions):
     "Tables from the arrays of the kernel"
     kept, n_quantiles = code == OK, len(levels) - 1
@@ -407,7 +407,7 @@ def _assemble(inputs, quantile, statistics, by_quantile, persistence, code, leve
         quantile_returns_raw=table(raw), long_short=long_short, long_short_summary=spread,
         quantile_returns_by_date=pd.DataFrame(relative.reshape(len(index), -1), index=index, columns=both),
         turnover=daily.mean().rename("turnover"), turnover_by_date=daily,
-        rank_autocorrelation=pd.Series(persistence[kept]).mean(),
+        rank_autocorrelation=float(pd.Series(persistence[kept]).mean()),
         rank_autocorrelation_by_date=pd.Series(persistence[kept], index=index, name="rank autocorrelation"),
         factor_returns=portfolio, universe_returns=universe, alpha_beta=_alpha_beta(portfolio, universe),
         decay=_decay(ic_summary, spread), ic_by_group=_ic_by_group(inputs, quantile, levels),

@@ -6,7 +6,7 @@
 __all__ = ['TIME_NAMES', 'default_lags', 'hac_standard_errors', 'clustered_standard_errors', 'FamaMacBethResult', 'fama_macbeth',
            'MeanInference', 'mean_inference', 'block_means', 'BootstrapInterval', 'bootstrap_interval']
 
-# %% ../../nbs/50_factors/4_inference.ipynb #c285b293
+# %% ../../nbs/50_factors/4_inference.ipynb #07b71a40
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_frame, check_integer, check_number, check_series
+from ..checks import check_frame, check_index, check_integer, check_number, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/50_factors/4_inference.ipynb #a7aa841b
+# %% ../../nbs/50_factors/4_inference.ipynb #471f10f6
 def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFrame]:
     "Checked response and regressors, without their index"
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
@@ -50,6 +50,17 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
     return response, table
 
 
+def _check_labels(labels: Any, name: str, y: Any, X: Any) -> None:
+    "Labels that carry an index must carry that of the data; an array is taken in order"
+    pandas = (pd.Series, pd.DataFrame)
+    data = next((a for a in (y, X) if isinstance(a, pandas)), None)
+    if isinstance(labels, pandas) and data is not None and not labels.index.equals(data.index):
+        raise MisalignedError(
+            f"`{name}` must share the index of the data: {len(labels)} and {len(data)} rows, in the same order; "
+            "reindex it, or pass an array to take it row by row."
+        )
+
+
 def _least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Coefficients, residuals and the inverse of X'X; refuses what cannot be identified"
     n, k = X.shape
@@ -65,7 +76,7 @@ def _least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
     params = inverse @ (q.T @ y)
     return params, y - X @ params, inverse @ inverse.T
 
-# %% ../../nbs/50_factors/4_inference.ipynb #96e32e53
+# %% ../../nbs/50_factors/4_inference.ipynb #90f2bfe1
 def default_lags(n_obs: int, horizon: int = 1) -> int:
     "Bandwidth rule: the larger of horizon - 1 and 4 (n/100)^(2/9) rounded up, below n"
     check_integer(n_obs, "n_obs", low=1)
@@ -109,6 +120,9 @@ def hac_standard_errors(
     ----------
     Newey and West (1987), Econometrica 55, equation 5.
     """
+    for name, data in (("y", y), ("X", X)):
+        if isinstance(getattr(data, "index", None), pd.DatetimeIndex):
+            check_index(data.index, name)
     response, table = _design(y, X, add_constant)
     check_integer(lags, "lags", high=len(response) - 1)
     matrix = table.to_numpy()
@@ -118,7 +132,7 @@ def hac_standard_errors(
     factor = n / (n - k) if small_sample else 1.0
     return pd.Series(np.sqrt(np.diag(variance) * factor), index=table.columns, name="std_error")
 
-# %% ../../nbs/50_factors/4_inference.ipynb #d0550f0c
+# %% ../../nbs/50_factors/4_inference.ipynb #c329e618
 def _cluster_variance(scores: np.ndarray, codes: np.ndarray, bread: np.ndarray, small: bool) -> np.ndarray:
     "Sandwich with scores summed by cluster"
     n, k = scores.shape
@@ -156,7 +170,11 @@ def clustered_standard_errors(
     Petersen (2009), Review of Financial Studies 22; Cameron, Gelbach and Miller (2011), JBES 29.
     """
     response, table = _design(y, X, add_constant)
-    labels = pd.DataFrame(clusters).reset_index(drop=True)
+    _check_labels(clusters, "clusters", y, X)
+    try:
+        labels = pd.DataFrame(clusters).reset_index(drop=True)
+    except ValueError:
+        raise DataError(f"`clusters` must be one or two labels a row; got {clusters!r}.") from None
     if len(labels) != len(response) or labels.shape[1] not in (1, 2):
         raise MisalignedError(
             f"`clusters` must be one or two labels for each of {len(response)} rows; got {labels.shape}."
@@ -208,13 +226,14 @@ class FamaMacBethResult(Result):
         ax.set(title="Cumulative cross-sectional coefficients", xlabel="period")
         return ax
 
-# %% ../../nbs/50_factors/4_inference.ipynb #3efbace1
+# %% ../../nbs/50_factors/4_inference.ipynb #5fa22060
 TIME_NAMES = ("date", "time", "year", "month", "period", "day")
 
 
 def _periods(y: Any, X: Any, time: Any, n: int) -> np.ndarray:
     "Time label of each row: given, or the time level of the index"
     if time is not None and not isinstance(time, str):
+        _check_labels(time, "time", y, X)
         labels = np.asarray(time)
         if labels.shape != (n,):
             raise MisalignedError(f"`time` must be one label for each of {n} rows; got {labels.shape}.")
@@ -235,6 +254,13 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> np.ndarray:
     return labels
 
 
+def _names(y: Any, X: Any) -> np.ndarray | None:
+    "The rows of an index with the level asset or entity, as far as there is one"
+    index = next((a.index for a in (y, X) if isinstance(getattr(a, "index", None), pd.MultiIndex)), None)
+    level = None if index is None else next((i for i, n in enumerate(index.names) if str(n).lower() in ("asset", "entity")), None)
+    return None if level is None else index.get_level_values(level).to_numpy()
+
+
 def _check_entity(entity: Any, labels: np.ndarray) -> None:
     "An entity may occur once a period"
     if entity is None:
@@ -245,7 +271,7 @@ def _check_entity(entity: Any, labels: np.ndarray) -> None:
     if pd.MultiIndex.from_arrays([labels, entity]).has_duplicates:
         raise DataError("An entity occurs more than once in a period; keep one row each.")
 
-# %% ../../nbs/50_factors/4_inference.ipynb #a508916e
+# %% ../../nbs/50_factors/4_inference.ipynb #625c6889
 def fama_macbeth(
     y, X, *, entity=None, time=None, hac_lags: int = 0, add_constant: bool = True
 ) -> FamaMacBethResult:
@@ -258,7 +284,7 @@ def fama_macbeth(
     X : array-like, (n, k)
         Characteristics, same rows. Nothing is shifted.
     entity : array-like, optional
-        Label of the name; used to refuse duplicates.
+        Label of the name, by default the index level asset or entity; used to refuse duplicates.
     time : array-like or str, optional
         Period of each row, or the index level that holds it; by default the level of dates.
     hac_lags : int
@@ -277,7 +303,8 @@ def fama_macbeth(
     """
     response, table = _design(y, X, add_constant)
     labels = _periods(y, X, time, len(response))
-    _check_entity(entity, labels)
+    _check_labels(entity, "entity", y, X)
+    _check_entity(_names(y, X) if entity is None else entity, labels)
     periods, codes = np.unique(labels, return_inverse=True)
     matrix, k = table.to_numpy(), table.shape[1]
     kept, rows, fits = [], [], []

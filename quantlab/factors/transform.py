@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['as_wide', 'winsorize', 'zscore', 'rank', 'neutralize', 'lag', 'check_membership', 'mask']
 
-# %% ../../nbs/50_factors/1_transform.ipynb #a7ed4dfd
+# %% ../../nbs/50_factors/1_transform.ipynb #0095e422
 import numpy as np
 import pandas as pd
 
-from ..checks import check_aligned, check_frame, check_integer, check_number
+from ..checks import check_aligned, check_frame, check_index, check_integer, check_number
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
-# %% ../../nbs/50_factors/1_transform.ipynb #88812d40
+# %% ../../nbs/50_factors/1_transform.ipynb #23fdcc66
 def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFrame:
     """Return `factor` as a checked wide frame.
 
     Parameters
     ----------
     factor : DataFrame or Series
-        Dates x assets, or a series whose index has the two levels date and asset.
+        Dates x assets, or a series (or a table of one column) whose index has the two levels date and asset.
     name : str
         What to call it in an error message.
 
@@ -28,6 +28,8 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
     DataFrame
         Dates x assets, float; missing where the long form has no row.
     """
+    if isinstance(factor, pd.DataFrame) and isinstance(factor.index, pd.MultiIndex) and factor.shape[1] == 1:
+        factor = factor.iloc[:, 0]
     if isinstance(factor, pd.Series) and isinstance(factor.index, pd.MultiIndex):
         if factor.index.nlevels != 2:
             raise DataError(
@@ -36,17 +38,26 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
         if not factor.index.is_unique:
             first = factor.index[factor.index.duplicated()][0]
             raise DataError(f"`{name}` has more than one value for {first}; keep one.")
-        named = "asset" in factor.index.names
-        factor = factor.unstack("asset" if named else -1).sort_index()
+        factor = factor.unstack(_asset_level(factor.index)).sort_index()
     return factor if _is_clean(factor) else check_frame(factor, name)
+
+
+def _asset_level(index: pd.MultiIndex) -> int:
+    "Which of two levels holds the assets: the one of that name, else the one beside the dates, else the second"
+    names = [str(name).lower() for name in index.names]
+    for level in (0, 1):
+        if names[level] == "asset" or names[1 - level] == "date":
+            return level
+    dated = [isinstance(level, pd.DatetimeIndex) for level in index.levels]
+    return 0 if dated[1] and not dated[0] else 1
 
 
 def _is_clean(x) -> bool:
     "Would `check_frame` only copy it? Nothing here writes into its input, so the copy can be saved"
     if not isinstance(x, pd.DataFrame) or x.empty or set(x.dtypes.to_numpy()) != {np.dtype(np.float64)}:
         return False
-    dates = x.index.is_unique and x.index.is_monotonic_increasing and getattr(x.index, "tz", None) is None
-    if not (dates and x.columns.is_unique):
+    check_index(x.index, "factor")
+    if not x.columns.is_unique:
         return False
     values = x.to_numpy()
     with np.errstate(all="ignore"):
@@ -93,10 +104,14 @@ def rank(factor: pd.DataFrame | pd.Series, *, pct: bool = False) -> pd.DataFrame
     "Rank the names of each date, 1 the lowest, ties averaged; `pct` divides by their number"
     return as_wide(factor).rank(axis=1, pct=pct)
 
-# %% ../../nbs/50_factors/1_transform.ipynb #f0e93b96
+# %% ../../nbs/50_factors/1_transform.ipynb #13b45aec
 def _exposures(exposures, wide: pd.DataFrame) -> tuple[np.ndarray, list]:
     "Group codes of each asset (-1: none) and the list of wide exposure arrays"
+    if isinstance(exposures, dict) and exposures and all(np.isscalar(v) for v in exposures.values()):
+        exposures = pd.Series(exposures)  # labels by asset, as `groups` of an evaluation
     items = exposures if isinstance(exposures, dict) else {"exposures": exposures}
+    if not items:
+        raise SpecificationError("`exposures` is empty; give at least one, or leave the factor as it is.")
     labels, frames = [], []
     for name, item in items.items():
         if isinstance(item, pd.Series) and not isinstance(item.index, pd.MultiIndex):
