@@ -149,7 +149,7 @@ def _paper(args: argparse.Namespace) -> int:
     print(result.summary().to_string())
     return 0
 
-# %% ../nbs/95_cli.ipynb #d80f25f3
+# %% ../nbs/95_cli.ipynb #a92dcf66
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
@@ -173,11 +173,20 @@ def _report(args: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
+_WIDE = 'A file is wide, dates down and assets across; a long one is made so by `.pivot(index="date", columns="asset", values="value")`.'
+
+
 def _data(args: argparse.Namespace) -> int:
     "Check a file or folder of prices, or import it as raw data"
     from quantlab.data import check_panel, load_panel, save_panel
+    from quantlab.errors import DataError
 
-    panel = load_panel(args.file)
+    try:
+        panel = load_panel(args.file)
+    except DataError as error:
+        if not any(words in str(error) for words in ("holds the text", "more than once")):
+            raise
+        raise DataError(f"{error} {_WIDE}") from None
     report = check_panel(panel)
     print(report.summary().to_string() if len(report.issues) else "no findings")
     if args.action == "import":

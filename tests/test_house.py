@@ -105,10 +105,11 @@ def test_a_room_does_not_hide_the_function_of_its_name():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_help_needs_no_heavy_library():
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_needs_no_heavy_library(option):
     code = (
         "import sys\nfrom quantlab.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"try: main(['{option}'])\nexcept SystemExit: pass\n"
         "heavy = {'pandas', 'numpy', 'statsmodels', 'arch', 'vectorbt', 'numba', 'papermill'}\n"
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -277,6 +277,32 @@ def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
     assert table[["family", "status"]].values.tolist() == [["carry", "complete"]]
 
 
+def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(tmp_path, capsys):
+    rows = [
+        f"{day},{a},{v}"
+        for day in ("2020-01-02", "2020-01-03")
+        for a, v in (("A", 1.0), ("B", 2.0))
+    ]
+    (tmp_path / "long.csv").write_text("\n".join(["date,asset,value", *rows, ""]))
+    assert main(["data", "check", str(tmp_path / "long.csv")]) == 1
+    assert 'pivot(index="date", columns="asset", values="value")' in capsys.readouterr().err
+    sessions = trading_sessions("XNYS", "2007-01-03", "2007-03-30")
+    world = factor_world(sessions, 4, rng=np.random.default_rng(0))
+    (1 + world.returns).cumprod().to_csv(tmp_path / "wide.csv")
+    assert main(["data", "check", str(tmp_path / "wide.csv")]) == 0
+    assert capsys.readouterr().out == "no findings\n"
+
+
+def test_an_unused_key_of_base_is_seen(tmp_path, monkeypatch, capsys):
+    project = build_project(tmp_path, edge=0.0)
+    shutil.copytree(ROOT / "quantlab", project / "quantlab")
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("base:\n", "base:\n  seeed: 1\n"))
+    monkeypatch.chdir(project)
+    assert main(["check"]) == 1
+    assert "base of params.yaml has seeed, which no stage has" in capsys.readouterr().out
+
+
 BAD = {
     "a wrong column": (lambda t: t.replace("S003", "S004", 1), "S004"),
     "a duplicate date": (lambda t: t + t.splitlines()[-1] + "\n", "more than once"),
