@@ -581,7 +581,7 @@ def test_walk_forward_equals_skfolio(expanding):
 @pytest.mark.parametrize("embargo", [0, 1, 5])
 def test_cpcv_equals_purgedcv_one_day_on(n, embargo):
     """Its labels are half-open and its embargo starts at their end: one day more, one less."""
-    purgedcv = pytest.importorskip("purgedcv", reason="purgedcv is not installed (extra `bench`)")
+    purgedcv = pytest.importorskip("purgedcv", reason="purgedcv is not installed (extra `dev`)")
     start = pd.Series(pd.date_range("2020-01-01", periods=n))
     day = pd.Timedelta(days=1)
     end = start + pd.to_timedelta(np.random.default_rng(n).integers(0, 9, n), unit="D")
@@ -604,7 +604,7 @@ def test_cpcv_equals_purgedcv_one_day_on(n, embargo):
 
 
 def test_pbo_equals_phacker():
-    cscv = pytest.importorskip("phacker.cscv", reason="phacker is not installed (extra `bench`)")
+    cscv = pytest.importorskip("phacker.cscv", reason="phacker is not installed (extra `dev`)")
     for seed, shape, blocks in ((0, (400, 30), 8), (1, (1000, 7), 10), (2, (512, 65), 16)):
         x = np.random.default_rng(seed).standard_t(4, shape) * 0.01
         pbo, logits = cscv.cscv(x, blocks)
