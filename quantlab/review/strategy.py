@@ -50,7 +50,7 @@ def _block(block: str | TableBlock | FigureBlock, facts: Facts, family: str, fig
         return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
     return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key))
 
-# %% ../../nbs/70_review/9_strategy.ipynb #4c794293
+# %% ../../nbs/70_review/9_strategy.ipynb #c9cd336e
 _STATISTICS = {
     "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
     "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
@@ -102,12 +102,11 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
                    "The worst months of the market", "from"),
     )),
     ("Power and false passes of the gate", (
-        "With this length of data and this many trials, an observed annual Sharpe ratio of at least "
-        "{validate:@/critical_annual_sharpe|.2f} was needed to pass; {validate:@/annualized_sharpe_ratio|.2f} was observed. A rejection therefore does not "
-        "say that there is no edge: the table says how likely one of a given size was to be seen.",
+        "{validate:@/power_sentence} A rejection therefore does not say that there is no edge: the table says how likely one of a given size was to "
+        "be seen. The last column is for information: what the probability would be if the deflation expected only the spread of trials that luck alone gives.",
         TableBlock("validate", "@/power", {"power": ("passes with probability", ".1%"), "deflated_sharpe_ratio": ("deflated Sharpe ratio", ".1%"),
-                   "haircut_sharpe": ("haircut", ".1%"), "min_track_record_length": ("track record", ".1%")},
-                   "Power, criteria on the selected trial's moments", "true annual Sharpe ratio"),
+                   "haircut_sharpe": ("haircut", ".1%"), "min_track_record_length": ("track record", ".1%"),
+                   "with_the_spread_of_luck": ("with the spread of luck", ".1%")}, "Power, criteria on the selected trial's moments", "true annual Sharpe ratio"),
         FigureBlock("power", "validate", "@/power", "Probability that the gate passes a strategy whose true annual Sharpe ratio is on the axis below."),
         "The same gate was shown worlds made from this data in which there is nothing to know, every book of the family run on each, with its signals recomputed where the table says so.",
         TableBlock("validate", "@/placebo", {"pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"), "upper": ("to (95 %)", ".1%"),
