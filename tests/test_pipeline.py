@@ -246,6 +246,14 @@ def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
         assert main(["trials", "verify", "--ledger", "trials/leger.jsonl"]) == 2
     finally:
         ledger.write_bytes(good)
+    openings = flat_world / "trials/openings.jsonl"
+    good = openings.read_bytes()
+    try:
+        openings.write_bytes(good.replace(b"factors", b"fuctors", 1))
+        assert main(["trials", "verify"]) == 1
+        assert "openings.jsonl: line 1 was edited" in capsys.readouterr().out
+    finally:
+        openings.write_bytes(good)
 
 
 def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
