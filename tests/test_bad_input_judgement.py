@@ -570,14 +570,23 @@ METRICS = {"validate": {"a": {"n": 3, "x": 1.5}}}
 FACTS = r.Facts(METRICS)
 PAGE = r.render_dossier([r.Section("One", FACTS.prose("{validate:a/n}"))], title="T")
 NO_PAGE = {"nothing": "", "path": "reports/x.html", "none": None, "bytes": b"<html>"}
-row(r.verify_dossier, {"page": PAGE, "metrics": METRICS}, {"page": NO_PAGE})
+NO_METRICS = {"none": None, "list": [1], "text": "x"}
+NO_FACTS = {"none": None, "dict": {}, "text": "x"}
+row(
+    r.verify_dossier,
+    {"page": PAGE, "metrics": METRICS},
+    {"page": NO_PAGE, "metrics": NO_METRICS},
+)
 row(r.diff_dossiers, {"first": PAGE, "second": PAGE}, {"first": NO_PAGE, "second": NO_PAGE})
 row(
     r.render_dossier,
     {"sections": [r.Section("One", "<p></p>")], "title": "T"},
-    {"sections": {"none": None, "text": "x", "nothing": [], "no section": ["x"]}},
+    {
+        "sections": {"none": None, "text": "x", "nothing": [], "no section": ["x"]},
+        "title": {"none": None, "number": 1, "empty": " "},
+    },
 )
-row(r.Facts, {"metrics": METRICS}, {"missing": options(None)})
+row(r.Facts, {"metrics": METRICS}, {"metrics": NO_METRICS, "missing": options(None)})
 row(r.show, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
 row(
     r.verdict_box,
@@ -586,12 +595,12 @@ row(
         "stage": "validate",
         "key": "verdict",
     },
-    {"key": {"unknown": "z"}},
+    {"facts": NO_FACTS, "key": {"unknown": "z"}},
 )
 row(
     r.strategy_dossier,
     {"facts": r.Facts({"validate": {"a": {"verdict": "rejected"}}}, missing="say"), "family": "a"},
-    {"title": {}},
+    {"facts": NO_FACTS, "family": {"none": None, "empty": ""}},
 )
 row(
     r.render_page,

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['STRATEGY_TEMPLATE', 'TableBlock', 'FigureBlock', 'strategy_dossier']
 
-# %% ../../nbs/70_review/9_strategy.ipynb #fce16d37
+# %% ../../nbs/70_review/9_strategy.ipynb #b6b9a94e
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import SpecificationError
 from ..results import Result
-from .dossier import Facts, Section, render_dossier, verdict_box
+from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
 from .criteria import CRITERIA
 
 # %% ../../nbs/70_review/9_strategy.ipynb #f93b6bb6
@@ -147,7 +147,7 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
     )),
 )  # fmt: skip
 
-# %% ../../nbs/70_review/9_strategy.ipynb #734aae14
+# %% ../../nbs/70_review/9_strategy.ipynb #42cde507
 def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     "Table of md5s and of what else identifies the run"
     rows = "".join(
@@ -187,6 +187,9 @@ def strategy_dossier(
     template : sequence
         (heading, blocks) pairs; by default `STRATEGY_TEMPLATE`.
     """
+    check_facts(facts)
+    if not isinstance(family, str) or not family:
+        raise SpecificationError(f"`family` must be the key of the family in the stages' metrics; got {family!r}.")
     figures = dict(figures or {})
     slots = {b.slot for _, blocks in template for b in blocks if isinstance(b, FigureBlock)}
     if unknown := sorted(set(figures) - slots):
