@@ -71,7 +71,7 @@ def _new_strategy(args: argparse.Namespace) -> int:
     print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
     return 0
 
-# %% ../nbs/95_cli.ipynb #722f7847
+# %% ../nbs/95_cli.ipynb #95506d4d
 def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
     from quantlab.pipeline import find_project
@@ -85,7 +85,7 @@ def _trials(args: argparse.Namespace) -> int:
         print(table.to_string() if len(table) else "The ledger holds no trial.")
         return 0
     problems = ledger.verify().problems
-    if not args.ledger:  # the openings and the learned settings are kept beside the trials
+    if not args.ledger and ledger.path.exists():  # the openings and the learned settings are kept beside the trials
         beside = (Ledger(ledger.path.with_name(name)) for name in ("openings.jsonl", "factors.jsonl"))
         problems = problems + [f"{other.path.name}: {problem}" for other in beside for problem in other.verify().problems]
     if not problems and not ledger.path.exists():
