@@ -71,7 +71,7 @@ def _new_strategy(args: argparse.Namespace) -> int:
     print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
     return 0
 
-# %% ../nbs/95_cli.ipynb #95506d4d
+# %% ../nbs/95_cli.ipynb #37060586
 def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
     from quantlab.pipeline import find_project
@@ -88,8 +88,9 @@ def _trials(args: argparse.Namespace) -> int:
     if not args.ledger and ledger.path.exists():  # the openings and the learned settings are kept beside the trials
         beside = (Ledger(ledger.path.with_name(name)) for name in ("openings.jsonl", "factors.jsonl"))
         problems = problems + [f"{other.path.name}: {problem}" for other in beside for problem in other.verify().problems]
-    if not problems and not ledger.path.exists():
-        problems = [f"There is no ledger {ledger.path.name} in {ledger.path.parent}; restore it, or run the stages that write it."]
+    if not ledger.path.exists():
+        where = f"{ledger.path.name} in {ledger.path.parent}"
+        problems = [f"There is no ledger {where}; restore it, or run the stages that write it.", *problems]
     for problem in problems:
         print(problem)
     print(f"{ledger.count()} trials, {len(problems)} problems")
