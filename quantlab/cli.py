@@ -71,14 +71,15 @@ def _new_strategy(args: argparse.Namespace) -> int:
     print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
     return 0
 
-# %% ../nbs/95_cli.ipynb #37060586
+# %% ../nbs/95_cli.ipynb #23da5cd6
 def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
     from quantlab.pipeline import find_project
     from quantlab.validation import Ledger
+    from quantlab.validation.chain import git_problems
 
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
-    if args.ledger and not ledger.path.exists() and not ledger.verify().problems:
+    if args.ledger and not ledger.path.exists() and not git_problems(ledger.path, b"")[0]:
         raise _Usage(f"There is no ledger {args.ledger}; name the JSON-lines file.")
     if args.action == "show":
         table = ledger.table()
