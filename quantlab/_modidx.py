@@ -447,6 +447,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                              'quantlab/cointegration/unitroot.py'),
                                                  'quantlab.cointegration.unitroot.UnitRootResult.summary': ( '30_cointegration/unitroot.html#unitrootresult.summary',
                                                                                                              'quantlab/cointegration/unitroot.py'),
+                                                 'quantlab.cointegration.unitroot._bandwidth': ( '30_cointegration/unitroot.html#_bandwidth',
+                                                                                                 'quantlab/cointegration/unitroot.py'),
                                                  'quantlab.cointegration.unitroot._check_lags': ( '30_cointegration/unitroot.html#_check_lags',
                                                                                                   'quantlab/cointegration/unitroot.py'),
                                                  'quantlab.cointegration.unitroot._check_testable': ( '30_cointegration/unitroot.html#_check_testable',

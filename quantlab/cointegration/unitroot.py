@@ -147,7 +147,20 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
         joint_statistics=_joint_statistics(series.to_numpy(), int(fit.lags), trend),
     )
 
-# %% ../../nbs/30_cointegration/1_unitroot.ipynb #a4df3d77
+# %% ../../nbs/30_cointegration/1_unitroot.ipynb #7469ba74
+def _bandwidth(x: np.ndarray, trend: str, high: int) -> int:
+    "Bartlett bandwidth that the residuals ask for"
+    n = len(x)
+    residual = x - np.polynomial.polynomial.Polynomial.fit(np.arange(n), x, int(trend == "ct"))(np.arange(n))
+    lag = np.arange(1, int(n ** (2 / 9)) + 1)
+    gamma = np.array([residual[k:] @ residual[:-k] for k in lag])
+    total, first = residual @ residual + 2 * gamma.sum(), 2 * lag @ gamma
+    wanted = 1.1447 * ((first / total) ** 2 * n) ** (1 / 3) if total > 0 else math.inf
+    if wanted > high:
+        raise DataError("`x` swings to and fro so hard that no bandwidth follows from it; give `lags`.")
+    return int(wanted)
+
+
 def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = None) -> UnitRootResult:
     """Test for stationarity (Kwiatkowski, Phillips, Schmidt and Shin).
 
@@ -161,15 +174,21 @@ def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = No
         Bartlett bandwidth of the long-run variance; by default the data-dependent rule of
         Hobijn, Franses and Ooms (1998).
 
+    Raises
+    ------
+    DataError
+        As `adf`; and a series that swings so hard that the rule finds no bandwidth.
+
     References
     ----------
-    Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13.
+    Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13; Hobijn, Franses & Ooms (1998).
     """
     from arch.unitroot import KPSS
 
     check_option(trend, "trend", ("c", "ct"))
     series = _check_testable(x)
-    lags = -1 if lags is None else check_integer(lags, "lags", high=len(series) - 2)
+    high = len(series) - 2
+    lags = _bandwidth(series.to_numpy(), trend, high) if lags is None else check_integer(lags, "lags", high=high)
     fit = KPSS(series.to_numpy(), trend=trend, lags=lags)
     return _from_arch(fit, "KPSS", series, trend, "stationary")
 
