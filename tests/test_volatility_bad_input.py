@@ -51,7 +51,7 @@ SERIES = {
     "rolling_garch": (
         lambda s: volatility.rolling_garch(s.to_frame("A"), window=200, refit_every=50),
         RETURNS,
-        {"constant": "refits with the status 'constant' and no forecast"},
+        {},
     ),
     "ccc": (lambda s: volatility.ccc(table(s)), RETURNS, {}),
     "dcc": (lambda s: volatility.dcc(table(s)), RETURNS, {}),
@@ -245,3 +245,96 @@ def test_value_at_risk_in_another_unit_is_flagged():
     assert "unit" not in volatility.backtest_var(RETURNS, var, level=0.05).note
     for wrong in (100 * var, var / 100):
         assert "unit" in volatility.backtest_var(RETURNS, wrong, level=0.05).note
+
+
+# --- forms that mean the same ---------------------------------------------------------------------
+
+PAIRED = {  # functions of two series of the same days
+    "backtest_var": lambda a, b: volatility.backtest_var(a, b, level=0.05).summary(),
+    "backtest_es": lambda a, b: (
+        volatility.backtest_es(a, b, 2 * np.asarray(b), level=0.05).summary()
+    ),
+    "sequential_var_test": lambda a, b: (
+        volatility.sequential_var_test(a, b, level=0.05).summary()
+    ),
+    "volatility_loss": lambda a, b: volatility.volatility_loss(np.square(a), b),
+    "diebold_mariano": lambda a, b: volatility.diebold_mariano(a, b).summary(),
+    "mincer_zarnowitz": lambda a, b: volatility.mincer_zarnowitz(np.square(a), b).summary(),
+    "compare_forecasts": lambda a, b: volatility.compare_forecasts(
+        np.square(a), FORECASTS
+    ),
+    "harq": lambda a, b: volatility.harq(b, np.square(a)).summary(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_arrays_lists_and_plain_dates_stand_for_the_same_days(name):
+    call = PAIRED[name]
+    wanted = call(RETURNS, POSITIVE)
+    days = RETURNS.set_axis(RETURNS.index.date)
+    for a, b in ((RETURNS.to_numpy(), POSITIVE), (list(RETURNS), POSITIVE), (days, POSITIVE)):
+        assert call(a, b).equals(wanted)
+    assert call(RETURNS, POSITIVE.to_numpy()).equals(wanted)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_estimator_takes_arrays_beside_series(name):
+    call = getattr(volatility, name)
+    close = 100 * (1 + RETURNS).cumprod()
+    bar = {"open": close * 1.001, "high": close * 1.01, "low": close * 0.99, "close": close}
+    wanted = call(**bar, window=20)
+    for field in bar:
+        assert call(**(bar | {field: bar[field].to_numpy()}), window=20).equals(wanted)
+        assert call(**(bar | {field: list(bar[field])}), window=20).equals(wanted)
+
+
+def test_fixed_takes_the_parameters_of_a_fit_as_they_are():
+    fit = volatility.fit_garch(RETURNS)
+    again = volatility.fit_garch(RETURNS, fixed=fit.params)
+    assert again.loglikelihood == pytest.approx(fit.loglikelihood, abs=1e-9)
+    for wrong in ([1, 2], 0.1, "mu", {}, fit.params.iloc[:2], fit.params.to_frame()):
+        with pytest.raises(QuantlabError, match="`fixed` must give") as caught:
+            volatility.fit_garch(RETURNS, fixed=wrong)
+        is_a_sentence(caught.value)
+
+
+@pytest.mark.parametrize("name", ["fit_garch_panel", "ccc", "dcc"])
+def test_columns_of_several_levels_keep_their_labels(name):
+    frame = table(RETURNS)
+    several = frame.set_axis(pd.MultiIndex.from_tuples([("US", "A"), ("DE", "B")]), axis=1)
+    one, two = (getattr(volatility, name)(f) for f in (frame, several))
+    if name != "fit_garch_panel":
+        np.testing.assert_array_equal(two.forecast_covariance(3), one.forecast_covariance(3))
+        pair = two.correlation(("US", "A"), ("DE", "B"))
+        np.testing.assert_array_equal(pair, one.correlation("A", "B"))
+        one, two = one.univariate, two.univariate
+    assert two.index.equals(several.columns) and two.set_axis(one.index).equals(one)
+
+
+def test_har_takes_one_horizon_or_says_what_it_takes():
+    assert volatility.har(POSITIVE, lags=5).params.equals(
+        volatility.har(POSITIVE, lags=(5,)).params
+    )
+    assert volatility.harq(POSITIVE, POSITIVE**2, lags=1).lags == (1,)
+    for wrong in ("5", None, 5.0, [5, "22"], [], [5, 5], 0):
+        with pytest.raises(QuantlabError, match="whole number") as caught:
+            volatility.har(POSITIVE, lags=wrong)
+        is_a_sentence(caught.value)
+
+
+def test_a_level_is_not_corrected_to_itself():
+    for level, hint in ((0.5, False), (0.95, True)):
+        with pytest.raises(QuantlabError, match="below 0.5") as caught:
+            volatility.backtest_var(RETURNS, POSITIVE, level=level)
+        assert ("Did you mean" in str(caught.value)) is hint
+
+
+def test_a_rolling_forecast_of_constants_alone_is_refused_and_of_one_is_flagged():
+    still = pd.DataFrame({"A": 0.01, "B": 0.0}, index=INDEX)
+    options = {"window": 200, "refit_every": 50}
+    for frame in (still, still.iloc[50:].reindex(INDEX)):
+        with pytest.raises(QuantlabError, match="no column that moves"):
+            volatility.rolling_garch(frame, **options)
+    mixed = volatility.rolling_garch(still.assign(B=RETURNS), **options)
+    assert set(mixed.refits.loc[mixed.refits["asset"] == "A", "status"]) == {"constant"}
+    assert mixed.n_not_fitted == 4 and mixed.forecast["A"].isna().all()

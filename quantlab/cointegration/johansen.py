@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CASES', 'LEVELS', 'RestrictionTest', 'VECMFit', 'JohansenResult', 'johansen']
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #0190a82d
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #25bed8d3
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from scipy.stats import chi2
 
 from quantlab.checks import (
     _as_float, check_aligned, check_frame, check_integer, check_number, check_option,
+    share_index,
 )
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, _leg_problem
 from ..errors import DataError, SpecificationError
@@ -302,7 +303,7 @@ def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) ->
         )
     return matrix
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #84fe637d
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #d8733cfd
 def _design(values: np.ndarray, lags: int, deterministic: str, dummies: np.ndarray | None = None):
     "Changes, levels (with a restricted term last) and short-run regressors (lags, dummies, constant, trend)"
     change, time = np.diff(values, axis=0), np.arange(lags + 1.0, len(values))
@@ -367,7 +368,7 @@ def johansen(
     check_integer(lags, "lags", high=len(frame) - 3)
     check_integer(seasons, "seasons", high=len(frame) // 2)
     if exog is not None:
-        exog = check_frame(exog, "exog", allow_missing=False)
+        exog = check_frame(share_index(frame, exog)[1], "exog", allow_missing=False)
         check_aligned("johansen", data=frame, exog=pd.Series(0.0, index=exog.index))
     for column in frame:
         problem = _leg_problem(frame[column].to_numpy())

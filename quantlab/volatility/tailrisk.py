@@ -6,7 +6,7 @@
 __all__ = ['kupiec_region', 'ChristoffersenResult', 'christoffersen_from_counts', 'Outcome', 'DurationTest', 'VaRBacktest',
            'backtest_var', 'ESBacktest', 'backtest_es']
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #d8921215
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #a2c555ad
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlog1py, xlogy
 from scipy.stats import binom, chi2, norm
 
-from ..checks import check_aligned, check_integer, check_number, check_series
+from ..checks import check_aligned, check_integer, check_number, check_series, share_index
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #cb14c1d4
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #dbe4afcc
 def _bernoulli(hits: Any, n: Any, probability: Any) -> Any:
     "Log-likelihood of `hits` in `n` independent days"
     return xlogy(hits, probability) + xlog1py(n - hits, -probability)
@@ -35,7 +35,8 @@ def _check_level(level: float) -> float:
     "A tail probability under one half"
     value = check_number(level, "level", low=0, high=1, strict=True)
     if value >= 0.5:
-        raise SpecificationError(f"`level` is the tail probability, such as 0.01; got {level:g}. Did you mean {1 - level:g}?")
+        hint = f" Did you mean {1 - value:g}?" if value > 0.5 else ""
+        raise SpecificationError(f"`level` is the tail probability, such as 0.01, and lies below 0.5; got {value:g}.{hint}")
     return value
 
 
@@ -216,7 +217,7 @@ def _simulated_pvalues(
         larger += np.array(drawn) >= np.array(observed) - 1e-9
     return [np.nan if np.isnan(o) else float((1 + k) / (n_simulations + 1)) for o, k in zip(observed, larger)]
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #0a9a41c2
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #1467d081
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VaRBacktest(Result):
     "Backtests of a value at risk"
@@ -265,8 +266,9 @@ class VaRBacktest(Result):
 
 def _check_losses(name: str, returns: Any, level: float, **positive: Any) -> list[pd.Series]:
     "Aligned series; the risk numbers are positive losses"
+    returns, *risks = share_index(returns, *positive.values())
     series = [check_series(returns, "returns", min_length=20, allow_constant=False)]
-    for label, values in positive.items():
+    for label, values in zip(positive, risks):
         one = check_series(values, label, min_length=20)
         if one.median() <= 0:
             raise DataError(f"`{label}` is a positive loss; more than half of the values given are not. Change their sign.")
