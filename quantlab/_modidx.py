@@ -1880,6 +1880,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'quantlab/volatility/evaluation.py')},
             'quantlab.volatility.garch': { 'quantlab.volatility.garch.FitCertificate': ( '40_volatility/garch.html#fitcertificate',
                                                                                          'quantlab/volatility/garch.py'),
+                                           'quantlab.volatility.garch.FitCertificate.__repr__': ( '40_volatility/garch.html#fitcertificate.__repr__',
+                                                                                                  'quantlab/volatility/garch.py'),
                                            'quantlab.volatility.garch.FitCertificate.passed': ( '40_volatility/garch.html#fitcertificate.passed',
                                                                                                 'quantlab/volatility/garch.py'),
                                            'quantlab.volatility.garch.FitCertificate.problems': ( '40_volatility/garch.html#fitcertificate.problems',

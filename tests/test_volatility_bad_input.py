@@ -3,7 +3,9 @@
 `SERIES` and `ARGUMENTS` name every public function; a new one without a row fails the first test.
 """
 
+import html
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -210,6 +212,50 @@ def test_levels_fail_the_certificate(wrong):
     fit = volatility.fit_garch(wrong)
     assert not fit.certificate.passed and "FAILED" in repr(fit)
     assert "FAILED" in str(fit.summary().loc["certificate", "estimate"])
+
+
+def integrated(n):
+    "Returns of a GARCH with alpha + beta = 1"
+    z, out, h = np.random.default_rng(1).standard_normal(n), np.empty(n), 1e-4
+    for t in range(n):
+        out[t] = np.sqrt(h) * z[t]
+        h = 1e-7 + 0.1 * out[t] ** 2 + 0.9 * h
+    return pd.Series(out)
+
+
+SPIKE = pd.Series(np.full(1000, 0.01))
+SPIKE[500] += 1e-6
+HARD = {  # input: what its certificate says
+    "constant but for one day": (SPIKE, "no Newton step"),
+    "two values": (pd.Series(np.tile([0.01, 0.0], 400)), "autocorrelated"),
+    "rarely traded": (RETURNS.where(np.arange(N) % 40 == 0, 0.0), "starts|bound|Hessian"),
+    "integrated": (integrated(2000), "not stationary"),
+    "tiny": (pd.Series(np.random.default_rng(3).normal(0, 0.01, 60)), "on a bound"),
+    "prices": (PRICES, "are these returns"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_failing_certificate_is_seen_wherever_the_fit_is_seen(name):
+    data, problem = HARD[name]
+    fit = volatility.fit_garch(data)
+    verdict = fit.certificate.verdict
+    assert not fit.certificate.passed and verdict.startswith("FAILED: ")
+    assert re.search(problem, verdict) and "nan" not in verdict
+    assert fit.summary().loc["certificate", "estimate"] == verdict
+    assert fit.certificate.summary()["verdict"] == verdict
+    for seen in (repr(fit), repr(fit.certificate)):
+        assert verdict in seen
+    for seen in (fit._repr_html_(), fit.certificate._repr_html_()):
+        assert html.escape(verdict, quote=False) in seen
+
+
+def test_a_failing_certificate_of_correlations_and_regimes_is_seen():
+    noise = pd.DataFrame(np.random.default_rng(2).normal(0, 0.01, (300, 2)))
+    dcc, regimes = volatility.dcc(noise), volatility.markov_regimes(noise[1], n_regimes=4)
+    for fit in (dcc, regimes):
+        assert fit.certificate.startswith("FAILED")
+        assert fit.certificate in repr(fit) and fit.certificate in fit._repr_html_()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from quantlab.volatility.likelihood import (
     _make_volatility, _polish, _starts, _steps,
 )
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #09cf8dd4
+# %% ../../nbs/40_volatility/2_garch.ipynb #1ec0cbc9
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FitCertificate(Result):
     "Can this optimum be trusted?"
@@ -52,10 +52,11 @@ class FitCertificate(Result):
         "What is wrong, a sentence each; empty when nothing is"
         if not self.estimated:
             return []
-        margin = self.stationarity_margin
+        margin, gain = self.stationarity_margin, self.decrement
         checks = {
             f"only {self.n_agree} of {self.n_starts} starts reached the best likelihood": self.n_agree >= 2,
-            f"a further step promises {self.decrement:.2g} of log-likelihood": self.decrement < 1e-5,
+            "no Newton step can be taken there": np.isfinite(gain),
+            f"a further step promises {gain:.2g} of log-likelihood": not gain >= 1e-5,
             "the Hessian is not positive definite": self.hessian_positive_definite,
             f"on a bound: {self.at_boundary}": self.at_boundary == "none",
             f"not stationary, margin {margin:.2g}": not margin <= 1e-6,
@@ -79,6 +80,9 @@ class FitCertificate(Result):
         "Labelled table, the verdict first"
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
         return pd.Series({"verdict": self.verdict, **values}, name="FitCertificate", dtype=object)
+
+    def __repr__(self) -> str:
+        return f"FitCertificate({self.verdict})"
 
 # %% ../../nbs/40_volatility/2_garch.ipynb #a1948191
 def _persistence(model: _Model, theta: np.ndarray) -> float:
