@@ -368,6 +368,15 @@ def test_har_takes_one_horizon_or_says_what_it_takes():
         is_a_sentence(caught.value)
 
 
+def test_the_lags_of_a_mean_are_numbers_or_a_sentence():
+    one = volatility.fit_garch(RETURNS, mean="har", lags=5)
+    assert one.params.equals(volatility.fit_garch(RETURNS, mean="har", lags=[5]).params)
+    for mean, wrong in (("har", "5"), ("ar", "1"), ("har", []), ("ar", []), ("ar", 1.5)):
+        with pytest.raises(QuantlabError, match="`lags`") as caught:
+            volatility.fit_garch(RETURNS, mean=mean, lags=wrong)
+        is_a_sentence(caught.value)
+
+
 def test_a_level_is_not_corrected_to_itself():
     for level, hint in ((0.5, False), (0.95, True)):
         with pytest.raises(QuantlabError, match="below 0.5") as caught:

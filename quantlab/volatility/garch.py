@@ -290,7 +290,7 @@ def _fixed_theta(model: _Model, fixed: Any) -> np.ndarray:
         raise SpecificationError(f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; check signs and units.")
     return theta
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #fc5d61c2
+# %% ../../nbs/40_volatility/2_garch.ipynb #6251d8cc
 def _assemble(
     model: _Model, theta: np.ndarray, certificate: FitCertificate, covariances: dict, choices: dict
 ) -> GarchFit:
@@ -345,7 +345,7 @@ def fit_garch(
     fixed : dict or Series, optional
         All parameters, by label (the `params` of another fit, for instance): evaluated, nothing is estimated.
     lags : int or list of int, optional
-        Of the mean: number (or list) of AR lags, default 1; HAR horizons, default 1, 5, 22.
+        Of the mean: number (or list) of AR lags, default 1; HAR horizon or horizons, default 1, 5, 22.
     decay : float, optional
         Of "ewma": RiskMetrics' 0.94, or None to estimate it.
 
