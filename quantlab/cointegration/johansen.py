@@ -102,7 +102,7 @@ def _canonical(r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, singular, v = np.linalg.svd(q0.T @ q1, full_matrices=False)
     return np.minimum(singular**2, 1.0), np.linalg.solve(f1, v.T) / scale1[:, None]
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #42ee86f3
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #d5c1be17
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RestrictionTest(Result):
     "Likelihood-ratio test of a restriction on the relations or on the loadings"
@@ -176,6 +176,19 @@ class JohansenResult(Result):
         else:
             rejected = getattr(self, f"{method}_pvalue") < alpha
         return int(rejected.cumprod().sum())
+
+    def plot(self, ax: Any = None) -> Any:
+        "The trace statistic of each rank beside its 5 % point"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.8), layout="constrained")[1] if ax is None else ax
+        ranks = self.trace_statistic.index.to_numpy()
+        ax.bar(ranks, self.trace_statistic, width=0.5, color="C0", alpha=0.8, label="trace statistic")
+        ax.hlines(self.trace_critical_values[0.05], ranks - 0.35, ranks + 0.35, color="C3", lw=2, label="5 % point")
+        ax.set(xticks=ranks, xlabel="relations under the null: at most", ylabel="trace statistic")
+        ax.set_title(f"{self.rank()} of {self.n_series} possible relations at 5 %", loc="left")
+        ax.legend(frameon=False)
+        return ax
 
     def spread(self, relation: int = 0) -> pd.Series:
         "The error-correction term of one relation, dated by the level it uses"

@@ -19,7 +19,7 @@ from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/1_unitroot.ipynb #2b8a3510
+# %% ../../nbs/30_cointegration/1_unitroot.ipynb #d72158e0
 Trend = Literal["n", "c", "ct", "ctt"]
 
 
@@ -53,6 +53,29 @@ class UnitRootResult(Result):
     def rejects(self, alpha: float = 0.05) -> bool:
         "Is the null hypothesis rejected at level `alpha`?"
         return bool(self.pvalue < check_number(alpha, "alpha", low=0, high=1))
+
+    def plot(self, ax: Any = None) -> Any:
+        "The statistic on a line with its critical values; the null is rejected in the shaded part"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
+        levels, wide = self.critical_values, 0.15 * (np.ptp([0.0, self.statistic, *self.critical_values]) + 1e-9)
+        both = self.null_hypothesis == "random walk"
+        right, left = both or levels[0.01] > levels[0.10], both or levels[0.01] < levels[0.10]
+        marks = {sign * v: level for level, v in levels.items() for sign in ((1, -1) if both else (1,))}
+        low, high = (f([self.statistic, *marks]) + k * wide for f, k in ((min, -1), (max, 1)))
+        if right:
+            ax.axvspan(levels[0.05], high, color="C3", alpha=0.12, lw=0)
+        if left:
+            ax.axvspan(low, -levels[0.05] if both else levels[0.05], color="C3", alpha=0.12, lw=0)
+        for value, level in marks.items():
+            ax.axvline(value, color="0.5", lw=0.8, ls="--")
+            ax.annotate(f"{level:.0%}", (value, 0.97), (2, 0), xycoords=("data", "axes fraction"),
+                        textcoords="offset points", va="top", fontsize=8, color="0.35")  # fmt: skip
+        ax.plot(self.statistic, 0.4, "o", ms=8, color="C0")
+        ax.set(xlim=(low, high), ylim=(0, 1), yticks=[], xlabel="statistic and critical values")
+        ax.set_title(f"{self.test}: {self.statistic:.2f}, p = {self.pvalue:.3g} (null: {self.null_hypothesis})", loc="left")
+        return ax
 
 # %% ../../nbs/30_cointegration/1_unitroot.ipynb #4ac34a72
 MIN_OBSERVATIONS = 20  # MacKinnon (2010) simulated samples of 20 observations and more
