@@ -281,3 +281,37 @@ def test_options_of_the_filters_and_restrictions_are_read_before_they_are_used()
         ),
     ):
         meets(call, {}, None, sentence)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_a_pair_may_mix_series_arrays_lists_and_plain_dates(name):
+    call = PAIR[name]
+    read = lambda r: r.dropna() if isinstance(r, pd.DataFrame) else r.summary()
+    wanted = read(call(Y, X))
+    for y, x in (
+        (Y, X.to_numpy()),
+        (Y.tolist(), X),
+        (Y.set_axis(Y.index.date), X),
+        (Y, X.set_axis(X.index.date)),
+        (Y.set_axis(Y.index.as_unit("s")), X),
+    ):
+        got = read(call(y, x))
+        assert got.astype(str).equals(wanted.astype(str))
+    for x in (X.to_numpy()[1:], X.tolist()[1:]):
+        with pytest.raises(QuantlabError, match="same rows|on one index"):
+            call(Y, x)
+
+
+def test_other_tables_of_the_same_days_may_be_arrays():
+    dummy = pd.DataFrame({0: TIME % 7 == 0}, dtype=float)
+    wanted = wing.johansen(WALKS, exog=dummy).trace_statistic
+    assert wing.johansen(WALKS, exog=dummy.to_numpy()).trace_statistic.equals(wanted)
+    filtered = wing.kalman_hedge_ratios(WALKS, WALKS + 1, **GIVEN)
+    assert wing.kalman_hedge_ratios(WALKS.to_numpy(), WALKS + 1, **GIVEN).equals(filtered)
+
+
+def test_a_hedge_of_something_that_stands_still_is_refused():
+    with pytest.raises(QuantlabError, match="`y` is constant"):
+        wing.kalman_hedge_ratio(Y * 0 + 3.0, X, **GIVEN)
+    with pytest.raises(QuantlabError, match="none of them constant"):
+        wing.kalman_hedge_ratios(WALKS.assign(A1=3.0), WALKS, **GIVEN)

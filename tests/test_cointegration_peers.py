@@ -1,5 +1,7 @@
 """The same numbers as the peers, on data of many shapes and not only on the published ones."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from quantlab.cointegration import (
     variance_ratio,
     zivot_andrews,
 )
+from quantlab.errors import DataError
 from quantlab.simulate import cointegrated_pair, garch, random_walks
 
 RNG = np.random.default_rng(42)
@@ -104,6 +107,30 @@ def test_kpss_and_phillips_perron_equal_their_formulas(shape, lags):
         tau = np.sqrt(own / whole) * (b[0] - 1) / errors[0]
         tau -= (whole - own) / (2 * np.sqrt(whole)) * n * errors[0] / spread
         assert phillips_perron(x, trend=trend, lags=lags).statistic == pytest.approx(tau, rel=1e-6)
+
+
+@pytest.mark.parametrize("trend", ["c", "ct"])
+@pytest.mark.parametrize("n", [20, 83, 1000])
+def test_kpss_chooses_its_bandwidth_as_arch_and_statsmodels(n, trend):
+    from arch.unitroot import KPSS
+    from statsmodels.tsa.stattools import kpss as by_statsmodels
+
+    steps = np.random.default_rng(n).normal(size=n)
+    for x in (steps, steps + 0.9 * np.roll(steps, 1), 3e5 + 1e-3 * steps.cumsum()):
+        got = kpss(x, trend=trend)
+        with pytest.warns(DeprecationWarning):  # its rule has changed
+            peer = KPSS(x, trend=trend)
+            assert (got.lags, got.statistic) == (peer.lags, pytest.approx(peer.stat, rel=1e-6))
+        with warnings.catch_warnings(action="ignore"):  # the p-value leaves its table
+            assert got.lags == by_statsmodels(x, regression=trend, nlags="auto")[2]
+        assert got.pvalue == kpss(x, trend=trend, lags=got.lags).pvalue
+
+
+def test_kpss_without_a_bandwidth_asks_for_one():
+    x = np.tile([1.0, -1.0], 10)
+    with pytest.raises(DataError, match="give `lags`"):
+        kpss(x)
+    assert np.isfinite(kpss(x, lags=2).statistic)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -8,14 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.cointegration import (
+    adf,
     bertram_thresholds,
+    dfgls,
     filtered_level,
+    half_life,
     hedge_ratios,
+    johansen,
     kalman_hedge_ratio,
+    kpss,
     ou_fit,
+    phillips_perron,
+    variance_ratio,
+    zivot_andrews,
 )
 from quantlab.errors import QuantlabError, SpecificationError
-from quantlab.simulate import cointegrated_pair, ornstein_uhlenbeck
+from quantlab.simulate import cointegrated_pair, ornstein_uhlenbeck, random_walks
 
 Y, X = cointegrated_pair(400, hedge_ratio=1.3, intercept=0.2, phi=0.8, rng=np.random.default_rng(0))
 GIVEN = {"observation_variance": 1e-4, "state_variance": [1e-6, 1e-6]}
@@ -225,3 +233,68 @@ def test_hedge_ratios_equal_their_peers():
     slope = (gap + np.sqrt(gap**2 + 4 * c[0, 1] ** 2)) / (2 * c[0, 1])  # Deming, equal variances
     assert table.loc["tls", "hedge_ratio"] == pytest.approx(slope, rel=1e-9)
     assert table.loc["ols", "hedge_ratio"] == pytest.approx(np.polyfit(X, Y, 1)[0])
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+def test_unit_root_results_show_the_statistic_in_or_out_of_the_shaded_part():
+    walk = random_walks(400, 1, rng=np.random.default_rng(0))["A0"]
+    home = ornstein_uhlenbeck(400, kappa=0.2, rng=np.random.default_rng(0))
+    for test in (adf, kpss, phillips_perron, dfgls, zivot_andrews, variance_ratio):
+        for series in (walk, home):
+            result = test(series)
+            axes = result.plot()
+            spans = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches]
+            inside = any(a < result.statistic < b for a, b in spans)
+            critical = result.critical_values[0.05]
+            beyond = {"KPSS": result.statistic > critical, "variance ratio": False}
+            expected = beyond.get(result.test, result.statistic < critical)
+            if result.test == "variance ratio":
+                expected = abs(result.statistic) > critical
+            assert inside == expected
+            low, high = axes.get_xlim()
+            assert low < result.statistic < high
+            assert len(axes.lines) == (7 if result.test == "variance ratio" else 4)
+            assert "statistic" in axes.get_xlabel() and result.test in axes.get_title(loc="left")
+
+
+def test_the_johansen_picture_has_a_bar_and_a_bar_to_reach_for_each_rank():
+    y, x = cointegrated_pair(500, hedge_ratio=1.2, phi=0.8, rng=np.random.default_rng(1))
+    result = johansen(pd.DataFrame({"y": y, "x": x}))
+    axes = result.plot()
+    assert [p.get_height() for p in axes.patches] == pytest.approx(list(result.trace_statistic))
+    heights = [segment[0, 1] for segment in axes.collections[0].get_segments()]
+    assert heights == pytest.approx(list(result.trace_critical_values[0.05]))
+    assert "1 of 2" in axes.get_title(loc="left") and axes.get_ylabel()
+
+
+def test_the_half_life_picture_holds_the_interval_even_without_an_end():
+    for kappa, ends in ((0.1, True), (0.003, False)):
+        spread = ornstein_uhlenbeck(504, kappa=kappa, rng=np.random.default_rng(0))
+        result = half_life(spread)
+        axes = result.plot()
+        assert np.isfinite(result.upper) == ends
+        labels = axes.get_legend_handles_labels()[1]
+        assert ("no upper end" in labels) == (not ends)
+        left, right = axes.collections[0].get_segments()[0][:, 0]
+        assert left == pytest.approx(result.lower)
+        assert right == (pytest.approx(result.upper) if ends else axes.get_xlim()[1])
+        assert "periods" in axes.get_xlabel()
+
+
+def test_the_picture_of_an_ou_process_is_its_stationary_density():
+    fit = ou_fit(ornstein_uhlenbeck(800, kappa=0.1, rng=np.random.default_rng(2)), dt=1 / 252)
+    axes = fit.plot()
+    x, density = axes.lines[0].get_data()
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-3)
+    assert x[density.argmax()] == pytest.approx(fit.mu)
+    assert axes.get_xlabel() == "spread" and "density" in axes.get_ylabel()
+
+
+def test_the_half_life_of_an_ou_process_does_not_depend_on_its_clock():
+    spread = ornstein_uhlenbeck(800, kappa=0.1, rng=np.random.default_rng(2))
+    days, years = ou_fit(spread, dt=1), ou_fit(spread, dt=1 / 252)
+    assert years.half_life == pytest.approx(days.half_life)
+    assert np.log(2) / years.kappa == pytest.approx(years.half_life / 252)
+    assert "periods of the data whatever `dt`" in ou_fit.__doc__

@@ -158,6 +158,15 @@ def test_the_second_run_gives_the_same_bytes_and_adds_no_trial(flat_world):
     assert (flat_world / "trials/ledger.jsonl").read_bytes() == ledger
 
 
+def test_the_volatility_page_has_exact_pvalues_and_regimes(flat_world):
+    tests = metrics(flat_world, "fit_volatility")["equal_weight"]
+    for level, test in tests.items():
+        assert 0 < test["p_cc_exact"] <= 1 and 0 < test["p_duration_exact"] <= 1, level
+    page = (flat_world / "reports/fit_volatility.html").read_text(encoding="utf-8")
+    page = page.split("<main>")[1].split("</main>")[0]
+    assert "days a spell lasts" in page and "..." not in page  # no note is cut off
+
+
 def test_pages_open_offline_and_end_with_their_origins(flat_world):
     from quantlab.review import external_references
 

@@ -3,7 +3,9 @@
 `SERIES` and `ARGUMENTS` name every public function; a new one without a row fails the first test.
 """
 
+import html
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -51,7 +53,7 @@ SERIES = {
     "rolling_garch": (
         lambda s: volatility.rolling_garch(s.to_frame("A"), window=200, refit_every=50),
         RETURNS,
-        {"constant": "refits with the status 'constant' and no forecast"},
+        {},
     ),
     "ccc": (lambda s: volatility.ccc(table(s)), RETURNS, {}),
     "dcc": (lambda s: volatility.dcc(table(s)), RETURNS, {}),
@@ -212,6 +214,50 @@ def test_levels_fail_the_certificate(wrong):
     assert "FAILED" in str(fit.summary().loc["certificate", "estimate"])
 
 
+def integrated(n):
+    "Returns of a GARCH with alpha + beta = 1"
+    z, out, h = np.random.default_rng(1).standard_normal(n), np.empty(n), 1e-4
+    for t in range(n):
+        out[t] = np.sqrt(h) * z[t]
+        h = 1e-7 + 0.1 * out[t] ** 2 + 0.9 * h
+    return pd.Series(out)
+
+
+SPIKE = pd.Series(np.full(1000, 0.01))
+SPIKE[500] += 1e-6
+HARD = {  # input: what its certificate says
+    "constant but for one day": (SPIKE, "no Newton step"),
+    "two values": (pd.Series(np.tile([0.01, 0.0], 400)), "autocorrelated"),
+    "rarely traded": (RETURNS.where(np.arange(N) % 40 == 0, 0.0), "starts|bound|Hessian"),
+    "integrated": (integrated(2000), "not stationary"),
+    "tiny": (pd.Series(np.random.default_rng(3).normal(0, 0.01, 60)), "on a bound"),
+    "prices": (PRICES, "are these returns"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_failing_certificate_is_seen_wherever_the_fit_is_seen(name):
+    data, problem = HARD[name]
+    fit = volatility.fit_garch(data)
+    verdict = fit.certificate.verdict
+    assert not fit.certificate.passed and verdict.startswith("FAILED: ")
+    assert re.search(problem, verdict) and "nan" not in verdict
+    assert fit.summary().loc["certificate", "estimate"] == verdict
+    assert fit.certificate.summary()["verdict"] == verdict
+    for seen in (repr(fit), repr(fit.certificate)):
+        assert verdict in seen
+    for seen in (fit._repr_html_(), fit.certificate._repr_html_()):
+        assert html.escape(verdict, quote=False) in seen
+
+
+def test_a_failing_certificate_of_correlations_and_regimes_is_seen():
+    noise = pd.DataFrame(np.random.default_rng(2).normal(0, 0.01, (300, 2)))
+    dcc, regimes = volatility.dcc(noise), volatility.markov_regimes(noise[1], n_regimes=4)
+    for fit in (dcc, regimes):
+        assert fit.certificate.startswith("FAILED")
+        assert fit.certificate in repr(fit) and fit.certificate in fit._repr_html_()
+
+
 @pytest.mark.parametrize(
     "wrong", [PRICES, WALK, np.log(PRICES)], ids=["prices", "explosive", "logs"]
 )
@@ -245,3 +291,105 @@ def test_value_at_risk_in_another_unit_is_flagged():
     assert "unit" not in volatility.backtest_var(RETURNS, var, level=0.05).note
     for wrong in (100 * var, var / 100):
         assert "unit" in volatility.backtest_var(RETURNS, wrong, level=0.05).note
+
+
+# --- forms that mean the same ---------------------------------------------------------------------
+
+PAIRED = {  # functions of two series of the same days
+    "backtest_var": lambda a, b: volatility.backtest_var(a, b, level=0.05).summary(),
+    "backtest_es": lambda a, b: (
+        volatility.backtest_es(a, b, 2 * np.asarray(b), level=0.05).summary()
+    ),
+    "sequential_var_test": lambda a, b: (
+        volatility.sequential_var_test(a, b, level=0.05).summary()
+    ),
+    "volatility_loss": lambda a, b: volatility.volatility_loss(np.square(a), b),
+    "diebold_mariano": lambda a, b: volatility.diebold_mariano(a, b).summary(),
+    "mincer_zarnowitz": lambda a, b: volatility.mincer_zarnowitz(np.square(a), b).summary(),
+    "compare_forecasts": lambda a, b: volatility.compare_forecasts(
+        np.square(a), FORECASTS
+    ),
+    "harq": lambda a, b: volatility.harq(b, np.square(a)).summary(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_arrays_lists_and_plain_dates_stand_for_the_same_days(name):
+    call = PAIRED[name]
+    wanted = call(RETURNS, POSITIVE)
+    days = RETURNS.set_axis(RETURNS.index.date)
+    for a, b in ((RETURNS.to_numpy(), POSITIVE), (list(RETURNS), POSITIVE), (days, POSITIVE)):
+        assert call(a, b).equals(wanted)
+    assert call(RETURNS, POSITIVE.to_numpy()).equals(wanted)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_estimator_takes_arrays_beside_series(name):
+    call = getattr(volatility, name)
+    close = 100 * (1 + RETURNS).cumprod()
+    bar = {"open": close * 1.001, "high": close * 1.01, "low": close * 0.99, "close": close}
+    wanted = call(**bar, window=20)
+    for field in bar:
+        assert call(**(bar | {field: bar[field].to_numpy()}), window=20).equals(wanted)
+        assert call(**(bar | {field: list(bar[field])}), window=20).equals(wanted)
+
+
+def test_fixed_takes_the_parameters_of_a_fit_as_they_are():
+    fit = volatility.fit_garch(RETURNS)
+    again = volatility.fit_garch(RETURNS, fixed=fit.params)
+    assert again.loglikelihood == pytest.approx(fit.loglikelihood, abs=1e-9)
+    for wrong in ([1, 2], 0.1, "mu", {}, fit.params.iloc[:2], fit.params.to_frame()):
+        with pytest.raises(QuantlabError, match="`fixed` must give") as caught:
+            volatility.fit_garch(RETURNS, fixed=wrong)
+        is_a_sentence(caught.value)
+
+
+@pytest.mark.parametrize("name", ["fit_garch_panel", "ccc", "dcc"])
+def test_columns_of_several_levels_keep_their_labels(name):
+    frame = table(RETURNS)
+    several = frame.set_axis(pd.MultiIndex.from_tuples([("US", "A"), ("DE", "B")]), axis=1)
+    one, two = (getattr(volatility, name)(f) for f in (frame, several))
+    if name != "fit_garch_panel":
+        np.testing.assert_array_equal(two.forecast_covariance(3), one.forecast_covariance(3))
+        pair = two.correlation(("US", "A"), ("DE", "B"))
+        np.testing.assert_array_equal(pair, one.correlation("A", "B"))
+        one, two = one.univariate, two.univariate
+    assert two.index.equals(several.columns) and two.set_axis(one.index).equals(one)
+
+
+def test_har_takes_one_horizon_or_says_what_it_takes():
+    assert volatility.har(POSITIVE, lags=5).params.equals(
+        volatility.har(POSITIVE, lags=(5,)).params
+    )
+    assert volatility.harq(POSITIVE, POSITIVE**2, lags=1).lags == (1,)
+    for wrong in ("5", None, 5.0, [5, "22"], [], [5, 5], 0):
+        with pytest.raises(QuantlabError, match="whole number") as caught:
+            volatility.har(POSITIVE, lags=wrong)
+        is_a_sentence(caught.value)
+
+
+def test_the_lags_of_a_mean_are_numbers_or_a_sentence():
+    one = volatility.fit_garch(RETURNS, mean="har", lags=5)
+    assert one.params.equals(volatility.fit_garch(RETURNS, mean="har", lags=[5]).params)
+    for mean, wrong in (("har", "5"), ("ar", "1"), ("har", []), ("ar", []), ("ar", 1.5)):
+        with pytest.raises(QuantlabError, match="`lags`") as caught:
+            volatility.fit_garch(RETURNS, mean=mean, lags=wrong)
+        is_a_sentence(caught.value)
+
+
+def test_a_level_is_not_corrected_to_itself():
+    for level, hint in ((0.5, False), (0.95, True)):
+        with pytest.raises(QuantlabError, match="below 0.5") as caught:
+            volatility.backtest_var(RETURNS, POSITIVE, level=level)
+        assert ("Did you mean" in str(caught.value)) is hint
+
+
+def test_a_rolling_forecast_of_constants_alone_is_refused_and_of_one_is_flagged():
+    still = pd.DataFrame({"A": 0.01, "B": 0.0}, index=INDEX)
+    options = {"window": 200, "refit_every": 50}
+    for frame in (still, still.iloc[50:].reindex(INDEX)):
+        with pytest.raises(QuantlabError, match="no column that moves"):
+            volatility.rolling_garch(frame, **options)
+    mixed = volatility.rolling_garch(still.assign(B=RETURNS), **options)
+    assert set(mixed.refits.loc[mixed.refits["asset"] == "A", "status"]) == {"constant"}
+    assert mixed.n_not_fitted == 4 and mixed.forecast["A"].isna().all()

@@ -340,3 +340,32 @@ def test_bad_input_is_refused(name, kind):
 def test_bad_arguments(returns, call, error, sentence):
     with pytest.raises(error, match=sentence):
         call(returns)
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "n_simulations"), [(0.015, 99), (0.015, 0), (1.0, 99)])
+def test_the_var_picture_shows_each_pvalue_against_its_level(returns, size, n_simulations):
+    var = pd.Series(size, index=returns.index)
+    result = backtest_var(returns, var, level=0.05, n_simulations=n_simulations)
+    axes, table = result.plot(), result.summary().iloc[::-1]
+    for line, column in zip(axes.lines, ("p-value", "exact p-value"), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), table[column])
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(table.index)
+    undefined = table[["p-value", "exact p-value"]].isna().all(axis=1).sum()
+    assert [text.get_text() for text in axes.texts] == ["not defined"] * undefined
+    assert axes.get_xlabel() == "p-value"
+
+
+def test_the_shortfall_picture_shows_both_statistics(returns):
+    var = pd.Series(0.015, index=returns.index)
+    for es in (1.2 * var, 3 * var):
+        result = backtest_es(returns, var, es, level=0.05)
+        axes = result.plot()
+        widths = [bar.get_width() for bar in axes.patches]
+        assert widths == [result.acerbi_szekely_z2, result.acerbi_szekely_z1]
+        low, high = axes.get_xlim()
+        assert low < min(widths) and max(widths) < high and "understated" in axes.get_xlabel()
+    quiet = backtest_es(returns, 100 * var, 120 * var, level=0.05)
+    assert np.isnan(quiet.acerbi_szekely_z1) and np.isfinite(quiet.plot().get_xlim()).all()

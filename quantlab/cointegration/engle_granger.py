@@ -6,7 +6,7 @@
 __all__ = ['NEARLY_COLLINEAR', 'mackinnon_pvalue', 'mackinnon_critical_values', 'EngleGrangerResult', 'engle_granger',
            'PhillipsOuliarisResult', 'phillips_ouliaris']
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #e757228c
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #93213df5
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from quantlab.checks import (
     _as_float, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
+    share_index,
 )
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, Trend, _leg_problem
 from ..errors import DataError, MisalignedError, SpecificationError
@@ -132,19 +133,16 @@ class EngleGrangerResult(Result):
         ax.set(title=f"Spread, t = {self.statistic:.2f}, p = {self.pvalue:.3g}", ylabel="spread")
         return ax
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #226b024d
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #5c90ae05
 def _check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame]:
     "Return `y` and the columns of `x` on one index, each fit for a cointegration test"
+    y, x = share_index(y, x)
     target = check_series(y, "y", min_length=MIN_OBSERVATIONS, allow_constant=False)
     others = check_frame(x if np.ndim(x) == 2 else check_series(x, "x"), "x", allow_missing=False)
     if len(target) != len(others):
         raise MisalignedError(
             f"`y` and `x` must have the same rows; got {len(target)} and {len(others)}."
         )
-    if not isinstance(x, (pd.Series, pd.DataFrame)):
-        others.index = target.index
-    elif not isinstance(y, pd.Series):
-        target.index = others.index
     check_aligned("a cointegration test", y=target, x=others)
     if others.shape[1] == 1 and others.columns[0] in (None, 0):
         others.columns = ["x"]
@@ -238,7 +236,7 @@ def engle_granger(
         method=method if lags is None else "fixed",
     )
 
-# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #bbefc54a
+# %% ../../nbs/30_cointegration/2_engle_granger.ipynb #8e5ac001
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PhillipsOuliarisResult(Result):
     "Outcome of a Phillips-Ouliaris test of `y` on `x`"
@@ -291,7 +289,7 @@ def phillips_ouliaris(
     if bandwidth is not None:
         check_number(bandwidth, "bandwidth", low=0, high=len(y) - 2)
     coefficients, residual = _cointegrating_regression(y, x, trend)
-    fit = fit_phillips_ouliaris(y, x, trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
+    fit = fit_phillips_ouliaris(y.to_numpy(), x.to_numpy(), trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
     critical = fit.critical_values
     return PhillipsOuliarisResult(
         kind=kind, statistic=float(fit.stat), pvalue=float(fit.pvalue), trend=trend, kernel=kernel,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['kalman_hedge_ratio', 'filtered_level', 'kalman_hedge_ratios', 'hedge_ratios']
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #5a1868ba
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #2933fac6
 import math
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from numba import njit
 from scipy.optimize import minimize
 
-from ..checks import _as_float, check_aligned, check_frame, check_integer, check_number, check_series
+from ..checks import _as_float, check_aligned, check_frame, check_integer, check_number, check_series, share_index
 from .engle_granger import _check_relation, engle_granger
 from .johansen import johansen
 from ..errors import ConvergenceError, DataError, SpecificationError
@@ -135,7 +135,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #c5215d92
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #bd4d146c
 _COLUMNS = pd.Index(["intercept", "hedge_ratio"])
 
 
@@ -214,7 +214,8 @@ def kalman_hedge_ratio(
     Durbin & Koopman (2012), chapters 4 and 5.
     """
     shortest = 20 if observation_variance is None or state_variance is None else 2
-    y = check_series(y, "y", min_length=shortest)
+    y, x = share_index(y, x)
+    y = check_series(y, "y", min_length=shortest, allow_constant=False)
     x = check_series(x, "x", min_length=shortest, allow_constant=False)
     check_aligned("kalman_hedge_ratio", y=y, x=x)
     price = x.to_numpy()
@@ -263,7 +264,7 @@ def filtered_level(
     out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
     return out
 
-# %% ../../nbs/30_cointegration/6_hedge.ipynb #3af063b1
+# %% ../../nbs/30_cointegration/6_hedge.ipynb #a5b9def4
 _WIDE, _LONG = 8, 64  # pairs side by side in the registers, rows of a tile in the fastest memory
 
 
@@ -340,10 +341,11 @@ def kalman_hedge_ratios(
     DataFrame
         Columns (pair number, intercept or hedge_ratio); row t uses rows up to t.
     """
-    y, x = (check_frame(f, name, min_rows=2, allow_missing=False) for f, name in ((y, "y"), (x, "x")))
+    given = zip(share_index(y, x), ("y", "x"))
+    y, x = (check_frame(f, name, min_rows=2, allow_missing=False) for f, name in given)
     check_aligned("kalman_hedge_ratios", y=y.iloc[:, 0], x=x.iloc[:, 0])
-    if y.shape[1] != x.shape[1] or (x.max() == x.min()).any():
-        raise DataError(f"`y` and `x` need as many columns each, and none of `x` constant; got {y.shape[1]} and {x.shape[1]}.")
+    if y.shape[1] != x.shape[1] or any((f.max() == f.min()).any() for f in (y, x)):
+        raise DataError(f"`y` and `x` need as many columns each, and none of them constant; got {y.shape[1]} and {x.shape[1]}.")
     check_number(observation_variance, "observation_variance", low=0, strict=True)
     q, prior = _state_variance(state_variance, 2), _state_variance(initial_covariance, 2)
     if q is None:

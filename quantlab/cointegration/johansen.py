@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CASES', 'LEVELS', 'RestrictionTest', 'VECMFit', 'JohansenResult', 'johansen']
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #0190a82d
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #25bed8d3
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from scipy.stats import chi2
 
 from quantlab.checks import (
     _as_float, check_aligned, check_frame, check_integer, check_number, check_option,
+    share_index,
 )
 from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, _leg_problem
 from ..errors import DataError, SpecificationError
@@ -101,7 +102,7 @@ def _canonical(r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, singular, v = np.linalg.svd(q0.T @ q1, full_matrices=False)
     return np.minimum(singular**2, 1.0), np.linalg.solve(f1, v.T) / scale1[:, None]
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #42ee86f3
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #d5c1be17
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RestrictionTest(Result):
     "Likelihood-ratio test of a restriction on the relations or on the loadings"
@@ -175,6 +176,19 @@ class JohansenResult(Result):
         else:
             rejected = getattr(self, f"{method}_pvalue") < alpha
         return int(rejected.cumprod().sum())
+
+    def plot(self, ax: Any = None) -> Any:
+        "The trace statistic of each rank beside its 5 % point"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.8), layout="constrained")[1] if ax is None else ax
+        ranks = self.trace_statistic.index.to_numpy()
+        ax.bar(ranks, self.trace_statistic, width=0.5, color="C0", alpha=0.8, label="trace statistic")
+        ax.hlines(self.trace_critical_values[0.05], ranks - 0.35, ranks + 0.35, color="C3", lw=2, label="5 % point")
+        ax.set(xticks=ranks, xlabel="relations under the null: at most", ylabel="trace statistic")
+        ax.set_title(f"{self.rank()} of {self.n_series} possible relations at 5 %", loc="left")
+        ax.legend(frameon=False)
+        return ax
 
     def spread(self, relation: int = 0) -> pd.Series:
         "The error-correction term of one relation, dated by the level it uses"
@@ -302,7 +316,7 @@ def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) ->
         )
     return matrix
 
-# %% ../../nbs/30_cointegration/3_johansen.ipynb #84fe637d
+# %% ../../nbs/30_cointegration/3_johansen.ipynb #d8733cfd
 def _design(values: np.ndarray, lags: int, deterministic: str, dummies: np.ndarray | None = None):
     "Changes, levels (with a restricted term last) and short-run regressors (lags, dummies, constant, trend)"
     change, time = np.diff(values, axis=0), np.arange(lags + 1.0, len(values))
@@ -367,7 +381,7 @@ def johansen(
     check_integer(lags, "lags", high=len(frame) - 3)
     check_integer(seasons, "seasons", high=len(frame) // 2)
     if exog is not None:
-        exog = check_frame(exog, "exog", allow_missing=False)
+        exog = check_frame(share_index(frame, exog)[1], "exog", allow_missing=False)
         check_aligned("johansen", data=frame, exog=pd.Series(0.0, index=exog.index))
     for column in frame:
         problem = _leg_problem(frame[column].to_numpy())

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['HalfLifeResult', 'half_life', 'OUFit', 'ou_fit', 'ThresholdResult', 'bertram_thresholds']
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #c2842d0f
+# %% ../../nbs/30_cointegration/4_spread.ipynb #adafb777
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,7 @@ def _half_life_of(phi: float) -> float:
         return math.inf
     return math.log(2.0) / -math.log(phi) if phi > 0.0 else 0.0
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #85c428b6
+# %% ../../nbs/30_cointegration/4_spread.ipynb #dee6a06a
 _NODES, _QUANTILES = _NODES[::-1].copy(), _QUANTILES[:, ::-1].copy()  # increasing nodes
 
 
@@ -127,6 +127,23 @@ class HalfLifeResult(Result):
         "upper": "95 % interval to (periods)", "phi": "AR(1) coefficient",
         "phi_least_squares": "AR(1) coefficient, least squares", "nobs": "observations",
     }
+
+    def plot(self, ax: Any = None) -> Any:
+        "The estimate and its 95 % interval; an arrow where it has no end"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
+        known = [v for v in (self.lower, self.half_life, self.upper) if math.isfinite(v)]
+        end = 1.25 * max(known, default=1.0) or 1.0
+        ax.hlines(0.5, min(self.lower, end), min(self.upper, end), color="C0", lw=2, label="95 % interval")
+        if not math.isfinite(self.upper):
+            ax.plot(end, 0.5, ">", color="C0", ms=9, clip_on=False, label="no upper end")
+        if math.isfinite(self.half_life):
+            ax.plot(self.half_life, 0.5, "o", color="C3", ms=8, label="half-life")
+        ax.set(xlim=(0, end), ylim=(0, 1), yticks=[], xlabel="periods until half of a gap is closed")
+        ax.set_title(f"Half-life {self.half_life:.3g} periods, 95 % interval {self.lower:.3g} to {self.upper:.3g}", loc="left")
+        ax.legend(frameon=False, ncols=3, loc="upper right", fontsize=8)
+        return ax
 
 
 def _check_spread(spread: pd.Series) -> np.ndarray:
@@ -181,7 +198,7 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
         phi_least_squares=raw, nobs=len(x), bias_correction=bool(bias_correction), note=note,
     )
 
-# %% ../../nbs/30_cointegration/4_spread.ipynb #a2e0409c
+# %% ../../nbs/30_cointegration/4_spread.ipynb #6fd14b7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class OUFit(Result):
     "Ornstein-Uhlenbeck process fitted to a spread by exact maximum likelihood"
@@ -207,6 +224,21 @@ class OUFit(Result):
         "Speed of reversion, by its other common name"
         return self.kappa
 
+    def plot(self, ax: Any = None) -> Any:
+        "The law that the spread settles into"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.5), layout="constrained")[1] if ax is None else ax
+        z = np.linspace(-3.5, 3.5, 201)
+        x, density = self.mu + z * self.stationary_std, np.exp(-z * z / 2) / math.sqrt(2 * math.pi) / self.stationary_std
+        ax.plot(x, density, lw=1.2)
+        ax.fill_between(x, density, where=abs(z) <= 1, alpha=0.25, lw=0, label="one standard deviation")
+        ax.axvline(self.mu, color="0.4", lw=0.8, ls="--", label="long-run mean")
+        ax.set(xlabel="spread", ylabel="stationary density", ylim=(0, None))
+        ax.set_title(f"Mean {self.mu:.3g}, standard deviation {self.stationary_std:.3g}, half-life {self.half_life:.3g} periods", loc="left")
+        ax.legend(frameon=False)
+        return ax
+
 
 def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     """Fit an Ornstein-Uhlenbeck process by exact maximum likelihood.
@@ -216,7 +248,8 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     spread : Series
         At least 20 values, equally spaced, none missing.
     dt : float
-        Time between observations, positive (1 for a half-life in periods, 1/252 for years).
+        Time between observations, positive: 1, or 1/252 for daily data measured in years. It is the unit of
+        `kappa`, `sigma` and their errors; `half_life` is in periods of the data whatever `dt` (times `dt` for years).
 
     Raises
     ------

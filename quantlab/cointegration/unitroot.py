@@ -19,7 +19,7 @@ from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/30_cointegration/1_unitroot.ipynb #2b8a3510
+# %% ../../nbs/30_cointegration/1_unitroot.ipynb #d72158e0
 Trend = Literal["n", "c", "ct", "ctt"]
 
 
@@ -53,6 +53,29 @@ class UnitRootResult(Result):
     def rejects(self, alpha: float = 0.05) -> bool:
         "Is the null hypothesis rejected at level `alpha`?"
         return bool(self.pvalue < check_number(alpha, "alpha", low=0, high=1))
+
+    def plot(self, ax: Any = None) -> Any:
+        "The statistic on a line with its critical values; the null is rejected in the shaded part"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
+        levels, wide = self.critical_values, 0.15 * (np.ptp([0.0, self.statistic, *self.critical_values]) + 1e-9)
+        both = self.null_hypothesis == "random walk"
+        right, left = both or levels[0.01] > levels[0.10], both or levels[0.01] < levels[0.10]
+        marks = {sign * v: level for level, v in levels.items() for sign in ((1, -1) if both else (1,))}
+        low, high = (f([self.statistic, *marks]) + k * wide for f, k in ((min, -1), (max, 1)))
+        if right:
+            ax.axvspan(levels[0.05], high, color="C3", alpha=0.12, lw=0)
+        if left:
+            ax.axvspan(low, -levels[0.05] if both else levels[0.05], color="C3", alpha=0.12, lw=0)
+        for value, level in marks.items():
+            ax.axvline(value, color="0.5", lw=0.8, ls="--")
+            ax.annotate(f"{level:.0%}", (value, 0.97), (2, 0), xycoords=("data", "axes fraction"),
+                        textcoords="offset points", va="top", fontsize=8, color="0.35")  # fmt: skip
+        ax.plot(self.statistic, 0.4, "o", ms=8, color="C0")
+        ax.set(xlim=(low, high), ylim=(0, 1), yticks=[], xlabel="statistic and critical values")
+        ax.set_title(f"{self.test}: {self.statistic:.2f}, p = {self.pvalue:.3g} (null: {self.null_hypothesis})", loc="left")
+        return ax
 
 # %% ../../nbs/30_cointegration/1_unitroot.ipynb #4ac34a72
 MIN_OBSERVATIONS = 20  # MacKinnon (2010) simulated samples of 20 observations and more
@@ -147,7 +170,20 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
         joint_statistics=_joint_statistics(series.to_numpy(), int(fit.lags), trend),
     )
 
-# %% ../../nbs/30_cointegration/1_unitroot.ipynb #a4df3d77
+# %% ../../nbs/30_cointegration/1_unitroot.ipynb #7469ba74
+def _bandwidth(x: np.ndarray, trend: str, high: int) -> int:
+    "Bartlett bandwidth that the residuals ask for"
+    n = len(x)
+    residual = x - np.polynomial.polynomial.Polynomial.fit(np.arange(n), x, int(trend == "ct"))(np.arange(n))
+    lag = np.arange(1, int(n ** (2 / 9)) + 1)
+    gamma = np.array([residual[k:] @ residual[:-k] for k in lag])
+    total, first = residual @ residual + 2 * gamma.sum(), 2 * lag @ gamma
+    wanted = 1.1447 * ((first / total) ** 2 * n) ** (1 / 3) if total > 0 else math.inf
+    if wanted > high:
+        raise DataError("`x` swings to and fro so hard that no bandwidth follows from it; give `lags`.")
+    return int(wanted)
+
+
 def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = None) -> UnitRootResult:
     """Test for stationarity (Kwiatkowski, Phillips, Schmidt and Shin).
 
@@ -161,15 +197,21 @@ def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = No
         Bartlett bandwidth of the long-run variance; by default the data-dependent rule of
         Hobijn, Franses and Ooms (1998).
 
+    Raises
+    ------
+    DataError
+        As `adf`; and a series that swings so hard that the rule finds no bandwidth.
+
     References
     ----------
-    Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13.
+    Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13; Hobijn, Franses & Ooms (1998).
     """
     from arch.unitroot import KPSS
 
     check_option(trend, "trend", ("c", "ct"))
     series = _check_testable(x)
-    lags = -1 if lags is None else check_integer(lags, "lags", high=len(series) - 2)
+    high = len(series) - 2
+    lags = _bandwidth(series.to_numpy(), trend, high) if lags is None else check_integer(lags, "lags", high=high)
     fit = KPSS(series.to_numpy(), trend=trend, lags=lags)
     return _from_arch(fit, "KPSS", series, trend, "stationary")
 

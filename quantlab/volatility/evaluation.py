@@ -6,7 +6,7 @@
 __all__ = ['DiagnosticsResult', 'diagnostics', 'volatility_loss', 'DieboldMarianoResult', 'diebold_mariano',
            'MincerZarnowitzResult', 'mincer_zarnowitz', 'compare_forecasts']
 
-# %% ../../nbs/40_volatility/8_evaluation.ipynb #df9bddaf
+# %% ../../nbs/40_volatility/8_evaluation.ipynb #0506d440
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, t as student
 
-from ..checks import check_aligned, check_frame, check_integer, check_option, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
@@ -101,7 +101,7 @@ def _mean_error(d: np.ndarray, lags: int) -> float:
     total = e @ e + sum(2 * (1 - k / (lags + 1)) * (e[k:] @ e[:-k]) for k in range(1, lags + 1))
     return float(np.sqrt(total) / n)
 
-# %% ../../nbs/40_volatility/8_evaluation.ipynb #9b28c42c
+# %% ../../nbs/40_volatility/8_evaluation.ipynb #bd688c77
 def volatility_loss(
     realized: pd.Series, forecast: pd.Series, *, loss: Literal["qlike", "mse"] = "qlike"
 ) -> pd.Series:
@@ -125,13 +125,14 @@ def volatility_loss(
     Patton (2011), eq. 24.
     """
     check_option(loss, "loss", ("qlike", "mse"))
+    realized, forecast = share_index(realized, forecast)
     proxy, h = check_series(realized, "realized", min_length=2), check_series(forecast, "forecast", min_length=2)
     check_aligned("volatility_loss", realized=proxy, forecast=h)
     if (proxy < 0).any() or (h <= 0).any():
         raise DataError("`realized` must not be negative and `forecast` must be positive: both are variances.")
     return (proxy / h + np.log(h) if loss == "qlike" else (proxy - h) ** 2).rename(loss)
 
-# %% ../../nbs/40_volatility/8_evaluation.ipynb #3225d730
+# %% ../../nbs/40_volatility/8_evaluation.ipynb #d7337cf0
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DieboldMarianoResult(Result):
     "Test of equal predictive accuracy"
@@ -166,6 +167,7 @@ def diebold_mariano(
     ----------
     Diebold & Mariano (1995); Harvey, Leybourne & Newbold (1997), eq. 9.
     """
+    first_loss, second_loss = share_index(first_loss, second_loss)
     a = check_series(first_loss, "first_loss", min_length=20)
     b = check_series(second_loss, "second_loss", min_length=20)
     check_aligned("diebold_mariano", first_loss=a, second_loss=b)
@@ -181,7 +183,7 @@ def diebold_mariano(
         float(d.mean()), error, float(statistic), float(2 * student.sf(abs(statistic), n - 1)), n, h, lags
     )
 
-# %% ../../nbs/40_volatility/8_evaluation.ipynb #b472c097
+# %% ../../nbs/40_volatility/8_evaluation.ipynb #0ee08bf3
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MincerZarnowitzResult(Result):
     "Regression of a variance proxy on its forecast"
@@ -216,6 +218,7 @@ def mincer_zarnowitz(
     ----------
     Mincer & Zarnowitz (1969); Newey & West (1987).
     """
+    realized, forecast = share_index(realized, forecast)
     y = check_series(realized, "realized", min_length=50, allow_constant=False)
     h = check_series(forecast, "forecast", min_length=50, allow_constant=False)
     check_aligned("mincer_zarnowitz", realized=y, forecast=h)
@@ -243,7 +246,7 @@ def mincer_zarnowitz(
         wald, float(chi2.sf(wald, 2)), n, lags,
     )
 
-# %% ../../nbs/40_volatility/8_evaluation.ipynb #916d1cca
+# %% ../../nbs/40_volatility/8_evaluation.ipynb #68feb611
 def compare_forecasts(
     realized: pd.Series, forecasts: pd.DataFrame, *, horizon: int = 1, hac_lags: int | None = None
 ) -> pd.DataFrame:
@@ -265,6 +268,7 @@ def compare_forecasts(
         the best by QLIKE). The best was chosen from the same data: for many models use
         `quantlab.validation.model_confidence_set`.
     """
+    realized, forecasts = share_index(realized, forecasts)
     table = check_frame(forecasts, "forecasts", min_rows=50, min_columns=2, allow_missing=False)
     proxy = check_series(realized, "realized", min_length=50)
     check_aligned("compare_forecasts", realized=proxy, forecasts=table)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FitCertificate', 'GarchFit', 'fit_garch']
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #20141714
+# %% ../../nbs/40_volatility/2_garch.ipynb #c1482302
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +23,7 @@ from quantlab.volatility.likelihood import (
     _make_volatility, _polish, _starts, _steps,
 )
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #09cf8dd4
+# %% ../../nbs/40_volatility/2_garch.ipynb #1ec0cbc9
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FitCertificate(Result):
     "Can this optimum be trusted?"
@@ -51,10 +52,11 @@ class FitCertificate(Result):
         "What is wrong, a sentence each; empty when nothing is"
         if not self.estimated:
             return []
-        margin = self.stationarity_margin
+        margin, gain = self.stationarity_margin, self.decrement
         checks = {
             f"only {self.n_agree} of {self.n_starts} starts reached the best likelihood": self.n_agree >= 2,
-            f"a further step promises {self.decrement:.2g} of log-likelihood": self.decrement < 1e-5,
+            "no Newton step can be taken there": np.isfinite(gain),
+            f"a further step promises {gain:.2g} of log-likelihood": not gain >= 1e-5,
             "the Hessian is not positive definite": self.hessian_positive_definite,
             f"on a bound: {self.at_boundary}": self.at_boundary == "none",
             f"not stationary, margin {margin:.2g}": not margin <= 1e-6,
@@ -78,6 +80,9 @@ class FitCertificate(Result):
         "Labelled table, the verdict first"
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
         return pd.Series({"verdict": self.verdict, **values}, name="FitCertificate", dtype=object)
+
+    def __repr__(self) -> str:
+        return f"FitCertificate({self.verdict})"
 
 # %% ../../nbs/40_volatility/2_garch.ipynb #a1948191
 def _persistence(model: _Model, theta: np.ndarray) -> float:
@@ -251,7 +256,7 @@ class GarchFit(Result):
         inner = ", ".join(f"{k}={v:.4g}" for k, v in self.params.items())
         return f"GarchFit({self.mean} {self.vol} {self.dist}: {inner}, loglikelihood={self.loglikelihood:.2f}, certificate={self.certificate.verdict})"
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #c79a6cc4
+# %% ../../nbs/40_volatility/2_garch.ipynb #be97e127
 def _covariances(model: _Model, theta: np.ndarray, free: np.ndarray, hessian: np.ndarray) -> dict[str, pd.DataFrame]:
     "Covariances of the parameters in the units of the returns"
     scores = _gradients(model.loss, theta, _steps(model, theta))
@@ -265,6 +270,10 @@ def _covariances(model: _Model, theta: np.ndarray, free: np.ndarray, hessian: np
 
 def _fixed_theta(model: _Model, fixed: Any) -> np.ndarray:
     "Given parameters in scaled units, after a check of their labels"
+    if not isinstance(fixed, (Mapping, pd.Series)):
+        raise SpecificationError(
+            f"`fixed` must give the parameters by label, as a dictionary or as the `params` of a fit; got {type(fixed).__name__}."
+        )
     given = dict(fixed)
     if set(given) != set(model.names):
         raise SpecificationError(
@@ -281,7 +290,7 @@ def _fixed_theta(model: _Model, fixed: Any) -> np.ndarray:
         raise SpecificationError(f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; check signs and units.")
     return theta
 
-# %% ../../nbs/40_volatility/2_garch.ipynb #e1aa0e84
+# %% ../../nbs/40_volatility/2_garch.ipynb #6251d8cc
 def _assemble(
     model: _Model, theta: np.ndarray, certificate: FitCertificate, covariances: dict, choices: dict
 ) -> GarchFit:
@@ -318,7 +327,7 @@ def fit_garch(
     returns: pd.Series, *, mean: Literal["constant", "zero", "ar", "har"] = "constant",
     vol: Literal["garch", "gjr", "egarch", "aparch", "figarch", "ewma"] = "garch",
     p: int = 1, o: int = 0, q: int = 1, dist: Literal["normal", "t", "skewt", "ged"] = "normal",
-    presample: Literal["backcast", "mean_square"] = "backcast", fixed: dict[str, float] | None = None,
+    presample: Literal["backcast", "mean_square"] = "backcast", fixed: Mapping[str, float] | pd.Series | None = None,
     lags: int | list[int] | None = None, decay: float | None = 0.94,
 ) -> GarchFit:
     """Fit a univariate volatility model by maximum likelihood, or evaluate it at given parameters.
@@ -333,10 +342,10 @@ def fit_garch(
         Lags of shocks, of asymmetric shocks, and of the variance (not used by "ewma").
     presample : {"backcast", "mean_square"}
         Squared residual and variance before the sample: arch's, or the mean square at the current parameters.
-    fixed : dict, optional
-        All parameters, by label: evaluated, nothing is estimated.
+    fixed : dict or Series, optional
+        All parameters, by label (the `params` of another fit, for instance): evaluated, nothing is estimated.
     lags : int or list of int, optional
-        Of the mean: number (or list) of AR lags, default 1; HAR horizons, default 1, 5, 22.
+        Of the mean: number (or list) of AR lags, default 1; HAR horizon or horizons, default 1, 5, 22.
     decay : float, optional
         Of "ewma": RiskMetrics' 0.94, or None to estimate it.
 
@@ -373,7 +382,7 @@ def fit_garch(
     choices = {"mean": mean, "vol": vol, "p": p, "o": max(o, int(vol == "gjr")), "q": q, "dist": dist, "presample": presample}
     if fixed is None and model.names:
         return _estimate(model, choices)
-    theta = _fixed_theta(model, fixed or {})  # a model without parameters is only evaluated
+    theta = _fixed_theta(model, {} if fixed is None else fixed)  # a model without parameters is only evaluated
     certificate = FitCertificate(
         False, 0, 0, np.nan, False, "none", _margin(model, theta), _autocorrelation(model, theta), scale
     )

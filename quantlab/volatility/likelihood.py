@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['MIN_OBSERVATIONS']
 
-# %% ../../nbs/40_volatility/1_likelihood.ipynb #94419de9
+# %% ../../nbs/40_volatility/1_likelihood.ipynb #f5c61787
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.optimize import minimize
 from ..checks import check_integer
 from ..errors import DataError, SpecificationError
 
-# %% ../../nbs/40_volatility/1_likelihood.ipynb #155f585a
+# %% ../../nbs/40_volatility/1_likelihood.ipynb #b5ed4cbe
 _DISTRIBUTIONS = {"normal": Normal, "t": StudentsT, "skewt": SkewStudent, "ged": GeneralizedError}
 _VOLATILITIES = ("garch", "gjr", "egarch", "aparch", "figarch", "ewma")
 _MEANS = ("constant", "zero", "ar", "har")
@@ -49,9 +50,11 @@ def _mean_design(y: pd.Series, mean: str, lags: Any) -> tuple[np.ndarray, list[s
         width = int(mean == "constant")
         return np.ones((n, width)), ["mu"][:width], 0
     steps = [1] if lags is None and mean == "ar" else [1, 5, 22] if lags is None else lags
-    if mean == "ar" and np.isscalar(steps):
-        steps = list(range(1, check_integer(steps, "lags", low=1) + 1))
+    if not isinstance(steps, Iterable) or isinstance(steps, str):
+        steps = list(range(1, check_integer(steps, "lags", low=1) + 1)) if mean == "ar" else [steps]
     steps = [check_integer(k, "lags", low=1) for k in steps]
+    if not steps:
+        raise SpecificationError("`lags` is empty; give whole numbers, or take mean='constant'.")
     lost = max(steps)
     if n - lost < MIN_OBSERVATIONS:
         raise DataError(f"`returns` needs {MIN_OBSERVATIONS + lost} observations for lags {steps}; got {n}.")

@@ -5,22 +5,22 @@
 # %% auto #0
 __all__ = ['parkinson', 'garman_klass', 'rogers_satchell', 'yang_zhang', 'HARFit', 'har', 'harq']
 
-# %% ../../nbs/40_volatility/10_realized.ipynb #d45fb304
-from collections.abc import Sequence
+# %% ../../nbs/40_volatility/10_realized.ipynb #2fdacfd5
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from ..checks import check_aligned, check_frame, check_integer, check_option, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/40_volatility/10_realized.ipynb #ebd9f507
+# %% ../../nbs/40_volatility/10_realized.ipynb #bee0453e
 def _log_prices(open: Any, high: Any, low: Any, close: Any, window: int) -> tuple[list[pd.DataFrame], bool]:
     "Logs of four aligned tables of prices, and whether they came as series"
-    given = {"open": open, "high": high, "low": low, "close": close}
+    given = dict(zip(("open", "high", "low", "close"), share_index(open, high, low, close)))
     single = all(not isinstance(x, pd.DataFrame) and np.ndim(x) == 1 for x in given.values())
     if single:
         given = {k: check_series(x, k, allow_missing=True).rename("volatility").to_frame() for k, x in given.items()}
@@ -184,12 +184,19 @@ class HARFit(Result):
         ax.legend(frameon=False)
         return ax
 
-# %% ../../nbs/40_volatility/10_realized.ipynb #28cb3c8b
-def _fit_har(rv: pd.Series, lags: Sequence[int], quarticity: pd.Series | None) -> HARFit:
-    "Least squares; the last row of the design belongs to the day after the sample"
-    steps = tuple(check_integer(k, "lags", low=1) for k in lags)
+# %% ../../nbs/40_volatility/10_realized.ipynb #8268284d
+def _check_horizons(lags: Any) -> tuple[int, ...]:
+    "Different whole numbers, from a sequence or from one number"
+    several = isinstance(lags, Iterable) and not isinstance(lags, (str, bytes))
+    steps = tuple(check_integer(k, "lags", low=1) for k in (lags if several else [lags]))
     if not steps or len(set(steps)) < len(steps):
         raise SpecificationError(f"`lags` must be different whole numbers; got {lags!r}.")
+    return steps
+
+
+def _fit_har(rv: pd.Series, lags: Sequence[int] | int, quarticity: pd.Series | None) -> HARFit:
+    "Least squares; the last row of the design belongs to the day after the sample"
+    steps = _check_horizons(lags)
     need = max(steps) + 10 * (len(steps) + 2)
     rv = check_series(rv, "realized_variance", min_length=need, allow_constant=False)
     if (rv < 0).any():
@@ -215,15 +222,15 @@ def _fit_har(rv: pd.Series, lags: Sequence[int], quarticity: pd.Series | None) -
     )
 
 
-def har(realized_variance: pd.Series, *, lags: Sequence[int] = (1, 5, 22)) -> HARFit:
+def har(realized_variance: pd.Series, *, lags: Sequence[int] | int = (1, 5, 22)) -> HARFit:
     """Regress realized variance on its means over the last `lags` days.
 
     Parameters
     ----------
     realized_variance : Series
         Variance per day, non-negative, without missing values.
-    lags : sequence of int
-        Lengths of the means; the regressors of day t end at day t-1.
+    lags : sequence of int, or int
+        Lengths of the means (or of the only one); the regressors of day t end at day t-1.
 
     Returns
     -------
@@ -243,7 +250,7 @@ def har(realized_variance: pd.Series, *, lags: Sequence[int] = (1, 5, 22)) -> HA
 
 
 def harq(
-    realized_variance: pd.Series, realized_quarticity: pd.Series, *, lags: Sequence[int] = (1, 5, 22)
+    realized_variance: pd.Series, realized_quarticity: pd.Series, *, lags: Sequence[int] | int = (1, 5, 22)
 ) -> HARFit:
     """HAR whose weight on yesterday depends on how well yesterday was measured.
 
@@ -251,7 +258,7 @@ def harq(
     ----------
     realized_variance, realized_quarticity : Series
         Variance per day and the quarticity of its measurement, non-negative, on one index.
-    lags : sequence of int
+    lags : sequence of int, or int
         As in `har`; must contain 1.
 
     Returns
@@ -263,11 +270,12 @@ def harq(
     ----------
     Bollerslev, Patton & Quaedvlieg (2016), eq. 8.
     """
+    realized_variance, realized_quarticity = share_index(realized_variance, realized_quarticity)
     rv = check_series(realized_variance, "realized_variance")
     rq = check_series(realized_quarticity, "realized_quarticity")
     check_aligned("harq", realized_variance=rv, realized_quarticity=rq)
     if (rq < 0).any():
         raise DataError("`realized_quarticity` holds negative values; it is a mean of fourth powers.")
-    if 1 not in lags:
+    if 1 not in _check_horizons(lags):
         raise SpecificationError(f"`lags` must contain 1 for HARQ; got {lags!r}.")
     return _fit_har(rv, lags, rq)

@@ -30,7 +30,7 @@ def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(function, parts))
 
-# %% ../../nbs/40_volatility/4_rolling.ipynb #06ca95ff
+# %% ../../nbs/40_volatility/4_rolling.ipynb #8e7b0e9e
 _PARAMETERS = ["mu", "omega", "alpha", "beta"]
 
 
@@ -116,7 +116,7 @@ def fit_garch_panel(
             values[:, part], n, np.array([n]), least, out[:, part], count[:, part]
         ), n_jobs, width,
     )
-    return _label_fits(out[0], count[0], frame.columns.rename("asset"))
+    return _label_fits(out[0], count[0], frame.columns if frame.columns.nlevels > 1 else frame.columns.rename("asset"))
 
 # %% ../../nbs/40_volatility/4_rolling.ipynb #2f6b1ed7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -177,7 +177,7 @@ class RollingVolatility(Result):
         ax.legend(frameon=False)
         return ax
 
-# %% ../../nbs/40_volatility/4_rolling.ipynb #525884ae
+# %% ../../nbs/40_volatility/4_rolling.ipynb #76f06a13
 def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarray) -> None:
     "Fill `out` with the refits of an earlier run that fall on the same dates and assets"
     needed = {"date", "asset", *_PARAMETERS, "loglikelihood", "iterations"}
@@ -228,6 +228,8 @@ def rolling_garch(
         `window` under 50, or `refit_every` or `horizon` under 1.
     """
     frame = _check_returns(returns)
+    if not (frame.max() > frame.min()).any():
+        raise DataError("`returns` holds no column that moves: each is constant; nothing can be estimated.")
     check_integer(window, "window", low=MIN_OBSERVATIONS)
     check_integer(refit_every, "refit_every", low=1)
     check_integer(horizon, "horizon", low=1)

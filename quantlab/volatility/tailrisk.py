@@ -6,7 +6,7 @@
 __all__ = ['kupiec_region', 'ChristoffersenResult', 'christoffersen_from_counts', 'Outcome', 'DurationTest', 'VaRBacktest',
            'backtest_var', 'ESBacktest', 'backtest_es']
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #d8921215
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #a2c555ad
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlog1py, xlogy
 from scipy.stats import binom, chi2, norm
 
-from ..checks import check_aligned, check_integer, check_number, check_series
+from ..checks import check_aligned, check_integer, check_number, check_series, share_index
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #cb14c1d4
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #dbe4afcc
 def _bernoulli(hits: Any, n: Any, probability: Any) -> Any:
     "Log-likelihood of `hits` in `n` independent days"
     return xlogy(hits, probability) + xlog1py(n - hits, -probability)
@@ -35,7 +35,8 @@ def _check_level(level: float) -> float:
     "A tail probability under one half"
     value = check_number(level, "level", low=0, high=1, strict=True)
     if value >= 0.5:
-        raise SpecificationError(f"`level` is the tail probability, such as 0.01; got {level:g}. Did you mean {1 - level:g}?")
+        hint = f" Did you mean {1 - value:g}?" if value > 0.5 else ""
+        raise SpecificationError(f"`level` is the tail probability, such as 0.01, and lies below 0.5; got {value:g}.{hint}")
     return value
 
 
@@ -216,7 +217,7 @@ def _simulated_pvalues(
         larger += np.array(drawn) >= np.array(observed) - 1e-9
     return [np.nan if np.isnan(o) else float((1 + k) / (n_simulations + 1)) for o, k in zip(observed, larger)]
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #0a9a41c2
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #e70e6ca5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VaRBacktest(Result):
     "Backtests of a value at risk"
@@ -258,6 +259,23 @@ class VaRBacktest(Result):
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"])
 
+    def plot(self, ax: Any = None) -> Any:
+        "The p-value of each test, asymptotic and exact, against 5 %"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 2.6), layout="constrained")[1] if ax is None else ax
+        table = self.summary().iloc[::-1]
+        rows = np.arange(len(table))
+        ax.axvspan(0, 0.05, color="C3", alpha=0.15, lw=0, label="rejected at 5 %")
+        ax.plot(table["p-value"], rows, "o", ms=7, color="C0", label="asymptotic")
+        ax.plot(table["exact p-value"], rows, "D", ms=7, mfc="none", color="C1", label="exact")
+        for row in rows[table[["p-value", "exact p-value"]].isna().all(axis=1)]:
+            ax.annotate("not defined", (0.5, row), ha="center", va="center", fontsize=8, color="0.4")
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(rows) - 0.4), yticks=rows, yticklabels=table.index, xlabel="p-value")
+        ax.set_title(f"{self.exceedances} exceedances in {self.nobs} days, {self.level * self.nobs:.1f} promised", loc="left")
+        ax.legend(frameon=False, fontsize=8)
+        return ax
+
     def rejects(self, size: float = 0.05) -> bool:
         "Is conditional coverage (or frequency, where independence is undefined) rejected at `size`?"
         return bool((self.p_uc if np.isnan(self.p_cc) else self.p_cc) < size)
@@ -265,8 +283,9 @@ class VaRBacktest(Result):
 
 def _check_losses(name: str, returns: Any, level: float, **positive: Any) -> list[pd.Series]:
     "Aligned series; the risk numbers are positive losses"
+    returns, *risks = share_index(returns, *positive.values())
     series = [check_series(returns, "returns", min_length=20, allow_constant=False)]
-    for label, values in positive.items():
+    for label, values in zip(positive, risks):
         one = check_series(values, label, min_length=20)
         if one.median() <= 0:
             raise DataError(f"`{label}` is a positive loss; more than half of the values given are not. Change their sign.")
@@ -334,7 +353,7 @@ def backtest_var(
         dq=_dynamic_quantile(h, var.to_numpy(), level, lags), duration=duration, hits=hit.rename("exceeded"),
     )
 
-# %% ../../nbs/40_volatility/6_tailrisk.ipynb #e25ed26a
+# %% ../../nbs/40_volatility/6_tailrisk.ipynb #66cbc080
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ESBacktest(Result):
     "Backtests of an expected shortfall"
@@ -348,6 +367,20 @@ class ESBacktest(Result):
     mcneil_frey_pvalue: float
     note: str
     null_hypothesis: str = "the mean loss beyond VaR is the expected shortfall"
+
+    def plot(self, ax: Any = None) -> Any:
+        "The two Z statistics: 0 when the shortfall is right, negative when it is too small"
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(7, 1.9), layout="constrained")[1] if ax is None else ax
+        values = [self.acerbi_szekely_z2, self.acerbi_szekely_z1]
+        ax.barh([0, 1], values, height=0.5, color=["C3" if v < 0 else "C0" for v in values])
+        ax.axvline(0, color="0.3", lw=0.8)
+        reach = 1.15 * max([abs(v) for v in values if np.isfinite(v)] + [0.1])
+        ax.set(xlim=(-reach, reach), ylim=(-0.5, 1.5), yticks=[0, 1], yticklabels=["Z2, all days", "Z1, exceedances"],
+               xlabel="Acerbi-Szekely statistic (negative: shortfall understated)")  # fmt: skip
+        ax.set_title(f"{self.exceedances} exceedances in {self.nobs} days, McNeil-Frey p = {self.mcneil_frey_pvalue:.3g}", loc="left")
+        return ax
 
 
 def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: float) -> ESBacktest:
