@@ -47,7 +47,7 @@ def as_text(value: Any) -> str:
         return as_scalar(value)
     return str(value)
 
-# %% ../nbs/02_results.ipynb #e8fa420b
+# %% ../nbs/02_results.ipynb #bce72624
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     "Base of every result: summary(), plot(), to_dict() and a representation without ids or times"
@@ -84,7 +84,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         "JSON scalars by field name; a short series or vector by `field.label`"
         values = {name: as_scalar(value) for name, value in self._scalars().items()}
-        for field in dataclasses.fields(self):
+        for field in (f for f in dataclasses.fields(self) if not f.name.startswith("_")):
             vector = getattr(self, field.name)
             if isinstance(vector, np.ndarray) and vector.ndim == 1:
                 vector = pd.Series(vector)
