@@ -2,7 +2,7 @@
 
 Run `python benchmarks/bench_validation.py`. One process, one thread, both sides warm, CPU seconds
 (medians, ours and the peer's taken in turn). A ratio is printed only after the results were found
-to agree. A peer that is not installed is said and left out (`pip install phacker purgedcv`).
+to agree. A peer that is not installed is said and left out (`pip install 'quantlab[dev]'`).
 """
 
 import os

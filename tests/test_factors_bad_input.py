@@ -136,6 +136,15 @@ POSITIVE = spoil(
 )
 PAIR = {"a": FACTOR, "b": OTHER}
 
+COMBINED = {
+    "factors": PAIR,
+    "forward_returns": AHEAD,
+    "horizon": 5,
+    "window": 30,
+    "min_dates": 10,
+    "penalty": 1.0,
+}
+
 # name: (good arguments, {argument: ways to spoil it}) of the function of that name
 ROWS = {
     "as_wide": ({"factor": FACTOR}, {"factor": FACTORS}),
@@ -419,15 +428,7 @@ ROWS = {
         },
     ),
     "combine": (
-        {
-            "factors": PAIR,
-            "method": "ic",
-            "forward_returns": AHEAD,
-            "horizon": 5,
-            "window": 30,
-            "min_dates": 10,
-            "penalty": 1.0,
-        },
+        COMBINED | {"method": "ic"},
         {
             "factors": FRAMES,
             "method": WORD,
@@ -439,15 +440,7 @@ ROWS = {
         },
     ),
     "combination_weights": (
-        {
-            "factors": PAIR,
-            "method": "ridge",
-            "forward_returns": AHEAD,
-            "horizon": 5,
-            "window": 30,
-            "min_dates": 10,
-            "penalty": 1.0,
-        },
+        COMBINED | {"method": "ridge"},
         {
             "factors": FRAMES,
             "method": WORD,

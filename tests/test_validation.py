@@ -1045,13 +1045,18 @@ def test_git_sees_a_ledger_that_was_removed_with_its_folder(tmp_path):
     assert "cut or rewritten" in ledger.verify().problems[0]
 
 
-def test_git_follows_a_ledger_to_the_name_it_had(tmp_path):
-    git(tmp_path, "init", "-q")
-    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
-    for a in range(12):
+def committed_ledger(folder, n_trials):
+    git(folder, "init", "-q")
+    ledger = v.Ledger(folder / "trials" / "ledger.jsonl")
+    for a in range(n_trials):
         ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-q", "-m", "twelve trials")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", f"{n_trials} trials")
+    return ledger
+
+
+def test_git_follows_a_ledger_to_the_name_it_had(tmp_path):
+    ledger = committed_ledger(tmp_path, 12)
     good = ledger.path.read_bytes().splitlines(keepends=True)
     ledger.path.write_bytes(b"".join(good[:10]))
     git(tmp_path, "mv", "trials", "tried")
@@ -1064,12 +1069,7 @@ def test_git_follows_a_ledger_to_the_name_it_had(tmp_path):
 def test_the_command_compares_the_ledger_with_git(tmp_path, capsys):
     from quantlab.cli import main
 
-    git(tmp_path, "init", "-q")
-    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
-    for a in range(3):
-        ledger.append(returns=some_returns(a), **trial(parameters={"a": a}))
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-q", "-m", "three trials")
+    ledger = committed_ledger(tmp_path, 3)
     command = ["trials", "verify", "--ledger", str(ledger.path)]
     assert main(command) == 0
     assert "3 trials, 0 problems" in capsys.readouterr().out
