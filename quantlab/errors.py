@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['QuantlabError', 'DataError', 'MissingDataError', 'MisalignedError', 'LookaheadError', 'LossExceededError',
            'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'HandoffError', 'PipelineError',
-           'QuantlabWarning', 'ConvergenceWarning', 'SmallSampleWarning', 'ScaleWarning']
+           'QuantlabWarning', 'DataWarning', 'ConvergenceWarning', 'SmallSampleWarning', 'ScaleWarning']
 
 # %% ../nbs/00_errors.ipynb #da821681
 class QuantlabError(Exception):
@@ -58,6 +58,10 @@ class PipelineError(QuantlabError):
 # %% ../nbs/00_errors.ipynb #54701ca5
 class QuantlabWarning(UserWarning):
     "Root of every warning that quantlab gives"
+
+
+class DataWarning(QuantlabWarning):
+    "A part of the data cannot be used, and is left out"
 
 
 class ConvergenceWarning(QuantlabWarning):

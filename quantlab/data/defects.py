@@ -169,6 +169,8 @@ def _evidence(panel: Panel, contract: DataContract) -> dict[str, pd.DataFrame]:
         shares = relative / (1 + returns.where(returns > -1))
     if "intraday_abs_return" in panel.fields:
         overnight = (1 - panel.intraday_abs_return / log.abs().where(log != 0)).clip(lower=0)
+        if "returns" not in panel.fields:  # a move over closed days says nothing of one night
+            overnight = overnight.where(panel.prices.shift(1).notna())
     return {
         "returns": returns, "log": log, "residual": residual, "scale": scale,
         "score": residual.abs() / scale, "overnight": overnight, "shares": shares,
@@ -381,7 +383,8 @@ def _ranges(panel: Panel, c: DataContract) -> list[tuple]:
         try:
             schema.validate(table, lazy=True)
         except pa.errors.SchemaErrors:
-            rows += _findings(outside(table), "out_of_range", table, name, f"allowed are {low:g} to {high:g}")
+            field = "returns" if name == "prices" else name  # the price stays, as the evidence
+            rows += _findings(outside(table), "out_of_range", table, field, f"allowed are {low:g} to {high:g}")
     return rows
 
 
