@@ -85,12 +85,12 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Text, infinities, duplicates, wrong order, dates that are no dates, an impossible value, prices for returns.
+        Text, infinities, duplicates, wrong order, dates that are no dates, an impossible value.
 
     Warns
     -----
-    DataWarning, ScaleWarning
-        A price that is not above zero, beside assets without; returns that look like percent.
+    DataWarning
+        A price that is not above zero, beside assets without.
     """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"`{name}` must be a DataFrame of dates x assets; got {type(frame).__name__}.")
@@ -110,8 +110,6 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     _check_floor(frame, name)
     if name in _PRICES:
         check_price_signs(frame, name)
-    if name == "returns":
-        check_scale(frame, name)
     frame.index = frame.index.as_unit("ns").rename("date")
     frame.columns = frame.columns.rename("asset")
     return frame
@@ -213,7 +211,8 @@ class Panel(Result):
     Parameters
     ----------
     fields : mapping of str to DataFrame
-        Dates by assets; see `check_field` for what is refused.
+        Dates by assets; see `check_field` for what is refused. Prices given as returns are refused,
+        percent is warned of (`ScaleWarning`).
     sectors : Series, optional
         Asset to sector.
     membership : DataFrame, optional
@@ -228,6 +227,8 @@ class Panel(Result):
         if not isinstance(self.fields, Mapping) or not self.fields:
             raise DataError("`fields` must map at least one field name to a table of dates x assets.")
         fields = _align({str(k): check_field(v, str(k)) for k, v in self.fields.items()})
+        if "returns" in fields:
+            check_scale(fields["returns"], "returns")
         columns = next(iter(fields.values())).columns
         set_ = object.__setattr__
         set_(self, "fields", MappingProxyType(fields))
