@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['QuantlabError', 'DataError', 'MissingDataError', 'MisalignedError', 'LookaheadError', 'LossExceededError',
-           'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'HandoffError', 'PipelineError',
-           'QuantlabWarning', 'DataWarning', 'ConvergenceWarning', 'SmallSampleWarning', 'ScaleWarning']
+           'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'StorageError', 'HandoffError',
+           'PipelineError', 'QuantlabWarning', 'DataWarning', 'ConvergenceWarning', 'SmallSampleWarning',
+           'ScaleWarning']
 
 # %% ../nbs/00_errors.ipynb #da821681
 class QuantlabError(Exception):
@@ -46,6 +47,10 @@ class LedgerError(QuantlabError):
 
 class GateError(QuantlabError):
     "The validation gate cannot be evaluated"
+
+
+class StorageError(QuantlabError, OSError):
+    "A file cannot be written or read: no space, no permission, no such disk"
 
 
 class HandoffError(QuantlabError):

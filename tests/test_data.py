@@ -1,6 +1,7 @@
 """The data wing: reading, defects, membership, returns. Real data from data/equity."""
 
 import dataclasses
+import errno
 import hashlib
 import pickle
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest import run_backtest
+from quantlab.cli import main
 from quantlab.data import (
     DataContract,
     Panel,
@@ -35,6 +37,7 @@ from quantlab.errors import (
     QuantlabError,
     ScaleWarning,
     SpecificationError,
+    StorageError,
 )
 from quantlab.simulate import factor_world
 
@@ -94,6 +97,70 @@ def test_bad_file_ends_in_one_sentence(tmp_path, text, message):
         load_panel(path)
     assert message in str(caught.value)
     assert "prices.csv" in str(caught.value)
+
+
+def test_dates_that_read_two_ways_are_refused(tmp_path):
+    "Firsts of the month as dd/mm were loaded as 1 to 12 January"
+    path = tmp_path / "prices.csv"
+    rows = [f"01/{month:02d}/2020,{100 + month}" for month in range(1, 13)]
+    path.write_text("\n".join(["date,A", *rows]))
+    with pytest.raises(DataError, match="'01/02/2020' in row 2, and no day above 12 .* 2020-01-02 or 2020-02-01"):
+        load_panel(path)
+    path.write_text("date,A\n1/2/2020,10\n1/13/2020,11\n")
+    assert load_panel(path).index[0] == pd.Timestamp("2020-01-02")
+    path.write_text("date,A\n01/01/2020,10\n02/02/2020,11\n")  # the same either way
+    assert load_panel(path).index[1] == pd.Timestamp("2020-02-02")
+
+
+def test_two_levels_of_columns_are_explained():
+    "As yfinance gives them"
+    days = pd.bdate_range("2020-01-01", periods=3)
+    table = pd.DataFrame(np.arange(1.0, 13).reshape(3, 4), days, pd.MultiIndex.from_product([["Close", "Volume"], ["A", "B"]]))
+    for call in (load_panel, lambda t: Panel({"prices": t}), lambda t: load_panel({"prices": t})):
+        with pytest.raises(DataError, match=r"2 levels of columns .*\{'prices': frame\['Close'\]"):
+            call(table)
+    assert list(load_panel({"prices": table["Close"], "volume": table["Volume"]}).columns) == ["A", "B"]
+
+
+def test_monthly_rows_are_not_compared_with_a_daily_calendar():
+    days = pd.date_range("2010-01-31", periods=60, freq="ME")
+    prices = pd.DataFrame(100 + np.arange(60.0), days, ["A"])
+    with pytest.warns(ScaleWarning, match="31 days apart .* not daily"):
+        report = check_panel(Panel({"prices": prices}))
+    assert not report.issues["kind"].isin(["missing_session", "non_session"]).any()
+
+
+def test_an_import_leaves_out_what_it_says(tmp_path, capsys):
+    days = trading_sessions("XNYS", "2020-01-02", "2020-06-30").append(pd.DatetimeIndex(["2020-07-04"]))
+    prices = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (len(days), 3)), axis=0))
+    pd.DataFrame(prices, days, list("ABC")).to_csv(tmp_path / "prices.csv", index_label="date")
+    assert main(["data", "check", str(tmp_path / "prices.csv")]) == 1
+    assert "nothing was changed; an import leaves the cells of the 1 quarantined" in capsys.readouterr().out
+    assert main(["data", "import", str(tmp_path / "prices.csv"), "--to", str(tmp_path / "panel")]) == 0
+    assert f"imported {len(days)} dates of 3 assets" in capsys.readouterr().out
+    panel = load_panel(tmp_path / "panel")
+    assert panel.prices.loc["2020-07-04"].isna().all() and panel.prices.iloc[:-1].notna().all(axis=None)
+
+
+def test_a_panel_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    prices = pd.DataFrame({"A": [1.0, 2.0]}, pd.bdate_range("2020-01-01", periods=2))
+    save_panel(Panel({"prices": prices}), tmp_path / "panel")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(StorageError, match="panel cannot be written: No space left on device"):
+            save_panel(Panel({"prices": prices * 2}), tmp_path / "panel")
+    assert [p.name for p in tmp_path.iterdir()] == ["panel"]
+    assert load_panel(tmp_path / "panel").prices["A"].tolist() == [1.0, 2.0]
+    (tmp_path / "panel").rename(tmp_path / ".panel.old")  # killed between the two renames
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(StorageError):
+            save_panel(Panel({"prices": prices * 2}), tmp_path / "panel")
+    assert load_panel(tmp_path / "panel").prices["A"].tolist() == [1.0, 2.0]
 
 
 def test_missing_and_unknown_files(tmp_path):

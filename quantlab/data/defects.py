@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_integer, check_number
+from ..checks import check_integer, check_number, warn
 from .panel import Panel
-from ..errors import SpecificationError
+from ..errors import ScaleWarning, SpecificationError
 
 # %% ../../nbs/10_data/3_defects.ipynb #7df7d3ed
 KINDS: Mapping[str, str] = {
@@ -419,6 +419,14 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
 def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     "Days that the exchange calendar has and the panel has not, and the reverse"
     if c.calendar is None:
+        return []
+    apart = np.median(np.diff(panel.index.to_numpy()) / np.timedelta64(1, "D")) if len(panel.index) > 2 else 1.0
+    if apart > 4:
+        warn(
+            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are not compared with the "
+            f"calendar {c.calendar!r}, and the other thresholds of the contract are meant for days.",
+            ScaleWarning,
+        )
         return []
     open_days = trading_sessions(c.calendar, panel.index[0], panel.index[-1])
     closed = panel.index.difference(open_days)

@@ -101,6 +101,12 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         )
     if frame.index.isna().any():
         raise DataError(f"`{name}` has {int(frame.index.isna().sum())} rows without a date; drop them.")
+    if frame.columns.nlevels > 1:
+        levels = ", ".join(str(name or number) for number, name in enumerate(frame.columns.names))
+        raise DataError(
+            f"`{name}` has {frame.columns.nlevels} levels of columns ({levels}), first {frame.columns[0]!r}, where a column is an "
+            "asset; give one table a field, such as {'prices': frame['Close'], 'volume': frame['Volume']}."
+        )
     if {"open", "high", "low", "close"} <= {str(c).lower() for c in frame.columns}:
         raise DataError(
             f"`{name}` has the columns open, high, low and close of one asset, where a column is an asset; "
@@ -181,7 +187,7 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
 
 
 def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
-    "Dates written as 2020-01-31, 20200131 or 1/31/2020; one form a column"
+    "Dates written as 2020-01-31, 20200131 or 1/31/2020; one form a column, and only one way to read it"
     given = pd.Series(values)
     if pd.api.types.is_datetime64_any_dtype(given):
         dates = pd.DatetimeIndex(given)
@@ -194,6 +200,14 @@ def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.Date
         bad = dates.isna() & ~missing
         if not bad.any() or not bad.all():
             break
+    if form == "%m/%d/%Y" and not bad.any():
+        swapped = pd.to_datetime(text, format="%d/%m/%Y", errors="coerce")
+        if not (swapped.isna() & ~missing).any() and not swapped.equals(dates):
+            row = int((swapped != dates).to_numpy(dtype=bool).argmax())
+            raise DataError(
+                f"{label} holds {given.iloc[row]!r} in row {row + 1}, and no day above 12 tells whether that is "
+                f"{dates.iloc[row]:%Y-%m-%d} or {swapped.iloc[row]:%Y-%m-%d}; write dates as 2020-01-31."
+            )
     bad |= missing & (not empty)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
