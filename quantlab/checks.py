@@ -7,6 +7,7 @@ __all__ = ['check_option', 'check_number', 'check_integer', 'check_index', 'chec
            'check_aligned']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
+import sys
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -29,7 +30,7 @@ def check_number(
     value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, strict: bool = False
 ) -> float:
     "Return `value` as a float in [low, high], or in (low, high) where `strict`"
-    ok = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    ok = isinstance(value, Real) and not isinstance(value, (bool, np.timedelta64)) and abs(value) <= sys.float_info.max
     if ok:
         ok = low < value < high if strict else low <= value <= high
     if not ok:
