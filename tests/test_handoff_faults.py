@@ -1,4 +1,4 @@
-"""The exit under faults: mangled files, full and read-only disks, kills, two writers at once, manifests of the wrong types."""
+"""The exit under faults: mangled files, full disks, kills, two writers, wrong types."""
 
 import json
 import os
@@ -146,10 +146,20 @@ def no_file_longer_than(size):
 @pytest.mark.parametrize(
     "halt",
     [
-        b" %s", b"%s ", b"\t%s", b"%s\r", b" %s \r", b"\xef\xbb\xbf%s", b"x%s", b"%s}", b"\x00%s",
-        b"[%s]", b"\xff%s", b"\x0b%s",
+        b" %s",
+        b"%s ",
+        b"\t%s",
+        b"%s\r",
+        b" %s \r",
+        b"\xef\xbb\xbf%s",
+        b"x%s",
+        b"%s}",
+        b"\x00%s",
+        b"[%s]",
+        b"\xff%s",
+        b"\x0b%s",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("before", [[], [line("ACTIVE")], [line("ACTIVE"), line("REDUCING")]])
 def test_a_halt_in_any_dress_halts(tmp_path, halt, before):
     path = tmp_path / "switch"
@@ -185,13 +195,30 @@ def test_a_mangled_last_line_never_reads_softer(tmp_path_factory, states, data):
 @pytest.mark.parametrize(
     "odd",
     [
-        b"", b" ", b"null", b"[]", b"{}", b'"HALTED"', b"[" * 100_000, b"1" * 5000, line("active"), line("ACTIVE "),
-        line("ACTIVE", " "), line("ACTIVE", 1), line("ACTIVE", "x", ""), line(None), line(["ACTIVE"]), line({"ACTIVE": 1}), b'{"state": "ACTIVE"}',
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b"{}",
+        b'"HALTED"',
+        b"[" * 100_000,
+        b"1" * 5000,
+        line("active"),
+        line("ACTIVE "),
+        line("ACTIVE", " "),
+        line("ACTIVE", 1),
+        line("ACTIVE", "x", ""),
+        line(None),
+        line(["ACTIVE"]),
+        line({"ACTIVE": 1}),
+        b'{"state": "ACTIVE"}',
         b'{"state": "HALTED", "state": "ACTIVE", "reason": "x", "by": "y"}',
         b'{"state": "ACTIVE", "reason": "x", "by": "y", "but": "HALTED"}',
-        line("ACTIVE")[:-1], line("ACTIVE") + line("ACTIVE"), line("ACTIVE").decode().encode("utf-16")[:-1],
+        line("ACTIVE")[:-1],
+        line("ACTIVE") + line("ACTIVE"),
+        line("ACTIVE").decode().encode("utf-16")[:-1],
     ],
-)  # fmt: skip
+)
 def test_what_is_not_one_whole_entry_halts(tmp_path, odd):
     path = tmp_path / "switch"
     path.write_bytes(line("ACTIVE") + b"\n" + odd + b"\n")
@@ -234,9 +261,9 @@ def test_a_halt_on_a_full_disk_halts_here_and_in_the_file(tmp_path, room):
     path = tmp_path / "switch"
     KillSwitch(path).reset("begun", by="desk")
     switch = KillSwitch(path)
-    with no_file_longer_than(path.stat().st_size + room):
-        with pytest.raises(HandoffError, match="This process is halted; the file reads HALTED"):
-            switch.trip("drawdown")
+    told = pytest.raises(HandoffError, match="This process is halted; the file reads HALTED")
+    with no_file_longer_than(path.stat().st_size + room), told:
+        switch.trip("drawdown")
     assert (switch.state, switch.reason) == (State.HALTED, "drawdown")
     assert KillSwitch(path).state is State.HALTED
     switch.settle()  # there is room again
@@ -253,9 +280,9 @@ def test_a_reset_on_a_full_disk_resets_nothing(tmp_path, room):
     switch = KillSwitch(path)
     switch.trip("drawdown")
     before = path.read_bytes()
-    with no_file_longer_than(len(before) + room):
-        with pytest.raises(HandoffError, match=r"\. The file reads HALTED"):
-            switch.reset("go on", by="risk")
+    told = pytest.raises(HandoffError, match=r"\. The file reads HALTED")
+    with no_file_longer_than(len(before) + room), told:
+        switch.reset("go on", by="risk")
     assert path.read_bytes() == before
     assert switch.state is State.HALTED
 
@@ -407,8 +434,11 @@ def test_what_a_killed_engine_left_is_swept(bundle, tmp_path):
     (folder / ".state.json.4711").write_text("half")
     engine(bundle, folder).run(FEED)
     assert sorted(p.name for p in folder.iterdir()) == [
-        "journal.jsonl", "kill_switch.jsonl", "lock", "state.json",
-    ]  # fmt: skip
+        "journal.jsonl",
+        "kill_switch.jsonl",
+        "lock",
+        "state.json",
+    ]
 
 
 # -- approvals
@@ -539,9 +569,31 @@ def with_value(value, at, new):
 
 
 WRONG = [
-    None, True, False, 0, -1, 2**64, 1.5, -1e308, 1e308, 1e-320, "", " ", "x", "2015-13-45", [], ["A"], [1], [None], {}, {"a": 1}, {"": ""},
-    {"by": "x"}, [{"by": 1, "reason": 2}], [[["x"]]],
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**64,
+    1.5,
+    -1e308,
+    1e308,
+    1e-320,
+    "",
+    " ",
+    "x",
+    "2015-13-45",
+    [],
+    ["A"],
+    [1],
+    [None],
+    {},
+    {"a": 1},
+    {"": ""},
+    {"by": "x"},
+    [{"by": 1, "reason": 2}],
+    [[["x"]]],
+]
 
 
 def test_every_place_with_every_wrong_type_is_refused_or_usable(tmp_path):
@@ -600,9 +652,12 @@ def test_a_deep_manifest_is_refused(bundle):
         ({"ledger": {"count": 40, "last_hash": "x", "lower_bound": True}}, "is a lower bound"),
         ({"pages": {"page.html": "short"}}, "`pages` must be a mapping of pages"),
         ({"pages": ["page.html"]}, "`pages` must be a mapping of pages"),
-        ({"expected_distribution": {"mean": 0.0, "volatility": 0.1, "sequential_test": 5}}, "as a mapping; got 5"),
+        (
+            {"expected_distribution": {"mean": 0.0, "volatility": 0.1, "sequential_test": 5}},
+            "as a mapping; got 5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_schema_refuses_is_not_written(tmp_path, change, message):
     with pytest.raises((HandoffError, SpecificationError), match=message):
         write_bundle(tmp_path / "new", **ARGUMENTS | change)
