@@ -50,6 +50,23 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
     return response, table
 
 
+def has_spread(values: np.ndarray) -> bool:
+    "Do the values differ by more than the rounding of their last digits? Else a t-statistic is a ratio over noise"
+    return len(values) > 1 and bool(np.ptp(values) > 1e-10 * np.abs(values).max())
+
+
+def check_order(data: Any, name: str) -> None:
+    "Lags want time order: dates and numbers of an index must rise, text is taken in the order in which it stands"
+    index = getattr(data, "index", None)
+    if not isinstance(index, pd.Index) or isinstance(index, pd.MultiIndex):
+        return
+    if isinstance(index, pd.CategoricalIndex) or pd.api.types.infer_dtype(index, skipna=False) in ("string", "mixed", "mixed-integer"):
+        if not index.is_unique:
+            raise DataError(f"`{name}` has the index value {index[index.duplicated()][0]!r} more than once; keep one row each.")
+        return
+    check_index(index, name)
+
+
 def _check_labels(labels: Any, name: str, y: Any, X: Any) -> None:
     "Labels that carry an index must carry that of the data; an array is taken in order"
     pandas = (pd.Series, pd.DataFrame)
@@ -101,7 +118,7 @@ def hac_standard_errors(
     Parameters
     ----------
     y : array-like, (n,)
-        Response, in time order.
+        Response, in time order; with lags, an index of dates or numbers that does not rise is refused.
     X : array-like, (n, k), or None
         Regressors; None for the mean of `y`.
     lags : int
@@ -120,11 +137,10 @@ def hac_standard_errors(
     ----------
     Newey and West (1987), Econometrica 55, equation 5.
     """
-    for name, data in (("y", y), ("X", X)):
-        if isinstance(getattr(data, "index", None), pd.DatetimeIndex):
-            check_index(data.index, name)
     response, table = _design(y, X, add_constant)
-    check_integer(lags, "lags", high=len(response) - 1)
+    if check_integer(lags, "lags", high=len(response) - 1):
+        check_order(y, "y")
+        check_order(X, "X")
     matrix = table.to_numpy()
     _, residuals, bread = _least_squares(response, matrix)
     variance = bread @ _long_run(matrix * residuals[:, None], lags) @ bread
@@ -202,7 +218,7 @@ class FamaMacBethResult(Result):
 
     params: pd.Series
     std_errors: pd.Series
-    tstats: pd.Series
+    tstats: pd.Series  # missing where the coefficients of all periods are the same but for rounding
     pvalues: pd.Series  # two-sided, Student t with n_periods - 1 degrees of freedom
     coefficients: pd.DataFrame  # a row a period
     n_obs: int
@@ -230,11 +246,11 @@ class FamaMacBethResult(Result):
 TIME_NAMES = ("date", "time", "year", "month", "period", "day")
 
 
-def _periods(y: Any, X: Any, time: Any, n: int) -> np.ndarray:
+def _periods(y: Any, X: Any, time: Any, n: int) -> pd.Index:
     "Time label of each row: given, or the time level of the index"
     if time is not None and not isinstance(time, str):
         _check_labels(time, "time", y, X)
-        labels = np.asarray(time)
+        labels = time if isinstance(time, (pd.Series, pd.Index, pd.Categorical)) else np.asarray(time)
         if labels.shape != (n,):
             raise MisalignedError(f"`time` must be one label for each of {n} rows; got {labels.shape}.")
     else:
@@ -248,10 +264,28 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> np.ndarray:
                 "`time` must be the period of each row, or the index must have a level of dates; got "
                 f"{time!r}."
             )
-        labels = index.get_level_values(known[0]).to_numpy()
+        labels = index.get_level_values(known[0])
     if pd.isna(labels).any():
         raise MissingDataError("`time` has rows without a period; drop them.")
-    return labels
+    return pd.Index(labels)
+
+
+def _in_time(labels: pd.Index, lags: int) -> tuple[np.ndarray, pd.Index]:
+    """Period number of each row, and the periods in time order. Dates, numbers and ordered categories are sorted; text has no order
+    but that in which it appears, which is time where the rows of a period stand together, or where both orders are the same"""
+    if isinstance(labels.dtype, pd.CategoricalDtype):
+        if labels.ordered:
+            return pd.factorize(labels, sort=True)
+        labels = labels.astype(labels.categories.dtype)
+    if pd.api.types.infer_dtype(labels, skipna=False) not in ("string", "mixed", "mixed-integer", "bytes", "boolean"):
+        return pd.factorize(labels, sort=True)
+    codes, periods = pd.factorize(labels)
+    if lags and (np.diff(codes) < 0).any() and not (periods.map(type).nunique() == 1 and periods.is_monotonic_increasing):
+        raise DataError(
+            f"`time` holds text such as {periods[0]!r}, whose order cannot be told since rows of a period do not stand together, and "
+            "lags need it; give dates or numbers, or sort the rows by time."
+        )
+    return codes, periods
 
 
 def _names(y: Any, X: Any) -> np.ndarray | None:
@@ -261,14 +295,14 @@ def _names(y: Any, X: Any) -> np.ndarray | None:
     return None if level is None else index.get_level_values(level).to_numpy()
 
 
-def _check_entity(entity: Any, labels: np.ndarray) -> None:
+def _check_entity(entity: Any, codes: np.ndarray) -> None:
     "An entity may occur once a period"
     if entity is None:
         return
     entity = np.asarray(entity)
-    if entity.shape != labels.shape:
-        raise MisalignedError(f"`entity` must be one label for each of {len(labels)} rows; got {entity.shape}.")
-    if pd.MultiIndex.from_arrays([labels, entity]).has_duplicates:
+    if entity.shape != codes.shape:
+        raise MisalignedError(f"`entity` must be one label for each of {len(codes)} rows; got {entity.shape}.")
+    if pd.MultiIndex.from_arrays([codes, entity]).has_duplicates:
         raise DataError("An entity occurs more than once in a period; keep one row each.")
 
 # %% ../../nbs/50_factors/4_inference.ipynb #625c6889
@@ -286,7 +320,8 @@ def fama_macbeth(
     entity : array-like, optional
         Label of the name, by default the index level asset or entity; used to refuse duplicates.
     time : array-like or str, optional
-        Period of each row, or the index level that holds it; by default the level of dates.
+        Period of each row, or the index level that holds it; by default the level of dates. Dates, numbers and ordered categories
+        are put in order; text keeps the order in which it appears.
     hac_lags : int
         Bandwidth for the autocorrelation of the coefficients; 0 assumes none.
     add_constant : bool
@@ -296,6 +331,8 @@ def fama_macbeth(
     ------
     MissingDataError
         If fewer than two periods can be estimated.
+    DataError
+        If lags are asked for and the order of text periods cannot be told.
 
     References
     ----------
@@ -304,8 +341,8 @@ def fama_macbeth(
     response, table = _design(y, X, add_constant)
     labels = _periods(y, X, time, len(response))
     _check_labels(entity, "entity", y, X)
-    _check_entity(_names(y, X) if entity is None else entity, labels)
-    periods, codes = np.unique(labels, return_inverse=True)
+    codes, periods = _in_time(labels, check_integer(hac_lags, "hac_lags"))
+    _check_entity(_names(y, X) if entity is None else entity, codes)
     matrix, k = table.to_numpy(), table.shape[1]
     kept, rows, fits = [], [], []
     for code, block in enumerate(np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])):
@@ -325,8 +362,8 @@ def fama_macbeth(
     coefficients = pd.DataFrame(rows, index=pd.Index(periods[kept], name="period"), columns=table.columns)
     params = coefficients.mean()
     spread = _long_run((coefficients - params).to_numpy(), hac_lags) / n / (n - 1)
-    errors = pd.Series(np.sqrt(np.diag(spread)), index=table.columns)
-    tstats = params / errors.where(errors > 0)
+    errors = pd.Series(np.sqrt(np.diag(spread).clip(min=0)), index=table.columns)
+    tstats = params / errors.where((errors > 0) & coefficients.apply(lambda c: has_spread(c.to_numpy())))
     return FamaMacBethResult(
         params=params, std_errors=errors, tstats=tstats, coefficients=coefficients,
         pvalues=pd.Series(2 * stats.t.sf(tstats.abs(), n - 1), index=table.columns),
@@ -343,6 +380,7 @@ class MeanInference(Result):
         "t_naive": "t, as if independent", "t_hac": "t, Newey-West", "t_disjoint": "t, disjoint windows",
         "pvalue": "p-value, larger of HAC and disjoint", "hit_rate": "share above zero",
     }
+
     mean: float
     std: float
     t_naive: float
@@ -354,10 +392,25 @@ class MeanInference(Result):
     n_disjoint: int
     hac_lags: int
 
+    @property
+    def note(self) -> str:
+        "Why a t-statistic is missing; empty where none is"
+        if not np.isnan(self.t_naive + self.t_disjoint):
+            return ""
+        few = "one value" if self.n_dates == 1 else "one disjoint window" if self.n_disjoint == 1 else ""
+        return f"no t-statistic of {few}" if few else "the values differ by rounding only, so there is no error to compare the mean with"
+
+    def summary(self) -> pd.Series:
+        "Labelled table, with a note where a t-statistic is missing"
+        table = Result.summary(self)
+        if self.note:
+            table["note"] = self.note
+        return table
+
 
 def _tstat(values: np.ndarray) -> float:
     "Mean over its standard error, missing where there is no spread"
-    if len(values) < 2 or values.min() == values.max():
+    if not has_spread(values):
         return float("nan")
     return float(values.mean() / (values.std(ddof=1) / np.sqrt(len(values))))
 
@@ -380,7 +433,8 @@ def mean_inference(
     Parameters
     ----------
     values : array-like, (n,)
-        For example information coefficients by date; missing values are left out.
+        For example information coefficients by date, in time order; missing values are left out. An index of dates or
+        numbers that does not rise is refused.
     horizon : int
         Periods that each value looks ahead.
     positions : array-like, optional
@@ -390,6 +444,8 @@ def mean_inference(
         Bandwidth; by default the rule of `default_lags`.
     """
     check_integer(horizon, "horizon", low=1)
+    check_order(values, "values")
+    check_order(positions, "positions")
     array = check_series(np.asarray(values), "values", allow_missing=True).to_numpy()
     places = np.arange(len(array)) if positions is None else np.asarray(positions)
     if places.shape != array.shape:
@@ -401,8 +457,8 @@ def mean_inference(
     overlap = int((np.searchsorted(places, places + horizon) - np.arange(n)).max())
     lags = default_lags(n, overlap) if hac_lags is None else hac_lags
     check_integer(lags, "hac_lags", high=max(n - 1, 0))
-    spread = n > 1 and array.min() < array.max()
-    error = np.sqrt(_long_run((array - array.mean())[:, None], lags)[0, 0]) / n if spread else np.nan
+    variance = _long_run((array - array.mean())[:, None], lags)[0, 0] / n**2
+    error = np.sqrt(variance) if has_spread(array) and variance > 0 else np.nan
     thin = array[_disjoint(places, horizon)]
     t_hac, t_disjoint = float(array.mean() / error), _tstat(thin)
     p_hac = 2 * stats.t.sf(abs(t_hac), max(n - 1, 1))
@@ -443,7 +499,8 @@ def bootstrap_interval(
     values, *, horizon: int = 1, confidence: float = 0.95, block_size: int | None = None,
     n_resamples: int = 1000, seed: int,
 ) -> BootstrapInterval:
-    "Percentile interval of the mean by the circular block bootstrap; missing values are left out"
+    "Percentile interval of the mean of values in time order by the circular block bootstrap; missing values are left out"
+    check_order(values, "values")
     series = check_series(np.asarray(values), "values", allow_missing=True, allow_constant=False)
     array = series.dropna().to_numpy()
     level = check_number(confidence, "confidence", low=0, high=1, strict=True)
