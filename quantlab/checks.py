@@ -31,7 +31,7 @@ def check_number(
     value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, strict: bool = False
 ) -> float:
     "Return `value` as a float in [low, high], or in (low, high) where `strict`"
-    ok = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    ok = isinstance(value, Real) and not isinstance(value, (bool, np.timedelta64)) and abs(value) <= sys.float_info.max
     if ok:
         ok = low < value < high if strict else low <= value <= high
     if not ok:
