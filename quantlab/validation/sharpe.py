@@ -381,7 +381,8 @@ def min_track_record_length(
     numerator = _variance_numerator(at, *moments, autocorrelation)
     if sharpe <= benchmark:
         return math.inf
-    return float(first + numerator * (z / (sharpe - benchmark)) ** 2)
+    ratio = float(z) / (sharpe - benchmark)
+    return float(first + float(numerator) * (ratio * ratio))
 
 
 def min_backtest_length(n_trials: float, *, target_annual_sharpe: float = 1.0) -> float:
@@ -400,7 +401,8 @@ def min_backtest_length(n_trials: float, *, target_annual_sharpe: float = 1.0) -
     """
     target = _per_year(target_annual_sharpe, "target_annual_sharpe", math.nan)
     check_number(target, "target_annual_sharpe", low=0, strict=True)
-    return (expected_max_sharpe(n_trials) / target) ** 2
+    ratio = expected_max_sharpe(n_trials) / target
+    return ratio * ratio
 
 # %% ../../nbs/20_validation/2_sharpe.ipynb #dbb56f01
 def time_aggregation_factor(
