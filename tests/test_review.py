@@ -545,3 +545,21 @@ def test_the_strategy_dossier_says_what_nobody_measured():
     check = verify_dossier(page, facts.metrics, facts.md5s)
     assert check.ok and check.n_checked > 60
     assert "Verdict: " in page and 'class="missing"' in page and "No picture of equity" in page
+
+
+@pytest.mark.parametrize("href", ["a.html", "pages/a b.html", "Größe.html", "a.html#s1", "..a.html"])
+def test_an_index_leads_to_files_below_it(href):
+    assert f'href="{href}"' in index_page([{"href": href, "title": "t"}])
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        *["", " a.html", "#s1", "/a.html", "//host/a.html", "https://host/a.html", "a/../../b.html"],
+        *["javascript:alert(1)", "java\tscript:alert(1)", "data:text/html,x", "mailto:x", "file:///a"],
+        *["../a.html", "%2e%2e/a.html", "a\\b.html", "a.html?x", "a/", "a//b", "a\x00.html", None, 5],
+    ],
+)
+def test_an_index_leads_nowhere_else(href):
+    with pytest.raises(SpecificationError, match="`href` must be the relative path of a file"):
+        index_page([{"href": href, "title": "t"}])

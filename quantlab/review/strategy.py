@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..errors import SpecificationError
 from ..results import Result
 from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
-from .criteria import CRITERIA
+from .criteria import CRITERIA, FORMATS
 
 # %% ../../nbs/70_review/9_strategy.ipynb #f93b6bb6
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,8 +52,8 @@ def _block(block: str | TableBlock | FigureBlock, facts: Facts, family: str, fig
 
 # %% ../../nbs/70_review/9_strategy.ipynb #c9cd336e
 _STATISTICS = {
-    "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
-    "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
+    "annualized_return": ("return a year", FORMATS["return"]), "annualized_volatility": ("volatility a year", FORMATS["return"]),
+    "annualized_sharpe_ratio": ("Sharpe ratio", FORMATS["sharpe"]), "max_drawdown": ("deepest drawdown", ".1%"),
     "skewness": ("skewness", ".2f"), "kurtosis": ("kurtosis (normal 3)", ".1f"),
 }  # fmt: skip
 
