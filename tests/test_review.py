@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from quantlab import review
 from quantlab.errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from quantlab.review import (
+    index_page,
     Facts,
     Section,
     bias_notes,

@@ -21,10 +21,9 @@ from scipy.stats import norm
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import SpecificationError
-from ..results import Result, as_scalar
+from ..results import FORMATS, Result, as_scalar
 from quantlab.review.criteria import (
     CRITERIA,
-    FORMATS,
     Rules,
     check_sharpe_variance,
     check_thresholds,

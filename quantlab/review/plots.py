@@ -30,7 +30,7 @@ from quantlab.review.research_plots import (
     var_exceedances,
     volatility_forecast,
 )
-from .criteria import FORMATS
+from ..results import FORMATS
 from .style import COLOURS, date_axis, figure_svg, picture, report_style
 from ..validation.sharpe import DeflatedSharpeCurve
 
