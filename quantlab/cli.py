@@ -202,7 +202,7 @@ _WIDE = 'A file is wide, dates down and assets across; a long one is made so by 
 
 def _data(args: argparse.Namespace) -> int:
     "Check a file or folder of prices, or import it as raw data"
-    from quantlab.data import check_panel, load_panel, save_panel
+    from quantlab.data import apply_quarantine, check_panel, load_panel, save_panel
     from quantlab.errors import DataError
 
     try:
@@ -214,9 +214,14 @@ def _data(args: argparse.Namespace) -> int:
     report = check_panel(panel)
     print(report.summary().to_string() if len(report.issues) else "no findings")
     if args.action == "import":
-        save_panel(panel, args.to)
-        print(f"imported {panel.index.size} days of {panel.columns.size} assets to {args.to}")
+        save_panel(apply_quarantine(panel, report), args.to)
+        print(
+            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
+            f"the cells of {report.n_quarantined} quarantined findings are empty there"
+        )
         return 0
+    if report.n_quarantined:
+        print(f"nothing was changed; an import leaves the cells of the {report.n_quarantined} quarantined findings empty")
     return 1 if report.n_quarantined else 0
 
 # %% ../nbs/95_cli.ipynb #0fcd0cbb
