@@ -130,7 +130,9 @@ class BacktestResult(Result):
     def weights(self) -> pd.DataFrame:
         "Weights held over each day, after trading, as a share of equity before the trade"
         *_, held = _run(self.inputs, keep_weights=True)
-        return pd.DataFrame(held, index=self.returns.index, columns=self.inputs.returns.columns)
+        frame = pd.DataFrame(held, index=self.returns.index, columns=self.inputs.returns.columns)
+        frame.attrs["held"] = True  # over the row itself, not decided at its close
+        return frame
 
     @property
     def breakeven_cost_bps(self) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from ..checks import check_frame, check_integer, check_number, check_option
+from ..checks import check_frame, check_integer, check_jobs, check_number, check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
@@ -129,12 +129,30 @@ def _interval(passed: int, n: int, confidence: float) -> dict[str, float]:
     return {"lower": float(exact.low), "upper": float(exact.high)}
 
 
+def _each_world(
+    judge: Callable[[int], Any], n_worlds: int, n_jobs: int, callback: Callable[[int, int], None] | None
+) -> list:
+    "`judge(k)` for every world k, in order; several workers are processes that take a stretch of worlds at a time"
+    from joblib import Parallel, delayed
+
+    stretch = lambda numbers: [judge(int(k)) for k in numbers]
+    workers = min(n_jobs, n_worlds)
+    parts = np.array_split(np.arange(n_worlds), n_worlds if workers == 1 else min(n_worlds, 5 * workers))
+    rows = []
+    for found in Parallel(n_jobs=workers, return_as="generator")(delayed(stretch)(part) for part in parts):
+        rows += found
+        if callback is not None:
+            callback(len(rows), n_worlds)
+    return rows
+
+
 def placebo_false_pass_rate(
     evaluate: Callable[[Any], pd.DataFrame], returns: pd.DataFrame | Mapping[str, pd.DataFrame], *,
     n_worlds: int = 200, block_length: float, seed: int, thresholds: Mapping[str, Any], periods_per_year: float,
     kind: str = "bootstrap", n_trials: int | None = None, sharpe_variance: float | None = None,
     select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95, n_blocks: int = 16,
-    n_resamples: int = 1000, block_size: int | None = None, callback: Callable[[int, int], None] | None = None,
+    n_resamples: int = 1000, block_size: int | None = None, n_jobs: int = 1,
+    callback: Callable[[int, int], None] | None = None,
 ) -> PlaceboResult:
     """Measure how often the gate passes the best trial of a search in a world without an edge.
 
@@ -156,8 +174,10 @@ def placebo_false_pass_rate(
         Trial returns to the column that is submitted; by default the highest Sharpe ratio.
     confidence : float
         Of the interval.
+    n_jobs : int
+        Worker processes, -1 for as many as there are processors; the result does not depend on it.
     callback : callable, optional
-        Called with (worlds done, worlds) after each.
+        Called with (worlds done, worlds), after each world or, with several workers, after each stretch of them.
 
     References
     ----------
@@ -173,14 +193,16 @@ def placebo_false_pass_rate(
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     check_sharpe_variance(sharpe_variance, ppy)
     rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
-    rows, count = [], n_trials
-    for k in range(n_worlds):
+
+    def judge(k: int) -> dict[str, Any]:
         world = placebo_world(returns, kind=kind, block_length=block_length, rng=np.random.default_rng([seed, k]))
         trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
         count = trials.shape[1] if n_trials is None else n_trials
-        rows.append(_judge(trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules))
-        if callback is not None:
-            callback(k + 1, n_worlds)
+        row = _judge(trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
+        return row | {"n_trials": count}
+
+    rows = _each_world(judge, n_worlds, check_jobs(n_jobs), callback)
+    count = [row.pop("n_trials") for row in rows][-1]
     held = pd.DataFrame([row.pop("held") for row in rows])
     table = pd.DataFrame(rows)
     passed = int(table["passed"].sum())
@@ -197,7 +219,7 @@ def simulated_power(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, periods_per_year: float, thresholds: Mapping[str, Any],
     true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
     sharpe_variance: float | None = None, n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None,
-    callback: Callable[[int, int], None] | None = None,
+    n_jobs: int = 1, callback: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Probability that the statistical criteria pass the best trial, by true annual Sharpe ratio of the selected one.
 
@@ -207,7 +229,7 @@ def simulated_power(
         As in `evaluate_gate`.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the selected trial.
-    n_worlds, block_length, seed, callback
+    n_worlds, block_length, seed, n_jobs, callback
         As in `placebo_false_pass_rate`; the same worlds serve every true Sharpe ratio.
 
     Returns
@@ -228,14 +250,16 @@ def simulated_power(
     chosen = centred[selected]
     unit = centred.mul(chosen, axis=0).mean() / (chosen**2).mean() * chosen.std() / math.sqrt(ppy)
     rows, levels = {}, [check_number(s, "true_sharpe") for s in true_sharpe]
+
+    def judge(i: int) -> dict[str, Any]:
+        draw = {"block_size": block_length, "n_resamples": 1, "rng": np.random.default_rng([seed, i % n_worlds])}
+        days = stationary_bootstrap_indices(len(trials), **draw)[0]
+        world = (centred.iloc[days] + unit * levels[i // n_worlds]).set_axis(trials.index)
+        return _judge(world, best_trial, n_trials=n_trials, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
+
+    every = _each_world(judge, n_worlds * len(levels), check_jobs(n_jobs), callback) if levels else []
     for i, level in enumerate(levels):
-        judged = []
-        for k in range(n_worlds):
-            draw = {"block_size": block_length, "n_resamples": 1, "rng": np.random.default_rng([seed, k])}
-            world = (centred.iloc[stationary_bootstrap_indices(len(trials), **draw)[0]] + unit * level).set_axis(trials.index)
-            judged.append(_judge(world, best_trial, n_trials=n_trials, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules))
-            if callback is not None:
-                callback(i * n_worlds + k + 1, n_worlds * len(levels))
+        judged = every[i * n_worlds : (i + 1) * n_worlds]
         passed = sum(j["passed"] for j in judged)
         shares = {name: float(np.mean([j["held"][name] for j in judged])) for name in STATISTICAL}
         rows[level] = {"power": passed / n_worlds} | _interval(passed, n_worlds, 0.95) | shares
