@@ -1633,6 +1633,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'quantlab/review/research_plots.py')},
             'quantlab.review.strategy': { 'quantlab.review.strategy.FigureBlock': ( '70_review/strategy.html#figureblock',
                                                                                     'quantlab/review/strategy.py'),
+                                          'quantlab.review.strategy.IfMeasured': ( '70_review/strategy.html#ifmeasured',
+                                                                                   'quantlab/review/strategy.py'),
                                           'quantlab.review.strategy.TableBlock': ( '70_review/strategy.html#tableblock',
                                                                                    'quantlab/review/strategy.py'),
                                           'quantlab.review.strategy._block': ( '70_review/strategy.html#_block',
