@@ -174,7 +174,7 @@ def _paper(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review import diff_dossiers, verify_dossier
+    from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
 
     if args.action == "diff":
         if len(args.files) != 2:
@@ -182,11 +182,15 @@ def _report(args: argparse.Namespace) -> int:
         table = diff_dossiers(*map(read_file, args.files))
         print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
         return 1 if len(table) else 0
-    files = {p.stem: p for p in sorted((find_project() / "artifacts/metrics").glob("*.json"))}
+    project = find_project()
+    files = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
     metrics, md5s = ({stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5))
     ok = True
     for file in args.files or ["reports/dossier.html"]:
-        check = verify_dossier(read_file(file), metrics, md5s)
+        page = read_file(file)
+        drawn_from = {name: project / name for name in dossier_inputs(page) if name not in md5s}
+        inside = {name: path for name, path in drawn_from.items() if path.is_file() and not {"..", "/"} & set(Path(name).parts)}
+        check = verify_dossier(page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()})
         ok &= check.ok
         for problem in check.problems:
             print(problem)

@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import SpecificationError
-from ..results import Result, as_scalar
+from ..results import FORMATS, Result, as_scalar
 from quantlab.review.criteria import (
     CRITERIA,
     Rules,
@@ -268,7 +268,7 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
         f"After counting {f['n_trials']} trials, the probability that the Sharpe ratio is more than luck is {f['value']:.3f}."
     ),
     "probability_of_backtest_overfitting": lambda f: (
-        f"In {f['value']:.0%} of the splits the best trial in sample fell into the lower half out of sample."
+        f"In {f['value']:{FORMATS['share']}} of the splits the best trial in sample fell into the lower half out of sample."
     ),
     "superior_predictive_ability": lambda f: (
         f"If no trial could beat holding nothing, one as good as the best would turn up with probability {f['value']:.3f}."
@@ -286,9 +286,9 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
         "Changing the future left every earlier decision as it was." if f["value"]
         else "An earlier decision changed when the future was changed: the strategy looks ahead."
     ),
-    "fit_certificate_share": lambda f: f"{f['value']:.1%} of the model fits hold their certificates.",
+    "fit_certificate_share": lambda f: f"{f['value']:{FORMATS['share']}} of the model fits hold their certificates.",
     "data_quality_share": lambda f: f"{f['value']:.2%} of the data is free of open findings.",
-    "regime_stability": lambda f: f"The strategy made money in {f['value']:.0%} of the sub-periods.",
+    "regime_stability": lambda f: f"The strategy made money in {f['value']:{FORMATS['share']}} of the sub-periods.",
 }  # fmt: skip
 
 

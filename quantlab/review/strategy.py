@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import SpecificationError
-from ..results import Result
+from ..results import FORMATS, Result
 from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
 from .criteria import CRITERIA
 
@@ -47,7 +47,9 @@ class IfMeasured(Result):
     text: str
 
 
-def _block(block: str | TableBlock | FigureBlock | IfMeasured, facts: Facts, family: str, figures: Mapping[str, str]) -> str:
+def _block(
+    block: str | TableBlock | FigureBlock | IfMeasured, facts: Facts, family: str, figures: Mapping[str, str], drawn_from: Mapping[str, Sequence[str]],
+) -> str:
     "Markup of one piece of the template"
     at = lambda text: text.replace("@", family)
     if isinstance(block, str):
@@ -59,12 +61,12 @@ def _block(block: str | TableBlock | FigureBlock | IfMeasured, facts: Facts, fam
         return facts.prose(at(block.text)) if facts.has(block.stage, at(block.key)) else ""
     if block.slot not in figures:
         return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
-    return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key))
+    return facts.figure(figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key), inputs=drawn_from.get(block.slot, ()))
 
 # %% ../../nbs/70_review/9_strategy.ipynb #c9cd336e
 _STATISTICS = {
-    "annualized_return": ("return a year", ".2%"), "annualized_volatility": ("volatility a year", ".2%"),
-    "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "max_drawdown": ("deepest drawdown", ".1%"),
+    "annualized_return": ("return a year", FORMATS["return"]), "annualized_volatility": ("volatility a year", FORMATS["return"]),
+    "annualized_sharpe_ratio": ("Sharpe ratio", FORMATS["sharpe"]), "max_drawdown": ("deepest drawdown", ".1%"),
     "skewness": ("skewness", ".2f"), "kurtosis": ("kurtosis (normal 3)", ".1f"),
 }  # fmt: skip
 
@@ -175,7 +177,7 @@ def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
 
 
 def strategy_dossier(
-    facts: Facts, *, family: str, figures: Mapping[str, str] | None = None, title: str | None = None, subtitle: str = "",
+    facts: Facts, *, family: str, figures: Mapping[str, str] | None = None, drawn_from: Mapping[str, Sequence[str]] | None = None, title: str | None = None, subtitle: str = "",
     provenance: Mapping[str, str] | None = None, footer: str = "", template: Sequence = STRATEGY_TEMPLATE,
 ) -> str:
     """Write the dossier of one strategy family.
@@ -188,6 +190,8 @@ def strategy_dossier(
         Key under which the stages keep this family's metrics.
     figures : dict, optional
         Slot of the template to SVG text, as `figure_svg` gives it.
+    drawn_from : dict, optional
+        Slot to the names of the files that its figure was drawn from, as in the md5s of `facts`; without it, the metrics alone.
     title : str
         Plain text; by default it names the family.
     subtitle : str
@@ -204,10 +208,13 @@ def strategy_dossier(
         raise SpecificationError(f"`family` must be the key of the family in the stages' metrics; got {family!r}.")
     figures = dict(figures or {})
     slots = {b.slot for _, blocks in template for b in blocks if isinstance(b, FigureBlock)}
-    if unknown := sorted(set(figures) - slots):
+    drawn_from = dict(drawn_from or {})
+    if nameless := sorted({name for names in drawn_from.values() for name in names} - set(facts.md5s)):
+        raise SpecificationError(f"`drawn_from` names {nameless[0]!r}, whose md5 `facts` does not have; give it in `Facts(metrics, md5s)`.")
+    if unknown := sorted((set(figures) | set(drawn_from)) - slots):
         raise SpecificationError(f"No place for the figure(s) {', '.join(unknown)}; the template has {', '.join(sorted(slots))}.")
     sections = [
-        Section(heading, "".join(_block(b, facts, family, figures) for b in blocks)) for heading, blocks in template
+        Section(heading, "".join(_block(b, facts, family, figures, drawn_from) for b in blocks)) for heading, blocks in template
     ]
     sections.append(Section("Provenance", _provenance(facts, provenance or {})))
     gate = f"{{validate:{family}/"
