@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['check_option', 'check_number', 'check_integer', 'check_jobs', 'check_index', 'check_series', 'check_frame',
-           'share_index', 'check_aligned']
+           'share_index', 'check_aligned', 'warn', 'check_scale']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
+import sys
+import warnings
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import DataError, MisalignedError, MissingDataError, SpecificationError
+from .errors import DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError
 
 # %% ../nbs/01_checks.ipynb #5238dc96
 def check_option(value: Any, name: str, allowed: Collection) -> Any:
@@ -29,7 +31,7 @@ def check_number(
     value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, strict: bool = False
 ) -> float:
     "Return `value` as a float in [low, high], or in (low, high) where `strict`"
-    ok = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    ok = isinstance(value, Real) and not isinstance(value, (bool, np.timedelta64)) and abs(value) <= sys.float_info.max
     if ok:
         ok = low < value < high if strict else low <= value <= high
     if not ok:
@@ -206,3 +208,58 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
                 f"`{name}` needs `{first}` and `{label}` with the same columns in the same order: "
                 f"{reference.shape[1]} and {other.shape[1]}, {shared} shared; reindex one."
             )
+
+# %% ../nbs/01_checks.ipynb #c2c6e9f7
+def warn(message: str, category: type[Warning]) -> None:
+    "Warn at the line outside this package from which it was called"
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("quantlab."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
+    """Refuse prices where simple returns are wanted, and warn of returns in percent.
+
+    Parameters
+    ----------
+    returns : DataFrame or Series
+        Floats, as `check_frame` or `check_series` returns them; missing ones are allowed.
+    name : str
+        What they are, for the message.
+
+    Raises
+    ------
+    DataError
+        A column of at least three values, all above zero and most above 0.5: a price or a growth factor.
+
+    Warns
+    -----
+    ScaleWarning
+        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period.
+    """
+    of = lambda j: f"`{name}`" if labels[j] is None else f"`{name}` of {labels[j]!r}"
+    values = returns.to_numpy()
+    values = values.reshape(len(values), -1)
+    labels = returns.columns if isinstance(returns, pd.DataFrame) else [returns.name]
+    n_large = (np.abs(values) > 0.25).sum(axis=0)
+    suspects = np.flatnonzero(n_large >= 2)
+    n_moved = ((values[:, suspects] < 0) | (values[:, suspects] > 0)).sum(axis=0)
+    keep = (n_moved >= 3) & (2 * n_large[suspects] > n_moved)
+    suspects, n_moved = suspects[keep], n_moved[keep]
+    for j in suspects:
+        known = values[~np.isnan(values[:, j]), j]
+        if (known > 0).all() and 2 * (known > 0.5).sum() > len(known):
+            raise DataError(
+                f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are prices or growth "
+                "factors, where simple returns are wanted; give `simple_returns(prices)`, or subtract 1."
+            )
+    suspects = suspects[n_moved >= 10]
+    if len(suspects):
+        j = suspects[0]
+        typical = np.nanmedian(np.abs(values[values[:, j] != 0, j]))
+        warn(
+            f"{of(j)} move by {typical:.3g} in the middle, that is {typical:.0%} a period "
+            f"({len(suspects)} of {values.shape[1]} columns); 0.01 is one percent: divide by 100 if they are percent.",
+            ScaleWarning,
+        )

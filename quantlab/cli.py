@@ -136,14 +136,14 @@ def _handoff(args: argparse.Namespace) -> int:
 
 def _one_bundle(args: argparse.Namespace, path: str) -> str:
     "What there is to say about one bundle"
-    from quantlab.handoff import approve_bundle, load_bundle
+    from quantlab.handoff import SEAL_NOTE, approve_bundle, load_bundle
 
     bundle = load_bundle(path, as_of=_as_of(args))
     if args.action == "approve":
         return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
     if args.action == "show":
         return bundle.summary().to_string()
-    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode}"
+    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
 
 
 def _paper(args: argparse.Namespace) -> int:

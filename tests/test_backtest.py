@@ -751,6 +751,82 @@ def test_an_audited_strategy_may_spoil_its_data():
     pd.testing.assert_frame_equal(prices, before)
 
 
+def _steps(seed, columns="abcd", n=400):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(rng.normal(0, 0.01, (n, len(columns))), pd.bdate_range("2020-01-01", periods=n), list(columns))
+
+
+def _beforehand(r, mix):
+    "Tomorrow's signs, closed over; `mix` makes the output from them and the data"
+    known = np.sign(r.shift(-1)).fillna(0) / 4
+    return lambda data: mix(known.reindex(data.index), data)
+
+
+UNTESTED = {
+    "as they are": lambda k, d: k,
+    "but for gaps": lambda k, d: k.where(d.notna(), 0.0),
+    "scaled": lambda k, d: k / d.rolling(20).std(),
+    "with a pinch of data": lambda k, d: k + 1e-3 * d,
+    "one column": lambda k, d: np.sign(d.rolling(20).mean()).assign(a=k["a"]),
+    "the first half": lambda k, d: pd.concat([k[:200], np.sign(d.rolling(20).mean())[200:]]).reindex(d.index),
+    "a constant": lambda k, d: k * 0 + 0.25,
+    "the calendar": lambda k, d: k * 0 + (k.index.month > 5).astype(float)[:, None],
+}
+
+
+@pytest.mark.parametrize("name", UNTESTED)
+@pytest.mark.parametrize("seed", range(2))
+def test_what_was_not_tested_has_not_passed(name, seed):
+    r = _steps(seed)
+    audit = lookahead_audit(_beforehand(r, UNTESTED[name]), r, seed=seed, n_cuts=4)
+    assert audit.verdict == "inconclusive" and audit.passed is False and audit.first_leak is None
+    assert audit.doubts and "doubt 1" in audit.summary().index
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_honest_books_pass_the_controls(seed):
+    r = _steps(seed)
+    for book in (
+        lambda d: np.sign(d.rolling(20).mean()) / 4,
+        lambda d: -d,
+        lambda d: 0.01 / d[["a"]].rolling(20).std(),
+        lambda d: (1 + d).cumprod(),
+        lambda d: ((1 + d).cumprod() > (1 + d).cumprod().rolling(100).mean()) * 1.0,
+    ):
+        audit = lookahead_audit(book, r, n_cuts=4, seed=seed)
+        assert audit.passed and audit.verdict == "passed", audit.doubts
+
+
+def test_a_future_that_lies_among_the_data_is_no_pass():
+    r = _steps(0)
+    tables = {"returns": r, "forecast": r.shift(-1).fillna(0) + _steps(1) / 3}
+    audit = lookahead_audit(lambda d: np.sign(d["forecast"]), tables, n_cuts=4)
+    assert audit.verdict == "inconclusive" and not audit.controls.loc["hit rate", "ok"]
+    assert abs(audit.delays.loc[1, "t"]) > 20 > 4 > abs(audit.delays.loc[2, "t"])
+    weak = {"returns": r, "forecast": r.shift(-1).fillna(0) / 10 + _steps(1)}  # right on 53 % of the days
+    assert lookahead_audit(lambda d: np.sign(d["forecast"]), weak, n_cuts=4).passed
+
+
+def test_an_audit_names_the_files_that_were_read(tmp_path):
+    r = _steps(0)
+    (tmp_path / "signal.csv").write_text("1")
+
+    def reads(d):
+        (tmp_path / "log.txt").write_text("written, not read")
+        return d.rolling(5).mean() * float((tmp_path / "signal.csv").read_text())
+
+    audit = lookahead_audit(reads, r, n_cuts=4)
+    assert audit.files == (str(tmp_path / "signal.csv"),) and audit.verdict == "inconclusive"
+    assert lookahead_audit(lambda d: d.rolling(5).mean(), r, n_cuts=4).files == ()
+
+
+def test_an_output_that_begins_late_is_compared_after_it_began():
+    r = _steps(0)
+    late = lambda d: d.rolling(390).mean()
+    assert lookahead_audit(late, r, n_cuts=2).passed
+    assert lookahead_audit(lambda d: late(d).shift(-1), r, n_cuts=2).verdict == "failed"
+
+
 def test_audit_is_deterministic():
     prices = np.exp(random_walks(200, 3, rng=np.random.default_rng(0)))
     a, b = (lookahead_audit(LEAKS["shift"], prices, seed=3) for _ in range(2))
