@@ -116,7 +116,8 @@ def coarse(prices, factor):
     }
 
 
-ONE_NAME = pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")  # alphalens asks for the correlation of one name
+# alphalens asks for the correlation of one name
+ONE_NAME = pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
 
 
 @ONE_NAME
@@ -124,10 +125,12 @@ ONE_NAME = pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning"
 @pytest.mark.parametrize("kind", list(coarse(*ragged_world(0)[:2])))
 @pytest.mark.parametrize("with_frequency", [False, True])
 def test_bins_equal_alphalens(kind, within, with_frequency):
-    "Groups of very different size, one of them a single name; returns as they are and beyond the group's"
+    "Groups of very different size, one of them a single name; returns beyond the group's too"
     prices, factor, rng = ragged_world(200 + len(kind), n_names=34)
     if not with_frequency:
-        prices, factor = (f.set_axis(pd.DatetimeIndex(list(f.index), name="date")) for f in (prices, factor))
+        prices, factor = (
+            f.set_axis(pd.DatetimeIndex(list(f.index), name="date")) for f in (prices, factor)
+        )
     groups = pd.Series(rng.choice(["a", "b", "c"], 34, p=[0.6, 0.3, 0.1]), prices.columns)
     groups.iloc[3] = "alone"
     values, bins = coarse(prices, factor)[kind]

@@ -312,7 +312,12 @@ ROWS = {
             "groups": MAP,
             "quantiles": WHOLE
             | spoil(one=lambda v: 1, too_many=lambda v: 101, more_than_names=lambda v: 30),
-            "bins": spoil(zero=lambda v: 0, text=lambda v: "2", falling=lambda v: [1, 0, -1], one=lambda v: [0, 1]),
+            "bins": spoil(
+                zero=lambda v: 0,
+                text=lambda v: "2",
+                falling=lambda v: [1, 0, -1],
+                one=lambda v: [0, 1],
+            ),
             "binning_by_group": spoil(text=lambda v: "yes", one=lambda v: 1),
             "group_neutral": spoil(text=lambda v: "yes", nothing=lambda v: None),
             "max_loss": SHARE,
