@@ -29,13 +29,13 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
         raise MisalignedError(
             f"`y` and `X` must share their index: {len(y)} and {len(X)} rows; join them first."
         )
-    response = check_series(np.asarray(y), "y", min_length=2, allow_constant=False).to_numpy()
+    response = check_series(np.asanyarray(y), "y", min_length=2, allow_constant=False).to_numpy()
     if X is None:
         X = pd.DataFrame(index=range(len(response)))
     names = X.columns if isinstance(X, pd.DataFrame) else None
     if isinstance(X, pd.Series):
         names = [X.name if X.name is not None else "x"]
-    values = np.asarray(X)
+    values = np.asanyarray(X)
     values = values[:, None] if values.ndim == 1 else values
     if values.size:
         values = check_frame(values, "X", allow_missing=False).to_numpy()
@@ -447,7 +447,7 @@ def mean_inference(
     check_integer(horizon, "horizon", low=1)
     check_order(values, "values")
     check_order(positions, "positions")
-    array = check_series(np.asarray(values), "values", allow_missing=True).to_numpy()
+    array = check_series(np.asanyarray(values), "values", allow_missing=True).to_numpy()
     places = np.arange(len(array)) if positions is None else np.asarray(positions)
     if places.shape != array.shape:
         raise MisalignedError(f"`positions` must be as long as `values`: {places.size} and {len(array)}.")
@@ -502,7 +502,7 @@ def bootstrap_interval(
 ) -> BootstrapInterval:
     "Percentile interval of the mean of values in time order by the circular block bootstrap; missing values are left out"
     check_order(values, "values")
-    series = check_series(np.asarray(values), "values", allow_missing=True, allow_constant=False)
+    series = check_series(np.asanyarray(values), "values", allow_missing=True, allow_constant=False)
     array = series.dropna().to_numpy()
     level = check_number(confidence, "confidence", low=0, high=1, strict=True)
     size = max(check_integer(horizon, "horizon", low=1), int(np.ceil(len(array) ** (1 / 3))))

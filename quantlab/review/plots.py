@@ -122,7 +122,7 @@ def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str 
 @picture
 def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability"
-    values = check_series(np.asarray(logits), "logits", min_length=2).to_numpy()
+    values = check_series(np.asanyarray(logits), "logits", min_length=2).to_numpy()
     limit = max(float(np.abs(values).max()), 0.1)
     bins = np.linspace(-limit, limit, 41)
     for part, colour, label in [(values <= 0, "vermilion", "winner below the median"), (values > 0, "blue", "above")]:
@@ -155,7 +155,7 @@ def placebo_histogram(
     sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
     "Best annual Sharpe ratio of each placebo world, and the one that was observed"
-    values = check_series(np.asarray(sharpe_ratios), "sharpe_ratios", min_length=2).to_numpy()
+    values = check_series(np.asanyarray(sharpe_ratios), "sharpe_ratios", min_length=2).to_numpy()
     observed = check_number(observed, "observed")
     ax.hist(values, min(30, max(8, len(values) // 7)), color=COLOURS["sky"])
     ax.axvline(observed, color=COLOURS["vermilion"], lw=1.6, label=f"observed {observed:.2f}")
@@ -169,7 +169,7 @@ def pvalue_histogram(
     pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
     "Histogram of p-values, with the flat line that no effect at all would give"
-    values = check_series(np.asarray(pvalues), "pvalues", allow_missing=True).dropna().to_numpy()
+    values = check_series(np.asanyarray(pvalues), "pvalues", allow_missing=True).dropna().to_numpy()
     if values.min() < 0 or values.max() > 1:
         raise DataError(f"`pvalues` must lie in [0, 1]; got {values.min():g} to {values.max():g}.")
     ax.hist(values, np.linspace(0, 1, 21), color=COLOURS["blue"], alpha=0.85)
