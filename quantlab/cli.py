@@ -100,21 +100,18 @@ def _trials(args: argparse.Namespace) -> int:
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
     if args.ledger and not ledger.path.exists() and not git_problems(ledger.path, b"")[0]:
         raise _Usage(f"There is no ledger {args.ledger}; name the JSON-lines file.")
-    if args.action == "show":
-        table = ledger.table()
-        print(table.to_string() if len(table) else "The ledger holds no trial.")
-        return 0
-    problems = ledger.verify().problems
-    if not args.ledger and ledger.path.exists():  # the openings and the learned settings are kept beside the trials
-        beside = (Ledger(ledger.path.with_name(name)) for name in ("openings.jsonl", "factors.jsonl"))
-        problems = problems + [f"{other.path.name}: {problem}" for other in beside for problem in other.verify().problems]
+    check = ledger.verify() if args.ledger else ledger.verify_project()
+    problems = list(check.problems)
     if not ledger.path.exists():
         where = f"{ledger.path.name} in {ledger.path.parent}"
         problems = [f"There is no ledger {where}; restore it, or run the stages that write it.", *problems]
-    for problem in problems:
-        print(problem)
-    print(f"{ledger.count()} trials, {len(problems)} problems")
-    return 1 if problems else 0
+    if args.action == "show":
+        table = ledger.table()
+        print(table.to_string() if len(table) else "The ledger holds no trial.")
+    for line in [*problems, *(f"note: {note}" for note in check.notes)]:
+        print(line)
+    print(f"{ledger.count()} trials, {len(problems)} problems. {check.sentence()}")
+    return 1 if problems and args.action == "verify" else 0
 
 
 def _day(text: str) -> str:
@@ -177,7 +174,7 @@ def _paper(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review import diff_dossiers, verify_dossier
+    from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
 
     if args.action == "diff":
         if len(args.files) != 2:
@@ -185,11 +182,15 @@ def _report(args: argparse.Namespace) -> int:
         table = diff_dossiers(*map(read_file, args.files))
         print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
         return 1 if len(table) else 0
-    files = {p.stem: p for p in sorted((find_project() / "artifacts/metrics").glob("*.json"))}
+    project = find_project()
+    files = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
     metrics, md5s = ({stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5))
     ok = True
     for file in args.files or ["reports/dossier.html"]:
-        check = verify_dossier(read_file(file), metrics, md5s)
+        page = read_file(file)
+        drawn_from = {name: project / name for name in dossier_inputs(page) if name not in md5s}
+        inside = {name: path for name, path in drawn_from.items() if path.is_file() and not {"..", "/"} & set(Path(name).parts)}
+        check = verify_dossier(page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()})
         ok &= check.ok
         for problem in check.problems:
             print(problem)
@@ -295,7 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QuantlabError as error:
         return _stop(1, str(error))
     except BrokenPipeError:  # the reader has gone: `quantlab ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return _stop(128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched")

@@ -202,6 +202,8 @@ def resolve_parameters(
         known = ", ".join(k for k in sections if k != "base")
         raise PipelineError(f"params.yaml has no section {stage!r}; it has {known}.")
     base, own = sections.get("base", {}), sections[stage]
+    if moved := next((name for name in given if str(cell.get(name, "")).startswith("trials/")), None):
+        raise PipelineError(f"`{moved}` of stage {stage} is the record of what was tried, {cell[moved]}; it cannot be written or read elsewhere.")
     values = {k: v for k, v in base.items() if k in cell} | own | given
     for name in [*own, *given]:
         if name not in cell:

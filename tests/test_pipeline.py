@@ -224,6 +224,33 @@ def test_every_number_of_the_dossier_is_verified_and_an_edit_is_found(
     assert "page of a stage, not a dossier" in capsys.readouterr().out
 
 
+def test_each_figure_names_the_file_it_was_drawn_from(flat_world):
+    judged = metrics(flat_world, "validate")
+    logits = pd.read_parquet(flat_world / "artifacts/pbo_logits.parquet")["logit"]
+    family = judged["family"]
+    share = (logits <= 0).mean()
+    assert share == pytest.approx(judged[family]["pbo"], abs=1e-12)
+    page = (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
+    md5 = hashlib.md5((flat_world / "artifacts/pbo_logits.parquet").read_bytes()).hexdigest()
+    assert f"artifacts/pbo_logits.parquet={md5}" in page
+    assert f"In {share:.1%} of the splits" in page  # one number, one format
+
+
+def test_the_bundle_names_its_page_and_its_count(flat_world):
+    judged = metrics(flat_world, "validate")
+    (path,) = [p for p in (flat_world / "handoff").iterdir() if p.is_dir()]
+    manifest = load_bundle(path).manifest
+    page = (flat_world / "reports/validate.html").read_bytes()
+    assert manifest["pages"]["reports/validate.html"] == hashlib.sha256(page).hexdigest()
+    assert manifest["ledger"]["count"] == judged["n_trials"]
+    assert manifest["ledger"]["last_hash"] == judged["ledger"]["last_hash"]
+    assert {p.name for p in path.iterdir()} == {
+        "manifest.json",
+        "target_weights.parquet",
+        "expected.parquet",
+    }
+
+
 def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
     monkeypatch.chdir(flat_world)
     assert main(["trials", "verify"]) == 0

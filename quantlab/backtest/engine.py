@@ -115,6 +115,7 @@ class BacktestResult(Result):
     periods_per_year: float | None
     cost_model: CostModel
     inputs: _Inputs
+    recorded: bool = False  # was it run inside `open_trials`? What is run outside leaves no record of the try
 
     LABELS: ClassVar[dict[str, str]] = {
         "start": "first day held",
@@ -122,6 +123,7 @@ class BacktestResult(Result):
         "n_missing_returns": "asset-days held without a return (taken as zero)",
         "decision_lag": "decision lag (days)",
         "capital": "starting capital (currency)",
+        "recorded": "recorded as a trial (run inside open_trials)",
     }
 
     @property
@@ -279,8 +281,8 @@ def run_backtest(
 def _observed(inputs: _Inputs) -> BacktestResult:
     "The result, of which an open trial is told"
     result = _simulate(inputs)
-    observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
-    return result
+    told = observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    return replace(result, recorded=told)
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #769b29ff
 def _each(books, returns, options) -> Iterator[tuple[str, _Inputs]]:

@@ -30,6 +30,7 @@ from quantlab.review.research_plots import (
     var_exceedances,
     volatility_forecast,
 )
+from ..results import FORMATS
 from .style import COLOURS, date_axis, figure_svg, picture, report_style
 from ..validation.sharpe import DeflatedSharpeCurve
 
@@ -128,7 +129,7 @@ def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: 
         ax.hist(values[part], bins, color=COLOURS[colour], alpha=0.8, label=label)
     ax.set(xlabel="logit of the winner's out-of-sample rank", ylabel="combinations (count)")
     ax.legend()
-    return f"In {np.mean(values <= 0):.0%} of the splits the in-sample winner fell below the median"
+    return f"In {np.mean(values <= 0):{FORMATS['share']}} of the splits the in-sample winner fell below the median"
 
 
 @picture
@@ -146,7 +147,7 @@ def power_curve(
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlabel="true annual Sharpe ratio", ylabel="probability to pass", ylim=(-0.03, 1.03))
     last = table.iloc[-1, 0]
-    return f"A true Sharpe ratio of {table.index[-1]:g} would pass with probability {last:.0%}"
+    return f"A true Sharpe ratio of {table.index[-1]:g} would pass with probability {last:{FORMATS['share']}}"
 
 
 @picture
@@ -160,7 +161,7 @@ def placebo_histogram(
     ax.axvline(observed, color=COLOURS["vermilion"], lw=1.6, label=f"observed {observed:.2f}")
     ax.set(xlabel="best annual Sharpe ratio of a world without edge", ylabel="worlds (count)")
     ax.legend()
-    return f"{np.mean(values >= observed):.0%} of the placebo worlds offer a best trial at least this good"
+    return f"{np.mean(values >= observed):{FORMATS['share']}} of the placebo worlds offer a best trial at least this good"
 
 
 @picture

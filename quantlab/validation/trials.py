@@ -692,7 +692,7 @@ def _watching() -> list[list]:
     return list({entry[0]: entry for entry in watching}.values())
 
 
-def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = None, **parameters: Any) -> None:
+def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = None, **parameters: Any) -> bool:
     """Remember a backtest that is run inside `open_trials`, in whatever thread or process; outside nothing happens.
 
     Parameters
@@ -703,6 +703,11 @@ def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = Non
         Its hash tells runs apart.
     **parameters
         Plain values kept with the record.
+
+    Returns
+    -------
+    bool
+        Is it going to be recorded?
     """
     watching = _watching()
     if watching and target_weights is not None:
@@ -715,6 +720,7 @@ def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = Non
         elif Path(folder).is_dir():  # another process waits for it
             with replacing(Path(folder) / f"{os.getpid()}-{threading.get_ident()}-{next(_NUMBERS):09d}.run") as beside:
                 beside.write_bytes(pickle.dumps((parameters, returns)))
+    return bool(watching)
 
 
 @contextmanager
