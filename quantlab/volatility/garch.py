@@ -20,7 +20,7 @@ from ..errors import SpecificationError
 from ..results import Result
 from quantlab.volatility.likelihood import (
     MIN_OBSERVATIONS, _DISTRIBUTIONS, _MEANS, _VOLATILITIES, _Model, _borders, _climb, _gradients,
-    _make_volatility, _polish, _starts, _steps,
+    _make_volatility, _plain_top, _polish, _starts, _steps,
 )
 
 # %% ../../nbs/40_volatility/2_garch.ipynb #1ec0cbc9
@@ -309,13 +309,18 @@ def _assemble(
 
 
 def _estimate(model: _Model, choices: dict) -> GarchFit:
-    "Climb, polish, certify"
-    tops = sorted((_climb(model, start) for start in _starts(model)), key=lambda top: top[1])
-    theta, free, hessian, decrement, active = _polish(model, tops[0][0])
+    "Climb, polish, certify; the default model is fitted by the panel's kernel, so that every door gives one optimum"
+    if model.is_plain:
+        theta, free, hessian, decrement, active, climbed, agree = _plain_top(model)
+    else:
+        tops = sorted((_climb(model, start) for start in _starts(model)), key=lambda top: top[1])
+        theta, free, hessian, decrement, active = _polish(model, tops[0][0])
+        best = model.total(theta)
+        climbed, agree = len(tops), sum(value - best < 0.01 for _, value in tops)
     held = [name for name, on in zip(_borders(model)[2], active) if on]
-    best, curvature = model.total(theta), np.linalg.eigvalsh(free.T @ hessian @ free)
+    curvature = np.linalg.eigvalsh(free.T @ hessian @ free)
     certificate = FitCertificate(
-        estimated=True, n_starts=len(tops), n_agree=sum(value - best < 0.01 for _, value in tops),
+        estimated=True, n_starts=climbed, n_agree=agree,
         decrement=decrement, hessian_positive_definite=bool((curvature > 0).all()),
         at_boundary=", ".join(dict.fromkeys(held)) or "none",
         stationarity_margin=_margin(model, theta), autocorrelation=_autocorrelation(model, theta), scale=model.scale,

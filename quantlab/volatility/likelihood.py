@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 
 from ..checks import check_integer
 from ..errors import DataError, SpecificationError
+from .kernel import _N_OUT, _derivatives, _fit_series, _presample
 
 # %% ../../nbs/40_volatility/1_likelihood.ipynb #b5ed4cbe
 _DISTRIBUTIONS = {"normal": Normal, "t": StudentsT, "skewt": SkewStudent, "ged": GeneralizedError}
@@ -81,7 +82,7 @@ class _Model:
         start = self.y - design @ self.mean_start
         if not start.std() > 1e-10 * np.abs(self.y).max():
             raise DataError("`returns` is explained by its mean without error; there is no variance to model.")
-        self.backcast, self.bounds_of_variance = volatility.backcast(start), volatility.variance_bounds(start)
+        self.backcast, self.bounds_of_variance = volatility.backcast(start), np.tile([0.0, np.inf], (len(start), 1))
         rename = {"eta": "nu", "lam": "decay"}
         names = [*mean_names, *volatility.parameter_names(), *self.distribution.parameter_names()]
         self.names = [rename.get(name, name.removesuffix("[1]") if name[:3] != "har" else name) for name in names]
@@ -89,6 +90,8 @@ class _Model:
         self.box = [(-np.inf, np.inf)] * self.n_mean + volatility.bounds(start) + self.distribution.bounds(
             start / start.std())
         self.lower, self.upper = np.array(self.box).reshape(-1, 2).T
+        plain = (volatility.p, volatility.o, volatility.q) == (1, 0, 1) if type(volatility) is GARCH else False
+        self.is_plain = plain and mean == "constant" and dist == "normal" and presample == "backcast"
         self.cone, self.cone_floor = self._constraints()
 
     def _constraints(self) -> tuple[np.ndarray, np.ndarray]:
@@ -178,14 +181,15 @@ def _hessian(f: Any, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return (4 * central(1.0) - central(2.0)) / 3
 
 # %% ../../nbs/40_volatility/1_likelihood.ipynb #35fb4dd6
-_GUESSES = [  # a slow and a fast variance; alpha and gamma are shared out over their lags
+_GUESSES = [  # a slow, a fast and a bursting variance; alpha and gamma are shared out over their lags
     {"alpha": 0.04, "gamma": 0.0, "beta": 0.94, "delta": 1.5, "phi": 0.1, "d": 0.3, "decay": 0.97, "nu": 8.0, "lambda": 0.0},
     {"alpha": 0.15, "gamma": 0.0, "beta": 0.55, "delta": 2.0, "phi": 0.2, "d": 0.5, "decay": 0.9, "nu": 5.0, "lambda": 0.0},
+    {"alpha": 0.4, "gamma": 0.0, "beta": 0.58, "delta": 2.0, "phi": 0.1, "d": 0.7, "decay": 0.6, "nu": 4.0, "lambda": 0.0},
 ]
 
 
 def _starts(model: _Model) -> list[np.ndarray]:
-    "arch's starting values and two more, those that lie inside the parameter space"
+    "arch's starting values, the guesses and the plain GARCH(1,1)'s optimum: those inside the parameter space"
     e = model.y - model.design @ model.mean_start
     z = e / e.std()
     mine = np.concatenate([
@@ -205,7 +209,32 @@ def _starts(model: _Model) -> list[np.ndarray]:
             power = guess["delta"] / 2 if model.at("delta") else 1.0
             theta[i] = calm * np.log(model.variance) if log else max(calm - spread, 0.01) * model.variance**power
         starts.append(np.clip(theta, model.lower, model.upper))
+    if type(model.volatility) is GARCH and model.volatility.p == model.volatility.q == 1:
+        theta = mine.copy()
+        theta[model.n_mean : model.n_mean + model.n_vol] = 0.0
+        for name, value in zip(("omega", "alpha", "beta"), _fit_plain(model)[1:4]):
+            theta[model.at(name)] = value
+        starts.append(np.clip(theta, model.lower, model.upper))
     return [s for i, s in enumerate(starts) if i == 0 or (model.cone @ s >= model.cone_floor).all()]
+
+
+def _fit_plain(model: _Model) -> np.ndarray:
+    "Constant-mean normal GARCH(1,1) of the panel's kernel; a row as in its _N_OUT, in the model's units"
+    out = np.empty(_N_OUT)
+    _fit_series(np.ascontiguousarray(model.y), 1, np.full(4, np.nan), out)
+    return out
+
+
+def _inside(model: _Model, theta: np.ndarray) -> np.ndarray:
+    "The point of the parameter space next to `theta`, which lies outside by a solver's tolerance at most"
+    theta = np.clip(theta, model.lower, model.upper)
+    for _ in range(20):
+        short = model.cone_floor - model.cone @ theta
+        if not (short > 0).any():
+            break
+        row = model.cone[short.argmax()]
+        theta = np.clip(theta + row * (short.max() + 1e-12) / (row @ row), model.lower, model.upper)
+    return theta
 
 
 def _climb(model: _Model, start: np.ndarray) -> tuple[np.ndarray, float]:
@@ -217,7 +246,7 @@ def _climb(model: _Model, start: np.ndarray) -> tuple[np.ndarray, float]:
             model.total, start, method="SLSQP", bounds=model.box, constraints=inside if len(model.cone) else (),
             options={"maxiter": 300, "ftol": 1e-8},
         )
-    theta = np.clip(found.x, model.lower, model.upper)
+    theta = _inside(model, found.x)
     return theta, model.total(theta)
 
 # %% ../../nbs/40_volatility/1_likelihood.ipynb #6f0c175c
@@ -270,6 +299,17 @@ def _polish(model: _Model, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
             length /= 2
         if length <= 1e-4:
             break
-        theta = theta + length * step
+        theta = _inside(model, theta + length * step)
         active = active | (a @ theta - b < 1e-9 * size)
     return theta, free, hessian, float(decrement), active
+
+
+def _plain_top(model: _Model) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray, int, int]:
+    "The same as `_polish`, of the kernel's optimum, and how many starts it climbed and how many agree"
+    out = _fit_plain(model)
+    theta, gradient, hessian = out[:4].copy(), np.empty(4), np.empty((4, 4))
+    _derivatives(model.y, theta, _presample(model.y), True, gradient, hessian)
+    a, b, _ = _borders(model)
+    active = a @ theta - b < 1e-9 * (np.abs(a) @ (_steps(model, theta) * 1e3))
+    free = null_space(a[active]) if active.any() else np.eye(4)
+    return theta, free, hessian, float(out[5]), active, int(out[10]), int(out[11])

@@ -16,7 +16,7 @@ import pandas as pd
 from ..checks import check_frame, check_integer
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from .kernel import MIN_OBSERVATIONS, _CONSTANT, _GAIN, _N_OUT, _filter_windows, _fit_windows
+from .kernel import MIN_OBSERVATIONS, _CONSTANT, _GAIN, _N_OUT, _RUN, _SUSPENDED, _filter_windows, _fit_windows
 
 # %% ../../nbs/40_volatility/4_rolling.ipynb #d9e91f74
 def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
@@ -62,15 +62,16 @@ def _label_fits(out: np.ndarray, count: np.ndarray, index: pd.Index) -> pd.DataF
     table["loglikelihood"] = out[:, 4]
     table["persistence"] = table["alpha"] + table["beta"]
     table["nobs"] = count.astype(int)
-    table["converged"] = fitted & (out[:, 5] < _GAIN)
+    suspended = (out[:, 6] == _SUSPENDED) | (out[:, 12] == 1)
+    table["converged"] = fitted & ~suspended & (out[:, 5] < _GAIN)
     table["at_boundary"] = out[:, 9] == 1
     table["hessian_positive_definite"] = out[:, 8] == 1
     table["starts_agree"] = out[:, 7] == 1
     table["decrement"] = out[:, 5]
     table["iterations"] = np.where(fitted, out[:, 6], 0).astype(int)
     table["status"] = np.select(
-        [out[:, 6] == _CONSTANT, ~fitted, ~table["converged"], table["persistence"] >= 1, table["at_boundary"]],
-        ["constant", "too few observations", "not converged", "integrated", "boundary"], "interior",
+        [out[:, 6] == _CONSTANT, suspended, ~fitted, ~table["converged"], table["persistence"] >= 1, table["at_boundary"]],
+        ["constant", "suspended", "too few observations", "not converged", "integrated", "boundary"], "interior",
     )
     return table
 
@@ -113,7 +114,7 @@ def fit_garch_panel(
     out, count = np.full((1, width, _N_OUT), np.nan), np.zeros((1, width))
     _threaded(
         lambda part: _fit_windows(
-            values[:, part], n, np.array([n]), least, out[:, part], count[:, part]
+            values[:, part], n, np.array([n]), least, n + 1, out[:, part], count[:, part]
         ), n_jobs, width,
     )
     return _label_fits(out[0], count[0], frame.columns if frame.columns.nlevels > 1 else frame.columns.rename("asset"))
@@ -130,6 +131,7 @@ class RollingVolatility(Result):
         "n_refits": "refits (dates x assets)",
         "n_converged": "converged",
         "n_not_converged": "not converged (last good parameters kept)",
+        "n_suspended": "in a suspension (ten or more equal returns; parameters of the days that moved)",
         "n_not_fitted": "not fitted (too few observations, or constant)",
         "n_at_boundary": "of the converged: at a border of the parameter space",
         "n_integrated": "of the converged: integrated (alpha + beta = 1)",
@@ -144,6 +146,7 @@ class RollingVolatility(Result):
     n_refits: int
     n_converged: int
     n_not_converged: int
+    n_suspended: int
     n_not_fitted: int
     n_at_boundary: int
     n_integrated: int
@@ -162,7 +165,7 @@ class RollingVolatility(Result):
     @property
     def converged_share(self) -> float:
         "Share of the refits that converged, of those that had enough data"
-        fitted = self.n_refits - self.n_not_fitted
+        fitted = self.n_refits - self.n_not_fitted - self.n_suspended
         return self.n_converged / fitted if fitted else np.nan
 
     def plot(self, ax: Any = None) -> Any:
@@ -187,7 +190,7 @@ def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarra
     keep = (rows >= 0) & (columns >= 0) & resume["loglikelihood"].notna().to_numpy()
     names = [*_PARAMETERS, "loglikelihood", "decrement", "iterations", "starts_agree",
              "hessian_positive_definite", "at_boundary"]
-    out[rows[keep], columns[keep]] = resume.loc[keep, names].to_numpy(dtype=float)
+    out[rows[keep], columns[keep], : len(names)] = resume.loc[keep, names].to_numpy(dtype=float)
 
 
 def rolling_garch(
@@ -213,6 +216,13 @@ def rolling_garch(
     resume : DataFrame, optional
         `.refits` of an earlier run: a refit found there is taken over when the likelihood of its
         window at its parameters is the stored one, so that changed data are fitted again.
+
+    Notes
+    -----
+    Ten or more equal returns in a row are a suspension. Its days are left out of fit and filter like missing ones, from the
+    tenth on: the forecast waits at the variance before them and is at hand on the day trading resumes. A refit whose
+    window ends in one has the status "suspended" and is not called converged; where fewer values than
+    `min_observations` moved, the last parameters go on.
 
     Returns
     -------
@@ -246,8 +256,8 @@ def rolling_garch(
 
     def work(part: slice) -> None:
         mine = values[:, part], window, starts
-        _fit_windows(*mine, least, out[:, part], count[:, part])
-        _filter_windows(*mine, horizon, out[:, part], forecast[:, part])
+        _fit_windows(*mine, least, _RUN, out[:, part], count[:, part])
+        _filter_windows(*mine, horizon, _RUN, out[:, part], forecast[:, part])
 
     _threaded(work, n_jobs, width)
     pairs = pd.MultiIndex.from_product([frame.index[starts], frame.columns], names=["date", "asset"])
@@ -259,6 +269,7 @@ def rolling_garch(
         refits=refits, window=window, refit_every=refit_every, horizon=horizon, n_refits=len(refits),
         n_converged=int(refits["converged"].sum()),
         n_not_converged=int(status.get("not converged", 0)),
+        n_suspended=int(status.get("suspended", 0)),
         n_not_fitted=int(status.get("too few observations", 0) + status.get("constant", 0)),
         n_at_boundary=int((refits["at_boundary"] & refits["converged"]).sum()),
         n_integrated=int(status.get("integrated", 0)),
