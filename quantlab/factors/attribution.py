@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_series, held_from, underwater
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import default_lags, hac_standard_errors
 from ..results import Result
@@ -198,8 +198,7 @@ def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
     if series.min() < -1:
         raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
     check_number(depth, "depth", low=0, high=1, strict=True)
-    wealth = (1 + series).cumprod()
-    fall = 1 - wealth / wealth.cummax().clip(lower=1.0)
+    fall = underwater((1 + series.to_numpy()).cumprod())
     state = np.select([fall == 0, fall <= depth], ["at high", "below high"], "deep")
     return pd.Series(state, index=series.index, dtype=object).shift(1).rename("drawdown")
 
@@ -212,7 +211,8 @@ def sector_contributions(
     Parameters
     ----------
     weights : DataFrame
-        Dates x assets; the weight at t is held over the next row. Missing is zero.
+        Dates x assets; the weight at t is held over the next row. Missing is zero. The `weights` of a `BacktestResult`
+        say that they are held over their own row, and are taken so.
     returns : DataFrame
         Simple returns, same index and columns. Missing is zero where the weight is zero, else an error.
     sectors : Series
@@ -223,7 +223,9 @@ def sector_contributions(
     DataFrame
         Dates x sectors; rows sum to the portfolio's gross return. The first row is zero.
     """
-    held = check_frame(weights, "weights").fillna(0.0).shift(1).fillna(0.0)
+    held = check_frame(weights, "weights").fillna(0.0)
+    if held_from(weights) is None:  # decided, not held
+        held = held.shift(1).fillna(0.0)
     moves = check_frame(returns, "returns")
     check_aligned("sector_contributions", weights=held, returns=moves)
     unknown = int(((held != 0) & moves.isna()).sum().sum())
