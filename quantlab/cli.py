@@ -7,6 +7,10 @@ __all__ = ['main']
 
 # %% ../nbs/95_cli.ipynb #a56f321b
 import argparse
+import contextlib
+import errno
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,24 +40,38 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
-    from quantlab.pipeline import run_stage
+    from quantlab.pipeline import find_project, run_stage
 
     start = time.perf_counter()
     run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
-    print(f"{run.stage}: {time.perf_counter() - start:.1f} s, page {run.page}")
+    seconds = time.perf_counter() - start
+    print(f"{run.stage}: {seconds:.1f} s, page {run.page}")
+    with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:  # DVC does not track it
+        times.write(f"{seconds:8.1f} s  {run.stage}\n")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    "Contracts of stages, parameters and notebooks"
-    from quantlab.contracts import check_project
+    "Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as committed?"
+    from quantlab.contracts import check_project, machine_problems
     from quantlab.pipeline import find_project
 
+    if args.reproduced:
+        from quantlab.reproduction import check_reproduced
+
+        outcome = check_reproduced(find_project())
+        for line in outcome.differences[:20] + outcome.notes[:20]:
+            print(line)
+        print(outcome.sentence)
+        return 0 if outcome.ok else 1
+    machine = machine_problems(find_project())
+    for problem in machine:
+        print(problem)
     check = check_project(find_project())
     for problem in check.problems:
         print(problem)
-    print(f"{check.n_stages} stages, {len(check.problems)} problems")
-    return 0 if check.ok else 1
+    print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
+    return 0 if check.ok and not machine else 1
 
 
 def _new_strategy(args: argparse.Namespace) -> int:
@@ -69,6 +87,7 @@ def _new_strategy(args: argparse.Namespace) -> int:
     except PipelineError as error:
         raise _Usage(str(error)) from None
     print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
+    print("Its trials are counted, but there is no way yet from it to the gate: `validate` judges the grid of params.yaml.")
     return 0
 
 # %% ../nbs/95_cli.ipynb #23da5cd6
@@ -81,21 +100,18 @@ def _trials(args: argparse.Namespace) -> int:
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
     if args.ledger and not ledger.path.exists() and not git_problems(ledger.path, b"")[0]:
         raise _Usage(f"There is no ledger {args.ledger}; name the JSON-lines file.")
-    if args.action == "show":
-        table = ledger.table()
-        print(table.to_string() if len(table) else "The ledger holds no trial.")
-        return 0
-    problems = ledger.verify().problems
-    if not args.ledger and ledger.path.exists():  # the openings and the learned settings are kept beside the trials
-        beside = (Ledger(ledger.path.with_name(name)) for name in ("openings.jsonl", "factors.jsonl"))
-        problems = problems + [f"{other.path.name}: {problem}" for other in beside for problem in other.verify().problems]
+    check = ledger.verify() if args.ledger else ledger.verify_project()
+    problems = list(check.problems)
     if not ledger.path.exists():
         where = f"{ledger.path.name} in {ledger.path.parent}"
         problems = [f"There is no ledger {where}; restore it, or run the stages that write it.", *problems]
-    for problem in problems:
-        print(problem)
-    print(f"{ledger.count()} trials, {len(problems)} problems")
-    return 1 if problems else 0
+    if args.action == "show":
+        table = ledger.table()
+        print(table.to_string() if len(table) else "The ledger holds no trial.")
+    for line in [*problems, *(f"note: {note}" for note in check.notes)]:
+        print(line)
+    print(f"{ledger.count()} trials, {len(problems)} problems. {check.sentence()}")
+    return 1 if problems and args.action == "verify" else 0
 
 
 def _day(text: str) -> str:
@@ -136,14 +152,14 @@ def _handoff(args: argparse.Namespace) -> int:
 
 def _one_bundle(args: argparse.Namespace, path: str) -> str:
     "What there is to say about one bundle"
-    from quantlab.handoff import approve_bundle, load_bundle
+    from quantlab.handoff import SEAL_NOTE, approve_bundle, load_bundle
 
     bundle = load_bundle(path, as_of=_as_of(args))
     if args.action == "approve":
         return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
     if args.action == "show":
         return bundle.summary().to_string()
-    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode}"
+    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
 
 
 def _paper(args: argparse.Namespace) -> int:
@@ -158,7 +174,7 @@ def _paper(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review import diff_dossiers, verify_dossier
+    from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
 
     if args.action == "diff":
         if len(args.files) != 2:
@@ -166,11 +182,15 @@ def _report(args: argparse.Namespace) -> int:
         table = diff_dossiers(*map(read_file, args.files))
         print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
         return 1 if len(table) else 0
-    files = {p.stem: p for p in sorted((find_project() / "artifacts/metrics").glob("*.json"))}
+    project = find_project()
+    files = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
     metrics, md5s = ({stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5))
     ok = True
     for file in args.files or ["reports/dossier.html"]:
-        check = verify_dossier(read_file(file), metrics, md5s)
+        page = read_file(file)
+        drawn_from = {name: project / name for name in dossier_inputs(page) if name not in md5s}
+        inside = {name: path for name, path in drawn_from.items() if path.is_file() and not {"..", "/"} & set(Path(name).parts)}
+        check = verify_dossier(page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()})
         ok &= check.ok
         for problem in check.problems:
             print(problem)
@@ -183,7 +203,7 @@ _WIDE = 'A file is wide, dates down and assets across; a long one is made so by 
 
 def _data(args: argparse.Namespace) -> int:
     "Check a file or folder of prices, or import it as raw data"
-    from quantlab.data import check_panel, load_panel, save_panel
+    from quantlab.data import apply_quarantine, check_panel, load_panel, save_panel
     from quantlab.errors import DataError
 
     try:
@@ -195,9 +215,14 @@ def _data(args: argparse.Namespace) -> int:
     report = check_panel(panel)
     print(report.summary().to_string() if len(report.issues) else "no findings")
     if args.action == "import":
-        save_panel(panel, args.to)
-        print(f"imported {panel.index.size} days of {panel.columns.size} assets to {args.to}")
+        save_panel(apply_quarantine(panel, report), args.to)
+        print(
+            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
+            f"the cells of {report.n_quarantined} quarantined findings are empty there"
+        )
         return 0
+    if report.n_quarantined:
+        print(f"nothing was changed; an import leaves the cells of the {report.n_quarantined} quarantined findings empty")
     return 1 if report.n_quarantined else 0
 
 # %% ../nbs/95_cli.ipynb #0fcd0cbb
@@ -223,7 +248,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("notebook")
     run.add_argument("paths", nargs="*", metavar="name=path", help="a file in place of the one in the parameters cell")
     run.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
-    command("check", _check, "Check the contracts of stages, parameters and notebooks.", "check")
+    check = command("check", _check, "Check the contracts of stages, parameters and notebooks, and this machine.", "check --reproduced")
+    check.add_argument("--reproduced", action="store_true", help="compare metrics and tables with the last commit instead")
     trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
     trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
     trials.add_argument("--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)")
@@ -241,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", _report, "Verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
     report.add_argument("action", choices=["verify", "diff"])
     report.add_argument("files", nargs="*")
-    new = command("new-strategy", _new_strategy, "Write a starter notebook for a strategy.", "new-strategy mean_reversion")
+    new = command("new-strategy", _new_strategy, "Write a starter notebook for a strategy (it is counted; it does not reach the gate yet).", "new-strategy mean_reversion")
     new.add_argument("name")
     data = command("data", _data, "Check or import a file of prices.", "data check prices.csv")
     data.add_argument("action", choices=["check", "import"])
@@ -262,10 +288,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from quantlab.errors import QuantlabError
 
     try:
-        return args.function(args)
+        code = args.function(args)
+        sys.stdout.flush()
+        return code
     except _Usage as error:
-        print(f"quantlab: {error}", file=sys.stderr)
-        return 2
+        return _stop(2, str(error))
     except QuantlabError as error:
-        print(f"quantlab: {error}", file=sys.stderr)
-        return 1
+        return _stop(1, str(error))
+    except BrokenPipeError:  # the reader has gone: `quantlab ... | head`
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return _stop(128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched")
+    except OSError as error:
+        return _stop(1, _of_the_system(error))
+    except (AttributeError, ImportError) as error:
+        if file := _hiding(error):
+            return _stop(1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file.")
+        raise
+    except RecursionError:
+        return _stop(1, "a file is nested too deeply to be read; take it from git again")
+
+
+def _stop(code: int, sentence: str) -> int:
+    "Say why on standard error, if anybody listens; give the exit code"
+    with contextlib.suppress(OSError):
+        print(f"quantlab: {sentence}", file=sys.stderr)
+    return code
+
+
+def _hiding(error: AttributeError | ImportError) -> Path | None:
+    "The file of the user's own that was imported in place of a library, if that is what went wrong"
+    file = getattr(getattr(error, "obj", None), "__file__", None) or getattr(error, "path", None)
+    here = Path.cwd().resolve()
+    return Path(file) if file and Path(file).resolve().parent in (here, *here.parents) else None
+
+
+def _of_the_system(error: OSError) -> str:
+    "What the system refused, in a sentence"
+    remedy = {
+        errno.ENOSPC: "free some space, then run the command again",
+        errno.EDQUOT: "free some of your quota, then run the command again",
+        errno.EROFS: "this place is read-only; work in a folder that can be written to",
+        errno.EACCES: "give yourself the right to it, or name another place",
+        errno.EPERM: "give yourself the right to it, or name another place",
+        errno.ENOENT: "name a file or folder that exists",
+        errno.EISDIR: "name a file, not a folder",
+        errno.ENOTDIR: "name a folder, not a file",
+        errno.EMFILE: "too many files are open; raise `ulimit -n`",
+    }.get(error.errno, "mend that, then run the command again")
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; {remedy}."

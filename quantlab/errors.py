@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['QuantlabError', 'DataError', 'MissingDataError', 'MisalignedError', 'LookaheadError', 'LossExceededError',
-           'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'HandoffError', 'PipelineError',
-           'QuantlabWarning', 'ConvergenceWarning', 'SmallSampleWarning', 'ScaleWarning']
+           'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'StorageError', 'HandoffError',
+           'PipelineError', 'QuantlabWarning', 'DataWarning', 'ConvergenceWarning', 'SmallSampleWarning',
+           'ScaleWarning']
 
 # %% ../nbs/00_errors.ipynb #da821681
 class QuantlabError(Exception):
@@ -48,6 +49,10 @@ class GateError(QuantlabError):
     "The validation gate cannot be evaluated"
 
 
+class StorageError(QuantlabError, OSError):
+    "A file cannot be written or read: no space, no permission, no such disk"
+
+
 class HandoffError(QuantlabError):
     "A hand-over bundle may not be loaded or written"
 
@@ -58,6 +63,10 @@ class PipelineError(QuantlabError):
 # %% ../nbs/00_errors.ipynb #54701ca5
 class QuantlabWarning(UserWarning):
     "Root of every warning that quantlab gives"
+
+
+class DataWarning(QuantlabWarning):
+    "A part of the data cannot be used, and is left out"
 
 
 class ConvergenceWarning(QuantlabWarning):

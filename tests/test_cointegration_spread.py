@@ -116,6 +116,23 @@ def test_kalman_knows_nothing_of_the_future(cut, shock):
     assert kalman_hedge_ratio(changed, X, **GIVEN).iloc[:cut].equals(whole.iloc[:cut])
 
 
+@pytest.mark.parametrize("state", [1e-12, 1e-4, 1e4, 1e12])
+def test_kalman_is_identified_by_the_rows_and_not_by_the_variances(state):
+    "As many rows stand behind every likelihood, so that two of them may be compared"
+    x = X.copy()
+    x.iloc[1:4] = x.iloc[0] * (1 + 1e-13)  # rounding is no move
+    out = kalman_hedge_ratio(Y, x, observation_variance=1e-4, state_variance=state)
+    assert out.isna().sum().tolist() == [4, 4]
+
+
+def test_kalman_of_a_path_without_observation_error_repeats_it_and_says_so():
+    grown = Y.add(1.06 ** np.arange(len(Y)))
+    out = kalman_hedge_ratio(grown, X)
+    assert out.isna().sum().tolist() == [1, 1] and "repeats y" in out.attrs["note"]
+    assert abs(out["intercept"] + out["hedge_ratio"] * X - grown).max() < 1e-6 * grown.max()
+    assert kalman_hedge_ratio(Y, X).attrs["note"] == ""
+
+
 def test_kalman_waits_until_both_numbers_are_identified():
     x = X.copy()
     x.iloc[:10] = x.iloc[0]

@@ -1,5 +1,7 @@
 """The data wing: reading, defects, membership, returns. Real data from data/equity."""
 
+import dataclasses
+import errno
 import hashlib
 import pickle
 
@@ -10,6 +12,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantlab.backtest import run_backtest
+from quantlab.cli import main
 from quantlab.data import (
     DataContract,
     Panel,
@@ -26,7 +30,15 @@ from quantlab.data import (
     survivorship_gap,
     trading_sessions,
 )
-from quantlab.errors import DataError, MissingDataError, QuantlabError, SpecificationError
+from quantlab.errors import (
+    DataError,
+    DataWarning,
+    MissingDataError,
+    QuantlabError,
+    ScaleWarning,
+    SpecificationError,
+    StorageError,
+)
 from quantlab.simulate import factor_world
 
 GOOD = "date,A,B\n2020-01-02,10,50\n2020-01-03,11,\n2020-01-06,12.1,40\n"
@@ -66,8 +78,8 @@ def market(n=300, n_assets=20, seed=0):
         (GOOD.replace("2020-01-03", "2020-02-31"), "'2020-02-31' in row 2, which is not a date"),
         (GOOD.replace("2020-01-03", ""), "row 2, which is not a date"),
         (GOOD.replace("2020-01-03", "1/3/2020"), "one form throughout"),
-        (GOOD.replace("11,", "-11,"), "must be above 0, and is -11 for 'A' on 2020-01-03"),
-        (GOOD.replace("11,", "0,"), "must be above 0, and is 0 for 'A'"),
+        (GOOD.replace("11,", "-11,").replace("50", "-50"), "must be above 0, and is -50 for 'B' on 2020-01-02"),
+        (GOOD.replace("11,", "0,").replace("50", "0"), "must be above 0, and is 0 for 'B'"),
         (GOOD.replace("11,", "inf,"), "infinite"),
         (GOOD.replace("A,B", "A,A"), "column 'A' more than once"),
         (GOOD.replace("A,B", "A,"), "no name for column 3"),
@@ -85,6 +97,70 @@ def test_bad_file_ends_in_one_sentence(tmp_path, text, message):
         load_panel(path)
     assert message in str(caught.value)
     assert "prices.csv" in str(caught.value)
+
+
+def test_dates_that_read_two_ways_are_refused(tmp_path):
+    "Firsts of the month as dd/mm were loaded as 1 to 12 January"
+    path = tmp_path / "prices.csv"
+    rows = [f"01/{month:02d}/2020,{100 + month}" for month in range(1, 13)]
+    path.write_text("\n".join(["date,A", *rows]))
+    with pytest.raises(DataError, match="'01/02/2020' in row 2, and no day above 12 .* 2020-01-02 or 2020-02-01"):
+        load_panel(path)
+    path.write_text("date,A\n1/2/2020,10\n1/13/2020,11\n")
+    assert load_panel(path).index[0] == pd.Timestamp("2020-01-02")
+    path.write_text("date,A\n01/01/2020,10\n02/02/2020,11\n")  # the same either way
+    assert load_panel(path).index[1] == pd.Timestamp("2020-02-02")
+
+
+def test_two_levels_of_columns_are_explained():
+    "As yfinance gives them"
+    days = pd.bdate_range("2020-01-01", periods=3)
+    table = pd.DataFrame(np.arange(1.0, 13).reshape(3, 4), days, pd.MultiIndex.from_product([["Close", "Volume"], ["A", "B"]]))
+    for call in (load_panel, lambda t: Panel({"prices": t}), lambda t: load_panel({"prices": t})):
+        with pytest.raises(DataError, match=r"2 levels of columns .*\{'prices': frame\['Close'\]"):
+            call(table)
+    assert list(load_panel({"prices": table["Close"], "volume": table["Volume"]}).columns) == ["A", "B"]
+
+
+def test_monthly_rows_are_not_compared_with_a_daily_calendar():
+    days = pd.date_range("2010-01-31", periods=60, freq="ME")
+    prices = pd.DataFrame(100 + np.arange(60.0), days, ["A"])
+    with pytest.warns(ScaleWarning, match="31 days apart .* not daily"):
+        report = check_panel(Panel({"prices": prices}))
+    assert not report.issues["kind"].isin(["missing_session", "non_session"]).any()
+
+
+def test_an_import_leaves_out_what_it_says(tmp_path, capsys):
+    days = trading_sessions("XNYS", "2020-01-02", "2020-06-30").append(pd.DatetimeIndex(["2020-07-04"]))
+    prices = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (len(days), 3)), axis=0))
+    pd.DataFrame(prices, days, list("ABC")).to_csv(tmp_path / "prices.csv", index_label="date")
+    assert main(["data", "check", str(tmp_path / "prices.csv")]) == 1
+    assert "nothing was changed; an import leaves the cells of the 1 quarantined" in capsys.readouterr().out
+    assert main(["data", "import", str(tmp_path / "prices.csv"), "--to", str(tmp_path / "panel")]) == 0
+    assert f"imported {len(days)} dates of 3 assets" in capsys.readouterr().out
+    panel = load_panel(tmp_path / "panel")
+    assert panel.prices.loc["2020-07-04"].isna().all() and panel.prices.iloc[:-1].notna().all(axis=None)
+
+
+def test_a_panel_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    prices = pd.DataFrame({"A": [1.0, 2.0]}, pd.bdate_range("2020-01-01", periods=2))
+    save_panel(Panel({"prices": prices}), tmp_path / "panel")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(StorageError, match="panel cannot be written: No space left on device"):
+            save_panel(Panel({"prices": prices * 2}), tmp_path / "panel")
+    assert [p.name for p in tmp_path.iterdir()] == ["panel"]
+    assert load_panel(tmp_path / "panel").prices["A"].tolist() == [1.0, 2.0]
+    (tmp_path / "panel").rename(tmp_path / ".panel.old")  # killed between the two renames
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(StorageError):
+            save_panel(Panel({"prices": prices * 2}), tmp_path / "panel")
+    assert load_panel(tmp_path / "panel").prices["A"].tolist() == [1.0, 2.0]
 
 
 def test_missing_and_unknown_files(tmp_path):
@@ -457,6 +533,91 @@ def test_forward_return_is_the_later_price(ratios, horizon, scale):
     if len(values) > horizon:
         compounded = forward_returns_from_returns(simple_returns(prices), periods=(horizon,))
         np.testing.assert_allclose(compounded[horizon]["A"], forward, rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.one_of(st.none(), st.floats(90.0, 110.0)), min_size=2, max_size=40).filter(
+        lambda x: sum(v is not None for v in x) > 1
+    ),
+    st.integers(1, 6),
+)
+def test_a_gap_loses_no_move(values, horizon):
+    "Returns of known days compound to the last price over the first, whatever is missing"
+    prices = pd.Series(values, pd.bdate_range("2020-01-01", periods=len(values)), dtype=float, name="A")
+    known = prices.dropna()
+    simple, logs = simple_returns(prices), log_returns(prices)
+    panel = Panel({"prices": prices.to_frame()})
+    assert (simple.notna() == prices.notna() & (prices.index > known.index[0])).all()
+    assert (1 + simple).prod() == pytest.approx(known.iloc[-1] / known.iloc[0])
+    assert logs.sum() == pytest.approx(np.log(known.iloc[-1] / known.iloc[0]), abs=1e-9)
+    np.testing.assert_array_equal(panel.returns["A"], simple)
+    again = Panel({"returns": panel.returns}).log_prices["A"].dropna()
+    np.testing.assert_allclose(np.diff(again), np.diff(np.log(known.loc[again.index])), atol=1e-9)
+    held = run_backtest(pd.DataFrame({"A": 1.0}, prices.index), simple.to_frame())
+    assert (1 + held.returns).prod() == pytest.approx(known.iloc[-1] / known.iloc[0])
+    assert held.n_missing_returns == int(prices.iloc[1:].isna().sum() + (prices.index[1:] == known.index[0]).sum())
+    forward = forward_returns(prices.to_frame(), periods=(horizon,))[horizon]["A"].to_numpy()
+    for t, price in enumerate(prices):
+        inside = t + horizon < len(prices) and prices.index[t + horizon] <= known.index[-1]
+        later = prices.iloc[t + 1 : t + horizon + 1].dropna()
+        if inside and len(later) and not np.isnan(price):
+            assert forward[t] == pytest.approx(later.iloc[-1] / price - 1)
+        else:
+            assert np.isnan(forward[t])
+
+
+def test_a_negative_price_loses_only_its_own_returns(tmp_path):
+    "Crude oil of 20 April 2020: simple returns to and from it do not exist, those of others do"
+    days = pd.bdate_range("2020-04-16", periods=5)
+    prices = pd.DataFrame({"WTI": [20, 18, -37.6, 10, 13], "ES": [2800.0, 2790, 2750, 2770, 2800]}, days)
+    whole = simple_returns(prices[["ES"]])["ES"]
+    for call in (simple_returns, lambda p: np.expm1(log_returns(p)), lambda p: Panel({"prices": p}).returns):
+        with pytest.warns(DataWarning, match="is -37.6 for 'WTI' on 2020-04-20") as said:
+            returns = call(prices)
+        assert said[0].filename == __file__
+        np.testing.assert_allclose(returns["ES"], whole, atol=1e-15)
+        np.testing.assert_allclose(returns["WTI"], [np.nan, -0.1, np.nan, np.nan, 0.3], atol=1e-12)
+    with pytest.warns(DataWarning):
+        ahead = forward_returns(prices, periods=(2,))[2]
+    np.testing.assert_allclose(ahead["WTI"], [np.nan, 10 / 18 - 1, np.nan, np.nan, np.nan], atol=1e-12)
+    prices.to_csv(tmp_path / "prices.csv", index_label="date")
+    with pytest.warns(DataWarning):
+        panel = load_panel(tmp_path / "prices.csv")
+    assert np.isnan(panel.log_prices.loc["2020-04-20", "WTI"]) and panel.prices.loc["2020-04-20", "WTI"] == -37.6
+    report = check_panel(panel)
+    assert ("out_of_range", "WTI") in set(zip(report.issues["kind"], report.issues["asset"]))
+    pd.testing.assert_frame_equal(apply_quarantine(panel, report).returns, panel.returns)
+    for every in (prices["WTI"], prices - 3000, -prices):
+        with pytest.raises(DataError, match=r"in every asset; .*prices\.diff"):
+            simple_returns(every)
+
+
+def test_what_a_quarantine_removes_does_not_come_back():
+    "A quarantined return stays missing; a quarantined price is an unknown price, which the next return spans"
+    days = pd.DatetimeIndex(["2020-01-02", "2020-01-03", "2020-01-04", "2020-01-06", "2020-01-07", "2020-01-08"])
+    prices = pd.DataFrame({"A": [10.0, 11, 12, 22, 23, 24], "B": [5.0, 5, 5, 5, 6, 6]}, days)
+    panel = Panel({"prices": prices})
+    report = check_panel(panel)  # Saturday the 4th is no session
+    healed = apply_quarantine(panel, report)
+    assert healed.prices.loc["2020-01-04"].isna().all()
+    assert healed.returns.loc["2020-01-06"].tolist() == pytest.approx([1.0, 0.0])
+    row = {"asset": "A", "date": days[3], "kind": "unadjusted_split", "value": 0.0, "action": "quarantined", "field": "returns", "evidence": ""}
+    report = dataclasses.replace(report, issues=pd.concat([report.issues, pd.DataFrame([row])], ignore_index=True))
+    healed = apply_quarantine(panel, report)
+    assert healed.returns["A"].isna().tolist() == [True, False, True, True, False, False]
+    assert healed.log_prices["A"].iloc[-1] == pytest.approx(np.log(11 / 10 * 24 / 22))
+
+
+def test_prices_and_percent_are_no_returns():
+    days = pd.bdate_range("2020-01-01", periods=60)
+    returns = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (60, 3)), days, list("abc"))
+    for wrong in (100 * (1 + returns).cumprod(), (1 + returns).cumprod(), 1 + returns):
+        with pytest.raises(DataError, match="prices or growth factors"):
+            Panel({"returns": wrong})
+    with pytest.warns(ScaleWarning, match="divide by 100"):
+        Panel({"returns": (100 * returns).clip(lower=-1)})
+    Panel({"returns": 20 * returns})
 
 
 def test_returns_agree_with_pandas(equity):

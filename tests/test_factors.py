@@ -282,6 +282,282 @@ def test_breakeven_cost_by_hand(noisy):
     assert found.breakeven_cost_bps[1] == pytest.approx(1e4 * gross / traded, rel=1e-12)
 
 
+def flag_world(share, size=240, n=12, edge=4e-5, move=0.01, seed=3):
+    "`share(date)` names are flagged and earn `edge` more; the market falls when they are many"
+    rng, days = np.random.default_rng(seed), pd.bdate_range("2019-01-01", periods=size)
+    flag, ahead = np.zeros((size, n)), np.zeros((size, n))
+    for t in range(size):
+        flag[t, rng.permutation(n)[: share(t)]] = 1
+        ahead[t] = (-move if share(t) > n / 2 else move) + 1e-4 * rng.normal(size=n)
+    ahead += edge * flag
+    return pd.DataFrame(flag, days), {1: pd.DataFrame(ahead, days)}
+
+
+@pytest.mark.parametrize("quantiles", [3, 4, 5, 10])
+def test_spread_needs_both_legs_on_the_same_dates(quantiles):
+    "Means over different dates, of falling and of rising days, would give 100 bps and more"
+    factor, ahead = flag_world(lambda t: 9 if (t // 20) % 2 else 3)
+    found = fa.evaluate_factor(factor, ahead, quantiles=quantiles)
+    legs = (found.quantile_of == 1).any(axis=1) & (found.quantile_of == quantiles).any(axis=1)
+    assert found.long_short[1].notna().equals(legs.rename(1))
+    row = found.dropped[found.dropped["reason"] == "no names in the top or the bottom quantile"]
+    assert set(row["date"]) == set(factor.index[~legs]) and (row["count"] == 12).all()
+    assert found.loss == 0
+    if not legs.any():
+        assert np.isnan(found.summary().loc[1, ["spread_bps", "breakeven_cost_bps"]]).all()
+        assert np.isnan(found.decay.loc[1, "long_short"])
+        assert found.long_short_summary.loc[1, "n_dates"] == 0
+    table = fa.compare_factors({"flag": found}, period=1, cost_bps=5.0).table.loc["flag"]
+    assert not table["survives_costs"] and (
+        np.isnan(table["spread_bps"]) or abs(table["spread_bps"]) < 2
+    )
+
+
+@pytest.mark.parametrize("cut", [{"bins": 2}, {"bins": [-0.5, 0.5, 1.5]}, {"quantiles": 2}])
+@pytest.mark.parametrize("conventions", ["quantlab", "alphalens"])
+def test_bins_part_a_flag(cut, conventions):
+    factor, ahead = flag_world(lambda t: 9 if (t // 20) % 2 else 3)
+    if conventions == "alphalens" and "quantiles" in cut:
+        with pytest.raises(LossExceededError, match="ties across quantile edges"):
+            fa.evaluate_factor(factor, ahead, conventions=conventions, **cut)
+        return
+    found = fa.evaluate_factor(factor, ahead, conventions=conventions, **cut)
+    right = (
+        ahead[1].where(factor == 1).mean(axis=1) - ahead[1].where(factor == 0).mean(axis=1)
+    ).mean()
+    assert found.summary().loc[1, "spread_bps"] == pytest.approx(1e4 * right, rel=1e-9)
+    ones, zeros = factor == 1, factor == 0
+    new = [(x & ~x.shift(1, fill_value=False)).sum(axis=1) / x.sum(axis=1) for x in (ones, zeros)]
+    traded = 2 * (new[0][1:].mean() + new[1][1:].mean())
+    assert found.breakeven_cost_bps[1] == pytest.approx(1e4 * right / traded, rel=1e-9)
+    assert found.long_short_summary.loc[1, "n_dates"] == len(factor)
+
+
+def test_constant_dates_of_a_flag_are_listed():
+    "Half of the dates are constant: they have no spread and no turnover, and say so"
+    factor, ahead = flag_world(lambda t: 4 if t % 2 else 12 * (t % 4 == 0))
+    found = fa.evaluate_factor(factor, ahead, bins=[-0.5, 0.5, 1.5], max_loss=0.6)
+    both = found.quantile_of.isin([1]).any(axis=1) & found.quantile_of.isin([2]).any(axis=1)
+    assert both.sum() == 120 and found.long_short[1].notna().sum() == 120
+    lost = found.dropped.groupby("reason")["count"].sum()
+    assert lost.to_dict() == {"constant factor": 120 * 12}
+    with pytest.raises(SpecificationError, match="not both"):
+        fa.evaluate_factor(factor, ahead, bins=2, quantiles=3)
+    for wrong in (1, 101, 2.5, True, "2", [0, 1], [0, 2, 1], [0, np.nan, 1], [0, 1, "x"]):
+        with pytest.raises(SpecificationError, match="bins"):
+            fa.evaluate_factor(factor, ahead, bins=wrong)
+    with pytest.raises(LossExceededError, match="outside the bins"):
+        fa.evaluate_factor(factor, ahead, bins=[5, 6, 7])
+
+
+def test_a_leg_that_comes_back_is_bought_anew():
+    "The same three names are on top on each other day, and nobody between"
+    days = pd.bdate_range("2020-01-01", periods=41)
+    top = np.where(np.arange(41) % 2, 0.5, 1.0)[:, None] * [0, 0, 0, 1, 1, 1]
+    ahead = {1: pd.DataFrame(0.01 * top, days)}
+    found = fa.evaluate_factor(pd.DataFrame(top, days), ahead, bins=[-0.5, 0.25, 0.75, 1.5])
+    assert (found.turnover_by_date[3].iloc[2::2] == 1).all()
+    assert (found.turnover_by_date[1].iloc[1:] == 0).all()
+    assert found.long_short[1].notna().sum() == 21
+    assert found.breakeven_cost_bps[1] == pytest.approx(1e4 * 0.01 / 2, rel=1e-9)
+
+
+def test_groups_are_needed_for_what_is_done_by_group(noisy):
+    prices, factor = noisy
+    for option in ("binning_by_group", "group_neutral"):
+        with pytest.raises(SpecificationError, match=option):
+            fa.evaluate_factor(factor, forward(prices), **{option: True})
+    groups = pd.Series(["a", "b", "c"] * 12 + ["one"], index=prices.columns)
+    found = fa.evaluate_factor(
+        factor,
+        forward(prices),
+        groups=groups,
+        quantiles=3,
+        binning_by_group=True,
+        group_neutral=True,
+    )
+    used = found.quantile_of.loc[found.ic.index]
+    assert not (used["S36"] > 0).any()  # alone in its group: fewer names than quantiles
+    assert (
+        found.dropped.query("reason == 'fewer names than quantiles'")["count"].sum()
+        == factor["S36"].iloc[:-1].notna().sum()
+    )
+    for name in "abc":
+        sizes = used.loc[:, groups == name].apply(
+            lambda row: row[row > 0].value_counts().max() - row[row > 0].value_counts().min(),
+            axis=1,
+        )
+        assert sizes.max() <= 1
+    day, inside = found.ic.index[40], used.iloc[40] > 0
+    ahead = forward(prices)[1].loc[day, inside[inside].index]
+    beyond = ahead - ahead.groupby(groups).transform("mean")
+    assert found.ic.loc[day, 1] == pytest.approx(
+        spearmanr(factor.loc[day, beyond.index], beyond).statistic, abs=1e-12
+    )
+    top, bottom = (beyond[used.loc[day, beyond.index] == q].mean() for q in (3, 1))
+    assert found.long_short.loc[day, 1] == pytest.approx(top - bottom, abs=1e-15)
+
+
+# ---------------------------------------------------------------- order of time, rounding noise
+
+
+def test_lags_need_time_order():
+    rng = np.random.default_rng(1)
+    days = pd.bdate_range("2020-01-01", periods=120)
+    for index in (
+        days,
+        pd.RangeIndex(120),
+        pd.period_range("2010-01", periods=120, freq="M"),
+        pd.Index(days.date),
+    ):
+        series = pd.Series(rng.normal(1, 1, 120).cumsum(), index)
+        mixed = series.sample(frac=1, random_state=0)
+        for call in (
+            lambda s: fa.mean_inference(s, horizon=5),
+            lambda s: fa.bootstrap_interval(s, horizon=5, seed=0),
+            lambda s: fa.hac_standard_errors(s, None, lags=3),
+        ):
+            assert call(series) is not None
+            with pytest.raises(DataError, match="time order"):
+                call(mixed)
+        white = fa.hac_standard_errors(mixed, None, lags=0)
+        assert white.iloc[0] == pytest.approx(fa.hac_standard_errors(series, None, lags=0).iloc[0])
+    text = pd.Series(rng.normal(size=12), [f"M{i}" for i in range(1, 13)])
+    assert fa.mean_inference(text).t_hac == fa.mean_inference(text.to_numpy()).t_hac
+    with pytest.raises(DataError, match="more than once"):
+        fa.mean_inference(pd.concat([text, text.head(1)]))
+
+
+def test_text_periods_keep_their_order_or_are_refused():
+    rng, n, size = np.random.default_rng(2), 15, 12
+    when = np.repeat(np.arange(size), n)
+    x = rng.normal(size=n * size)
+    y = 0.3 * when * x + rng.normal(size=n * size)
+    right = fa.fama_macbeth(y, x, time=when, hac_lags=3)
+    words = np.array([f"M{i + 1}" for i in when])
+    ordered = pd.Categorical(words, [f"M{i + 1}" for i in range(size)], ordered=True)
+    same = lambda found: np.testing.assert_allclose(found.std_errors, right.std_errors, rtol=1e-12)
+    for labels in (
+        words,
+        words.astype(object),
+        list(words),
+        pd.Series(words),
+        ordered,
+        pd.Series(ordered),
+    ):
+        found = fa.fama_macbeth(y, x, time=labels, hac_lags=3)
+        same(found)
+        assert list(found.coefficients.index) == [f"M{i + 1}" for i in range(size)]
+    by_name = np.argsort(
+        np.tile(np.arange(n), size), kind="stable"
+    )  # all periods of a name together
+    mixed = rng.permutation(n * size)
+    for rows in (by_name, mixed):
+        same(fa.fama_macbeth(y[rows], x[rows], time=when[rows], hac_lags=3))
+        same(fa.fama_macbeth(y[rows], x[rows], time=ordered[rows], hac_lags=3))
+        with pytest.raises(DataError, match="order cannot be told"):
+            fa.fama_macbeth(y[rows], x[rows], time=words[rows], hac_lags=3)
+        plain = fa.fama_macbeth(
+            y[rows], x[rows], time=words[rows]
+        )  # without lags the order does not matter
+        np.testing.assert_allclose(
+            plain.std_errors, fa.fama_macbeth(y, x, time=when).std_errors, rtol=1e-9
+        )
+    years = np.array([str(2001 + i) for i in when])
+    same(fa.fama_macbeth(y[by_name], x[by_name], time=years[by_name], hac_lags=3))
+    index = pd.MultiIndex.from_arrays(
+        [words, np.tile(np.arange(n), size)], names=["month", "asset"]
+    )
+    same(fa.fama_macbeth(pd.Series(y, index), pd.DataFrame({"x1": x}, index), hac_lags=3))
+
+
+def test_no_t_statistic_over_rounding_noise():
+    steady = pd.Series(100 * 1.01 ** np.arange(80)).pct_change().dropna()
+    assert 0 < steady.std() < 1e-12
+    found = fa.mean_inference(steady)
+    assert np.isnan([found.t_naive, found.t_hac, found.t_disjoint, found.pvalue]).all()
+    assert "rounding" in found.note and found.summary()["note"] == found.note
+    assert "one value" in fa.mean_inference(steady.head(1)).note
+    rng = np.random.default_rng(0)
+    assert fa.mean_inference(rng.normal(size=50)).note == ""
+    x = pd.DataFrame({"f": rng.normal(0, 0.01, 200)}, pd.bdate_range("2020-01-01", periods=200))
+    exact = fa.factor_attribution(0.001 + 1.3 * x["f"], x, periods_per_year=252)
+    assert (
+        exact.rsquared == pytest.approx(1)
+        and exact.tstats.isna().all()
+        and exact.pvalues.isna().all()
+    )
+    same = fa.fama_macbeth(
+        2 + 3 * np.tile(x["f"], 2), np.tile(x["f"], 2), time=np.arange(400) // 40
+    )
+    assert same.params["x1"] == pytest.approx(3) and same.tstats.isna().all()
+    ahead = pd.DataFrame(rng.normal(0, 0.01, (200, 6)), x.index)
+    oracle = fa.evaluate_factor(ahead, {1: ahead}, quantiles=2)
+    assert oracle.ic_summary.loc[1, "mean"] == pytest.approx(1)
+    assert oracle.ic_summary.loc[1, ["t_naive", "t_hac", "t_disjoint", "pvalue"]].isna().all()
+
+
+def test_a_backtests_own_weights_were_held():
+    from quantlab.backtest import run_backtest
+
+    rng, days = np.random.default_rng(0), pd.bdate_range("2020-01-01", periods=60)
+    returns = pd.DataFrame(rng.normal(0, 0.02, (60, 4)), days, list("abcd"))
+    sectors = pd.Series(list("xxyy"), list("abcd"))
+    decided = pd.DataFrame(rng.dirichlet(np.ones(4), 60), days, list("abcd"))
+    for lag in (1, 2):
+        result = run_backtest(decided, returns, decision_lag=lag)
+        by_sector = fa.sector_contributions(result.weights, returns, sectors)
+        np.testing.assert_allclose(by_sector.sum(axis=1), result.gross_returns, atol=1e-14)
+        bare = pd.DataFrame(result.weights.to_numpy(), days, list("abcd"))
+        pd.testing.assert_frame_equal(
+            fa.sector_contributions(bare, returns, sectors, held=True), by_sector
+        )
+    by_hand = (decided.shift(1) * returns).sum(axis=1)
+    np.testing.assert_allclose(
+        fa.sector_contributions(decided, returns, sectors).sum(axis=1), by_hand, atol=1e-15
+    )
+    with pytest.raises(SpecificationError, match="held"):
+        fa.sector_contributions(decided, returns, sectors, held="yes")
+
+
+@pytest.mark.parametrize("path", [[103, 90, 103.0], [97.3, 71.1, 97.3], [11, 10, 9, 10, 11.0]])
+def test_a_recovered_drawdown_is_at_the_high(path):
+    prices = pd.Series(
+        [*path, *[path[0]] * 30], pd.bdate_range("2020-01-01", periods=len(path) + 30)
+    )
+    state = fa.drawdown_regime(prices.pct_change().dropna())
+    assert (state.iloc[len(path) - 1 :] == "at high").all() and not (
+        state.iloc[1 : len(path) - 1] == "at high"
+    ).any()
+
+
+def test_define_factor_takes_any_function_of_fields(market):
+    import functools
+
+    made = fa.define_factor(family="own", source="own", horizon=5)
+
+    @made
+    def bare(returns):
+        return returns.rolling(5).sum()
+
+    assert (
+        bare.description == ""
+        and bare.inputs == ("returns",)
+        and bare.summary()["description"] == ""
+    )
+    window = made(lambda returns, window=3: returns.rolling(window).sum())
+    assert window.inputs == ("returns",) and window(market).notna().any(axis=None)
+    partial = made(functools.partial(lambda returns, span: returns.rolling(span).sum(), span=4))
+    pd.testing.assert_frame_equal(
+        partial(market), market.returns.rolling(4).sum().where(market.membership)
+    )
+    for wrong in (3, None, lambda: 1, lambda *fields: fields[0], lambda **fields: 1):
+        with pytest.raises(SpecificationError, match="define_factor"):
+            made(wrong)
+    with pytest.raises(DataError, match="wide frame"):
+        made(lambda returns: returns.to_numpy())(market)
+
+
 def test_sign_and_scale(noisy):
     prices, factor = noisy
     ahead = forward(prices)
@@ -299,7 +575,8 @@ def test_result_forms(noisy):
     assert "0x" not in repr(found)
     json.dumps(found.to_dict())
     assert list(found.summary().index) == [1, 5]
-    assert found.plot().get_title()
+    axes = found.plot()
+    assert axes.get_title() and axes.get_ylabel() == "bps per period"  # a row may be a week
     band = found.bootstrap(5, seed=0)
     assert band.lower < found.ic[5].mean() < band.upper
     assert 0 <= found.monotonicity(1, seed=0).pvalue <= 1

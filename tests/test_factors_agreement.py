@@ -31,23 +31,25 @@ def ragged_world(seed, n_days=45, n_names=31, holes=0.08, ties=None):
     return prices, factor.mask(rng.random(factor.shape) < holes), rng
 
 
-def assert_equals_alphalens(prices, factor, periods, quantiles, groups=None):
+def assert_equals_alphalens(
+    prices, factor, periods, quantiles, groups=None, bins=None, neutral=False, within=False
+):
     "Every table that both have, to 1e-10"
     ahead = forward(prices, periods)
-    options = {} if groups is None else {"groupby": groups.to_dict()}
+    cut = {"quantiles": quantiles, "bins": bins, "binning_by_group": within}
+    options = cut if groups is None else cut | {"groupby": groups.to_dict()}
     try:
-        clean = alphalens_clean(factor, ahead, quantiles=quantiles, max_loss=1.0, **options)
+        clean = alphalens_clean(factor, ahead, max_loss=1.0, **options)
     except (ValueError, KeyError):
         clean = []
     if not len(clean):
         with pytest.raises(LossExceededError):
             fa.evaluate_factor(
-                factor, ahead, quantiles=quantiles, max_loss=1.0, conventions="alphalens"
+                factor, ahead, groups=groups, max_loss=1.0, conventions="alphalens", **cut
             )
         return
-    ours = fa.evaluate_factor(
-        factor, ahead, quantiles=quantiles, groups=groups, max_loss=1.0, conventions="alphalens"
-    )
+    options = cut | {"groups": groups, "group_neutral": neutral}
+    ours = fa.evaluate_factor(factor, ahead, max_loss=1.0, conventions="alphalens", **options)
     equal = lambda a, b: np.testing.assert_allclose(
         np.asarray(a, float), np.asarray(b, float), rtol=0, atol=1e-10
     )
@@ -58,19 +60,25 @@ def assert_equals_alphalens(prices, factor, periods, quantiles, groups=None):
     dates = ours.ic.index  # alphalens' tables also have rows of missing values for dates it dropped
     assert list(dates) == list(clean.index.get_level_values("date").unique())
     on_dates = lambda table: table.reindex(dates)
-    equal(ours.ic, on_dates(ap.factor_information_coefficient(clean)))
-    for demeaned, table in ((True, ours.quantile_returns), (False, ours.quantile_returns_raw)):
-        theirs = ap.mean_return_by_quantile(clean, demeaned=demeaned)[0]
-        by_date = clean.groupby(["date", "factor_quantile"], observed=True).size().unstack()
-        if by_date.notna().all(axis=None):  # else it weighs dates by what is there, as we do below
-            equal(table, theirs)
-    equal(ours.factor_returns, on_dates(ap.factor_returns(clean)))
+    equal(ours.ic, on_dates(ap.factor_information_coefficient(clean, group_adjust=neutral)))
+    for adjust, table in (
+        ({"group_adjust": neutral}, ours.quantile_returns),
+        ({"demeaned": False}, ours.quantile_returns_raw),
+    ):
+        theirs = ap.mean_return_by_quantile(clean, **adjust)[0]
+        equal(table.reindex(theirs.index), theirs)
+        assert table.drop(index=theirs.index).isna().all(axis=None)
+    by_date = ap.mean_return_by_quantile(clean, by_date=True, group_adjust=neutral)[0]
+    legs = [by_date.loc[q] for q in (1, ours.quantiles) if q in by_date.index]
+    spread = legs[-1] - legs[0] if len(legs) == 2 else legs[0] * np.nan
+    equal(ours.long_short, on_dates(spread))
+    equal(ours.factor_returns, on_dates(ap.factor_returns(clean, group_adjust=neutral)))
     theirs = on_dates(ap.factor_rank_autocorrelation(clean))
     equal(ours.rank_autocorrelation_by_date.iloc[1:], theirs.iloc[1:])
-    for q in range(1, quantiles + 1):
+    for q in clean["factor_quantile"].unique():
         theirs = on_dates(ap.quantile_turnover(clean["factor_quantile"], q))
         equal(ours.turnover_by_date[q].iloc[1:], theirs.iloc[1:])
-    theirs = ap.factor_alpha_beta(clean)
+    theirs = ap.factor_alpha_beta(clean, group_adjust=neutral)
     equal(ours.alpha_beta["beta"], theirs.loc["beta"])
     per_year = 252 / np.array(periods)
     with np.errstate(over="ignore"):
@@ -78,7 +86,7 @@ def assert_equals_alphalens(prices, factor, periods, quantiles, groups=None):
     np.testing.assert_allclose(alpha, theirs.loc["Ann. alpha"], rtol=1e-9, atol=1e-10)
     if groups is not None:
         theirs = ap.factor_information_coefficient(clean, by_group=True).groupby("group").mean()
-        equal(ours.ic_by_group, theirs)
+        equal(ours.ic_by_group.reindex(theirs.index), theirs)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -93,6 +101,50 @@ def test_groups_equal_alphalens(seed):
     prices, factor, rng = ragged_world(100 + seed, n_names=40)
     groups = pd.Series(rng.choice(["a", "b", "c"], prices.shape[1]), prices.columns)
     assert_equals_alphalens(prices, factor, (1, 5), 4, groups)
+
+
+def coarse(prices, factor):
+    "A flag, signs, a few whole numbers, and the factor itself, each with bins that suit it"
+    flag = (factor > 0).astype(float).where(factor.notna())
+    return {
+        "flag": (flag, 2),
+        "flag by edges": (flag, [-0.5, 0.5, 1.5]),
+        "signs": (np.sign(factor), 3),
+        "whole numbers": (factor.round().clip(-3, 3), 4),
+        "edges that leave names out": (factor, [-6, -2, -0.5, 0, 10]),
+        "equal widths": (factor, 5),
+    }
+
+
+# alphalens asks for the correlation of one name
+ONE_NAME = pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
+
+
+@ONE_NAME
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("kind", list(coarse(*ragged_world(0)[:2])))
+@pytest.mark.parametrize("with_frequency", [False, True])
+def test_bins_equal_alphalens(kind, within, with_frequency):
+    "Groups of very different size, one of them a single name; returns beyond the group's too"
+    prices, factor, rng = ragged_world(200 + len(kind), n_names=34)
+    if not with_frequency:
+        prices, factor = (
+            f.set_axis(pd.DatetimeIndex(list(f.index), name="date")) for f in (prices, factor)
+        )
+    groups = pd.Series(rng.choice(["a", "b", "c"], 34, p=[0.6, 0.3, 0.1]), prices.columns)
+    groups.iloc[3] = "alone"
+    values, bins = coarse(prices, factor)[kind]
+    assert_equals_alphalens(prices, values, (1, 4), None, groups, bins, not within, within)
+
+
+@ONE_NAME
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("neutral", [False, True])
+def test_quantiles_by_group_equal_alphalens(seed, neutral):
+    prices, factor, rng = ragged_world(300 + seed, n_names=40, ties=(None, 0.5, 2.0)[seed])
+    groups = pd.Series(rng.choice(["a", "b", "c"], 40), prices.columns)
+    groups.iloc[0] = "alone"
+    assert_equals_alphalens(prices, factor, (1, 5), 3, groups, None, neutral, True)
 
 
 @settings(max_examples=25, deadline=None)

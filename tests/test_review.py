@@ -24,6 +24,7 @@ from quantlab.review import (
     external_references,
     figure_svg,
     gate_power,
+    index_page,
     null_sharpe_variance,
     placebo_false_pass_rate,
     placebo_world,
@@ -545,3 +546,65 @@ def test_the_strategy_dossier_says_what_nobody_measured():
     check = verify_dossier(page, facts.metrics, facts.md5s)
     assert check.ok and check.n_checked > 60
     assert "Verdict: " in page and 'class="missing"' in page and "No picture of equity" in page
+
+
+@pytest.mark.parametrize(
+    "href", ["a.html", "pages/a b.html", "Größe.html", "a.html#s1", "..a.html"]
+)
+def test_an_index_leads_to_files_below_it(href):
+    assert f'href="{href}"' in index_page([{"href": href, "title": "t"}])
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        *[
+            "",
+            " a.html",
+            "#s1",
+            "/a.html",
+            "//host/a.html",
+            "https://host/a.html",
+            "a/../../b.html",
+        ],
+        *[
+            "javascript:alert(1)",
+            "java\tscript:alert(1)",
+            "data:text/html,x",
+            "mailto:x",
+            "file:///a",
+        ],
+        *[
+            "../a.html",
+            "%2e%2e/a.html",
+            "a\\b.html",
+            "a.html?x",
+            "a/",
+            "a//b",
+            "a\x00.html",
+            None,
+            5,
+        ],
+    ],
+)
+def test_an_index_leads_nowhere_else(href):
+    with pytest.raises(SpecificationError, match="`href` must be the relative path of a file"):
+        index_page([{"href": href, "title": "t"}])
+
+
+def test_a_share_is_shown_in_one_format():
+    from quantlab.results import FORMATS
+    from quantlab.review.dossier import show
+    from quantlab.review.gate import _SENTENCES
+    from quantlab.review.plots import logits_histogram
+
+    logits = np.r_[np.full(47, -0.5), np.full(1853, 0.5)]
+    share = float((logits <= 0).mean())
+    text = show(share, FORMATS["share"])
+    assert text == "2.5%"
+    name = "probability_of_backtest_overfitting"
+    assert f"In {text} of the splits" in _SENTENCES[name]({"value": share})
+    assert f"In {text} of the splits" in "".join(
+        logits_histogram(logits).get_title(loc=loc)
+        for loc in ("left", "center", "right")
+    )

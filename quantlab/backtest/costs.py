@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_number
+from ..checks import _as_float, check_number
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -64,10 +64,7 @@ class CostModel(Result):
 # %% ../../nbs/60_backtest/1_costs.ipynb #12ebea07
 def _values(x, name: str) -> np.ndarray:
     "Numbers as a float array, without infinities"
-    try:
-        values = np.asarray(x, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError(f"`{name}` must hold numbers only; convert or drop the rest.") from None
+    values = _as_float(x, name)
     if np.isinf(values).any():
         raise DataError(f"`{name}` holds infinite values; replace them.")
     return values

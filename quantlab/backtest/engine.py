@@ -116,6 +116,7 @@ class BacktestResult(Result):
     periods_per_year: float | None
     cost_model: CostModel
     inputs: _Inputs
+    recorded: bool = False  # was it run inside `open_trials`? What is run outside leaves no record of the try
 
     LABELS: ClassVar[dict[str, str]] = {
         "start": "first day held",
@@ -123,6 +124,7 @@ class BacktestResult(Result):
         "n_missing_returns": "asset-days held without a return (taken as zero)",
         "decision_lag": "decision lag (days)",
         "capital": "starting capital (currency)",
+        "recorded": "recorded as a trial (run inside open_trials)",
     }
 
     @property
@@ -293,8 +295,8 @@ def run_backtest(
 def _observed(inputs: _Inputs) -> BacktestResult:
     "The result, of which an open trial is told"
     result = _simulate(inputs)
-    observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
-    return result
+    told = observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    return replace(result, recorded=told)
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #769b29ff
 def _each(books, returns, options) -> Iterator[tuple[str, _Inputs]]:
@@ -369,14 +371,14 @@ def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, vo
     return _OK, 0, 0, missing
 
 
-def _sweep_columns(weights, returns: pd.Series, options) -> pd.DataFrame:
+def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.DataFrame:
     "Net returns of books that are columns of one table, in one asset"
     weights, asset = _panel(weights, "target_weights"), returns.to_frame("asset")
     options = {k: v.to_frame("asset") if isinstance(v, pd.Series) else v for k, v in options.items()}
     book = lambda name: weights[[name]].set_axis(["asset"], axis=1)
     (_, inputs), = _each({"first": book(weights.columns[0])}, asset, options)
     if inputs.engine == "vectorbt":
-        return sweep_returns({name: book(name) for name in weights}, asset, **options)
+        return _sweep({name: book(name) for name in weights}, asset, options, observe)
     net, decided = np.zeros(weights.shape), np.ones(weights.shape, dtype=bool)
     if inputs.rebalance != "daily":
         decided = np.column_stack([_decided(weights[[name]], inputs.rebalance) for name in weights])
@@ -390,7 +392,11 @@ def _sweep_columns(weights, returns: pd.Series, options) -> pd.DataFrame:
     _check_missing(missing, inputs)
     for name in weights.columns[~net.any(axis=0)]:
         check_frame(weights[[name]], f"target_weights[{name!r}]")
-    return pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
+    net = pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
+    if observe:
+        for name in weights:
+            observe_run(net[name], target_weights=weights[[name]], decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    return net
 
 
 def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
@@ -405,8 +411,16 @@ def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
     **options
         The other arguments of `run_backtest`; volumes and volatilities are Series where `returns` is one.
     """
+    return _sweep(target_weights, returns, options, observe=True)
+
+
+def _sweep(books, returns, options, observe: bool) -> pd.DataFrame:
+    "As `sweep_returns`; an open trial is told of each book where `observe` says so"
     if isinstance(returns, pd.Series):
-        return _sweep_columns(target_weights, returns, options)
-    books = list(_each(target_weights, returns, options))
-    columns = {name: _net(_run(inputs)[0], inputs.costs) for name, inputs in books}
-    return pd.DataFrame(columns, index=books[0][1].returns.index)
+        return _sweep_columns(books, returns, options, observe)
+    books = list(_each(books, returns, options))
+    net = pd.DataFrame({name: _net(_run(inputs)[0], inputs.costs) for name, inputs in books}, index=books[0][1].returns.index)
+    if observe:
+        for name, inputs in books:
+            observe_run(net[name], target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    return net

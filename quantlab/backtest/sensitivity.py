@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from .engine import run_backtest, sweep_returns
+from .engine import _sweep, run_backtest, sweep_returns
 from .performance import drawdowns
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_periods, check_series, rounding_noise
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
+from ..validation.trials import observe_run
 
 # %% ../../nbs/60_backtest/8_sensitivity.ipynb #64aaf9bd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -68,6 +69,12 @@ def _sharpe(returns):
     return returns.mean() / np.where(deviation > rounding_noise(returns), deviation, np.nan)
 
 
+def _words(value: Any) -> Any:
+    "A plain value as it is, the name of anything else"
+    plain = value is None or isinstance(value, (str, bool, int, float, np.bool_, np.integer, np.floating))
+    return value if plain else getattr(value, "__name__", type(value).__name__)
+
+
 def parameter_surface(
     strategy: Callable[..., pd.DataFrame], returns: pd.DataFrame, *, grid: Mapping[str, Sequence], centre: Mapping[str, Any],
     **options,
@@ -98,7 +105,9 @@ def parameter_surface(
         raise SpecificationError(f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}.")
     points = [dict(zip(steps, values)) for values in product(*steps.values())]
     weights = {i: strategy(**point) for i, point in enumerate(points)}
-    net = sweep_returns(weights, returns, **options)
+    net = _sweep(weights, returns, options, observe=False)
+    for i, point in enumerate(points):
+        observe_run(net[i], strategy="(point of a surface)", point={str(k): _words(v) for k, v in point.items()})
     started = net.ne(0).idxmax() if net.ne(0).any().all() else None
     if started is None:
         raise DataError("A point of the grid never holds a position; narrow the grid.")

@@ -22,23 +22,29 @@ from ..errors import ConvergenceError, DataError, SpecificationError
 # %% ../../nbs/30_cointegration/6_hedge.ipynb #dcbeff4e
 @njit(cache=True)
 def _start_diffuse(y, h, variance, q, mean, cov, out):
-    "Filter in information form until the state is identified; return the number of rows used"
+    """Filter from an exactly diffuse state until it is identified; return the number of rows used.
+
+    The covariance is kappa `unknown` + `cov` with kappa infinite. Which row identifies the state hangs on `h` alone:
+    the first on which x has moved, by more than rounding.
+    """
     k = h.shape[1]
-    precision, weighted, eye = np.zeros((k, k)), np.zeros(k), np.eye(k)
+    unknown, gain = np.eye(k), np.empty(k)
+    mean[:], cov[:] = 0.0, 0.0
+    left = k
     for t in range(len(y)):
-        shrink = np.linalg.inv(eye + precision @ q)
-        precision, weighted = shrink @ precision, shrink @ weighted
-        for i in range(k):
-            weighted[i] += h[t, i] * y[t] / variance
-            for j in range(k):
-                precision[i, j] += h[t, i] * h[t, j] / variance
-        known = precision[0, 0] > 0
-        if k == 2 and known:
-            det = precision[0, 0] * precision[1, 1] - precision[0, 1] * precision[1, 0]
-            known = det > 1e-12 * precision[0, 0] * precision[1, 1]
-        if known:
-            cov[:] = np.linalg.inv(precision)
-            mean[:] = cov @ weighted
+        cov += q
+        direction, pull = unknown @ h[t], cov @ h[t]
+        new, total, innovation = h[t] @ direction, h[t] @ pull + variance, y[t] - h[t] @ mean
+        if new > 1e-18 * (h[t] @ h[t]):
+            gain[:] = direction / new
+            cov += np.outer(gain, gain) * total - np.outer(pull, gain) - np.outer(gain, pull)
+            unknown -= np.outer(direction, gain)
+            left -= 1
+        else:
+            gain[:] = pull / total
+            cov -= np.outer(pull, gain)
+        mean += gain * innovation
+        if left == 0:
             out[t] = mean
             return t + 1
         out[t] = np.nan
@@ -79,6 +85,7 @@ def _filter(y, h, variance, q, mean, cov, diffuse):
 
 # %% ../../nbs/30_cointegration/6_hedge.ipynb #aaf7cc8f
 _RATIOS = 10.0 ** np.arange(-10.0, 1.1, 2.0)  # of state to observation variance, in scaled units
+_LARGEST = 1e8  # the largest ratio looked at: beyond it the filter repeats y, and only rounding changes
 
 
 def _loglikelihood(squares: float, logs: float, count: int) -> float:
@@ -86,13 +93,13 @@ def _loglikelihood(squares: float, logs: float, count: int) -> float:
 
 
 def _search(objective, starts: list) -> np.ndarray:
-    "Minimise over the logs of variances, by Nelder and Mead from each start; return the variances"
+    "Minimise over the logs of variances, by Nelder and Mead from each start; return the logs"
     options = {"xatol": 1e-4, "fatol": 1e-8, "maxiter": 4000, "maxfev": 4000}
     fits = [minimize(objective, np.asarray(v), method="Nelder-Mead", options=options) for v in starts]
     best = min(fits, key=lambda fit: fit.fun)
     if not (best.success and math.isfinite(best.fun)):
         raise ConvergenceError("the variances were not found by maximum likelihood; pass them.")
-    return np.exp(np.minimum(best.x, 50.0))
+    return best.x
 
 
 def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[float, np.ndarray]:
@@ -102,7 +109,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
     (mean, cov, diffuse).
     """
     k = h.shape[1]
-    free = lambda v: np.exp(np.minimum(v, 50.0))
+    free = lambda v: np.exp(np.minimum(v, math.log(_LARGEST)))
     diagonal = lambda v: np.diag(v * units)
 
     if _filter(y, h, 1.0, np.zeros((k, k)), start[0], start[1], True)[1] <= 1e-24 * (y @ y):
@@ -117,7 +124,7 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     grid = np.array(np.meshgrid(*[np.log(_RATIOS)] * k)).reshape(k, -1).T
     values = np.argsort([concentrated(v) for v in grid], kind="stable")
-    ratio = _search(concentrated, list(grid[values[:2]]))
+    ratio = free(_search(concentrated, list(grid[values[:2]])))
     squares, _, count = _filter(y, h, 1.0, turn(diagonal(ratio)), start[0], start[1], True)[1:]
     unit = squares / count
     if observation is None and state is None and start[2]:
@@ -126,11 +133,11 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
     wanted = [observation is None, *[state is None] * k]
 
     def variances(v):
-        r = v[0] if observation is None else observation
-        return r, diagonal(v[-k:]) if state is None else state
+        r = math.exp(min(v[0], 700.0)) if observation is None else observation
+        return r, diagonal(r * free(v[-k:] - math.log(r))) if state is None else state
 
     def objective(v):
-        r, q = variances(free(v))
+        r, q = variances(v)
         return -_loglikelihood(*_filter(y, h, r, turn(q), *start)[1:])
 
     return variances(_search(objective, [first[wanted], first[wanted] + 3.0, first[wanted] - 3.0]))
@@ -167,7 +174,7 @@ def _initial_mean(value: Any, prior: np.ndarray | None, k: int) -> np.ndarray:
 
 
 def _run_filter(y, h, transform, units, observation, state, initial_state, initial_covariance):
-    "Filter in transformed coordinates (state' = transform @ state); return states, variances, likelihood"
+    "Filter in transformed coordinates (state' = transform @ state); return states and `attrs`"
     k = h.shape[1]
     if observation is not None:
         check_number(observation, "observation_variance", low=0, strict=True)
@@ -175,15 +182,17 @@ def _run_filter(y, h, transform, units, observation, state, initial_state, initi
     mean = _initial_mean(initial_state, prior, k)
     turn = lambda m: np.ascontiguousarray(transform @ m @ transform.T)
     start = (transform @ mean, np.eye(k) if prior is None else turn(prior), prior is None)
+    note = ""
     if observation is None or state is None:
         observation, state = _estimate_variances(y, h, observation, state, units, turn, start)
+        if (np.diag(state) / units).max() >= 1e-2 * _LARGEST * observation:
+            note = "no observation error is found: the filter repeats y, and what it leaves is rounding"
     states, *sums = _filter(y, h, float(observation), turn(state), *start)
-    if np.isnan(states).all():
-        raise ConvergenceError(
-            f"the filter never identifies its state with observation variance {observation:.3g} and state variances "
-            f"{np.diag(state).round(12).tolist()}; pass other variances."
-        )
-    return states @ np.linalg.inv(transform).T, float(observation), state, _loglikelihood(*sums)
+    attrs = {
+        "observation_variance": float(observation), "state_variance": state.tolist() if k > 1 else float(state[0, 0]),
+        "loglikelihood": _loglikelihood(*sums), "note": note,
+    }
+    return states @ np.linalg.inv(transform).T, attrs
 
 
 def kalman_hedge_ratio(
@@ -207,7 +216,9 @@ def kalman_hedge_ratio(
     -------
     DataFrame
         Columns intercept and hedge_ratio; row t uses rows up to t. NaN until both are identified.
-        `attrs` holds observation_variance, state_variance and loglikelihood.
+        `attrs` holds observation_variance, state_variance, loglikelihood and a note, which says where the
+        likelihood rises until the filter repeats y (state variances are searched up to 1e8 times the
+        observation's, with x in standard deviations).
 
     References
     ----------
@@ -223,14 +234,12 @@ def kalman_hedge_ratio(
     h = np.ones((len(price), 2))
     h[:, 1] = (price - origin) / scale
     transform = np.array([[1.0, origin], [0.0, scale]])
-    states, observation, q, likelihood = _run_filter(
+    states, attrs = _run_filter(
         y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(price**2)]), observation_variance, state_variance,
         initial_state, initial_covariance,
     )
     out = pd.DataFrame(states, index=y.index, columns=_COLUMNS)
-    out.attrs = {
-        "observation_variance": observation, "state_variance": q.tolist(), "loglikelihood": likelihood,
-    }
+    out.attrs = attrs
     return out
 
 
@@ -257,11 +266,11 @@ def filtered_level(
     """
     shortest = 20 if observation_variance is None or state_variance is None else 2
     x = check_series(x, "x", min_length=shortest)
-    states, observation, q, likelihood = _run_filter(
+    states, attrs = _run_filter(
         x.to_numpy(), np.ones((len(x), 1)), np.eye(1), np.ones(1), observation_variance, state_variance, None, None
     )
     out = pd.Series(states[:, 0], index=x.index, name="level")
-    out.attrs = {"observation_variance": observation, "state_variance": float(q[0, 0]), "loglikelihood": likelihood}
+    out.attrs = attrs
     return out
 
 # %% ../../nbs/30_cointegration/6_hedge.ipynb #a5b9def4

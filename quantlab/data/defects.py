@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_integer, check_number
+from ..checks import check_integer, check_number, warn
 from .panel import Panel
-from ..errors import SpecificationError
+from ..errors import ScaleWarning, SpecificationError
 
 # %% ../../nbs/10_data/3_defects.ipynb #7df7d3ed
 KINDS: Mapping[str, str] = {
@@ -169,6 +169,8 @@ def _evidence(panel: Panel, contract: DataContract) -> dict[str, pd.DataFrame]:
         shares = relative / (1 + returns.where(returns > -1))
     if "intraday_abs_return" in panel.fields:
         overnight = (1 - panel.intraday_abs_return / log.abs().where(log != 0)).clip(lower=0)
+        if "returns" not in panel.fields:  # a move over closed days says nothing of one night
+            overnight = overnight.where(panel.prices.shift(1).notna())
     return {
         "returns": returns, "log": log, "residual": residual, "scale": scale,
         "score": residual.abs() / scale, "overnight": overnight, "shares": shares,
@@ -381,7 +383,8 @@ def _ranges(panel: Panel, c: DataContract) -> list[tuple]:
         try:
             schema.validate(table, lazy=True)
         except pa.errors.SchemaErrors:
-            rows += _findings(outside(table), "out_of_range", table, name, f"allowed are {low:g} to {high:g}")
+            field = "returns" if name == "prices" else name  # the price stays, as the evidence
+            rows += _findings(outside(table), "out_of_range", table, field, f"allowed are {low:g} to {high:g}")
     return rows
 
 
@@ -416,6 +419,14 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
 def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     "Days that the exchange calendar has and the panel has not, and the reverse"
     if c.calendar is None:
+        return []
+    apart = np.median(np.diff(panel.index.to_numpy()) / np.timedelta64(1, "D")) if len(panel.index) > 2 else 1.0
+    if apart > 4:
+        warn(
+            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are not compared with the "
+            f"calendar {c.calendar!r}, and the other thresholds of the contract are meant for days.",
+            ScaleWarning,
+        )
         return []
     open_days = trading_sessions(c.calendar, panel.index[0], panel.index[-1])
     closed = panel.index.difference(open_days)

@@ -20,6 +20,7 @@ from pyarrow import csv as arrow_csv
 
 from .panel import Panel, check_field, parse_dates
 from ..errors import DataError, MissingDataError, SpecificationError
+from ..storage import writing
 
 # %% ../../nbs/10_data/2_files.ipynb #23dbbbd0
 _SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".parquet")
@@ -249,17 +250,30 @@ def save_panel(panel: Panel, path: str | Path) -> Path:
     if target.is_file() or _suffix(target) is not None:
         raise SpecificationError(f"`path` must be a folder; got {path}. A panel is a file a field.")
     beside, old = (target.with_name(f".{target.name}.{tag}") for tag in ("new", "old"))
-    for left_over in (beside, old):
-        shutil.rmtree(left_over, ignore_errors=True)
-    beside.mkdir(parents=True)
-    for name, frame in panel.fields.items():
-        frame.to_parquet(beside / f"{name}.parquet", engine="pyarrow", compression="zstd")
-    if panel.sectors is not None:
-        panel.sectors.rename_axis("ticker").to_csv(beside / "sectors.csv", lineterminator="\n")
-    if panel.membership is not None:
-        panel.membership.to_csv(beside / "membership.csv", index=False, lineterminator="\n")
-    if target.exists():
-        target.rename(old)
-    beside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    with writing(target):
+        if old.exists() and not target.exists():  # killed between the two renames
+            old.rename(target)
+        for left_over in (beside, old):
+            shutil.rmtree(left_over, ignore_errors=True)
+        beside.mkdir(parents=True)
+        try:
+            _write_fields(panel, beside)
+            if target.exists():
+                target.rename(old)
+            beside.rename(target)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            for left_over in (beside, old):
+                shutil.rmtree(left_over, ignore_errors=True)
     return target
+
+
+def _write_fields(panel: Panel, folder: Path) -> None:
+    "A file a field, and the side tables"
+    for name, frame in panel.fields.items():
+        frame.to_parquet(folder / f"{name}.parquet", engine="pyarrow", compression="zstd")
+    if panel.sectors is not None:
+        panel.sectors.rename_axis("ticker").to_csv(folder / "sectors.csv", lineterminator="\n")
+    if panel.membership is not None:
+        panel.membership.to_csv(folder / "membership.csv", index=False, lineterminator="\n")

@@ -107,6 +107,9 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
 def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     """Set the quarantined cells to missing, and nothing else.
 
+    A quarantined return is gone, and no later one makes up for it. A quarantined price is one that is not known:
+    the next return spans the gap.
+
     Parameters
     ----------
     panel : Panel
@@ -137,14 +140,16 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
             "have; apply a report to the panel that it was made from."
         )
     each = found.assign(field=found["field"].str.split(", ")).explode("field")
-    fields_ = {}
+    masks, fields_ = {}, {}
     for name, cells in each.groupby("field"):
         mask = np.zeros((len(panel.index), len(panel.columns)), dtype=bool)
         rows = panel.index.get_indexer(cells["date"])
         one = (cells["asset"] != "").to_numpy()
         mask[rows[one], panel.columns.get_indexer(cells["asset"][one])] = True
         mask[rows[~one]] = True
-        fields_[name] = getattr(panel, name).mask(mask)
+        masks[name] = mask
+    for name in sorted(masks, key=lambda name: name == "returns"):  # returns after the prices that they are made of
+        fields_[name] = getattr(unchecked_panel({**panel.fields, **fields_}, None, None), name).mask(masks[name])
     if "returns" in fields_ and "returns" not in panel.fields and "log_prices" not in panel.fields:
         fields_["log_prices"] = unchecked_panel({"returns": fields_["returns"]}, None, None).log_prices
     fields_ = {name: frame.reindex(panel.index) for name, frame in fields_.items()}

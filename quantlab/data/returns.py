@@ -12,20 +12,14 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_frame, check_integer
-from .panel import check_field
-from ..errors import DataError, SpecificationError
+from .panel import check_field, check_price_signs, returns_of_prices
+from ..errors import SpecificationError
 
 # %% ../../nbs/10_data/6_returns.ipynb #b23382a8
 def _check_prices(prices: pd.DataFrame | pd.Series) -> pd.DataFrame:
-    "Prices as a float table, positive where known"
+    "Prices as a float table; those that are not above zero were named"
     frame = check_frame(prices, "prices", min_rows=2)
-    bad = frame.to_numpy() <= 0
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise DataError(
-            f"`prices` must be above 0, and is {frame.iat[row, column]:g} for {frame.columns[column]!r} "
-            f"at {frame.index[row]} ({int(bad.sum())} such values); leave an unknown price missing."
-        )
+    check_price_signs(frame, "prices")
     return frame
 
 
@@ -35,7 +29,7 @@ def _like(result: pd.DataFrame, given: pd.DataFrame | pd.Series) -> pd.DataFrame
 
 
 def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
-    """Return from one row to the next, decimal: P_t / P_{t-1} - 1.
+    """Return of each known price on the known price before it, decimal: P_t / P_{t-k} - 1, mostly with k = 1.
 
     Parameters
     ----------
@@ -45,19 +39,25 @@ def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series
     Returns
     -------
     DataFrame or Series
-        As `prices`; missing where either price is, and in the first row.
+        As `prices`; missing where there is no price, and at the first one of each asset. The move over a
+        gap stands at the next known price.
 
     Raises
     ------
     DataError
-        A price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and increasing.
+
+    Warns
+    -----
+    DataWarning
+        Some asset has a price that is not above zero; its returns to and from that price are missing.
     """
     frame = _check_prices(prices)
-    return _like(frame / frame.shift(1) - 1, prices)
+    return _like(returns_of_prices(frame), prices)
 
 
 def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
-    """Return from one row to the next in logs: log P_t - log P_{t-1}.
+    """Return of each known price on the known price before it, in logs: log P_t - log P_{t-k}, mostly with k = 1.
 
     Parameters
     ----------
@@ -67,14 +67,22 @@ def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
     Returns
     -------
     DataFrame or Series
-        As `prices`; missing where either price is, and in the first row.
+        As `prices`; missing where there is no price, and at the first one of each asset. The move over a
+        gap stands at the next known price.
 
     Raises
     ------
     DataError
-        A price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and increasing.
+
+    Warns
+    -----
+    DataWarning
+        Some asset has a price that is not above zero; its returns to and from that price are missing.
     """
-    return _like(np.log(_check_prices(prices)).diff(), prices)
+    frame = _check_prices(prices)
+    logs = np.log(frame.where(frame > 0))
+    return _like((logs - logs.ffill().shift(1)).where(returns_of_prices(frame).notna()), prices)
 
 # %% ../../nbs/10_data/6_returns.ipynb #347f666d
 def _check_periods(periods: Collection[int]) -> tuple[int, ...]:
@@ -92,27 +100,43 @@ def forward_returns(
 ) -> dict[int, pd.DataFrame]:
     """Simple return from the close of t to the close of t + h, dated t.
 
+    Where there is no price at t + h, the last one known between t and t + h stands for it.
+
     Parameters
     ----------
     prices : DataFrame
-        Positive prices, dates by assets.
+        Positive prices, dates by assets; missing ones are allowed.
     periods : collection of int
         Horizons h in rows, each at least 1.
 
     Returns
     -------
     dict of int to DataFrame
-        Horizon to forward returns; the last h rows are missing.
+        Horizon to forward returns; missing in the last h rows, where there is no price at t or none from
+        t + 1 to t + h, and beyond the last price of an asset.
 
     Raises
     ------
     DataError
-        A price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and increasing.
     SpecificationError
         A horizon that is not a whole number from 1.
     """
-    frame = _check_prices(prices)
-    return {h: frame.shift(-h) / frame - 1 for h in _check_periods(periods)}
+    frame, horizons = _check_prices(prices), _check_periods(periods)
+    carried = frame.ffill().where(frame.bfill().notna())  # nothing after the last price
+    age = _rows_since(frame)
+    result = {}
+    for h in horizons:
+        end, fresh = carried.shift(-h), age.shift(-h) < h
+        result[h] = (end / frame - 1).where(fresh & (frame > 0) & (end > 0))
+    return result
+
+
+def _rows_since(frame: pd.DataFrame) -> pd.DataFrame:
+    "Rows since the last known value of each column, 0 where it is known"
+    row = pd.Series(np.arange(len(frame), dtype=float), index=frame.index)
+    known = frame.notna().mul(row, axis=0).where(frame.notna()).ffill()
+    return known.rsub(row, axis=0)
 
 
 def forward_returns_from_returns(

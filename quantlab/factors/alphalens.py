@@ -21,13 +21,14 @@ from ..results import Result
 
 # %% ../../nbs/50_factors/7_alphalens.ipynb #96e81a5e
 def to_alphalens(
-    factor, forward_returns, *, quantiles: int = 5, groups=None, max_loss: float = 0.35
+    factor, forward_returns, *, quantiles: int | None = 5, bins=None, groups=None, binning_by_group: bool = False,
+    max_loss: float = 0.35,
 ) -> pd.DataFrame:
     """The clean factor table of alphalens, rows dropped and quantiles cut by its conventions.
 
     Parameters
     ----------
-    factor, forward_returns, quantiles, groups, max_loss
+    factor, forward_returns, quantiles, bins, groups, binning_by_group, max_loss
         As in `evaluate_factor`; a period of h rows becomes the column "hD".
 
     Returns
@@ -36,7 +37,8 @@ def to_alphalens(
         Index (date, asset); columns of forward returns, factor, group if given, factor_quantile.
     """
     found = evaluate_factor(
-        factor, forward_returns, quantiles=quantiles, groups=groups, max_loss=max_loss, conventions="alphalens"
+        factor, forward_returns, quantiles=quantiles, bins=bins, groups=groups, binning_by_group=binning_by_group,
+        max_loss=max_loss, conventions="alphalens",
     )
     codes = found.quantile_of.rename_axis(index="date", columns="asset").stack()
     codes = codes[codes > 0].astype("int64")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_series, held_from, underwater
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series, held_from, underwater
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import default_lags, hac_standard_errors
 from ..results import Result
@@ -25,7 +25,7 @@ class AttributionResult(Result):
 
     params: pd.Series  # alpha (annualised), then a beta a factor
     std_errors: pd.Series  # Newey-West; alpha's annualised too
-    tstats: pd.Series
+    tstats: pd.Series  # missing where the factors explain everything but rounding
     pvalues: pd.Series  # two-sided, Student t with n_obs - k degrees of freedom
     contributions: pd.Series  # annualised: alpha, then beta x mean factor return
     residuals: pd.Series  # unexplained return of each date, without alpha
@@ -103,7 +103,8 @@ def factor_attribution(
     params = pd.Series(np.linalg.lstsq(table.to_numpy(), series.to_numpy(), rcond=None)[0], index=table.columns)
     residuals = series - table.to_numpy() @ params.to_numpy()
     scale = pd.Series(1.0, index=table.columns).where(table.columns != "alpha", year)
-    tstats = params / errors.where(errors > 0)
+    unexplained = (residuals**2).sum() > 1e-20 * (series**2).sum()  # else a t-statistic is a ratio over rounding noise
+    tstats = params / errors.where((errors > 0) & unexplained)
     return AttributionResult(
         params=params * scale, std_errors=errors * scale, tstats=tstats,
         pvalues=pd.Series(2 * stats.t.sf(tstats.abs(), n - k), index=table.columns),
@@ -193,7 +194,7 @@ def volatility_regime(returns, *, half_life: float = 21.0, min_observations: int
 
 
 def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
-    "Label of each date by yesterday's drawdown: \"at high\", \"below high\", or \"deep\" beyond `depth`"
+    "Label of each date by yesterday's drawdown: \"at high\" (to 1e-12), \"below high\", or \"deep\" beyond `depth`"
     series = check_series(returns, "returns")
     if series.min() < -1:
         raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
@@ -204,28 +205,30 @@ def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #8e6d621b
 def sector_contributions(
-    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series
+    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series, *, held: bool | None = None
 ) -> pd.DataFrame:
     """Gross return of a portfolio by sector.
 
     Parameters
     ----------
     weights : DataFrame
-        Dates x assets; the weight at t is held over the next row. Missing is zero. The `weights` of a `BacktestResult`
-        say that they are held over their own row, and are taken so.
+        Dates x assets. Missing is zero.
     returns : DataFrame
         Simple returns, same index and columns. Missing is zero where the weight is zero, else an error.
     sectors : Series
         Sector of each asset; assets without one are reported as "no sector".
+    held : bool, optional
+        False: the weight at t was decided at the close of t and is held over the next row. True: it was held over row t itself. By default
+        the `weights` of a backtest's result, which carry the mark `attrs["held_from"]`, were held, and all others were decided.
 
     Returns
     -------
     DataFrame
-        Dates x sectors; rows sum to the portfolio's gross return. The first row is zero.
+        Dates x sectors; rows sum to the portfolio's gross return. Where weights were decided the first row is zero.
     """
+    during = held_from(weights) is not None if held is None else check_option(held, "held", (True, False))
     held = check_frame(weights, "weights").fillna(0.0)
-    if held_from(weights) is None:  # decided, not held
-        held = held.shift(1).fillna(0.0)
+    held = held if during else held.shift(1).fillna(0.0)
     moves = check_frame(returns, "returns")
     check_aligned("sector_contributions", weights=held, returns=moves)
     unknown = int(((held != 0) & moves.isna()).sum().sum())

@@ -49,7 +49,7 @@ def _target(forward_returns: Any, horizon: int | None, reference: pd.DataFrame) 
 def _ic_weights(frames: dict, target: pd.DataFrame, horizon: int, window: int, least: int) -> pd.DataFrame:
     "Mean information coefficient over the dates known, by factor"
     ics = {
-        name: evaluate_factor(frame, {horizon: target}, max_loss=1.0).ic[horizon]
+        name: evaluate_factor(frame, {horizon: target}, quantiles=2, max_loss=1.0).ic[horizon]  # of few names too
         for name, frame in frames.items()
     }
     table = pd.DataFrame(ics).reindex(target.index)

@@ -162,12 +162,12 @@ def _classify(values, order, ranks, n, levels, strict, quantile):
     "Quantiles of a date, or why it has none"
     if n == 0:
         return EMPTY
+    if not strict and n < len(levels) - 1:
+        return FEW
     if values[order[0]] == values[order[n - 1]]:
         return CONSTANT
     if strict:
         return OK if quantiles_by_value(values, order, n, levels, quantile) else TIED
-    if n < len(levels) - 1:
-        return FEW
     quantiles_by_rank(ranks, n, len(levels) - 1, quantile)
     return OK
 
@@ -217,8 +217,9 @@ def _rank_persistence(ranks, index, n, last, now, common):
 
 # %% ../../nbs/50_factors/5_kernel.ipynb #a7e00d51
 @njit(cache=True)
-def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict, last):
-    "Everything that is made date by date; `last` holds the ranks of the date before, and is updated"
+def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict, last, given):
+    """Everything that is made date by date; `last` holds the ranks of the date before, and is updated; `given` holds the quantiles where
+    they are known already, and is empty where they are to be cut"""
     n_dates, width = factor.shape
     n_horizons, n_quantiles = returns.shape[0], len(levels) - 1
     quantile = np.zeros((n_dates, width), dtype=np.int8)
@@ -240,7 +241,13 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
         n = _collect(factor[t], returns, row_of[t], column_of, group_of, strict, lost[t], index, values)
         radix_argsort(values, n, order, keys, spare, spare_keys)
         average_ranks(values, order, n, ranks)
-        code[t], n_used[t] = _classify(values, order, ranks, n, levels, strict, chosen), n
+        if len(given) == 0:
+            code[t] = _classify(values, order, ranks, n, levels, strict, chosen)
+        else:
+            code[t] = EMPTY if n == 0 else CONSTANT if not strict and values[order[0]] == values[order[n - 1]] else OK
+            for i in range(n):
+                chosen[i] = given[t, index[i]]
+        n_used[t] = n
         if code[t] != OK:
             last[:] = np.nan
             continue
@@ -249,6 +256,8 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
         for i in range(n):
             quantile[t, index[i]] = chosen[i]
             gross += abs(values[i] - mean)
+        if values[order[0]] == values[order[n - 1]]:
+            gross = np.inf  # nothing is held
         for h in range(n_horizons):
             for i in range(n):
                 r[i] = returns[h, row_of[t], column_of[index[i]]]
@@ -260,19 +269,18 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
 
 @njit(cache=True)
 def quantile_turnover(quantile, code, previous, n_quantiles):
-    "Share of each quantile's names that were not in it at `previous`; NaN if it was or is empty"
+    "Share of each quantile's names that were not in it at `previous`, all of them if it was empty; NaN if it is empty, or nothing is known"
     out = np.full((len(quantile), n_quantiles), np.nan)
     for t in range(len(quantile)):
         p = previous[t]
         if p < 0 or code[t] != OK or code[p] != OK:
             continue
-        names, before, entered = np.zeros(n_quantiles + 1), np.zeros(n_quantiles + 1), np.zeros(n_quantiles + 1)
+        names, entered = np.zeros(n_quantiles + 1), np.zeros(n_quantiles + 1)
         for j in range(quantile.shape[1]):
             q = quantile[t, j]
             names[q] += 1
-            before[quantile[p, j]] += 1
             entered[q] += q != quantile[p, j]
         for q in range(1, n_quantiles + 1):
-            if names[q] > 0 and before[q] > 0:
+            if names[q] > 0:
                 out[t, q - 1] = entered[q] / names[q]
     return out

@@ -97,6 +97,22 @@ LIBRARY: dict[str, Factor] = {}
 _MADE_FROM = {"market": "returns", "members": "returns"}
 
 
+def _wanted(compute: Callable) -> tuple[str, ...]:
+    "The panel fields that a factor function takes: its parameters without a default"
+    try:
+        taken = inspect.signature(compute).parameters.values()
+    except (TypeError, ValueError):  # not callable, or made in C
+        raise SpecificationError(f"`define_factor` files a function of panel fields; got {compute!r}.") from None
+    odd = [p for p in taken if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    names = tuple(p.name for p in taken if p.default is p.empty)
+    if odd or not names:
+        raise SpecificationError(
+            "`define_factor` needs a function whose parameters name the fields of the panel, such as f(returns, dollar_volume); "
+            f"got {inspect.signature(compute)}."
+        )
+    return names
+
+
 def define_factor(*, family: str, source: str, horizon: int, library: dict | None = None) -> Callable:
     """Decorator: file a function of panel fields as a `Factor`.
 
@@ -115,21 +131,25 @@ def define_factor(*, family: str, source: str, horizon: int, library: dict | Non
     Returns
     -------
     Callable
-        Turns `f(returns, dollar_volume, ...) -> wide frame` into a Factor.
+        Turns `f(returns, dollar_volume, ...) -> wide frame` into a Factor. Each parameter without a default is a field of the panel; the
+        first line of the docstring, where there is one, describes the factor.
     """
     check_integer(horizon, "horizon", low=1)
 
     def define(compute: Callable) -> Factor:
-        names = tuple(inspect.signature(compute).parameters)
+        names = _wanted(compute)
+        name = getattr(compute, "__name__", type(compute).__name__)
 
         def function(panel: Any) -> pd.DataFrame:
             values = compute(**_inputs(panel, names))
+            if not isinstance(values, pd.DataFrame):
+                raise DataError(f"Factor {name} must give a wide frame, dates x assets; got {type(values).__name__}.")
             return _members(values.replace([np.inf, -np.inf], np.nan), panel)
 
         made = Factor(
-            function=function, name=compute.__name__, family=family, source=source, horizon=horizon,
+            function=function, name=name, family=family, source=source, horizon=horizon,
             inputs=tuple(dict.fromkeys(_MADE_FROM.get(n, n) for n in names)),
-            description=inspect.getdoc(compute).splitlines()[0],
+            description=next(iter(((inspect.isroutine(compute) and inspect.getdoc(compute)) or "").splitlines()), ""),
         )
         if library is not None:
             library[made.name] = made

@@ -5,7 +5,7 @@ from quantlab import attach_wing
 __getattr__, __dir__, __all__ = attach_wing(
     __name__,
     {
-        "bundle": ["Bundle", "approve_bundle", "load_bundle", "write_bundle"],
+        "bundle": ["SEAL_NOTE", "Bundle", "approve_bundle", "load_bundle", "write_bundle"],
         "limits": [
             "Account",
             "Decision",

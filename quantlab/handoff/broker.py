@@ -7,6 +7,7 @@ __all__ = ['Bar', 'bars', 'save_feed', 'load_feed', 'Fill', 'ExecutionBackend', 
 
 # %% ../../nbs/80_handoff/4_broker.ipynb #cd1c312e
 import dataclasses
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ import pyarrow.parquet as pq
 
 from ..backtest.costs import CostModel
 from ..checks import check_aligned, check_frame, check_number
-from ..errors import DataError, HandoffError, SpecificationError
+from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .limits import Order, costs_from, make_order
+from .manifest import as_path, in_words
+from ..storage import write_durably
 
 # %% ../../nbs/80_handoff/4_broker.ipynb #f5b57a79
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,13 @@ def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
     rows = [(bar.date, asset, *(getattr(bar, name).get(asset, math.nan) for name in _FEED)) for bar in feed for asset in bar.returns]
     dates, assets, *values = zip(*rows) if rows else [()] * 5
     columns = [pa.array(dates, pa.timestamp("us")), pa.array(assets, pa.string()), *(pa.array(v, pa.float64()) for v in values)]
-    pq.write_table(pa.Table.from_arrays(columns, names=["date", "asset", *_FEED]), path, compression="zstd", write_statistics=False)
-    return Path(path)
+    path, sink = as_path(path, "path"), io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(columns, names=["date", "asset", *_FEED]), sink, compression="zstd", write_statistics=False)
+    try:
+        write_durably(path, sink.getvalue())
+    except (OSError, QuantlabError) as error:
+        raise HandoffError(f"The feed {path} could not be written ({in_words(error)}); make room or give the right to write.") from None
+    return path
 
 
 def load_feed(path: str | Path) -> list[Bar]:

@@ -154,10 +154,8 @@ class PaperEngine:
         held, equity = self.backend.positions(), self.backend.equity()
         if held or not math.isclose(equity, capital, rel_tol=1e-12):
             raise HandoffError(f"The backend must start flat with the bundle's capital of {capital:,.0f}; it holds {len(held)} positions and {equity:,.0f}.")
-        path = self.kill_switch.path
-        if self._own_switch and (path is None or not path.exists()):
-            self.kill_switch = KillSwitch(path)
-            self.kill_switch.reset("first start", by="engine")
+        if self._own_switch:
+            self.kill_switch.start()
         session = self._identity() | {
             "date": None, "equity": capital, "peak": capital, "charts": [0.0, 0.0], "stale": {}, "state": "ACTIVE",
             "resets": self._resets(), "backend": self.backend.snapshot(),
@@ -180,6 +178,7 @@ class PaperEngine:
 
     def _day(self, session: dict, bar: Bar) -> None:
         "One bar: book, judge, decide, write, send"
+        self.kill_switch.settle()
         date, lines = str(bar.date.date()), self._opening(session, str(bar.date.date()))
         day, fills = book(self.backend, bar, session["equity"])
         lines += [{"type": "fill", "date": date, "order": f.order, "asset": f.asset, "notional": f.notional, "cost": f.cost} for f in fills]

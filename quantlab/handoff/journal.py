@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from ..errors import HandoffError
+from ..errors import HandoffError, QuantlabError
+from .manifest import in_words, sweep
 from ..results import Result
 from ..storage import canonical_json, sha256, write_durably
 
@@ -32,13 +33,16 @@ class Store:
         if self.folder is not None:
             import fcntl
 
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
             try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock = open(self.folder / "lock", "w")
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 self._lock.close()
                 raise HandoffError(f"Another engine is running in {self.folder}; wait for it, or use another folder.") from None
+            except OSError as error:
+                raise HandoffError(f"The folder {self.folder} cannot be used ({in_words(error)}); give one that can be written to.") from None
+            sweep(self.folder, ".state.json.*")
         return self
 
     def __exit__(self, *_) -> None:
@@ -60,7 +64,7 @@ class Store:
             if not journal:
                 return None
             whole = False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             whole = False
         if not whole:
             raise HandoffError(
@@ -70,7 +74,10 @@ class Store:
         self._size = session["journal_bytes"]
         self._digest = hashlib.sha256(journal[: self._size])
         if len(journal) > self._size:
-            os.truncate(self.folder / "journal.jsonl", self._size)
+            try:
+                os.truncate(self.folder / "journal.jsonl", self._size)
+            except OSError as error:
+                raise HandoffError(f"journal.jsonl in {self.folder} cannot be cut back to the saved day ({in_words(error)}); give the right to write, then run again.") from None
         return session
 
     def append(self, lines: list[bytes]) -> None:
@@ -92,17 +99,21 @@ class Store:
             return
         try:
             write_durably(self.folder / name, content, append=name == "journal.jsonl")
-        except OSError as error:
+        except (OSError, QuantlabError) as error:
             raise HandoffError(
-                f"{name} in {self.folder} could not be written ({error.strerror}); free the disk and run again, it goes on from the last saved day."
+                f"{name} in {self.folder} could not be written ({in_words(error)}); free the disk and run again, it goes on from the last saved day."
             ) from None
 
     def journal(self) -> bytes:
         "The journal so far"
         if self.folder is None:
             return bytes(self._memory)
-        path = self.folder / "journal.jsonl"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return (self.folder / "journal.jsonl").read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise HandoffError(f"journal.jsonl in {self.folder} cannot be read ({in_words(error)}); give the right to read, then run again.") from None
 
 # %% ../../nbs/80_handoff/5_journal.ipynb #ccaa561e
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -215,7 +226,7 @@ def read_journal(journal: bytes) -> PaperResult:
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         raise HandoffError("The journal is empty or not whole; there is no day to report.") from None
     daily = _table(kinds["day"], ["date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused", "state"])
     daily = daily.set_index("date")

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -23,8 +25,9 @@ from numba import njit
 
 from ..backtest.costs import CostModel
 from ..checks import check_integer, check_number, check_option
-from ..errors import HandoffError, SpecificationError
-from ..results import Result
+from ..errors import HandoffError, QuantlabError, SpecificationError
+from .manifest import as_path, create, in_words, locked
+from ..results import Result, as_scalar
 from ..storage import write_durably
 
 # %% ../../nbs/80_handoff/2_limits.ipynb #1217a353
@@ -241,59 +244,140 @@ class PreTradeGate:
         return None
 
 # %% ../../nbs/80_handoff/2_limits.ipynb #fde9fb12
+_UNREADABLE = "the kill switch cannot be read"
+
+
+def _once(pairs: list) -> dict:
+    "A JSON object that names each key once"
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def _entry(line: bytes, number: int, *, ended: bool = True) -> dict:
+    "What a line of the kill switch says; one that cannot be read whole says HALTED"
+    try:
+        record = json.loads(line, object_pairs_hook=_once) if ended else {}
+        texts = set(record) == {"state", "reason", "by"} and all(isinstance(text, str) and text.strip() for text in record.values())
+        whole = texts and record["state"] in State.__members__
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        whole = False
+    return record if whole else {"state": "HALTED", "reason": f"{_UNREADABLE} at line {number}", "by": "nobody"}
+
+
+def _standing(history: list[dict] | None) -> dict:
+    "The entry that decides: a halt stands until a person resets it, and an engine can only begin"
+    standing = {"state": "HALTED", "reason": _UNREADABLE, "by": "nobody"}
+    for number, entry in enumerate(history or []):
+        softer = entry["state"] == "REDUCING" and standing["state"] == "HALTED"
+        begun = entry["state"] == "ACTIVE" and entry["by"] == "engine" and number > 0
+        standing = standing if softer or begun else entry
+    return standing
+
+
 @dataclass(slots=True)
 class KillSwitch:
     "The persistent state; without a path it lives in memory, for replays"
 
     path: Path | None = None
-    _lines: list = field(default_factory=list, repr=False)
+    _memory: bytes = field(default=b"", repr=False)
+    _unwritten: dict | None = field(default=None, repr=False)  # a halt that the file does not have yet
+
+    def __post_init__(self):
+        self.path = None if self.path is None else as_path(self.path, "path")
 
     def history(self) -> list[dict] | None:
-        "Changes of state so far; None when the last one cannot be read"
+        "Changes of state so far, a line that cannot be read as HALTED; None when there is no file to read"
         try:
-            text = "".join(self._lines) if self.path is None else Path(self.path).read_text(encoding="utf-8")
-            lines = text.split("\n")
-            records = [json.loads(line) for line in lines[-2:-1]]
-            whole = lines[-1] == "" and len(records) == 1 and bool(State(records[0]["state"]) and records[0]["reason"])
-            return [json.loads(line) for line in lines[:-1] if line.startswith("{") and line.endswith("}")] if whole else None
-        except (OSError, ValueError, KeyError, TypeError):
+            *lines, rest = (self._memory if self.path is None else self.path.read_bytes()).split(b"\n")
+        except OSError:
             return None
+        entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
+        return [*entries, _entry(rest, len(lines) + 1, ended=False)] if rest else entries
 
     @property
     def state(self) -> State:
-        "The state; HALTED when the file cannot be read"
-        history = self.history()
-        return State.HALTED if history is None else State(history[-1]["state"])
+        "The state; HALTED when the file cannot be read, or a halt could not be written to it"
+        return State(_standing(self.history())["state"]) if self._unwritten is None else State.HALTED
 
     @property
     def reason(self) -> str:
         "Why the state is what it is"
-        history = self.history()
-        return "the kill switch cannot be read" if history is None else history[-1]["reason"]
+        return (self._unwritten or _standing(self.history()))["reason"]
+
+    def start(self) -> None:
+        "Begin ACTIVE where nothing is written yet; in memory, what an engine wrote before is forgotten"
+        if self.path is None:
+            kept = [entry for entry in self.history() if entry["by"] != "engine"]
+            self._memory = b"".join(map(_line, kept))
+        self._append({"state": "ACTIVE", "reason": "first start", "by": "engine"}, first=True)
 
     def trip(self, reason: str, *, by: str = "engine", state: State = State.HALTED) -> None:
-        "Halt (or reduce) until a reset; a halt is not softened to REDUCING"
-        if self.state is not State.HALTED or state is State.HALTED:
-            self._append(State(state), reason, by)
+        "Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened to REDUCING"
+        wrong = [f"`{name}` must be a text that is not empty; got {text!r}" for name, text in {"reason": reason, "by": by}.items() if not _is_text(text)]
+        if state not in (State.HALTED, State.REDUCING):
+            wrong.append(f"`state` must be HALTED or REDUCING, and `reset` brings back ACTIVE; got {state!r}")
+        if wrong:  # who wants to stop is stopped, and told afterwards
+            reason, by, state = "a halt was asked for in a form that could not be recorded", "unknown", State.HALTED
+        if state == State.HALTED or self.state is not State.HALTED:
+            self._unwritten = {"state": str(state), "reason": reason, "by": by}
+            self.settle()
+        if wrong:
+            raise SpecificationError(f"{'; '.join(wrong)}. Trading is halted all the same.")
+
+    def settle(self) -> None:
+        "Write a halt that the file does not have yet; HandoffError while that cannot be done"
+        if self._unwritten is not None:
+            self._append(self._unwritten)
+            self._unwritten = None
 
     def reset(self, reason: str, *, by: str) -> None:
         "Back to ACTIVE, by a person with a reason"
-        self._append(State.ACTIVE, reason, by)
-
-    def _append(self, state: State, reason: str, by: str) -> None:
         for name, text in {"reason": reason, "by": by}.items():
-            if not (isinstance(text, str) and text.strip()):
+            if not _is_text(text):
                 raise SpecificationError(f"`{name}` must be a text that is not empty; got {text!r}.")
-        line = json.dumps({"state": str(state), "reason": reason, "by": by}, sort_keys=True) + "\n"
+        if by == "engine":
+            raise SpecificationError("`by` must be the person who resets; an engine can halt, not go on.")
+        self.settle()
+        self._append({"state": "ACTIVE", "reason": reason, "by": by})
+
+    def _append(self, entry: dict, *, first: bool = False) -> None:
+        "Add an entry, to an empty history alone where it is the `first`"
         if self.path is None:
-            self._lines.append(line)
+            self._memory += b"" if first and self._memory else _line(entry)
             return
+        written = None
         try:
-            written = self.path.read_bytes() if self.path.exists() else b""
-            torn = written and not written.endswith(b"\n")
-            write_durably(self.path, b"\n" * bool(torn) + line.encode(), append=bool(written))
-        except OSError as error:
-            raise HandoffError(f"The kill switch {self.path} cannot be written ({error.strerror}); trading stays halted.") from None
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self.path.parent):
+                if first:
+                    return create(self.path, _line(entry))
+                written = self.path.read_bytes() if self.path.exists() else b""
+                torn = written and not written.endswith(b"\n")
+                write_durably(self.path, b"\n" * bool(torn) + _line(entry), append=True)
+        except (OSError, QuantlabError) as error:
+            self._fall_back(entry, written)
+            here = "This process is halted; the file" if self._unwritten else "The file"
+            raise HandoffError(
+                f"The kill switch {self.path} cannot be written ({in_words(error)}). {here} reads {_standing(self.history())['state']}, and other "
+                "processes and the next start go by the file. Make room or give the right to write, then try again."
+            ) from None
+
+    def _fall_back(self, entry: dict, written: bytes | None) -> None:
+        "After a failed write leave the file HALTED: take back a reset; where a halt found no room, cut the last line's end, which needs none"
+        if written is None or (entry["state"] != "ACTIVE" and _standing(self.history())["state"] == "HALTED"):
+            return
+        with suppress(OSError):
+            os.truncate(self.path, len(written) if entry["state"] == "ACTIVE" else max(len(written) - 1, 0))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _line(entry: dict) -> bytes:
+    "The line of an entry"
+    return json.dumps(entry, sort_keys=True).encode() + b"\n"
 
 # %% ../../nbs/80_handoff/2_limits.ipynb #e5051fbc
 @njit(cache=True)
@@ -341,7 +425,10 @@ class SequentialTest(Result):
         "Both charts after each return, continued from `start`; columns mean, volatility"
         values = np.ascontiguousarray(returns, dtype=float)
         first = (float(start[0]), float(start[1]))
-        return _charts(values, self.mean, self.volatility, self.abs_mean, self.abs_std, self.mean_allowance, self.volatility_allowance, first)
+        return _charts(values, *self._constants(), first)
+
+    def _constants(self) -> tuple[float, ...]:
+        return self.mean, self.volatility, self.abs_mean, self.abs_std, self.mean_allowance, self.volatility_allowance
 
     def alarms(self, path: np.ndarray) -> np.ndarray:
         "Which chart is beyond its threshold, row by row"
@@ -353,7 +440,19 @@ def sequential_test_from(values: Mapping[str, Any]) -> SequentialTest:
     names = [spec.name for spec in dataclasses.fields(SequentialTest)]
     if missing := [name for name in names if name not in values]:
         raise HandoffError(f"The sequential test of the bundle lacks {missing[0]!r}; build it with `calibrate_monitor`.")
-    test = SequentialTest(**{name: values[name] for name in names})
-    for name in ("volatility", "abs_std", "mean_threshold", "volatility_threshold"):
-        check_number(getattr(test, name), name, low=0, strict=True)
+    numbers = dict(values)
+    for spec in dataclasses.fields(SequentialTest):
+        unknown = spec.name.startswith(("achieved", "run_length", "detection")) and as_scalar(values[spec.name]) is None
+        if unknown:  # a length that the simulation did not reach
+            numbers[spec.name] = math.nan
+        elif spec.type is int:
+            check_integer(values[spec.name], spec.name)
+        else:
+            positive = spec.name in ("volatility", "abs_std", "mean_threshold", "volatility_threshold")
+            numbers[spec.name] = check_number(values[spec.name], spec.name, low=0 if positive else -math.inf, strict=positive)
+    test = SequentialTest(**{name: numbers[name] for name in names})
+    with np.errstate(over="ignore", invalid="ignore"):
+        reached = _charts.py_func(np.array([-1.0, 1.0]), *map(np.float64, test._constants()), (0.0, 0.0))
+    if not (np.abs(reached) < 1e100).all():
+        raise HandoffError("The sequential test of the bundle has constants that no return can be charted with; build it with `calibrate_monitor`.")
     return test

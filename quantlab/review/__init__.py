@@ -52,6 +52,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "Section",
             "VerifyResult",
             "diff_dossiers",
+            "dossier_inputs",
             "render_dossier",
             "show",
             "verdict_box",

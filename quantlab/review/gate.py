@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import SpecificationError
-from ..results import Result, as_scalar
+from ..results import FORMATS, Result, as_scalar
 from quantlab.review.criteria import (
     CRITERIA,
     Rules,
@@ -217,6 +217,7 @@ class GateResult(Result):
     false_pass_rate: float | None = None  # None until measured on placebo worlds
     false_pass_lower: float | None = None
     false_pass_upper: float | None = None
+    objections: tuple[str, ...] = ()  # why nothing can be approved here, whatever the criteria say
 
     def summary(self) -> pd.DataFrame:
         "The criteria"
@@ -229,12 +230,14 @@ class GateResult(Result):
 
     def sentence(self) -> str:
         "The verdict in one sentence"
-        asked = int(self.criteria["threshold"].notna().sum())
+        asked, why = int(self.criteria["threshold"].notna().sum()), " ".join(self.objections)
         if self.verdict == "approved":
             return f"{self.selected} is approved: it meets all {asked} criteria asked for."
+        if not self.failed:
+            return f"{self.selected} is rejected, though it meets all {asked} criteria asked for. {why}"
         names = "; ".join(CRITERIA[name].label for name in self.failed)
         verb = "does" if len(self.failed) == 1 else "do"
-        return f"{self.selected} is rejected: {len(self.failed)} of {asked} criteria {verb} not hold ({names})."
+        return f"{self.selected} is rejected: {len(self.failed)} of {asked} criteria {verb} not hold ({names}). {why}".rstrip()
 
     def power_sentence(self) -> str:
         "What had to be observed to pass, in one sentence"
@@ -257,7 +260,7 @@ class GateResult(Result):
     def to_metrics(self) -> dict[str, Any]:
         "Everything as nested JSON scalars: to_dict(), criteria by name, power by true Sharpe ratio"
         table = lambda frame: {str(i): {c: as_scalar(v) for c, v in row.items()} for i, row in frame.iterrows()}
-        return self.to_dict() | {"sentence": self.sentence(), "power_sentence": self.power_sentence(), "criteria": table(self.criteria), "power": table(self.power)}
+        return self.to_dict() | {"sentence": self.sentence(), "power_sentence": self.power_sentence(), "objections": list(self.objections), "criteria": table(self.criteria), "power": table(self.power)}
 
 
 _SENTENCES: dict[str, Callable[[dict], str]] = {
@@ -265,7 +268,7 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
         f"After counting {f['n_trials']} trials, the probability that the Sharpe ratio is more than luck is {f['value']:.3f}."
     ),
     "probability_of_backtest_overfitting": lambda f: (
-        f"In {f['value']:.0%} of the splits the best trial in sample fell into the lower half out of sample."
+        f"In {f['value']:{FORMATS['share']}} of the splits the best trial in sample fell into the lower half out of sample."
     ),
     "superior_predictive_ability": lambda f: (
         f"If no trial could beat holding nothing, one as good as the best would turn up with probability {f['value']:.3f}."
@@ -283,9 +286,9 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
         "Changing the future left every earlier decision as it was." if f["value"]
         else "An earlier decision changed when the future was changed: the strategy looks ahead."
     ),
-    "fit_certificate_share": lambda f: f"{f['value']:.1%} of the model fits hold their certificates.",
+    "fit_certificate_share": lambda f: f"{f['value']:{FORMATS['share']}} of the model fits hold their certificates.",
     "data_quality_share": lambda f: f"{f['value']:.2%} of the data is free of open findings.",
-    "regime_stability": lambda f: f"The strategy made money in {f['value']:.0%} of the sub-periods.",
+    "regime_stability": lambda f: f"The strategy made money in {f['value']:{FORMATS['share']}} of the sub-periods.",
 }  # fmt: skip
 
 
@@ -327,7 +330,7 @@ def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, sharpe_variance: float | None = None,
     periods_per_year: float, thresholds: Mapping[str, Any], evidence: Mapping[str, Any] | None = None,
     seed: int = 0, n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None,
-    true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
+    true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), objections: Sequence[str] = (),
 ) -> GateResult:
     """Judge the selected trial of a family.
 
@@ -351,6 +354,8 @@ def evaluate_gate(
         Of the SPA bootstrap and of CSCV; the default block is the cube root of the length.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the power table.
+    objections : sequence of str
+        Why nothing can be approved, a sentence each: a count that is a lower bound, thresholds that were moved. One is enough to reject.
 
     Raises
     ------
@@ -362,6 +367,8 @@ def evaluate_gate(
     trials = check_trials(trial_returns, selected, n_trials)
     check_sharpe_variance(sharpe_variance, ppy)
     _true_ratios(true_sharpe)
+    if isinstance(objections, str) or not all(isinstance(text, str) and text.strip() for text in objections):
+        raise SpecificationError(f"`objections` must be a list of sentences; got {objections!r}.")
     if block_size is not None:
         check_number(block_size, "block_size", low=1, high=len(trials))
     confidence = thresholds["min_track_record_length"] or 0.95
@@ -375,8 +382,8 @@ def evaluate_gate(
     moving = variance_across_trials(trials, selected) if sharpe_variance is None else sharpe_variance
     asked = shape | {"sharpe_variance": moving, "thresholds": thresholds, "rules": rules}
     return GateResult(
-        verdict="approved" if criteria["passed"].all() else "rejected",
-        selected=str(selected), criteria=criteria,
+        verdict="approved" if criteria["passed"].all() and not objections else "rejected",
+        selected=str(selected), criteria=criteria, objections=tuple(objections),
         power=gate_power(**asked, periods_per_year=ppy, true_sharpe=true_sharpe),
         n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=facts["annual"], sharpe=facts["sharpe"],
         haircut_annual_sharpe=facts["haircut_annual_sharpe"], critical_annual_sharpe=float(critical_sharpe_ratios(**asked).max()),

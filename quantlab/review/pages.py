@@ -9,6 +9,7 @@ __all__ = ['PAGE_STYLE', 'render_page', 'index_page', 'external_references']
 import html
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 from ..errors import SpecificationError
 
@@ -90,13 +91,22 @@ def render_page(title: str, body_html: str, footer_html: str = "", *, meta: Mapp
     )
 
 
+def _check_address(href: object) -> str:
+    "Return `href` if it is a file beside or below the page, perhaps a place in it"
+    whole = isinstance(href, str) and re.fullmatch(r"[^\x00-\x20\x7f/\\:?#][^\x00-\x1f\x7f\\:?#]*(#[\w.-]+)?", href)
+    path = href.split("#")[0].split("/") if whole else [""]
+    if not whole or ".." in unquote(href).split("/") or not all(path):
+        raise SpecificationError(f"`href` must be the relative path of a file, such as 'dossier.html' or 'pages/a.html#s1'; got {href!r}.")
+    return href
+
+
 def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: str = "", footer: str = "") -> str:
     """Page that leads to the others.
 
     Parameters
     ----------
     entries : sequence of dict
-        `href`, `title`, and where they help `summary` and `status` ("approved", "rejected" get their colours).
+        `href` (a file beside or below the page), `title`, and where they help `summary` and `status` ("approved", "rejected" get their colours).
     title, subtitle, footer : str
         Plain text.
     """
@@ -105,7 +115,8 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
         raise SpecificationError(f"`entries` must be a list of dicts with `href` and `title`; got {type(entries).__name__}.")
     for entry in entries:
         if not isinstance(entry, Mapping) or not {"href", "title"} <= set(entry):
-            raise SpecificationError(f"An entry needs `href` and `title`; got {list(entry)}.")
+            raise SpecificationError(f"An entry needs `href` and `title`; got {entry!r:.60}.")
+        _check_address(entry["href"])
         e = {k: html.escape(str(v)) for k, v in entry.items()}
         status = f'<span class="status {e["status"]}">{e["status"]}</span>' if e.get("status") else ""
         summary = f"<p>{e['summary']}</p>" if e.get("summary") else ""

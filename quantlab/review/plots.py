@@ -30,6 +30,7 @@ from quantlab.review.research_plots import (
     var_exceedances,
     volatility_forecast,
 )
+from ..results import FORMATS
 from .style import COLOURS, date_axis, figure_svg, picture, report_style
 from ..validation.sharpe import DeflatedSharpeCurve
 
@@ -121,14 +122,14 @@ def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str 
 @picture
 def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability"
-    values = check_series(np.asarray(logits), "logits", min_length=2).to_numpy()
+    values = check_series(np.asanyarray(logits), "logits", min_length=2).to_numpy()
     limit = max(float(np.abs(values).max()), 0.1)
     bins = np.linspace(-limit, limit, 41)
     for part, colour, label in [(values <= 0, "vermilion", "winner below the median"), (values > 0, "blue", "above")]:
         ax.hist(values[part], bins, color=COLOURS[colour], alpha=0.8, label=label)
     ax.set(xlabel="logit of the winner's out-of-sample rank", ylabel="combinations (count)")
     ax.legend()
-    return f"In {np.mean(values <= 0):.0%} of the splits the in-sample winner fell below the median"
+    return f"In {np.mean(values <= 0):{FORMATS['share']}} of the splits the in-sample winner fell below the median"
 
 
 @picture
@@ -146,7 +147,7 @@ def power_curve(
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlabel="true annual Sharpe ratio", ylabel="probability to pass", ylim=(-0.03, 1.03))
     last = table.iloc[-1, 0]
-    return f"A true Sharpe ratio of {table.index[-1]:g} would pass with probability {last:.0%}"
+    return f"A true Sharpe ratio of {table.index[-1]:g} would pass with probability {last:{FORMATS['share']}}"
 
 
 @picture
@@ -154,13 +155,13 @@ def placebo_histogram(
     sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
     "Best annual Sharpe ratio of each placebo world, and the one that was observed"
-    values = check_series(np.asarray(sharpe_ratios), "sharpe_ratios", min_length=2).to_numpy()
+    values = check_series(np.asanyarray(sharpe_ratios), "sharpe_ratios", min_length=2).to_numpy()
     observed = check_number(observed, "observed")
     ax.hist(values, min(30, max(8, len(values) // 7)), color=COLOURS["sky"])
     ax.axvline(observed, color=COLOURS["vermilion"], lw=1.6, label=f"observed {observed:.2f}")
     ax.set(xlabel="best annual Sharpe ratio of a world without edge", ylabel="worlds (count)")
     ax.legend()
-    return f"{np.mean(values >= observed):.0%} of the placebo worlds offer a best trial at least this good"
+    return f"{np.mean(values >= observed):{FORMATS['share']}} of the placebo worlds offer a best trial at least this good"
 
 
 @picture
@@ -168,7 +169,7 @@ def pvalue_histogram(
     pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
     "Histogram of p-values, with the flat line that no effect at all would give"
-    values = check_series(np.asarray(pvalues), "pvalues", allow_missing=True).dropna().to_numpy()
+    values = check_series(np.asanyarray(pvalues), "pvalues", allow_missing=True).dropna().to_numpy()
     if values.min() < 0 or values.max() > 1:
         raise DataError(f"`pvalues` must lie in [0, 1]; got {values.min():g} to {values.max():g}.")
     ax.hist(values, np.linspace(0, 1, 21), color=COLOURS["blue"], alpha=0.85)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import optimize, special
 
-from ..checks import check_integer, check_number, check_option
+from ..checks import _as_float, check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
 from ..results import Result
 from .sharpe import AnnualizedSharpe, _observations, _per_year, time_aggregation_factor
@@ -61,10 +61,7 @@ def adjust_pvalues(
 
 def _check_pvalues(pvalues: Any) -> np.ndarray:
     "Refuse what cannot be a list of p-values"
-    try:
-        p = np.asarray(pvalues, dtype=float)
-    except (TypeError, ValueError):
-        raise DataError("`pvalues` must hold numbers only; convert or drop the others.") from None
+    p = _as_float(pvalues, "pvalues")
     if p.ndim != 1 or p.size == 0:
         raise DataError(f"`pvalues` must be a list of at least one number; got shape {p.shape}.")
     bad = int((~((p >= 0) & (p <= 1))).sum())

@@ -10,10 +10,7 @@ import numpy as np
 from numba import njit
 
 # %% ../../nbs/40_volatility/3_kernel.ipynb #dde31b60
-_ROUNDING = {"contract", "reassoc"}  # never the flags that assume away missing or infinite values
-
-
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
+@njit(cache=True, nogil=True)
 def _moments(x: np.ndarray) -> tuple:
     "Mean and variance"
     mean, variance = 0.0, 0.0
@@ -36,17 +33,20 @@ def _presample(x: np.ndarray) -> float:
     return total / weights
 
 
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _deviance(squares: np.ndarray, omega: float, alpha: float, beta: float, presample: float) -> float:
     "Sum of log h + e^2 / h, given the squared residuals"
     h = omega + (alpha + beta) * presample
     total, logs, product, whole = 0.0, 0.0, 1.0, squares.size // 4 * 4
+    beta2 = beta * beta
+    beta4 = beta2 * beta2
     for t in range(0, whole, 4):
         e0, e1, e2, e3 = squares[t], squares[t + 1], squares[t + 2], squares[t + 3]
-        h0, h1 = h, omega + alpha * e0 + beta * h
-        h2 = omega + alpha * e1 + beta * h1
-        h3 = omega + alpha * e2 + beta * h2
-        h = omega + alpha * e3 + beta * h3
+        u0, u2 = omega + alpha * e0, omega + alpha * e2
+        u1, u3 = omega + alpha * e1 + beta * u0, omega + alpha * e3 + beta * u2
+        h0, h1, h2 = h, u0 + beta * h, u1 + beta2 * h
+        h3 = u2 + beta * h2
+        h = u3 + beta2 * u1 + beta4 * h
         early, late = h0 * h1, h2 * h3
         four = early * late
         total += ((e0 * h1 + e1 * h0) * late + (e2 * h3 + e3 * h2) * early) / four
@@ -68,10 +68,10 @@ def _loglikelihood(x: np.ndarray, theta: np.ndarray, presample: float) -> float:
     return -0.5 * (x.size * np.log(2 * np.pi) + _deviance((x - mu) ** 2, omega, alpha, beta, presample))
 
 # %% ../../nbs/40_volatility/3_kernel.ipynb #771f6eec
-_BLOCK = 128  # days whose recursions are written down before they are summed
+_LANES = 64  # days that are summed side by side
 
 
-@njit(cache=True, nogil=True, fastmath=_ROUNDING)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _derivatives(
     x: np.ndarray, theta: np.ndarray, presample: float, exact: bool,
     gradient: np.ndarray, matrix: np.ndarray,
@@ -79,69 +79,74 @@ def _derivatives(
     "Fill gradient and Hessian (`exact`) or expected information of the negative log-likelihood"
     mu, omega, alpha, beta = theta
     h = omega + (alpha + beta) * presample
-    hm, ho, ha, hb = 0.0, 1.0, presample, presample  # first derivatives of h
-    mm, ma, mb, ob, ab, bb = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # second ones
-    g0, g1, g2, g3 = 0.0, 0.0, 0.0, 0.0
-    c00, c01, c02, c03, c11 = 0.0, 0.0, 0.0, 0.0, 0.0
-    c12, c13, c22, c23, c33 = 0.0, 0.0, 0.0, 0.0, 0.0
-    store = np.empty((15, _BLOCK))
-    e, v, m, o, a, b, w, s, k = store[0], store[1], store[2], store[3], store[4], store[5], store[6], store[7], store[8]
-    m2, ma2, mb2, ob2, ab2, b2 = store[9], store[10], store[11], store[12], store[13], store[14]
-    for first in range(0, x.size, _BLOCK):
-        part = x[first : first + _BLOCK]
-        n = part.size
+    hm, ho, ha, hb = 0.0, 1.0, presample, presample  # first derivatives of h; that by mu is alpha times hm
+    mm, mb, ob, ab, bb = 0.0, 0.0, 0.0, 0.0, 0.0  # second ones; that by mu and alpha is hm
+    e, v, m, o, a, b, s, k, m2, ma2, mb2, ob2, ab2, b2 = 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27
+    rows = np.zeros((28, _LANES))
+    # one table, the sums in its first 14 rows: so the compiler sees that rows do not overlap
+    for first in range(0, x.size, _LANES):
+        n = min(_LANES, x.size - first)
         for i in range(n):
-            error = part[i] - mu
-            e[i], v[i], m[i], o[i], a[i], b[i] = error, h, hm, ho, ha, hb
-            hm = beta * hm - 2.0 * alpha * error
+            error = x[first + i] - mu
+            square = error * error
+            rows[e, i], rows[v, i], rows[m, i], rows[o, i], rows[a, i], rows[b, i] = error, h, alpha * hm, ho, ha, hb
+            if exact:
+                rows[m2, i], rows[ma2, i], rows[mb2, i] = mm, hm, mb
+                rows[ob2, i], rows[ab2, i], rows[b2, i] = ob, ab, bb
+                mm = 2.0 * alpha * ho
+                mb = alpha * hm + beta * mb
+                ob = ho + beta * ob
+                ab = ha + beta * ab
+                bb = 2.0 * hb + beta * bb
+            hm = beta * hm - 2.0 * error
             ho = 1.0 + beta * ho
-            ha = error * error + beta * ha
+            ha = square + beta * ha
             hb = h + beta * hb
-            h = omega + alpha * (error * error) + beta * h
+            h = omega + alpha * square + beta * h
         for i in range(n):
-            r = 1.0 / v[i]
-            er = e[i] * r
-            z2 = e[i] * er
+            r = 1.0 / rows[v, i]
+            er = rows[e, i] * r
+            z2 = rows[e, i] * er
             slope = 0.5 * r * (1.0 - z2)
-            s[i], k[i] = slope, er * r
-            w[i] = r * r * (z2 - 0.5) if exact else 0.5 * r * r
-            g0 += slope * m[i] - er
-            g1 += slope * o[i]
-            g2 += slope * a[i]
-            g3 += slope * b[i]
-            c00 += r
-        for i in range(n):
-            wm, wo, wa = w[i] * m[i], w[i] * o[i], w[i] * a[i]
-            c00 += wm * m[i]
-            c01 += wm * o[i]
-            c02 += wm * a[i]
-            c03 += wm * b[i]
-            c11 += wo * o[i]
-            c12 += wo * a[i]
-            c13 += wo * b[i]
-            c22 += wa * a[i]
-            c23 += wa * b[i]
-            c33 += w[i] * b[i] * b[i]
+            w = r * r * (z2 - 0.5) if exact else 0.5 * r * r
+            wm, wo, wa, wb = w * rows[m, i], w * rows[o, i], w * rows[a, i], w * rows[b, i]
+            rows[s, i], rows[k, i] = slope, er * r
+            rows[0, i] += slope * rows[m, i] - er
+            rows[1, i] += slope * rows[o, i]
+            rows[2, i] += slope * rows[a, i]
+            rows[3, i] += slope * rows[b, i]
+            rows[4, i] += wm * rows[m, i] + r
+            rows[5, i] += wm * rows[o, i]
+            rows[6, i] += wm * rows[a, i]
+            rows[7, i] += wm * rows[b, i]
+            rows[8, i] += wo * rows[o, i]
+            rows[9, i] += wo * rows[a, i]
+            rows[10, i] += wo * rows[b, i]
+            rows[11, i] += wa * rows[a, i]
+            rows[12, i] += wa * rows[b, i]
+            rows[13, i] += wb * rows[b, i]
         if exact:
             for i in range(n):
-                m2[i], ma2[i], mb2[i], ob2[i], ab2[i], b2[i] = mm, ma, mb, ob, ab, bb
-                mm = 2.0 * alpha + beta * mm
-                ma = -2.0 * e[i] + beta * ma
-                mb = m[i] + beta * mb
-                ob = o[i] + beta * ob
-                ab = a[i] + beta * ab
-                bb = 2.0 * b[i] + beta * bb
-            for i in range(n):
-                c00 += s[i] * m2[i] + 2.0 * k[i] * m[i]
-                c01 += k[i] * o[i]
-                c02 += s[i] * ma2[i] + k[i] * a[i]
-                c03 += s[i] * mb2[i] + k[i] * b[i]
-                c13 += s[i] * ob2[i]
-                c23 += s[i] * ab2[i]
-                c33 += s[i] * b2[i]
-    gradient[:] = g0, g1, g2, g3
-    for i, row in enumerate(((c00, c01, c02, c03), (c01, c11, c12, c13), (c02, c12, c22, c23), (c03, c13, c23, c33))):
-        matrix[i] = row
+                slope, pull = rows[s, i], rows[k, i]
+                rows[4, i] += slope * rows[m2, i] + 2.0 * (pull * rows[m, i])
+                rows[5, i] += pull * rows[o, i]
+                rows[6, i] += slope * rows[ma2, i] + pull * rows[a, i]
+                rows[7, i] += slope * rows[mb2, i] + pull * rows[b, i]
+                rows[10, i] += slope * rows[ob2, i]
+                rows[12, i] += slope * rows[ab2, i]
+                rows[13, i] += slope * rows[b2, i]
+    half = _LANES
+    while half > 1:
+        half //= 2
+        for row in range(14):
+            for i in range(half):
+                rows[row, i] += rows[row, half + i]
+    gradient[:] = rows[:4, 0]
+    at = 4
+    for i in range(4):
+        for j in range(i, 4):
+            matrix[i, j] = matrix[j, i] = rows[at, 0]
+            at += 1
 
 # %% ../../nbs/40_volatility/3_kernel.ipynb #e034f9fc
 # omega - floor >= 0, alpha >= 0, beta >= 0, 1 - alpha - beta >= 0
