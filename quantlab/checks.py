@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_number', 'check_integer', 'check_jobs', 'check_index', 'check_series', 'check_frame',
-           'share_index', 'check_aligned', 'warn', 'check_scale']
+           'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise', 'underwater', 'observed_periods',
+           'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
 import datetime as dt
@@ -338,3 +339,70 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
             f"({len(suspects)} of {values.shape[1]} columns); 0.01 is one percent: divide by 100 if they are percent.",
             ScaleWarning,
         )
+
+# %% ../nbs/01_checks.ipynb #02affc0a
+def rounding_noise(*values: Any, returns: bool = True) -> float:
+    "Largest deviation that may be rounding alone in numbers made of `values`"
+    sizes = [np.nanmax(np.abs(v)) for v in (np.asarray(v, dtype=float) for v in values) if v.size and not np.isnan(v).all()]
+    return 1e-12 * float(max(sizes, default=0.0)) + (1e-14 if returns else 0.0)
+
+
+def underwater(wealth: Any, axis: int = 0) -> Any:
+    "Share of the highest wealth so far (at least 1) that is lost; 0 at a high, and within a rounding error of one"
+    peak = np.maximum.accumulate(np.maximum(wealth, 1.0), axis=axis)
+    fall = 1 - wealth / peak
+    return fall * (fall > 1e-12)
+
+# %% ../nbs/01_checks.ipynb #1dc231a0
+def observed_periods(index: pd.Index) -> tuple[float, float] | None:
+    "Periods in a year by the length of the sample and by the median step; None without dates, or with fewer than three"
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 3:
+        return None
+    steps = np.diff(index.to_numpy()) / np.timedelta64(1, "D")
+    return 365.25 / float(steps.mean()), 365.25 / float(np.median(steps))
+
+
+def check_periods(index: pd.Index, periods_per_year: float) -> None:
+    "Warn where `periods_per_year` is less than half, or more than twice, what the dates say"
+    seen = observed_periods(index)
+    if seen and (periods_per_year > 2 * max(seen) or 2 * periods_per_year < min(seen)):
+        warn(
+            f"`periods_per_year` is {periods_per_year:g}, and the dates have about {seen[0]:.3g} rows a year "
+            f"({index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}); give 252 for trading days, 52 for weeks, 12 for months.",
+            ScaleWarning,
+        )
+
+
+def check_rate(risk_free: float, returns: pd.Series, periods_per_year: float | None = None) -> None:
+    "Warn where a risk-free return per period is above 30 % a year; without periods, those that the dates say, or 12"
+    seen = observed_periods(returns.index)
+    per_year = periods_per_year or (min(seen) if seen else 12.0)
+    annual = risk_free * per_year
+    if abs(annual) > 0.3:
+        warn(
+            f"`risk_free` is {risk_free:g} a period, about {annual:.0%} a year; it is per period: divide an annual rate "
+            "by the periods in a year.",
+            ScaleWarning,
+        )
+
+# %% ../nbs/01_checks.ipynb #743e2212
+def mark_held(x: Any, start: Any) -> Any:
+    "Note in `x` that its rows are what was held over the row, from `start` on"
+    x.attrs["held_from"] = str(start)
+    return x
+
+
+def held_from(x: Any) -> Any | None:
+    "First day held where `x` says so and holds nothing but zeros before; else None"
+    mark = getattr(x, "attrs", {}).get("held_from")
+    if mark is None or not len(x):
+        return None
+    start = pd.Timestamp(mark) if isinstance(x.index, pd.DatetimeIndex) else type(x.index[0])(mark)
+    earlier = np.asarray(x[x.index < start], dtype=float)
+    return None if len(earlier) == len(x) or np.nan_to_num(earlier).any() else start
+
+
+def while_held(returns: Any) -> Any:
+    "The returns from the first day held on, where they come from a backtest and say so"
+    start = held_from(returns) if isinstance(returns, pd.Series) else None
+    return returns if start is None else returns.loc[start:]

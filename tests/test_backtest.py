@@ -362,7 +362,7 @@ def test_sweeps_give_the_numbers_of_single_runs():
         "costs": ALL,
         "dollar_volume": volume,
         "volatility": sigma,
-        "periods_per_year": 12,
+        "periods_per_year": 252,
         "rebalance": "weekly",
     }
     swept, results = (

@@ -7,6 +7,7 @@ function without a row fails `test_every_public_function_has_a_row`.
 # ruff: noqa: E501  (a row of the table is a line)
 import inspect
 import json
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -318,6 +319,7 @@ row(
      "data": {"none": None, "text": "x", "short": FRAME[:2], "unsorted": FRAME[::-1], "twice": pd.concat([FRAME, FRAME]), "no frames": {}},
      "n_cuts": counts(0), "seed": counts()},
 )  # fmt: skip
+row(b.lint_lookahead, {"path": str(Path(__file__))}, {"path": {"none": None, "number": 3, "not there": "nothing.py", "text file": "settings.ini"}})
 TRACK = {"returns": tables(SERIES, short=1)}
 row(
     b.performance_summary, {"returns": SERIES, "periods_per_year": 252},

@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "performance_summary",
             "value_at_risk",
         ],
+        "lint": ["lint_lookahead"],
         "sensitivity": ["ParameterSurface", "leave_one_out", "parameter_surface", "stress_windows", "subperiods"],
     },
 )

@@ -246,7 +246,7 @@ def _delays(output: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
     "The output times the move one, two, three rows later, summed over assets"
     rows = {}
     for delay in (1, 2, 3):
-        earned = (output * moves.shift(-delay)).sum(axis=1, min_count=1).dropna()
+        earned = (output * moves.shift(-delay)).sum(axis=1, min_count=1).dropna()  # looks ahead on purpose
         spread = earned.std()
         t = earned.mean() / spread * np.sqrt(len(earned)) if spread > 1e-12 * earned.abs().max() else np.nan
         rows[delay] = {"mean_return": earned.mean(), "t": t, "hit_rate": (earned > 0).sum() / max((earned != 0).sum(), 1)}
@@ -256,7 +256,7 @@ def _delays(output: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
 def _foresight(output: pd.DataFrame, moves: pd.DataFrame) -> tuple[float, float, int, Any]:
     "Of all columns together and of each: highest lower bound of the share of next moves whose side is told; share, dates, column"
     side = lambda table: np.sign(table - table.median())
-    agree = side(output) * side(moves.shift(-1))
+    agree = side(output) * side(moves.shift(-1))  # looks ahead on purpose
     told = agree.where(agree != 0)
     counts = pd.concat([told.count(), pd.Series({"all": told.notna().any(axis=1).sum()})])
     share = pd.concat([told.gt(0).sum(), pd.Series({"all": told.gt(0).to_numpy().sum()})])

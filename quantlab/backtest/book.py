@@ -15,8 +15,10 @@ import pandas as pd
 from numba import njit
 
 from .costs import CostModel
-from ..checks import check_aligned, check_frame, check_index, check_integer, check_number, check_option
-from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
+from quantlab.checks import (
+    check_aligned, check_frame, check_index, check_integer, check_number, check_option, check_periods, check_scale, warn,
+)
+from ..errors import DataError, LookaheadError, MissingDataError, ScaleWarning, SpecificationError
 
 # %% ../../nbs/60_backtest/2_book.ipynb #199d531a
 _OK, _NOT_FINITE, _RUINED, _NO_VOLUME = 0, 1, 2, 3
@@ -182,6 +184,43 @@ def _decided(weights: pd.DataFrame, rebalance: Rebalance) -> np.ndarray:
     return (np.arange(len(weights)) - given.argmax()) % step == 0
 
 
+def _like_weights(table: pd.DataFrame) -> bool:
+    "Is a table a book rather than returns: it mostly stays as it is, is the same size in nearly every row, or moves slowly?"
+    values = np.nan_to_num(table.to_numpy()[-500:], posinf=0.0, neginf=0.0).clip(-1e9, 1e9)
+    size = np.abs(values).sum(axis=1)
+    held = size > 0
+    if held.sum() < 3:
+        return False
+    same = (values[1:] == values[:-1]).all(axis=1)[held[1:] & held[:-1]]
+    stays = len(same) > 1 and same.mean() > 0.5
+    usual = np.median(size[held])
+    even = usual >= 0.2 and (np.abs(size[held] / usual - 1) < 1e-9).mean() > 0.9
+    before, after = (values[rows] - values.mean(axis=0) for rows in (slice(None, -1), slice(1, None)))
+    return bool(stays or even or (before * after).sum() > 0.9 * (after**2).sum() > 0)
+
+
+def _check_places(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
+    "Refuse weights and returns in each other's place"
+    if _like_weights(returns) and not _like_weights(weights):
+        raise DataError(
+            "`returns` look like weights and `target_weights` do not: they seem to have changed places; call "
+            "`run_backtest(target_weights, returns)`, or name both."
+        )
+
+
+def _check_sizes(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
+    "Refuse prices as returns; warn of percent in either"
+    check_scale(returns, "returns")
+    gross = np.nansum(np.abs(weights.to_numpy()[:: max(1, len(weights) // 500)]), axis=1)
+    usual = float(np.median(gross[gross > 0])) if (gross > 0).any() else 0.0
+    if np.isfinite(usual) and usual > 10:
+        warn(
+            f"`target_weights` add up to {usual:.3g} times the equity in the middle; a weight of 0.01 is one percent: divide "
+            "by 100 if they are percent.",
+            ScaleWarning,
+        )
+
+
 def _prepare(
     weights, returns, *, decision_lag, costs, dollar_volume, volatility, capital, engine, periods_per_year,
     rebalance, missing_returns,
@@ -189,6 +228,7 @@ def _prepare(
     "Check the arguments of a backtest"
     weights, returns = _panel(weights, "target_weights"), _panel(returns, "returns")
     check_aligned("run_backtest", target_weights=weights, returns=returns)
+    _check_places(weights, returns)
     lag = _check_lag(decision_lag)
     if len(returns) <= lag:
         raise DataError(f"`returns` needs more rows than `decision_lag` {lag}; got {len(returns)}.")
@@ -197,6 +237,7 @@ def _prepare(
         raise SpecificationError(f"`costs` must be a CostModel; got {costs!r}.")
     if periods_per_year is not None:
         check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+        check_periods(returns.index, periods_per_year)
     elif costs.borrow_bps_per_year and not isinstance(returns.index, pd.DatetimeIndex):
         raise SpecificationError("A borrow fee a year is charged without dates: `periods_per_year` is needed.")
     if costs.impact_coefficient:

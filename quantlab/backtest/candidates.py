@@ -178,7 +178,7 @@ def market_of(
     except (TypeError, ValueError):
         raise SpecificationError(f"`start` must be a date up to {returns.index[-1].date()}, the last of the panel; got {start!r}.") from None
     check_aligned("market_of", returns=returns, volatility=volatility)
-    return _assemble(panel, volatility.shift(-1), pairs, start)
+    return _assemble(panel, volatility.shift(-1), pairs, start)  # looks ahead on purpose
 
 # %% ../../nbs/60_backtest/7_candidates.ipynb #24b619c2
 COMBINED = ("momentum_12_1", "short_term_reversal", "low_volatility", "illiquidity")

@@ -16,12 +16,13 @@ import pandas as pd
 from numba import njit
 
 from quantlab.backtest.book import (
-    _NO_VOLUME, _NOT_FINITE, _OK, _RUINED, Rebalance, _decided, _explain, _Inputs, _net, _panel, _prepare, _run_kernel, _values,
+    _NO_VOLUME, _NOT_FINITE, _OK, _RUINED, Rebalance, _check_sizes, _decided, _explain, _Inputs, _net, _panel, _prepare, _run_kernel, _values,
 )
 from .costs import CostModel
-from ..checks import check_aligned, check_frame
+from ..checks import check_aligned, check_frame, mark_held, rounding_noise, underwater
 from ..errors import ConvergenceError, DataError, MissingDataError, SpecificationError
 from ..results import Result
+from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 from ..validation.trials import observe_run
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #4602ed9c
@@ -128,11 +129,10 @@ class BacktestResult(Result):
 
     @property
     def weights(self) -> pd.DataFrame:
-        "Weights held over each day, after trading, as a share of equity before the trade"
+        "Weights held over each day, after trading, as a share of equity before the trade; marked as held, not decided"
         *_, held = _run(self.inputs, keep_weights=True)
         frame = pd.DataFrame(held, index=self.returns.index, columns=self.inputs.returns.columns)
-        frame.attrs["held"] = True  # over the row itself, not decided at its close
-        return frame
+        return mark_held(frame, self.start) if self.nobs else frame
 
     @property
     def breakeven_cost_bps(self) -> float:
@@ -158,7 +158,8 @@ class BacktestResult(Result):
     def summary(self) -> pd.Series:
         "Labelled table"
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
-        figures = {k.replace("_", " "): v for k, v in _headline(self).items()}
+        names = {"sharpe_ratio": "Sharpe ratio (per period)", "annualized_sharpe_ratio": "Sharpe ratio (annualized)"}
+        figures = {names.get(k, k.replace("_", " ")): v for k, v in _headline(self).items()}
         extra = {"breakeven cost (bps of traded value)": self.breakeven_cost_bps, "capacity (currency)": self.capacity}
         return pd.Series({**figures, **extra, **values}, name="Backtest", dtype=object)
 
@@ -179,17 +180,17 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
     live = result.returns.loc[result.start :] if result.nobs else result.returns
     wealth = np.concatenate([[1.0], (1 + live.to_numpy()).cumprod()])
     deviation = live.std(ddof=1)
-    sharpe = live.mean() / deviation if deviation > 0 else np.nan
+    sharpe = live.mean() / deviation if deviation > rounding_noise(live) else np.nan
     figures = {
         "total_return": wealth[-1] - 1,
         "mean_return": live.mean(),
-        "sharpe_ratio": sharpe,
-        "max_drawdown": float((1 - wealth / np.maximum.accumulate(wealth)).max()),
+        "sharpe_ratio": PeriodSharpe(sharpe),
+        "max_drawdown": float(underwater(wealth).max()),
         "mean_turnover": result.turnover.loc[live.index].mean(),
         "total_costs": result.costs.sum(),
     }
     if result.periods_per_year:
-        figures["annualized_sharpe_ratio"] = sharpe * np.sqrt(result.periods_per_year)
+        figures["annualized_sharpe_ratio"] = AnnualizedSharpe(sharpe * np.sqrt(result.periods_per_year))
     return figures
 
 
@@ -217,9 +218,13 @@ def _simulate(inputs: _Inputs) -> BacktestResult:
     "Run one book on checked inputs"
     out, missing, _ = _run(inputs)
     index = inputs.returns.index
-    series = lambda values, name: pd.Series(values, index=index, name=name)
     active = out[:, 1] > 0
     first = int(active.argmax()) if active.any() else len(index)
+
+    def series(values: np.ndarray, name: str) -> pd.Series:
+        made = pd.Series(values, index=index, name=name)
+        return mark_held(made, index[first]) if active.any() else made
+
     net = _net(out, inputs.costs)
     return BacktestResult(
         returns=series(net, "returns"), gross_returns=series(out[:, 0], "gross_returns"),
@@ -269,13 +274,22 @@ def run_backtest(
     LookaheadError
         `decision_lag` below 1.
     MisalignedError, MissingDataError, DataError, SpecificationError
-        Labels differ; volumes are unknown; values are infinite, below -100 %, or ruin the account; an argument is not allowed.
+        Labels differ; volumes are unknown; values are infinite, below -100 %, or ruin the account; weights and returns change
+        places, or prices are given as returns; an argument is not allowed.
+
+    Warns
+    -----
+    ScaleWarning
+        Weights or returns look like percent, or the dates deny `periods_per_year`.
     """
-    return _observed(_prepare(
+    inputs = _prepare(
         target_weights, returns, decision_lag=decision_lag, costs=costs, dollar_volume=dollar_volume,
         volatility=volatility, capital=capital, engine=engine, periods_per_year=periods_per_year,
         rebalance=rebalance, missing_returns=missing_returns,
-    ))
+    )
+    result = _observed(inputs)
+    _check_sizes(inputs.weights, inputs.returns)
+    return result
 
 
 def _observed(inputs: _Inputs) -> BacktestResult:
@@ -315,7 +329,10 @@ def run_backtests(
     **options
         The other arguments of `run_backtest`.
     """
-    return {name: _observed(inputs) for name, inputs in _each(target_weights, returns, options)}
+    books = dict(_each(target_weights, returns, options))
+    results = {name: _observed(inputs) for name, inputs in books.items()}
+    _check_sizes(pd.concat([inputs.weights for inputs in books.values()]), next(iter(books.values())).returns)
+    return results
 
 # %% ../../nbs/60_backtest/3_engine.ipynb #632be044
 @njit(cache=True)

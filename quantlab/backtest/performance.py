@@ -15,19 +15,24 @@ import pandas as pd
 from numpy.polynomial.hermite_e import hermeval
 from scipy.stats import norm
 
-from ..checks import check_aligned, check_integer, check_number, check_option, check_series
+from quantlab.checks import (
+    check_aligned, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
+    rounding_noise, underwater, while_held,
+)
 from ..errors import DataError
 from ..results import Result
+from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
 # %% ../../nbs/60_backtest/6_performance.ipynb #4062624f
 def _returns(returns, name: str = "returns", min_length: int = 1) -> pd.Series:
-    "A series of simple returns above -100 %"
-    series = check_series(returns, name, min_length=min_length)
-    if (series <= -1).any():
+    "A series of simple returns that can be compounded: none below -100 %; of a backtest, from the first day held"
+    series = check_series(while_held(returns), name, min_length=min_length)
+    if (series < -1).any():
         raise DataError(
-            f"`{name}` holds a return of -100 % or less ({series.min():g}); simple decimal returns are expected "
-            "(0.01 is one percent)."
+            f"`{name}` holds a return below -100 % ({series.min():g}), after which wealth cannot be compounded; simple decimal "
+            "returns are expected (0.01 is one percent). Where the loss is true, `sharpe_ratio` and the like take it."
         )
+    check_scale(series, name)
     return series
 
 
@@ -42,11 +47,14 @@ def drawdowns(returns: pd.Series) -> pd.Series:
     Returns
     -------
     Series
-        Numbers from 0 to 1; 0 at a peak.
+        Numbers from 0 to 1; 0 at a peak, and where the peak is reached again but for rounding.
     """
-    series = _returns(returns)
-    wealth = (1 + series).cumprod()
-    return (1 - wealth / wealth.cummax().clip(lower=1.0)).rename("drawdown")
+    return _drawdowns(_returns(returns))
+
+
+def _drawdowns(series: pd.Series) -> pd.Series:
+    "As `drawdowns`, of checked returns"
+    return pd.Series(underwater((1 + series.to_numpy()).cumprod()), index=series.index, name="drawdown")
 
 
 def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
@@ -66,7 +74,11 @@ def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
     """
     if top is not None:
         check_integer(top, "top", low=1)
-    depth = drawdowns(returns)
+    return _episodes(drawdowns(returns), top)
+
+
+def _episodes(depth: pd.Series, top: int | None) -> pd.DataFrame:
+    "The falls below the peak, deepest first"
     under = depth > 0
     episode = (under & ~under.shift(1, fill_value=False)).cumsum()[under]
     rows = []
@@ -89,7 +101,7 @@ def _tail_arguments(returns, level: float, method: Tail):
     check_number(level, "level", low=0, high=1, strict=True)
     check_option(method, "method", ("historical", "gaussian", "modified"))
     mean, deviation = values.mean(), values.std()
-    if method == "modified" and deviation == 0:
+    if method == "modified" and deviation <= rounding_noise(values):
         raise DataError(f"`returns` is constant at {mean:g}; it has no skewness to correct for.")
     z = norm.ppf(level)
     if method != "modified":
@@ -100,10 +112,12 @@ def _tail_arguments(returns, level: float, method: Tail):
 
 
 def _moment(values: np.ndarray, order: int) -> float:
-    "Standardised central moment, dividing by n; NaN for a constant series"
+    "Standardised central moment, dividing by n; NaN for a series that is constant but for rounding"
     centred = values - values.mean()
     variance = (centred**2).mean()
-    return float((centred**order).mean() / variance ** (order / 2)) if variance > 0 else np.nan
+    if not variance > rounding_noise(values) ** 2:
+        return np.nan
+    return float(((centred / np.sqrt(variance)) ** order).mean())
 
 
 def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "historical") -> float:
@@ -199,16 +213,16 @@ class PerformanceResult(Result):
         import matplotlib.pyplot as plt
 
         ax = ax or plt.subplots(figsize=(8, 3))[1]
-        depth = drawdowns(self.returns)
+        depth = _drawdowns(self.returns)
         ax.plot(self.returns.index, (1 + self.returns).cumprod(), label="growth of one unit")
         ax.fill_between(depth.index, 1 - depth, 1, alpha=0.3, label="one less drawdown")
         ax.legend()
         return ax
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    "Ratio, NaN where the denominator is zero"
-    return float(numerator / denominator) if denominator > 0 else np.nan
+def _ratio(numerator: float, denominator: float, noise: float) -> float:
+    "Ratio, NaN where the denominator is zero or may be rounding alone"
+    return float(numerator / denominator) if denominator > noise else np.nan
 
 
 def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: float) -> dict[str, float]:
@@ -216,14 +230,17 @@ def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: 
     names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
     if benchmark is None:
         return dict.fromkeys(names, np.nan)
+    start = returns.index[0]
+    benchmark = check_series(benchmark.loc[start:] if isinstance(benchmark, pd.Series) else benchmark, "benchmark")
     benchmark = check_series(_returns(benchmark, "benchmark"), "benchmark", allow_constant=False)
     check_aligned("performance_summary", returns=returns, benchmark=benchmark)
+    noise = rounding_noise(returns, benchmark, risk_free)
     x, b, active = returns - risk_free, benchmark - risk_free, returns - benchmark
-    beta = x.cov(b) / b.var()
+    beta = x.cov(b) / b.var() if b.std() > noise else np.nan
     year = np.sqrt(periods_per_year)
     values = (
         beta, periods_per_year * (x.mean() - beta * b.mean()), x.corr(b), year * active.std(),
-        year * _ratio(active.mean(), active.std()),
+        year * _ratio(active.mean(), active.std(), noise),
     )
     return {name: float(value) for name, value in zip(names, values)}
 
@@ -236,7 +253,8 @@ def performance_summary(
     Parameters
     ----------
     returns : Series
-        Simple decimal returns, at least 3, without missing values, not constant.
+        Simple decimal returns, at least 3, without missing values, not constant; or a backtest's result. Returns of a
+        backtest count from its first day held.
     periods_per_year : float
         Periods in a year, such as 252 for days or 12 for months.
     risk_free : float
@@ -247,27 +265,42 @@ def performance_summary(
     Raises
     ------
     DataError, MissingDataError, MisalignedError
-        The series is too short, constant, has missing values or returns of -100 %; the benchmark has another index.
+        The series is too short, constant, has missing values, returns below -100 % or prices; the benchmark has another index.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, the dates deny `periods_per_year`, or `risk_free` is above 30 % a year.
+
+    Notes
+    -----
+    A ratio whose denominator may be rounding alone is NaN.
     """
+    returns = getattr(returns, "returns", returns)
     series = check_series(_returns(returns, min_length=3), "returns", allow_constant=False)
     q = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     risk_free = check_number(risk_free, "risk_free", low=-1)
+    check_periods(series.index, q)
+    check_rate(risk_free, series, q)
     values, excess = series.to_numpy(), series.to_numpy() - risk_free
+    noise = rounding_noise(values, risk_free)
     total = float(np.prod(1 + values))
     downside = float(np.sqrt((np.minimum(excess, 0) ** 2).mean()))
-    depth, episodes = drawdowns(series), drawdown_table(series, top=None)
+    depth = _drawdowns(series)
+    episodes = _episodes(depth, None)
     annual = total ** (q / len(values)) - 1
-    sharpe = _ratio(excess.mean(), excess.std(ddof=1))
+    sharpe = _ratio(excess.mean(), excess.std(ddof=1), noise)
     return PerformanceResult(
         start=series.index[0], end=series.index[-1], nobs=len(values), periods_per_year=q, risk_free=risk_free,
         total_return=total - 1, annualized_return=annual, annualized_volatility=float(values.std(ddof=1) * np.sqrt(q)),
-        annualized_sharpe_ratio=float(sharpe * np.sqrt(q)), sharpe_ratio=sharpe, sortino_ratio=_ratio(excess.mean(), downside),
-        omega_ratio=_ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum()),
+        annualized_sharpe_ratio=AnnualizedSharpe(sharpe * np.sqrt(q)), sharpe_ratio=PeriodSharpe(sharpe),
+        sortino_ratio=_ratio(excess.mean(), downside, noise),
+        omega_ratio=_ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum(), noise),
         mean_return=float(values.mean()), volatility=float(values.std(ddof=1)), downside_deviation=downside,
         semideviation=float(np.sqrt((np.minimum(values - values.mean(), 0) ** 2).mean())),
         max_drawdown=float(depth.max()), average_drawdown=float(episodes["depth"].mean()) if len(episodes) else 0.0,
         longest_drawdown=int(episodes["length"].max()) if len(episodes) else 0,
-        calmar_ratio=_ratio(annual, depth.max()), ulcer_index=float(np.sqrt((depth**2).mean())),
+        calmar_ratio=_ratio(annual, depth.max(), 0.0), ulcer_index=float(np.sqrt((depth**2).mean())),
         skewness=_moment(values, 3), kurtosis=_moment(values, 4),
         value_at_risk=value_at_risk(series), expected_shortfall=expected_shortfall(series),
         hit_rate=float((values > 0).mean()), best=float(values.max()), worst=float(values.min()),

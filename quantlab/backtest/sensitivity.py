@@ -16,7 +16,7 @@ import pandas as pd
 
 from .engine import _sweep, run_backtest, sweep_returns
 from .performance import drawdowns
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_periods, check_series, rounding_noise
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from ..validation.trials import observe_run
@@ -66,7 +66,7 @@ class ParameterSurface(Result):
 def _sharpe(returns):
     "Sharpe ratio per period; NaN where nothing varies"
     deviation = returns.std(ddof=1)
-    return returns.mean() / np.where(deviation > 0, deviation, np.nan)
+    return returns.mean() / np.where(deviation > rounding_noise(returns), deviation, np.nan)
 
 
 def _words(value: Any) -> Any:
@@ -148,6 +148,7 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: str | int = "
     """
     series = check_series(returns, "returns", min_length=2)
     check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+    check_periods(series.index, periods_per_year)
     if isinstance(by, str):
         rules = {"year": "Y", "quarter": "Q", "month": "M"}
         if by not in rules or not isinstance(series.index, pd.DatetimeIndex):

@@ -272,7 +272,7 @@ def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
     count = same.sum(axis=1)
     vendor = (count >= c.repeat_names) & (count >= c.repeat_share * returns.notna().sum(axis=1))
     wide = same.where(vendor, False, axis=0).astype(bool)
-    before = wide.shift(-1, fill_value=False) & ~wide
+    before = wide.shift(-1, fill_value=False) & ~wide  # looks ahead on purpose
     number = count.to_numpy()
     rows += _findings(wide, "repeated_row", returns, names, lambda i, j: f"one of {number[i]} assets that repeat the day before")
     rows += _findings(before, "early_price", returns, names, lambda i, j: f"one of {number[i + 1]} assets whose row stands again on the next day")

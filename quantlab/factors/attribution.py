@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series, held_from, underwater
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import default_lags, hac_standard_errors
 from ..results import Result
@@ -199,9 +199,8 @@ def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
     if series.min() < -1:
         raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
     check_number(depth, "depth", low=0, high=1, strict=True)
-    wealth = (1 + series).cumprod()
-    fall = 1 - wealth / wealth.cummax().clip(lower=1.0)
-    state = np.select([fall <= 1e-12, fall <= depth], ["at high", "below high"], "deep")
+    fall = underwater((1 + series.to_numpy()).cumprod())
+    state = np.select([fall == 0, fall <= depth], ["at high", "below high"], "deep")
     return pd.Series(state, index=series.index, dtype=object).shift(1).rename("drawdown")
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #8e6d621b
@@ -220,14 +219,14 @@ def sector_contributions(
         Sector of each asset; assets without one are reported as "no sector".
     held : bool, optional
         False: the weight at t was decided at the close of t and is held over the next row. True: it was held over row t itself. By default
-        the `weights` of a backtest's result, which carry the mark `attrs["held"]`, were held, and all others were decided.
+        the `weights` of a backtest's result, which carry the mark `attrs["held_from"]`, were held, and all others were decided.
 
     Returns
     -------
     DataFrame
         Dates x sectors; rows sum to the portfolio's gross return. Where weights were decided the first row is zero.
     """
-    during = getattr(weights, "attrs", {}).get("held", False) if held is None else check_option(held, "held", (True, False))
+    during = held_from(weights) is not None if held is None else check_option(held, "held", (True, False))
     held = check_frame(weights, "weights").fillna(0.0)
     held = held if during else held.shift(1).fillna(0.0)
     moves = check_frame(returns, "returns")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_integer, check_number, check_series
+from ..checks import check_integer, check_number, check_series, underwater
 from ..errors import DataError, HandoffError, MissingDataError
 from .bundle import Bundle
 from .journal import PaperResult
@@ -97,12 +97,11 @@ def expected_distribution(
     n_resamples = check_integer(n_resamples, "n_resamples", low=100)
     paths = values[stationary_bootstrap_indices(len(values), block_size=block, n_resamples=n_resamples, rng=rng, length=horizon)]
     wealth = np.cumprod(1 + paths, axis=1)
-    peak = np.maximum.accumulate(np.maximum(wealth, 1.0), axis=1)
     quantiles = lambda x: pd.Series(np.quantile(x, QUANTILES), index=pd.Index(QUANTILES, name="quantile"))
     return ExpectedDistribution(
         mean=float(values.mean()), volatility=float(values.std(ddof=1)), nobs=len(values), horizon=horizon, n_resamples=n_resamples,
         block_length=block, seed=seed, daily_quantiles=quantiles(values), total_return_quantiles=quantiles(wealth[:, -1] - 1),
-        drawdown_quantiles=quantiles((1 - wealth / peak).max(axis=1)),
+        drawdown_quantiles=quantiles(underwater(wealth, axis=1).max(axis=1)),
     )
 
 # %% ../../nbs/80_handoff/7_monitor.ipynb #d2303618
@@ -175,7 +174,7 @@ def calibrate_monitor(
     mean, volatility = float(returns.mean()), float(returns.std(ddof=1))
     z = (returns - mean) / volatility
     size = np.abs(z)
-    k, k_wide, wide = max(0.5 * mean / volatility, 0.02), 0.5 * size.mean() / size.std(), (size - size.mean()) / size.std()
+    k, k_wide, wide = max(0.5 * mean / volatility, 0.02), 0.5 * size.mean() / size.std(), (size - size.mean()) / size.std()  # whole sample on purpose
     streams = np.random.SeedSequence(check_integer(seed, "seed")).generate_state(2 * n_resamples, np.uint64)
     search, fresh = streams[:n_resamples], streams[n_resamples:]
 

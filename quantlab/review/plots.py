@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import check_frame, check_integer, check_number, check_series
+from ..checks import check_frame, check_integer, check_number, check_series, underwater
 from ..errors import DataError, SpecificationError
 from quantlab.review.research_plots import (
     coverage_heatmap,
@@ -71,7 +71,7 @@ def equity_curve(
 def drawdown(returns: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Distance to the highest value so far, in percent"
     growth = (1 + check_series(returns, "returns", min_length=2)).cumprod()
-    depth = growth / growth.cummax().clip(lower=1.0) - 1
+    depth = -pd.Series(underwater(growth.to_numpy()), index=growth.index)
     ax.fill_between(depth.index, depth, 0, color=COLOURS["vermilion"], alpha=0.35, lw=0)
     ax.plot(depth.index, depth, color=COLOURS["vermilion"], lw=0.9)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))

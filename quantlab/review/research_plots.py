@@ -117,7 +117,7 @@ def volatility_forecast(
     realised = check_series(returns, "returns", min_length=window + 1, allow_missing=True)
     check_aligned("volatility_forecast", forecast=predicted, returns=realised)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
-    rolling = np.sqrt((realised**2).rolling(window).mean()).shift(-(window - 1))  # days t .. t + window - 1
+    rolling = np.sqrt((realised**2).rolling(window).mean()).shift(-(window - 1))  # days t .. t + window - 1, looks ahead on purpose
     ax.plot(rolling.index, rolling * scale, color=COLOURS["grey"], lw=1, label=f"realised, next {window} days")
     ax.plot(predicted.index, predicted * scale, color=COLOURS["blue"], label="forecast")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -111,14 +111,21 @@ def _differences(
     mean = d.mean(axis=0)
     d -= mean
     omega = _long_run_deviation(d, check_number(block_size, "block_size", low=1, high=n))
-    still = np.ptp(d, axis=0) <= 1e-13 * (1e-300 + np.abs(mean))
-    for k in np.flatnonzero(still & (mean != 0)):
+    noise = 1e-12 * np.maximum(np.abs(models.to_numpy()).max(axis=0), np.abs(benchmark.to_numpy()).max())  # of rounding
+    still = np.ptp(d, axis=0) <= noise
+    for k in np.flatnonzero(still & (np.abs(mean) > noise)):
         raise DataError(
             f"model {models.columns[k]!r} differs from the benchmark by a constant; nothing can be tested. Drop it."
         )
-    omega[still] = 1.0  # the benchmark itself: its difference is zero in every resample
+    omega[still], d[:, still], mean[still] = 1.0, 0.0, 0.0  # the benchmark itself: its difference is zero in every resample
     scale = omega if studentize else np.ones_like(omega)
     return models, d / scale, np.sqrt(n) * mean / scale, omega / scale
+
+
+def _first_best(statistics: np.ndarray) -> int:
+    "Position of the largest, the first among those that are the same but for rounding"
+    top = statistics.max()
+    return int((statistics >= top - 1e-9 * abs(top)).argmax())
 
 
 def superior_predictive_ability(
@@ -158,7 +165,7 @@ def superior_predictive_ability(
     maxima = {name: np.maximum((deviations + shift).max(axis=1), 0) for name, shift in centres.items()}
     pvalues = {f"pvalue_{name}": float((m >= statistic).mean()) for name, m in maxima.items()}
     return SPAResult(
-        **pvalues, statistic=statistic, best_model=str(models.columns[statistics.argmax()]),
+        **pvalues, statistic=statistic, best_model=str(models.columns[_first_best(statistics)]),
         n_models=models.shape[1], n_obs=n, block_size=float(block_size), n_resamples=n_resamples,
         studentize=studentize, statistics=pd.Series(statistics, index=models.columns, name="statistic"),
     )

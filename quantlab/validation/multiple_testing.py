@@ -17,7 +17,7 @@ from scipy import optimize, special
 from ..checks import _as_float, check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from .sharpe import _per_year, time_aggregation_factor
+from .sharpe import AnnualizedSharpe, _observations, _per_year, time_aggregation_factor
 
 # %% ../../nbs/20_validation/5_multiple_testing.ipynb #84965c66
 _METHODS = ("bonferroni", "holm", "bh", "by")
@@ -158,7 +158,7 @@ def haircut_sharpe(
     check_option(method, "method", ("bonferroni", "sidak", "holm", "bh", "by"))
     check_option(distribution, "distribution", (None, "t", "normal"))
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-    n_obs, n_tests = check_integer(n_obs, "n_obs", low=3), check_integer(n_tests, "n_tests", low=1)
+    n_obs, n_tests = _observations(n_obs, low=3), check_integer(n_tests, "n_tests", low=1)
     sharpe = check_number(_per_year(annual_sharpe, "annual_sharpe", per_year), "annual_sharpe", low=0, strict=True)
     rho = check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True)
     if rho:
@@ -176,7 +176,7 @@ def haircut_sharpe(
     if n_tests == 1:
         after = sharpe
     return HaircutResult(
-        annual_sharpe=sharpe, pvalue=pvalue, adjusted_pvalue=adjusted, haircut_sharpe=after,
+        annual_sharpe=AnnualizedSharpe(sharpe), pvalue=pvalue, adjusted_pvalue=adjusted, haircut_sharpe=AnnualizedSharpe(after),
         haircut=1 - after / sharpe, n_tests=n_tests, n_obs=n_obs, method=method,
         distribution=distribution,
     )

@@ -44,7 +44,7 @@ def _check_trials(trial_returns: Any, min_rows: int, min_columns: int = 2) -> pd
             f"`trial_returns` must have a value for every trial and date; {len(short)} of "
             f"{frame.shape[1]} trials have gaps (first: {short[0]!r}). Cut to the common dates."
         )
-    flat = frame.columns[frame.min() == frame.max()]
+    flat = frame.columns[frame.std() <= 1e-12 * frame.abs().max()]
     if len(flat):
         raise DataError(f"`trial_returns` has {len(flat)} constant trials (first: {flat[0]!r}); drop them.")
     return frame
@@ -92,9 +92,12 @@ def _half_sharpes(
         out[j] = (mean[j] + d) / math.sqrt(v) if v > tiny[j] else 0.0
 
 
+_TIE = 1e-9  # Sharpe ratios per period that are this close are the same
+
+
 @njit(cache=True)
 def _argmax(x: np.ndarray) -> int:
-    "First position of the largest value, eight lanes at a time"
+    "First position of the largest value or of one that is the same, eight lanes at a time"
     lanes, whole = np.full(8, -np.inf), len(x) - len(x) % 8
     for j in range(0, whole, 8):
         for k in range(8):
@@ -103,25 +106,27 @@ def _argmax(x: np.ndarray) -> int:
     for j in range(whole, len(x)):
         top = max(top, x[j])
     best = 0
-    while x[best] != top:
+    while x[best] < top - _TIE:
         best += 1
     return best
 
 
 @njit(cache=True)
 def _select(inside: np.ndarray, outside: np.ndarray) -> tuple[int, float, float]:
-    "Best trial inside, its relative rank outside, and the mean of all outside"
+    "Best trial inside, its relative rank outside (NaN where all are the same inside), and the mean of all outside"
     best, m = _argmax(inside), len(inside)
-    value, below, equal = outside[best], 0, 0
+    value, below, equal, lowest = outside[best], 0, 0, inside[best]
     for j in range(m):
-        below += outside[j] < value
-        equal += outside[j] == value
+        below += outside[j] < value - _TIE
+        equal += abs(outside[j] - value) <= _TIE
+        lowest = min(lowest, inside[j])
     a = b = c = d = 0.0
     for j in range(0, m - 3, 4):
         a, b, c, d = a + outside[j], b + outside[j + 1], c + outside[j + 2], d + outside[j + 3]
     for j in range(m - m % 4, m):
         a += outside[j]
-    return best, (below + (equal + 1) / 2) / (m + 1), (a + b + c + d) / m
+    rank = (below + (equal + 1) / 2) / (m + 1) if lowest < inside[best] - _TIE else np.nan
+    return best, rank, (a + b + c + d) / m
 
 
 @njit(cache=True, error_model="numpy")
@@ -159,7 +164,7 @@ class PBOResult(Result):
         "degradation_intercept": "intercept of the same line (per period)",
         "n_blocks": "blocks", "n_trials": "trials", "n_obs": "observations",
     }
-    pbo: float  # share of logits at or below 0
+    pbo: float  # share of logits at or below 0; NaN where nothing could be chosen
     n_combinations: int
     prob_oos_loss: float
     degradation_slope: float
@@ -167,7 +172,7 @@ class PBOResult(Result):
     n_blocks: int
     n_trials: int
     n_obs: int
-    logits: np.ndarray  # one per combination, lexicographic order
+    logits: np.ndarray  # one per combination, lexicographic order; NaN where all trials are the same in the half that chooses
     in_sample: np.ndarray  # Sharpe ratio of the chosen trial, per period
     out_of_sample: np.ndarray  # the same trial's in the other half
     out_of_sample_mean: np.ndarray  # mean over all trials in the other half
@@ -186,7 +191,7 @@ class PBOResult(Result):
         import matplotlib.pyplot as plt
 
         ax = ax or plt.subplots(figsize=(7, 3))[1]
-        ax.hist(self.logits, bins=40, color="tab:blue", alpha=0.7)
+        ax.hist(self.logits[~np.isnan(self.logits)], bins=40, color="tab:blue", alpha=0.7)
         ax.axvline(0, color="black", linestyle="--")
         ax.set(
             title=f"Probability of backtest overfitting {self.pbo:.2f}", ylabel="combinations",
@@ -262,16 +267,16 @@ def _pbo(x: np.ndarray, frame: pd.DataFrame, n_blocks: int) -> PBOResult:
     tiny = 1e-12 * second.sum(axis=0) / n
     _cscv(mean, *tables, _combination_masks(n_blocks), sizes, tiny, out, chosen)
     inside, outside, average, rank = out.T
-    logits = np.log(rank / (1 - rank))
+    logits, ranked = np.log(rank / (1 - rank)), rank[~np.isnan(rank)]
     spread = inside - inside.mean()
     slope = float(spread @ outside / (spread @ spread)) if spread.any() else math.nan
     return PBOResult(
-        pbo=float((rank <= 0.5).mean()), n_combinations=n_combinations,
+        pbo=float((ranked <= 0.5).mean()) if len(ranked) else math.nan, n_combinations=n_combinations,
         prob_oos_loss=float((outside < 0).mean()), degradation_slope=slope,
         degradation_intercept=float(outside.mean() - slope * inside.mean()), n_blocks=n_blocks,
         n_trials=m, n_obs=n, logits=logits, in_sample=inside, out_of_sample=outside,
         out_of_sample_mean=average,
-        selected=pd.Series(np.bincount(chosen, minlength=m), index=frame.columns, name="times chosen"),
+        selected=pd.Series(np.bincount(chosen[~np.isnan(rank)], minlength=m), index=frame.columns, name="times chosen"),
     )
 
 # %% ../../nbs/20_validation/4_overfitting.ipynb #2f95947b
@@ -328,6 +333,6 @@ def pbo_under_no_skill(
     return PBONullResult(
         pbo=observed.pbo, null_mean=float(draws.mean()), null_std_error=float(draws.std(ddof=1)),
         null_lower=float(np.quantile(draws, 0.05)), null_upper=float(np.quantile(draws, 0.95)),
-        pvalue=float((1 + (draws <= observed.pbo).sum()) / (1 + n_resamples)),
+        pvalue=float((1 + (draws <= observed.pbo).sum()) / (1 + n_resamples)) if observed.pbo == observed.pbo else math.nan,
         n_resamples=n_resamples, n_blocks=n_blocks, block_size=float(size), draws=draws,
     )

@@ -17,8 +17,11 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, special
 
-from ..checks import check_aligned, check_integer, check_number, check_option, check_series
-from ..errors import DataError, SpecificationError
+from quantlab.checks import (
+    check_aligned, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
+    rounding_noise, warn, while_held,
+)
+from ..errors import DataError, ScaleWarning, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/20_validation/2_sharpe.ipynb #036b4474
@@ -30,14 +33,29 @@ class AnnualizedSharpe(float):
     "A Sharpe ratio per year; behaves as a float"
 
 
-def _per_period(value: Any, name: str) -> float:
-    "Refuse an annualised Sharpe ratio where one per period is wanted"
+def _per_period(value: Any, name: str, n_obs: float | None = None) -> float:
+    "Refuse an annualised Sharpe ratio where one per period is wanted; warn of a number that looks like one"
     if isinstance(value, AnnualizedSharpe):
         raise SpecificationError(
             f"`{name}` must be per period, and {value:.4g} is annualised; "
             "divide it by sqrt(periods_per_year), or use `sharpe_ratio`."
         )
-    return check_number(value, name)
+    value = check_number(value, name)
+    certain = abs(value) * math.sqrt(n_obs or math.inf)  # the t-value of such a record
+    if abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10:
+        warn(
+            f"`{name}` is {value:.4g} per period, "
+            + (f"{value * math.sqrt(252):.3g} a year if periods are days" if not n_obs else f"a t-value of {math.copysign(certain, value):.0f} over {n_obs:g} periods")
+            + "; if it is annualised, divide it by sqrt(periods_per_year).",
+            ScaleWarning,
+        )
+    return value
+
+
+def _observations(n_obs: Any, low: int = 2) -> float:
+    "A number of observations; an effective one may have decimals"
+    n_obs = check_number(n_obs, "n_obs", low=low)
+    return int(n_obs) if n_obs.is_integer() and n_obs < 2**63 else n_obs
 
 
 def _per_year(value: Any, name: str, periods_per_year: float) -> float:
@@ -50,17 +68,19 @@ def _per_year(value: Any, name: str, periods_per_year: float) -> float:
     return check_number(value, name)
 
 # %% ../../nbs/20_validation/2_sharpe.ipynb #54d9a40e
-def _excess(returns: Any, risk_free: Any, min_length: int = 2) -> pd.Series:
-    "Checked returns over the risk-free rate, with some variation left"
-    returns = check_series(returns, "returns", min_length=min_length, allow_constant=False)
+def _excess(returns: Any, risk_free: Any, min_length: int = 2, per_year: float | None = None) -> pd.Series:
+    "Checked returns over the risk-free rate, with some variation left; of a backtest, from the first day held"
+    returns = check_series(while_held(returns), "returns", min_length=min_length, allow_constant=False)
+    check_scale(returns, "returns")
     if isinstance(risk_free, pd.Series):
-        risk_free = check_series(risk_free, "risk_free")
+        risk_free = check_series(risk_free.loc[returns.index[0] :] if len(risk_free) > len(returns) else risk_free, "risk_free")
         check_aligned("sharpe_ratio", returns=returns, risk_free=risk_free)
-        excess = returns - risk_free
     else:
-        excess = returns - check_number(risk_free, "risk_free")
-    if excess.std() <= 1e-13 * excess.abs().max():
-        raise DataError("`returns` over `risk_free` are constant; there is no Sharpe ratio.")
+        risk_free = check_number(risk_free, "risk_free")
+    check_rate(float(np.mean(risk_free)), returns, per_year)
+    excess = returns - risk_free
+    if excess.std() <= rounding_noise(returns, risk_free):
+        raise DataError("`returns` over `risk_free` are constant but for rounding; there is no Sharpe ratio.")
     return excess
 
 
@@ -98,7 +118,9 @@ def annualized_sharpe_ratio(
         For example 252 for trading days, 12 for months.
     """
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-    return AnnualizedSharpe(sharpe_ratio(returns, risk_free=risk_free) * math.sqrt(per_year))
+    excess = _excess(returns, risk_free, per_year=per_year)
+    check_periods(excess.index, per_year)
+    return AnnualizedSharpe(excess.mean() / excess.std() * math.sqrt(per_year))
 
 # %% ../../nbs/20_validation/2_sharpe.ipynb #350bfae6
 def _check_moments(skewness: Any, kurtosis: Any) -> tuple[float, float]:
@@ -153,7 +175,8 @@ def sharpe_standard_error(
     ----------
     Lo (2002), eq. 9; Mertens (2002); López de Prado, Lipton & Zoonekynd (2025).
     """
-    sharpe, n_obs = _per_period(sharpe, "sharpe"), check_integer(n_obs, "n_obs", low=2)
+    n_obs = _observations(n_obs)
+    sharpe = _per_period(sharpe, "sharpe", n_obs)
     skewness, kurtosis = _check_moments(skewness, kurtosis)
     return math.sqrt(_variance_numerator(sharpe, skewness, kurtosis, autocorrelation) / n_obs)
 
@@ -170,7 +193,7 @@ def probabilistic_sharpe_ratio(
     sharpe, benchmark : float
         Per period.
     n_obs : int
-        Number of returns, at least 2.
+        Number of returns, at least 2 (an effective number may have decimals).
     skewness, kurtosis : float
         Moments of the returns; kurtosis is raw (normal = 3).
     autocorrelation : float
@@ -187,8 +210,8 @@ def probabilistic_sharpe_ratio(
     ----------
     Bailey & López de Prado (2012), eq. 11; López de Prado, Lipton & Zoonekynd (2025).
     """
-    sharpe, benchmark = _per_period(sharpe, "sharpe"), _per_period(benchmark, "benchmark")
-    n_obs = check_integer(n_obs, "n_obs", low=2)
+    n_obs = _observations(n_obs)
+    sharpe, benchmark = _per_period(sharpe, "sharpe", n_obs), _per_period(benchmark, "benchmark", n_obs)
     moments = _check_moments(skewness, kurtosis)
     check_option(revision, "revision", ("2014", "2025"))
     at, n = (sharpe, n_obs - 1) if revision == "2014" else (benchmark, n_obs)

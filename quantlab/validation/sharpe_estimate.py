@@ -128,7 +128,7 @@ def estimate_sharpe(
     check_option(method, "method", ("mertens", "hac", "bootstrap"))
     level = check_number(confidence, "confidence", low=0, high=1, strict=True)
     n, sharpe = len(x), float(x.mean() / x.std(ddof=1))
-    z = (x - x.mean()) / x.std()
+    z = (x - x.mean()) / x.std()  # whole sample on purpose
     skewness, kurtosis = float((z**3).mean()), float((z**4).mean())
     z_level = float(special.ndtri(0.5 + level / 2))
     if method == "bootstrap":

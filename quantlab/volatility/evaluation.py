@@ -37,7 +37,7 @@ def _arch_lm(x: np.ndarray, lags: int) -> float:
 
 def _jarque_bera(x: np.ndarray) -> float:
     "n/6 (skewness^2 + excess kurtosis^2 / 4)"
-    z = (x - x.mean()) / x.std()
+    z = (x - x.mean()) / x.std()  # whole sample on purpose
     return float(len(x) / 6 * ((z**3).mean() ** 2 + ((z**4).mean() - 3) ** 2 / 4))
 
 
@@ -84,7 +84,7 @@ def diagnostics(x: pd.Series, *, lags: int = 10, arch_lags: int = 5) -> Diagnost
     """
     longest = max(check_integer(lags, "lags", low=1), check_integer(arch_lags, "arch_lags", low=1))
     v = check_series(x, "x", min_length=max(20, 4 * longest), allow_constant=False).to_numpy()
-    v = (v - v.mean()) / v.std()
+    v = (v - v.mean()) / v.std()  # whole sample on purpose
     values = {
         "ljung_box": (_ljung_box(v, lags), lags), "ljung_box_squared": (_ljung_box(v**2, lags), lags),
         "arch_lm": (_arch_lm(v, arch_lags), arch_lags), "jarque_bera": (_jarque_bera(v), 2),
