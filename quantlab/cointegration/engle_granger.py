@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from quantlab.checks import (
-    _as_float, _refuse_booleans, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
+    _as_float, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
     share_index,
 )
 from quantlab.cointegration.unitroot import (
@@ -51,7 +51,6 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     check_option(trend, "trend", ("n", "c", "ct", "ctt"))
     row = check_integer(n_series, "n_series", low=1, high=6) - 1
     table = lambda name: getattr(adfvalues, name.format("nc" if trend == "n" else trend))[row]
-    _refuse_booleans(statistic, "statistic")
     tau = _as_float(statistic, "statistic")
     if np.isinf(tau).any():
         raise DataError("`statistic` must be a finite t statistic, or NaN; got an infinite one.")
