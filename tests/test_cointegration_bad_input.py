@@ -63,6 +63,13 @@ def is_a_filter(result):
     return np.isfinite(result.iloc[20:].to_numpy()).all()
 
 
+def told(result):
+    "Tested, and the doubt is told"
+    note = result.attrs["note"] if isinstance(result, pd.DataFrame) else getattr(result, "asymptotic", result).note
+    return "order two" in note or "explosive" in note
+
+
+TOLD = {"order two": told}
 WALKING = {"order two": not_rejected, "explosive": not_rejected}
 PATH = {"order two": is_a_filter, "explosive": is_a_filter, "straight line": is_a_filter}
 SERIES = {  # function: (call, right answers where an answer is right)
@@ -72,8 +79,8 @@ SERIES = {  # function: (call, right answers where an answer is right)
     "zivot_andrews": (wing.zivot_andrews, WALKING),
     "kpss": (wing.kpss, {"order two": rejected, "explosive": rejected}),
     "variance_ratio": (wing.variance_ratio, {"order two": rejected, "explosive": rejected}),
-    "half_life": (wing.half_life, {}),
-    "ou_fit": (lambda x: wing.ou_fit(x, dt=1), {}),
+    "half_life": (wing.half_life, TOLD),
+    "ou_fit": (lambda x: wing.ou_fit(x, dt=1), TOLD),
     "filtered_level": (wing.filtered_level, PATH),
 }
 PAIR = {
@@ -98,6 +105,12 @@ def flagged(result):
     )
 
 
+def kept_and_told(result):
+    "Every pair of the spoiled column is tested, and carries a note"
+    hit = (result.table["y"] == "A1") | (result.table["x"] == "A1")
+    return (result.table["note"] != "").equals(hit) and result.n_tested == len(result.table)
+
+
 def on_common_rows(result):
     "Pairs of the spoiled column lose the one day"
     hit = (result.table["y"] == "A1") | (result.table["x"] == "A1")
@@ -110,16 +123,19 @@ def fewer_names(result):
     return result.n_tested == 2 * 3 * 2 and not (result.pairs[["y", "x"]] == "A1").any(axis=None)
 
 
-DECLINED = ("constant", "all missing", "order two", "explosive", "straight line")
-SCREEN = dict.fromkeys(DECLINED, flagged) | {"one missing": on_common_rows}
+DECLINED = ("constant", "all missing", "straight line")
+DOUBTED = ("order two", "explosive")
+SCREEN = dict.fromkeys(DECLINED, flagged) | dict.fromkeys(DOUBTED, kept_and_told) | {"one missing": on_common_rows}
+JOHANSEN = dict.fromkeys(DOUBTED, told)
 FRAME = {
-    "johansen": (wing.johansen, {}),
-    "johansen_bootstrap": (lambda f: wing.johansen_bootstrap(f, n_resamples=99, seed=0), {}),
+    "johansen": (wing.johansen, JOHANSEN),
+    "johansen_bootstrap": (lambda f: wing.johansen_bootstrap(f, n_resamples=99, seed=0), JOHANSEN),
     "screen_pairs": (wing.screen_pairs, SCREEN),
     "screen_johansen": (wing.screen_johansen, SCREEN),
     "screen_formations": (
         lambda f: wing.screen_formations(f, formation=120, trading=40),
-        dict.fromkeys(DECLINED, fewer_names) | {"one missing": lambda r: r.n_tested == 24},
+        dict.fromkeys(DECLINED, fewer_names)
+        | dict.fromkeys(("one missing", *DOUBTED), lambda r: r.n_tested == 24),
     ),
     "kalman_hedge_ratios": (
         lambda f: wing.kalman_hedge_ratios(WALKS.loc[f.index] if f is not None else f, f, **GIVEN),
@@ -131,6 +147,8 @@ DAYS = WALKS.index
 ARGUMENTS = {  # the rest: calls, and what the sentence says
     "mackinnon_pvalue": [
         (lambda: wing.mackinnon_pvalue("-3"), "numbers only"),
+        (lambda: wing.mackinnon_pvalue(-np.inf), "finite"),
+        (lambda: wing.mackinnon_pvalue(np.array([True])), "true and false"),
         (lambda: wing.mackinnon_pvalue(-3.0, n_series=7), "from 1 to 6"),
         (lambda: wing.mackinnon_pvalue(-3.0, trend="drift"), "must be one of"),
     ],
@@ -186,9 +204,12 @@ def test_series(name, problem):
 def test_pair(name, problem):
     call, (spoil, sentence) = PAIR[name], SPOIL[problem]
     y, x = (spoil(Y), spoil(X)) if problem in BOTH else (Y, X)
-    first = second = {}
+    first = second = {"order two": told, "explosive": told}
     if name == "kalman_hedge_ratio":
         first = second = PATH
+    if name == "monitor_relation":  # a leg alone is not cointegrated with a walk
+        first = second = {}
+        sentence += "|shows no cointegration|does not come back"
     meets(lambda: call(spoil(Y), x), first, problem, sentence + "|`formation` must be")
     meets(lambda: call(y, spoil(X)), second, problem, sentence + "|`formation` must be")
 
@@ -223,7 +244,7 @@ def test_frame(name, problem):
     if name.startswith(("johansen", "kalman")) and problem == "all missing":
         sentence = "missing values"
     meets(lambda: call(WALKS.assign(A1=column)), allowed, problem, sentence)
-    if name != "kalman_hedge_ratios" and problem != "one missing":
+    if name != "kalman_hedge_ratios" and problem not in ("one missing", *DOUBTED):
         meets(lambda: call(spoil(WALKS)), {}, problem, sentence + "|no pair|at least|no value")
 
 

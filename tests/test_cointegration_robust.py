@@ -137,7 +137,6 @@ def test_robust_functions_refuse(function, options):
         (Y[::-1], X[::-1], "time order"),
         (Y, X.shift(1, freq="B"), "on one index"),
         (Y, Y, "collinear"),
-        (Y.cumsum(), X, "order two"),
         (Y, pd.DataFrame({"a": X, "b": WALKS["A0"]}), "one"),
     ):
         with pytest.raises(QuantlabError, match=sentence):

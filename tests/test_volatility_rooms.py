@@ -369,3 +369,29 @@ def test_the_shortfall_picture_shows_both_statistics(returns):
         assert low < min(widths) and max(widths) < high and "understated" in axes.get_xlabel()
     quiet = backtest_es(returns, 100 * var, 120 * var, level=0.05)
     assert np.isnan(quiet.acerbi_szekely_z1) and np.isfinite(quiet.plot().get_xlim()).all()
+
+
+def test_a_variance_forecast_stays_within_what_was_seen_and_says_so():
+    values = 1e-4 * np.exp(0.6 * np.random.default_rng(3).standard_normal(400))
+    values[398:] = 0.09, 0.004
+    forecast = har(pd.Series(values)).forecast(5)
+    assert (forecast > 0).all() and (forecast <= 0.09).all() and forecast.attrs["clipped"]
+
+
+def test_a_shortfall_of_zero_is_refused():
+    rng = np.random.default_rng(0)
+    returns, risk = pd.Series(0.01 * rng.standard_normal(300)), pd.Series(np.full(300, 0.02))
+    risk[100:120] = -0.0
+    with pytest.raises(DataError, match="on 20 of 300 days"):
+        backtest_es(returns, risk, risk, level=0.05)
+
+
+def test_the_dynamic_quantile_test_keeps_its_size_where_exceedances_are_few():
+    rng, rejected = np.random.default_rng(8), 0
+    var = pd.Series(2.3263 * np.exp(0.2 * np.sin(np.arange(800) / 50)))
+    for seed in range(60):
+        one = backtest_var(var / 2.3263 * rng.standard_normal(800), var, level=0.01, n_simulations=199, seed=seed)
+        rejected += one.dq.pvalue < 0.05
+        assert one.dq.pvalue == one.p_dq_exact and one.p_ind == one.p_ind_exact and "199 simulated" in one.note
+    assert rejected <= 8  # a true 5 % exceeds it once in a hundred
+    assert np.isnan(backtest_var(var * 0.4, var, level=0.01, n_simulations=0).p_dq_exact)

@@ -18,7 +18,9 @@ from quantlab.checks import (
     _as_float, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
     share_index,
 )
-from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, Trend, _leg_problem
+from quantlab.cointegration.unitroot import (
+    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, _leg_note, _leg_problem, _longest_lag, _warn_if_short,
+)
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
@@ -29,7 +31,7 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     Parameters
     ----------
     statistic : float or ndarray
-        t statistics; NaN stays NaN.
+        t statistics, finite; NaN stays NaN.
     n_series : int
         Series in the relation, 1 (a unit-root test) to 6.
     trend : {"n", "c", "ct", "ctt"}
@@ -50,6 +52,8 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     row = check_integer(n_series, "n_series", low=1, high=6) - 1
     table = lambda name: getattr(adfvalues, name.format("nc" if trend == "n" else trend))[row]
     tau = _as_float(statistic, "statistic")
+    if np.isinf(tau).any():
+        raise DataError("`statistic` must be a finite t statistic, or NaN; got an infinite one.")
     within = np.clip(tau, -100.0, 100.0)  # the surfaces end long before
     left = np.polynomial.polynomial.polyval(within, table("tau_{}_smallp"))
     right = np.polynomial.polynomial.polyval(within, table("tau_{}_largep"))
@@ -57,6 +61,14 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     pvalue = np.where(tau > table("tau_max_{}"), 1.0, np.where(tau < table("tau_min_{}"), 0.0, pvalue))
     pvalue = np.where(np.isnan(tau), np.nan, pvalue)
     return pvalue if pvalue.ndim else float(pvalue)
+
+
+_AS_PRINTED = {  # MacKinnon (2010), table 2, in the four rows where statsmodels and arch differ from it
+    ("c", 2, 0.01): (-3.89644, -10.9519, -22.527, 0.0),
+    ("c", 3, 0.05): (-3.74066, -8.5631, -10.852, 27.982),
+    ("c", 5, 0.05): (-4.41519, -14.0406, -12.575, 0.0),
+    ("c", 7, 0.10): (-4.69648, -15.7315, -6.922, 67.721),
+}
 
 
 def mackinnon_critical_values(
@@ -77,15 +89,17 @@ def mackinnon_critical_values(
     ----------
     MacKinnon (2010), tables 1 to 4.
     """
-    from statsmodels.tsa.adfvalues import mackinnoncrit
+    from statsmodels.tsa import adfvalues
 
     check_option(trend, "trend", ("n", "c", "ct", "ctt"))
     check_integer(n_series, "n_series", low=1, high=12)
     nobs = nobs if nobs == np.inf else check_number(nobs, "nobs", low=2)
-    values = [np.nan] * 3
+    levels, values = [0.01, 0.05, 0.10], [np.nan] * 3
     if trend != "n" or n_series == 1:
-        values = mackinnoncrit(N=n_series, regression=trend, nobs=nobs)
-    return pd.Series(values, index=[0.01, 0.05, 0.10], name="critical value")
+        table = getattr(adfvalues, f"tau_{'nc' if trend == 'n' else trend}_2010")[n_series - 1]
+        rows = [_AS_PRINTED.get((trend, n_series, level), row) for level, row in zip(levels, table)]
+        values = [float(np.polynomial.polynomial.polyval(1 / nobs, row)) for row in rows]
+    return pd.Series(values, index=levels, name="critical value")
 
 # %% ../../nbs/30_cointegration/2_engle_granger.ipynb #be88990c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -103,6 +117,7 @@ class EngleGrangerResult(Result):
     deterministic: pd.Series  # coefficients of const, trend, trend_squared (time counts from 1)
     critical_values: pd.Series  # by level 0.01, 0.05, 0.10
     spread: pd.Series  # y less its fitted value
+    note: str = ""  # legs that are in doubt: order two, explosive, carried by a single change
     null_hypothesis: str = "no cointegration"
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -134,8 +149,8 @@ class EngleGrangerResult(Result):
         return ax
 
 # %% ../../nbs/30_cointegration/2_engle_granger.ipynb #5c90ae05
-def _check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame]:
-    "Return `y` and the columns of `x` on one index, each fit for a cointegration test"
+def _check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
+    "Return `y`, the columns of `x` on one index, each fit for a cointegration test, and a note on those in doubt"
     y, x = share_index(y, x)
     target = check_series(y, "y", min_length=MIN_OBSERVATIONS, allow_constant=False)
     others = check_frame(x if np.ndim(x) == 2 else check_series(x, "x"), "x", allow_missing=False)
@@ -146,14 +161,13 @@ def _check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame]:
     check_aligned("a cointegration test", y=target, x=others)
     if others.shape[1] == 1 and others.columns[0] in (None, 0):
         others.columns = ["x"]
-    for name, column in [("y", target), *((f"x[{c!r}]", others[c]) for c in others)]:
+    legs = [("y", target), *((f"x[{c!r}]", others[c]) for c in others)]
+    for name, column in legs:
         problem = _leg_problem(column.to_numpy())
-        if problem:
-            raise DataError(
-                f"`{name}` {LEG_PROBLEMS[problem]}; a cointegration test needs series that are "
-                "integrated of order one."
-            )
-    return target, others
+        if problem in REFUSED:
+            raise DataError(f"`{name}` {LEG_PROBLEMS[problem]}; a cointegration test needs series that wander.")
+    notes = (_leg_note(column.to_numpy(), column.index, name) for name, column in legs)
+    return target, others, "; ".join(note for note in notes if note)
 
 
 def _deterministic_terms(n: int, trend: str) -> np.ndarray:
@@ -196,14 +210,20 @@ def engle_granger(
     lags : int, optional
         Lagged differences of the spread; given, nothing is searched and `max_lags`, `method` are unused.
     max_lags : int, optional
-        Longest lag searched; by default ceil(12 (T/100)^(1/4)).
+        Longest lag searched; by default ceil(12 (T/100)^(1/4)), and at most (T - 9) / 5.
     method : {"aic", "bic", "t-stat"}
         Criterion of the search.
 
     Raises
     ------
     DataError
-        Too short, constant, missing, infinite, misaligned, collinear, explosive, or of order two.
+        Too short, constant, missing, infinite, misaligned, collinear, or a straight line. Series that may be
+        of order two or explosive are tested, with a `note`.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags, without `max_lags`, with fewer than 50 observations.
 
     References
     ----------
@@ -212,13 +232,16 @@ def engle_granger(
     from statsmodels.tsa.stattools import adfuller
 
     check_option(method, "method", ("aic", "bic", "t-stat"))
-    y, x = _check_relation(y, x)
+    y, x, note = _check_relation(y, x)
     check_integer(x.shape[1], "number of columns of x", low=1, high=5)
     highest = len(y) // 2 - 1
     limit = max_lags if lags is None else lags
     if limit is not None:
         check_integer(limit, "max_lags" if lags is None else "lags", high=highest)
     coefficients, residual = _cointegrating_regression(y, x, trend)
+    if limit is None:
+        limit = _longest_lag(len(y))
+        _warn_if_short(len(y))
     fit = adfuller(
         residual, maxlag=limit, regression="n", autolag=method if lags is None else None,
         result_object=True,
@@ -233,7 +256,7 @@ def engle_granger(
         hedge_ratio=pd.Series(coefficients[: x.shape[1]], index=x.columns, name="hedge ratio"),
         intercept=float(deterministic.get("const", 0.0)), deterministic=deterministic,
         spread=pd.Series(residual, index=y.index, name="spread"),
-        method=method if lags is None else "fixed",
+        method=method if lags is None else "fixed", note=note,
     )
 
 # %% ../../nbs/30_cointegration/2_engle_granger.ipynb #8e5ac001
@@ -251,6 +274,7 @@ class PhillipsOuliarisResult(Result):
     critical_values: pd.Series  # by level 0.01, 0.05, 0.10
     hedge_ratio: pd.Series
     spread: pd.Series
+    note: str = ""  # legs that are in doubt, as in `engle_granger`
     null_hypothesis: str = "no cointegration"
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -285,7 +309,7 @@ def phillips_ouliaris(
 
     check_option(kind, "kind", ("Za", "Zt", "Pu", "Pz"))
     check_option(kernel, "kernel", ("bartlett", "parzen", "quadratic-spectral"))
-    y, x = _check_relation(y, x)
+    y, x, note = _check_relation(y, x)
     if bandwidth is not None:
         check_number(bandwidth, "bandwidth", low=0, high=len(y) - 2)
     coefficients, residual = _cointegrating_regression(y, x, trend)
@@ -296,5 +320,5 @@ def phillips_ouliaris(
         bandwidth=float(fit.bandwidth), nobs=len(y),
         critical_values=pd.Series([critical[k] for k in (1, 5, 10)], index=[0.01, 0.05, 0.10]),
         hedge_ratio=pd.Series(coefficients[: x.shape[1]], index=x.columns, name="hedge ratio"),
-        spread=pd.Series(residual, index=y.index, name="spread"),
+        spread=pd.Series(residual, index=y.index, name="spread"), note=note,
     )

@@ -75,7 +75,7 @@ class FormationScreen(Result):
 
 
 _COVERAGE = 0.98  # share of a window's days on which a name must have a price
-_PAIR = ["y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life"]
+_PAIR = ["y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life", "note"]
 
 
 def _covered(prices: pd.DataFrame) -> pd.DataFrame:

@@ -381,7 +381,7 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     -------
     DataFrame
         Rows ols, tls, dols, fmols, johansen; columns hedge_ratio, intercept, std_error (NaN where the method
-        gives none; the one of OLS would be wrong).
+        gives none; the one of OLS would be wrong). `attrs["note"]` names legs that are in doubt.
 
     References
     ----------
@@ -389,7 +389,7 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     """
     from arch.unitroot.cointegration import DynamicOLS, FullyModifiedOLS
 
-    y, x = _check_relation(y, x)
+    y, x, note = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
     check_integer(lags, "lags", high=(len(y) - 10) // 4)
@@ -410,4 +410,6 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
         fit = model.fit()
         rows[name] = (fit.params.iloc[0], fit.params["const"], fit.std_errors.iloc[0])
     rows["johansen"] = (-beta["x"], -beta["const"], np.nan)
-    return pd.DataFrame(rows, index=["hedge_ratio", "intercept", "std_error"]).T.rename_axis("method")
+    out = pd.DataFrame(rows, index=["hedge_ratio", "intercept", "std_error"]).T.rename_axis("method")
+    out.attrs["note"] = note
+    return out

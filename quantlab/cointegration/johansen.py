@@ -16,15 +16,16 @@ from scipy.stats import chi2
 
 from quantlab.checks import (
     _as_float, check_aligned, check_frame, check_integer, check_number, check_option,
-    share_index,
+    share_index, warn,
 )
-from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, _leg_problem
-from ..errors import DataError, SpecificationError
+from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, _leg_note, _leg_problem
+from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/3_johansen.ipynb #a23a7c6f
 CASES = ("none", "restricted_constant", "constant", "restricted_trend", "trend")
 LEVELS = (0.10, 0.05, 0.01)
+_FEW = 0.75  # small-sample factor below which a user is warned
 _DOORNIK = {  # Doornik (1998), tables 7 and 8: mean and variance, a pair a case, of n^2 sqrt(n) n 1 (n=1) (n=2)
     "trace": [
         ([2, 0, -1, 0.07, 0.07, 0], [3, 0, -0.33, -0.55, 0, 0]),
@@ -151,6 +152,8 @@ class JohansenResult(Result):
     changes: pd.DataFrame  # what the regressions were run on
     levels: pd.DataFrame
     short_run_design: pd.DataFrame
+    small_sample_factor: float  # 1 - series x lags in levels / nobs, for the trace and maximum-eigenvalue statistics
+    note: str = ""  # a small sample, and legs that are in doubt
 
     LABELS: ClassVar[dict[str, str]] = {"nobs": "observations", "n_series": "series"}
 
@@ -166,15 +169,28 @@ class JohansenResult(Result):
         })
         return table.rename(index=lambda r: f"at most {r}").rename_axis("relations under the null")
 
-    def rank(self, alpha: float = 0.05, *, method: Literal["trace", "max_eigen"] = "trace") -> int:
-        "Number of relations: the first null rank that is not rejected at level `alpha`"
+    def rank(
+        self, alpha: float = 0.05, *, method: Literal["trace", "max_eigen"] = "trace", small_sample: bool = False
+    ) -> int:
+        """Number of relations: the first null rank that is not rejected at level `alpha`.
+
+        Parameters
+        ----------
+        alpha : float
+            Level of each test.
+        method : {"trace", "max_eigen"}
+            Which statistic.
+        small_sample : bool
+            Multiply the statistics by `small_sample_factor` (Reinsel & Ahn 1992) first.
+        """
         check_option(method, "method", ("trace", "max_eigen"))
         check_number(alpha, "alpha", low=0, high=1)
+        statistic = getattr(self, f"{method}_statistic") * (self.small_sample_factor if small_sample else 1.0)
         if alpha in LEVELS:
-            critical = getattr(self, f"{method}_critical_values")[alpha]
-            rejected = getattr(self, f"{method}_statistic") > critical
+            rejected = statistic > getattr(self, f"{method}_critical_values")[alpha]
         else:
-            rejected = getattr(self, f"{method}_pvalue") < alpha
+            n, case = self.n_series, self.deterministic
+            rejected = pd.Series([_pvalue(s, n - r, case, method) < alpha for r, s in statistic.items()])
         return int(rejected.cumprod().sum())
 
     def plot(self, ax: Any = None) -> Any:
@@ -369,11 +385,18 @@ def johansen(
     Raises
     ------
     DataError
-        Bad values, collinear series, too few rows, or a leg that is constant, explosive or of order two.
+        Bad values, collinear series, too few rows, or a leg that is constant or a straight line. Series that
+        may be of order two or explosive are tested, with a `note`.
+
+    Warns
+    -----
+    SmallSampleWarning
+        Where `small_sample_factor` is below 0.75.
 
     References
     ----------
-    Johansen (1995), chapters 6 and 15; Doornik (1998); MacKinnon, Haug & Michelis (1999).
+    Johansen (1995), chapters 6 and 15; Doornik (1998); MacKinnon, Haug & Michelis (1999);
+    Reinsel & Ahn (1992) for the small-sample factor.
     """
     frame = check_frame(data, "data", min_rows=MIN_OBSERVATIONS, min_columns=2, allow_missing=False)
     check_option(deterministic, "deterministic", CASES)
@@ -385,8 +408,8 @@ def johansen(
         check_aligned("johansen", data=frame, exog=pd.Series(0.0, index=exog.index))
     for column in frame:
         problem = _leg_problem(frame[column].to_numpy())
-        if problem:
-            raise DataError(f"`data[{column!r}]` {LEG_PROBLEMS[problem]}; Johansen's test needs series of order one.")
+        if problem in REFUSED:
+            raise DataError(f"`data[{column!r}]` {LEG_PROBLEMS[problem]}; Johansen's test needs series that wander.")
     centred = frame - frame.mean()
     if np.abs(np.diag(np.linalg.qr(centred / np.sqrt((centred**2).sum()))[1])).min() < 1e-8:
         raise DataError(_COLLINEAR)
@@ -404,6 +427,14 @@ def johansen(
     fitted = r1 @ beta
     alpha = r0.T @ fitted / (fitted**2).sum(0)
     nobs, n = len(changes), frame.shape[1]
+    factor = 1 - n * (lags + 1) / nobs
+    notes = [_leg_note(frame[c].to_numpy(), frame.index, f"data[{c!r}]") for c in frame]
+    if factor < _FEW:
+        notes.insert(0, f"small sample: {nobs} rows for {n} series in {lags + 1} lags; see small_sample_factor")
+        warn(
+            f"{nobs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds relations that are not there; use "
+            "`rank(small_sample=True)` or `johansen_bootstrap`.", SmallSampleWarning,
+        )
     ranks = pd.RangeIndex(n, name="rank")
     series = lambda v: pd.Series(v, index=ranks)
     largest = -nobs * np.log1p(-values)
@@ -423,5 +454,6 @@ def johansen(
         max_eigen_critical_values=critical["max_eigen"],
         cointegrating_vectors=pd.DataFrame(beta, index=levels.columns, columns=range(n)),
         loadings=pd.DataFrame(alpha, index=frame.columns, columns=range(n)),
-        changes=changes, levels=levels, short_run_design=short,
+        changes=changes, levels=levels, short_run_design=short, small_sample_factor=factor,
+        note="; ".join(note for note in notes if note),
     )

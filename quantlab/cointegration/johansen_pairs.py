@@ -16,8 +16,8 @@ from scipy.special import gammaincc
 
 from ..checks import check_frame, check_integer, check_number, check_option
 from .johansen import CASES, _critical, _moments, _regress_out
-from .screen import COLLINEAR, NOTES, TOO_SHORT, _blocks, _factor
-from .unitroot import MIN_OBSERVATIONS, _leg_problem
+from .screen import COLLINEAR, NOTES, TOO_SHORT, _blocks, _factor, _join_notes, _leg_notes
+from .unitroot import MIN_OBSERVATIONS, REFUSED, _leg_problem
 from ..errors import DataError
 from ..results import Result
 
@@ -144,7 +144,7 @@ def screen_johansen(
     check_option(fdr, "fdr", ("by", "bh"))
     check_integer(lags, "lags", high=len(frame) // 4)
     check_number(alpha, "alpha", low=0, high=1)
-    values, n_assets = frame.to_numpy(), frame.shape[1]
+    values, n_assets, legs = frame.to_numpy(), frame.shape[1], _leg_notes(frame)
     numbers, codes = np.full((n_assets, n_assets, 4), np.nan), np.zeros((n_assets, n_assets), dtype=int)
     used = np.zeros((n_assets, n_assets), dtype=int)
     for rows, columns, pairs in _blocks(~np.isnan(values)):
@@ -155,6 +155,7 @@ def screen_johansen(
             continue
         block = values[np.ix_(rows, columns)]
         problem = np.array([_leg_problem(np.ascontiguousarray(column)) for column in block.T])
+        problem[~np.isin(problem, REFUSED)] = 0
         scaled, scale, used[i, j] = _stack(block, lags, deterministic)
         found = np.full((len(pairs), 4), np.nan)
         restricted = int(deterministic.startswith("restricted"))
@@ -180,7 +181,7 @@ def screen_johansen(
     table = pd.DataFrame({
         "y": frame.columns[y], "x": frame.columns[x], "trace_statistic": trace, "pvalue": pvalue, "qvalue": qvalue,
         "second_trace_statistic": second, "rank": pd.array(rank, dtype="Int64"), "hedge_ratio": numbers[:, 2], "nobs": used,
-        "note": [NOTES.get(c, "") for c in codes],
+        "note": _join_notes([NOTES.get(c, "") for c in codes], legs.iloc[y], legs.iloc[x]),
     })
     table.loc[~tested, "rank"] = pd.NA
     return JohansenScreen(

@@ -36,6 +36,7 @@ class RelationMonitor(Result):
     intercept: float
     half_life: float  # of the formation spread, periods
     table: pd.DataFrame  # monitored date x spread, detector
+    note: str = ""  # legs of the formation window that are in doubt
 
     LABELS: ClassVar[dict[str, str]] = {
         "holds": "still holds", "since": "held until about", "formation": "formation window (rows)", "n_monitored": "rows monitored",
@@ -120,7 +121,7 @@ def monitor_relation(
     check_number(alpha, "alpha", low=0, high=1, strict=True)
     check_integer(n_resamples, "n_resamples", low=199)
     rng = np.random.default_rng(check_integer(seed, "seed"))
-    y, x = _check_relation(y, x)
+    y, x, _ = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
     n = len(y)
@@ -148,6 +149,6 @@ def monitor_relation(
         alarm, since = y.index[formation + over[0]], y.index[formation + int(after.argmax()) - 1]
     return RelationMonitor(
         holds=alarm is None, alarm=alarm, since=since, bar=bar, alpha=float(alpha), formation=formation,
-        n_monitored=n - formation, hedge_ratio=ratio, intercept=intercept, half_life=speed.half_life,
+        note=fit.note, n_monitored=n - formation, hedge_ratio=ratio, intercept=intercept, half_life=speed.half_life,
         table=pd.DataFrame({"spread": spread[formation:], "detector": detector}, index=y.index[formation:]),
     )

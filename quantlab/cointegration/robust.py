@@ -7,6 +7,7 @@ __all__ = ['MODELS', 'BootstrapResult', 'engle_granger_bootstrap', 'JohansenBoot
            'GregoryHansenResult', 'gregory_hansen']
 
 # %% ../../nbs/30_cointegration/7_robust.ipynb #c54af163
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +23,7 @@ from quantlab.cointegration.johansen import (
 from .screen import AIC, FIXED, _detrend, _lag_limit, _screen_block, _spread_statistic
 from .spread import _NODES, _QUANTILES
 from .unitroot import Trend
-from ..errors import DataError, SpecificationError
+from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/7_robust.ipynb #d91dadb8
@@ -40,6 +41,7 @@ class BootstrapResult(Result):
     seed: int
     critical_values: pd.Series  # bootstrap quantiles by level 0.01, 0.05, 0.10
     distribution: np.ndarray  # statistics of the resamples
+    note: str = ""  # legs that are in doubt, as in `engle_granger`
     null_hypothesis: str = "no cointegration"
 
 
@@ -109,12 +111,13 @@ def engle_granger_bootstrap(
     Chang, Park & Song (2006) for the sieve; Cavaliere & Taylor (2008) for the wild bootstrap of unit-root tests.
     """
     rng = _check_resampling(scheme, n_resamples, seed)
-    fit = engle_granger(y, x, trend=trend, lags=lags, max_lags=max_lags)
-    y, x = _check_relation(y, x)
+    y, x, note = _check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
-    values = np.column_stack([y, x.iloc[:, 0]])
     p, search = _lag_limit(len(y), lags, max_lags), AIC if lags is None else FIXED
+    limit = p if lags is None and max_lags is None else max_lags  # a given limit: short samples are what this is for
+    fit = engle_granger(y, x, trend=trend, lags=lags, max_lags=limit)
+    values = np.column_stack([y, x.iloc[:, 0]])
     changes, _, lagged = _design(values - values[0], fit.lags, "none")
     centre = changes.mean(0)
     coefficients = np.linalg.lstsq(lagged - np.tile(centre, fit.lags), changes - centre, rcond=None)[0]
@@ -134,7 +137,7 @@ def engle_granger_bootstrap(
         statistic=fit.statistic, pvalue=float((1 + (draws <= fit.statistic).sum()) / (1 + len(draws))),
         asymptotic_pvalue=fit.pvalue, scheme=scheme, n_resamples=len(draws), lags=fit.lags, trend=trend, seed=seed,
         critical_values=pd.Series(np.quantile(draws, [0.01, 0.05, 0.1]), index=[0.01, 0.05, 0.10]),
-        distribution=draws,
+        distribution=draws, note=note,
     )
 
 # %% ../../nbs/30_cointegration/7_robust.ipynb #3157c6cb
@@ -197,7 +200,9 @@ def johansen_bootstrap(
     Cavaliere, Rahbek & Taylor (2012), algorithm 1; (2010) for the wild bootstrap.
     """
     rng = _check_resampling(scheme, n_resamples, seed)
-    result = johansen(data, lags=lags, deterministic=deterministic, seasons=seasons, exog=exog)
+    with warnings.catch_warnings():  # a small sample is what this is for
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        result = johansen(data, lags=lags, deterministic=deterministic, seasons=seasons, exog=exog)
     names = [c for c in result.short_run_design if c.startswith(("season", "exog."))]
     dummies = result.short_run_design[names].to_numpy()
     first = np.asarray(data, dtype=float)[: lags + 1]
@@ -239,6 +244,7 @@ class GregoryHansenResult(Result):
     nobs: int
     critical_values: pd.Series  # by level 0.01, 0.05, 0.10
     statistics: pd.Series  # by last date of the old regime
+    note: str = ""  # legs that are in doubt, as in `engle_granger`
     null_hypothesis: str = "no cointegration"
 
     LABELS: ClassVar[dict[str, str]] = {"break_date": "last date of the old regime", "pvalue": "p-value", "nobs": "observations"}
@@ -301,7 +307,7 @@ def gregory_hansen(
     Gregory & Hansen (1996), Journal of Econometrics 70, eqs. 2.2 to 2.4 and table 1.
     """
     check_option(model, "model", MODELS)
-    y, x = _check_relation(y, x)
+    y, x, note = _check_relation(y, x)
     n = len(y)
     if x.shape[1] != 1 or n < 40:
         raise DataError(f"`gregory_hansen` needs one `x` and at least 40 rows; got {x.shape[1]} and {n}.")
@@ -322,5 +328,5 @@ def gregory_hansen(
     return GregoryHansenResult(
         statistic=float(out[best]), pvalue=pvalue, break_date=dates[best], model=model, lags=int(used[best]), nobs=n,
         critical_values=pd.Series(_GH_CRITICAL[model], index=[0.01, 0.05, 0.10]),
-        statistics=pd.Series(out, index=dates, name="statistic"),
+        statistics=pd.Series(out, index=dates, name="statistic"), note=note,
     )

@@ -21,9 +21,11 @@ from quantlab.cointegration.engle_granger import (
     NEARLY_COLLINEAR, _deterministic_terms, engle_granger, mackinnon_pvalue,
 )
 from .spread import _NODES, _QUANTILES, _ar1_of_sums, _dot, _half_life_of, _invert
-from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, Trend, _leg_problem
+from quantlab.cointegration.unitroot import (
+    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, _leg_note, _leg_problem, _longest_lag, _warn_if_short,
+)
 from ..errors import DataError, QuantlabError, SpecificationError
-from ..results import Result
+from ..results import Result, as_text
 
 # %% ../../nbs/30_cointegration/5_screen.ipynb #82dca76c
 @njit(cache=True, nogil=True)
@@ -273,8 +275,7 @@ class PairScreen(Result):
         return ax
 
 # %% ../../nbs/30_cointegration/5_screen.ipynb #5f240b09
-NOTES = {code: f"y {text}" for code, text in LEG_PROBLEMS.items()}
-NOTES |= {10 * code: f"x {text}" for code, text in LEG_PROBLEMS.items()}
+NOTES = {code: f"y {LEG_PROBLEMS[code]}" for code in REFUSED} | {10 * code: f"x {LEG_PROBLEMS[code]}" for code in REFUSED}
 NOTES |= {
     COLLINEAR: "y and x are almost perfectly collinear",
     TOO_SHORT: "too few common observations",
@@ -286,7 +287,7 @@ def _lag_limit(n: int, lags: int | None, max_lags: int | None) -> int:
     "Lags to fit or to search up to with `n` observations; -1 where they cannot be fitted"
     limit = lags if lags is not None else max_lags
     if limit is None:
-        limit = min(n // 2 - 1, math.ceil(12 * (n / 100) ** 0.25))
+        limit = _longest_lag(n)
     return limit if n >= MIN_OBSERVATIONS and limit <= n // 2 - 1 else -1
 
 
@@ -297,6 +298,7 @@ def _run_block(values, pairs, trend, p, search, n_jobs):
         codes[:, 1] = TOO_SHORT
         return numbers, codes
     problem = np.array([_leg_problem(np.ascontiguousarray(column)) for column in values.T])
+    problem[~np.isin(problem, REFUSED)] = 0
     detrended, constant, total = _detrend(values, trend)
     edges = np.linspace(0, len(pairs), 4 * n_jobs + 1 if n_jobs > 1 else 2).astype(int)
     squares = np.array([_dot(row, row) for row in detrended])
@@ -314,12 +316,25 @@ def _run_block(values, pairs, trend, p, search, n_jobs):
     return numbers, codes
 
 
+def _leg_notes(frame: pd.DataFrame) -> pd.Series:
+    "What must be known of each column, or an empty text"
+    known = (frame[c].dropna() for c in frame)
+    notes = [_leg_note(c.to_numpy(), c.index, as_text(c.name)) if len(c) > 2 else "" for c in known]
+    return pd.Series(notes, index=frame.columns, dtype=str)
+
+
+def _join_notes(declined: list[str], y: pd.Series, x: pd.Series) -> list[str]:
+    "A reason where a pair was declined; otherwise what must be known of its legs"
+    return [why or "; ".join(filter(None, legs)) for why, *legs in zip(declined, y, x)]
+
+
 def _slow_path(frame, i, j, trend, lags, max_lags, method):
     "Statistic and lags of a pair that the kernel declined, by `engle_granger`; NaN if that declines too"
     pair = frame.iloc[:, [i, j]].dropna()
+    limit = _lag_limit(len(pair), lags, max_lags)
     try:
         fit = engle_granger(
-            pair.iloc[:, 0], pair.iloc[:, 1], trend=trend, lags=lags, max_lags=max_lags, method=method
+            pair.iloc[:, 0], pair.iloc[:, 1], trend=trend, lags=lags, max_lags=limit, method=method
         )
     except QuantlabError:
         return np.nan, -1, DECLINED
@@ -352,6 +367,12 @@ def screen_pairs(
     DataError
         Infinite, text, duplicated or unsorted data, or fewer than two columns.
 
+    Notes
+    -----
+    The column `note` says why a pair was not tested (its numbers are missing), or what must be known of a leg:
+    that it may be of order two or explosive, or that one change carries a fifth or more of its squared changes, as a
+    bad price does.
+
     References
     ----------
     Engle & Granger (1987); MacKinnon (1994); Benjamini & Yekutieli (2001).
@@ -367,7 +388,9 @@ def screen_pairs(
         if value is not None:
             check_integer(value, name, high=len(frame) // 2 - 1)
     n_jobs = os.cpu_count() or 1 if n_jobs == -1 else check_integer(n_jobs, "n_jobs", low=1)
-    values, n_assets = frame.to_numpy(), frame.shape[1]
+    values, n_assets, legs = frame.to_numpy(), frame.shape[1], _leg_notes(frame)
+    if lags is None and max_lags is None:
+        _warn_if_short(len(frame))
     numbers = np.full((n_assets, n_assets, 4), np.nan)
     codes, nobs = np.full((n_assets, n_assets, 2), -1), np.zeros((n_assets, n_assets), dtype=int)
     for rows, columns, pairs in _blocks(~np.isnan(values)):
@@ -396,7 +419,7 @@ def screen_pairs(
         "qvalue": qvalue, "hedge_ratio": numbers[:, 1], "intercept": numbers[:, 3],
         "lags": pd.array(np.where(tested, codes[:, 0], 0), dtype="Int64"),
         "half_life": numbers[:, 2], "nobs": nobs[y, x],
-        "note": pd.Categorical([NOTES.get(c, "") for c in codes[:, 1]]).astype(str),
+        "note": _join_notes([NOTES.get(c, "") for c in codes[:, 1]], legs.iloc[y], legs.iloc[x]),
     })
     table.loc[~tested, "lags"] = pd.NA
     return PairScreen(

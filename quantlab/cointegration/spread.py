@@ -147,11 +147,13 @@ class HalfLifeResult(Result):
 
 
 def _check_spread(spread: pd.Series) -> np.ndarray:
-    "Return the values of a spread that an AR(1) may describe"
-    x = _check_testable(spread, "spread").to_numpy()
-    if _leg_problem(x) == ORDER_TWO:
-        raise DataError(f"`spread` {LEG_PROBLEMS[ORDER_TWO]}, so it has no half-life; test it with `adf` first.")
-    return x
+    "Return the values of a spread"
+    return _check_testable(spread, "spread").to_numpy()
+
+
+def _doubt(x: np.ndarray) -> str:
+    "A note where the changes of a spread wander, so that an AR(1) does not describe it"
+    return f"the spread {LEG_PROBLEMS[ORDER_TWO]}" if _leg_problem(x) == ORDER_TWO else ""
 
 
 def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeResult:
@@ -168,7 +170,7 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
     Raises
     ------
     DataError
-        Bad values, a spread of order two, or a least-squares coefficient of 1 or more: it does not come back.
+        Bad values, or a least-squares coefficient of 1 or more: it does not come back.
 
     References
     ----------
@@ -193,6 +195,7 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
         note = "a random walk is inside the interval"
     elif phi <= 0:
         note = "no persistence: a shock is gone within one period"
+    note = "; ".join(filter(None, (note, _doubt(x))))
     return HalfLifeResult(
         half_life=_half_life_of(phi), lower=_half_life_of(low), upper=_half_life_of(high), phi=phi,
         phi_least_squares=raw, nobs=len(x), bias_correction=bool(bias_correction), note=note,
@@ -212,6 +215,7 @@ class OUFit(Result):
     loglikelihood: float  # given the first value
     nobs: int
     std_errors: pd.Series  # of kappa, mu, sigma
+    note: str = ""
 
     LABELS: ClassVar[dict[str, str]] = {
         "kappa": "speed of reversion (per unit of time)", "mu": "long-run mean",
@@ -254,7 +258,7 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     Raises
     ------
     DataError
-        Bad values, a spread of order two, or an AR(1) coefficient outside (0, 1): no such process has made the data.
+        Bad values, or an AR(1) coefficient outside (0, 1): no such process has made the data.
     """
     check_number(dt, "dt", low=0, strict=True)
     x = _check_spread(spread)
@@ -274,7 +278,7 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     return OUFit(
         kappa=kappa, mu=mu, sigma=sigma, dt=float(dt), half_life=math.log(2) / -math.log(phi),
         stationary_std=sigma / math.sqrt(2 * kappa), nobs=len(x), std_errors=errors,
-        loglikelihood=-n / 2 * (math.log(2 * math.pi * variance) + 1),
+        loglikelihood=-n / 2 * (math.log(2 * math.pi * variance) + 1), note=_doubt(x),
     )
 
 # %% ../../nbs/30_cointegration/4_spread.ipynb #b7b8f3b1

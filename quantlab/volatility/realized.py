@@ -122,7 +122,7 @@ class HARFit(Result):
     lags: tuple[int, ...]
     fitted: pd.Series
     residuals: pd.Series
-    next_forecast: float  # variance of the day after the sample
+    next_forecast: float  # variance of the day after the sample, as the regression gives it
     _design: np.ndarray
     _history: np.ndarray
 
@@ -157,15 +157,31 @@ class HARFit(Result):
         return pd.Series(np.sqrt(np.diag(cov)), index=cov.index, name=kind)
 
     def forecast(self, horizon: int = 1) -> pd.Series:
-        "Variances of the next days, each forecast fed back as if it had been realized; HAR without quarticity only"
+        """Variances of the next days, each forecast fed back as if it had been realized.
+
+        A forecast below the smallest or above the largest variance that the fit has seen is set to it (Bollerslev,
+        Patton and Quaedvlieg's insanity filter); the days are in `attrs["clipped"]`. HARQ goes one day ahead only.
+
+        Parameters
+        ----------
+        horizon : int
+            Days.
+        """
         check_integer(horizon, "horizon", low=1)
         if horizon > 1 and len(self.params) > len(self.lags) + 1:
             raise SpecificationError("`horizon` beyond 1 needs future quarticity, which HARQ does not forecast; use `har`.")
-        path = [self.next_forecast]
-        for _ in range(horizon - 1):
+        realized = self.fitted + self.residuals
+        low, high = (f(realized.to_numpy()) for f in (_least, np.max))
+        path, clipped = [], []
+        for day in range(1, horizon + 1):
             past = np.concatenate([self._history, path])
-            path.append(float(self.params.iloc[0] + sum(b * past[-k:].mean() for b, k in zip(self.params.iloc[1:], self.lags))))
-        return pd.Series(path, index=pd.RangeIndex(1, horizon + 1, name="horizon"), name="variance")
+            terms = zip(self.params.iloc[1:], self.lags)
+            raw = self.next_forecast if day == 1 else float(self.params.iloc[0] + sum(b * past[-k:].mean() for b, k in terms))
+            path.append(float(np.clip(raw, low, high)))
+            clipped += [day] if path[-1] != raw else []
+        out = pd.Series(path, index=pd.RangeIndex(1, horizon + 1, name="horizon"), name="variance")
+        out.attrs["clipped"] = clipped
+        return out
 
     def summary(self) -> pd.DataFrame:
         "Parameters with both kinds of standard errors"
@@ -183,6 +199,10 @@ class HARFit(Result):
         ax.set(title="HAR", ylabel="variance per period")
         ax.legend(frameon=False)
         return ax
+
+def _least(variances: np.ndarray) -> float:
+    "The smallest variance that is not zero"
+    return variances[variances > 0].min()
 
 # %% ../../nbs/40_volatility/10_realized.ipynb #8268284d
 def _check_horizons(lags: Any) -> tuple[int, ...]:

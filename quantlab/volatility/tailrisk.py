@@ -7,11 +7,12 @@ __all__ = ['kupiec_region', 'ChristoffersenResult', 'christoffersen_from_counts'
            'backtest_var', 'ESBacktest', 'backtest_es']
 
 # %% ../../nbs/40_volatility/6_tailrisk.ipynb #a2c555ad
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from scipy.optimize import minimize_scalar
 from scipy.special import xlog1py, xlogy
 from scipy.stats import binom, chi2, norm
@@ -187,35 +188,70 @@ def _duration_test(hit: np.ndarray) -> DurationTest:
     return DurationTest(statistic, float(chi2.sf(statistic, 1)), "", float(np.exp(best.x)), free, restricted)
 
 # %% ../../nbs/40_volatility/6_tailrisk.ipynb #00179391
-def _dynamic_quantile(hit: np.ndarray, var: np.ndarray, level: float, lags: int) -> Outcome:
-    "Engle and Manganelli's statistic"
+@njit(cache=True)
+def _lag_sums(hit, var, lags):
+    """Sums over rows `lags`, ..., n - 1 of each draw: hits at lags 0 to `lags`, their products, and those with `var`."""
+    draws, n = hit.shape
+    ones, pairs, with_var = np.zeros((draws, lags + 1)), np.zeros((draws, lags + 1, lags + 1)), np.zeros((draws, lags + 1))
+    for d in range(draws):
+        for t in range(n):
+            if hit[d, t]:
+                for j in range(lags + 1):
+                    row = t + j  # the hit of day t is lag j of this row
+                    if lags <= row < n:
+                        ones[d, j] += 1
+                        with_var[d, j] += var[row]
+                        for i in range(lags + 1):
+                            pairs[d, j, i] += hit[d, row - i]
+    return ones, pairs, with_var
+
+
+def _dynamic_quantile(hit: np.ndarray, var: np.ndarray, level: float, lags: int) -> tuple[np.ndarray, np.ndarray]:
+    "Engle and Manganelli's statistic and its rank, of each row of `hit`"
+    moves = var[lags:] - var[lags:].mean()
+    moves = moves / abs(moves).max() if abs(moves).max() > 1e-9 * abs(var).max() else 0.0 * moves
+    ones, pairs, with_var = _lag_sums(hit, np.concatenate([np.zeros(lags), moves]), lags)
+    gram = np.zeros((len(hit), lags + 2, lags + 2))  # a constant, the lagged hits, the moves of the VaR
+    gram[:, 0, 0], gram[:, -1, -1] = len(moves), moves @ moves
+    gram[:, 0, 1:-1] = gram[:, 1:-1, 0] = ones[:, 1:]
+    gram[:, -1, 1:-1] = gram[:, 1:-1, -1] = with_var[:, 1:]
+    gram[:, 1:-1, 1:-1] = pairs[:, 1:, 1:]
+    scores = np.column_stack([ones[:, 0] - level * len(moves), pairs[:, 0, 1:] - level * ones[:, 1:], with_var[:, 0]])
+    scale = np.sqrt(np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-300))
+    roots, turn = np.linalg.eigh(gram / scale[:, :, None] / scale[:, None, :])
+    turned = (turn * (scores / scale)[:, :, None]).sum(1)
+    kept = roots > 1e-9
+    return np.where(kept, turned**2 / np.where(kept, roots, 1.0), 0.0).sum(1) / (level * (1 - level)), kept.sum(1)
+
+
+def _dynamic_quantile_test(hit: np.ndarray, var: np.ndarray, level: float, lags: int) -> Outcome:
+    "The statistic with its asymptotic p-value"
     if not hit.any():
         return Outcome(np.nan, np.nan, "no exceedance: nothing to explain")
-    surprise, n = hit - level, hit.size
-    columns = [np.ones(n - lags), *(surprise[lags - k : n - k] for k in range(1, lags + 1)), var[lags:]]
-    design = np.column_stack(columns)
-    design = design / np.abs(design).max(axis=0)
-    coefficients, _, rank, _ = np.linalg.lstsq(design, surprise[lags:], rcond=1e-10)
-    explained = design @ coefficients
-    statistic = float(explained @ explained / (level * (1 - level)))
-    note = "" if rank == design.shape[1] else f"{design.shape[1] - rank} of {design.shape[1]} regressors collinear, not counted"
-    return Outcome(statistic, float(chi2.sf(statistic, rank)), note)
+    (statistic,), (rank,) = _dynamic_quantile(hit[None], var, level, lags)
+    note = "" if rank == lags + 2 else f"{lags + 2 - rank} of {lags + 2} regressors collinear, not counted"
+    return Outcome(float(statistic), float(chi2.sf(statistic, rank)), note)
 
 # %% ../../nbs/40_volatility/6_tailrisk.ipynb #f96def98
+_PAIRS = 2.0  # exceedances in a row expected; with fewer the asymptotic laws of independence and dynamic quantile are off
+
+
 def _simulated_pvalues(
-    observed: tuple[float, float, float], n: int, level: float, n_simulations: int, seed: int
-) -> list[float]:
-    "p-values of independence, conditional coverage and duration ratios"
-    rng, larger = np.random.default_rng(seed), np.zeros(3)
-    for _ in range(n_simulations):
-        hit = rng.random(n) < level
-        before, after = hit[:-1], hit[1:]
-        counts = [int((a & b).sum()) for a in (~before, before) for b in (~after, after)]
-        independence = float(_lr_ind(*counts))
-        duration = _duration_test(hit).statistic
-        drawn = independence, independence + float(_lr_uc(hit.sum(), n, level)), 0.0 if np.isnan(duration) else duration
-        larger += np.array(drawn) >= np.array(observed) - 1e-9
-    return [np.nan if np.isnan(o) else float((1 + k) / (n_simulations + 1)) for o, k in zip(observed, larger)]
+    observed: dict[str, float], var: np.ndarray, level: float, lags: int, n_simulations: int, seed: int
+) -> dict[str, float]:
+    "p-values of the statistics named, under independent exceedances; a draw without a statistic counts as calm"
+    rng, larger, n = np.random.default_rng(seed), dict.fromkeys(observed, 0), len(var)
+    for first in range(0, n_simulations, 500):
+        hit = rng.random((min(500, n_simulations - first), n)) < level
+        before, after = hit[:, :-1], hit[:, 1:]
+        counts = [(a & b).sum(1) for a in (~before, before) for b in (~after, after)]
+        drawn = {"ind": _lr_ind(*counts), "dq": np.where(hit.any(1), _dynamic_quantile(hit, var, level, lags)[0], 0.0)}
+        drawn["cc"] = drawn["ind"] + _lr_uc(hit.sum(1), n, level)
+        if "duration" in observed:
+            drawn["duration"] = np.nan_to_num([_duration_test(one).statistic for one in hit])
+        for name, value in observed.items():
+            larger[name] += int((drawn[name] >= value - 1e-9 * (1 + abs(value))).sum())
+    return {k: np.nan if np.isnan(v) else (1 + larger[k]) / (n_simulations + 1) for k, v in observed.items()}
 
 # %% ../../nbs/40_volatility/6_tailrisk.ipynb #e70e6ca5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -235,7 +271,7 @@ class VaRBacktest(Result):
     lr_uc: float
     p_uc: float
     lr_ind: float
-    p_ind: float
+    p_ind: float  # this, p_cc and dq.pvalue: simulated where the asymptotic ones are off
     lr_cc: float
     p_cc: float
     p_uc_exact: float  # binomial, two-sided: twice the smaller tail
@@ -246,6 +282,7 @@ class VaRBacktest(Result):
     duration: DurationTest
     note: str
     hits: pd.Series  # True on a day of exceedance
+    p_dq_exact: float = np.nan
     null_hypothesis: str = "exceedances are independent and have the promised probability"
 
     def summary(self) -> pd.DataFrame:
@@ -255,7 +292,7 @@ class VaRBacktest(Result):
             "Christoffersen: independence": (self.lr_ind, self.p_ind, self.p_ind_exact, self.note),
             "Christoffersen: both": (self.lr_cc, self.p_cc, self.p_cc_exact, ""),
             "Durations (Weibull)": (self.duration.statistic, self.duration.pvalue, self.p_duration_exact, self.duration.note),
-            "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, np.nan, self.dq.note),
+            "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, self.p_dq_exact, self.dq.note),
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"])
 
@@ -296,7 +333,7 @@ def _check_losses(name: str, returns: Any, level: float, **positive: Any) -> lis
 
 
 def backtest_var(
-    returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4, n_simulations: int = 0, seed: int = 0
+    returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4, n_simulations: int | None = None, seed: int = 0
 ) -> VaRBacktest:
     """Backtest a value at risk: frequency, independence, both, durations, dynamic quantile.
 
@@ -311,7 +348,9 @@ def backtest_var(
     dq_lags : int
         Lags of the dynamic-quantile test.
     n_simulations, seed : int
-        Simulated samples for the exact p-values of independence, both and durations; 0 leaves them NaN.
+        Simulated samples of independent exceedances, behind the p-values of independence, both, durations and
+        dynamic quantile; 0 for the asymptotic ones. By default 999, durations aside, where fewer than two
+        exceedances in a row are expected (n level^2 < 2), for there the asymptotic p-values are off; else 0.
 
     Returns
     -------
@@ -339,18 +378,26 @@ def backtest_var(
     counts = tuple(int((a & b).sum()) for a in (~before, before) for b in (~after, after))
     total = int(h.sum())
     tests = _christoffersen(counts, float(_lr_uc(total, n, level)))
-    exact = min(1.0, 2 * min(binom.cdf(total, n, level), binom.sf(total - 1, n, level)))
-    duration, draws = _duration_test(h), check_integer(n_simulations, "n_simulations")
-    seen = (tests.lr_ind, tests.lr_cc, duration.statistic)
+    p_uc_exact = min(1.0, 2 * min(binom.cdf(total, n, level), binom.sf(total - 1, n, level)))
+    duration, dq = _duration_test(h), _dynamic_quantile_test(h, var.to_numpy(), level, lags)
+    few = n * level**2 < _PAIRS
+    draws = (999 if few else 0) if n_simulations is None else check_integer(n_simulations, "n_simulations")
+    seen = {"ind": tests.lr_ind, "cc": tests.lr_cc, "dq": dq.statistic}
+    seen |= {"duration": duration.statistic} if n_simulations else {}
+    exact = _simulated_pvalues(seen, var.to_numpy(), level, lags, draws, seed) if draws else {}
+    known = {"p_ind": tests.p_ind, "p_cc": tests.p_cc, "dq": dq.pvalue}
+    if draws and few:
+        known = {"p_ind": exact["ind"], "p_cc": exact["cc"], "dq": exact["dq"]}
     size = float(var.median() / returns.std())
     doubt = "" if 0.05 < size < 20 else f"VaR is {size:.2g} standard deviations of the returns: are both in one unit?"
-    note = "; ".join(text for text in (doubt, tests.note) if text)
-    simulated = _simulated_pvalues(seen, n, level, draws, seed) if draws else [np.nan] * 3
+    source = f"p-values of independence, both and dynamic quantile from {draws} simulated samples" if draws and few else ""
+    note = "; ".join(text for text in (doubt, tests.note, source) if text)
     return VaRBacktest(
         level=level, nobs=n, exceedances=total, rate=total / n, **{k: getattr(tests, k) for k in (
-            "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "p_ind", "lr_cc", "p_cc")}, note=note,
-        p_uc_exact=float(exact), p_ind_exact=simulated[0], p_cc_exact=simulated[1], p_duration_exact=simulated[2],
-        dq=_dynamic_quantile(h, var.to_numpy(), level, lags), duration=duration, hits=hit.rename("exceeded"),
+            "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "lr_cc")}, note=note, p_ind=known["p_ind"], p_cc=known["p_cc"],
+        p_uc_exact=float(p_uc_exact), p_ind_exact=exact.get("ind", np.nan), p_cc_exact=exact.get("cc", np.nan),
+        p_duration_exact=exact.get("duration", np.nan), p_dq_exact=exact.get("dq", np.nan),
+        dq=replace(dq, pvalue=known["dq"]), duration=duration, hits=hit.rename("exceeded"),
     )
 
 # %% ../../nbs/40_volatility/6_tailrisk.ipynb #66cbc080
@@ -403,7 +450,7 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     Raises
     ------
     DataError, MisalignedError
-        As `backtest_var`; and an expected shortfall below the value at risk.
+        As `backtest_var`; and an expected shortfall below the value at risk, or not positive.
 
     References
     ----------
@@ -412,6 +459,12 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     returns, var, es = _check_losses("backtest_es", returns, level, var=var, es=es)
     if (es < var).any():
         raise DataError(f"`es` is below `var` on {int((es < var).sum())} days; a mean beyond a quantile cannot be.")
+    idle = int((es <= 0).sum())
+    if idle:
+        raise DataError(
+            f"`es` is zero or negative on {idle} of {len(es)} days, where a loss cannot be divided by it: the price stood still "
+            "for a whole window; drop those days from `returns`, `var` and `es`."
+        )
     hit = (-returns > var).to_numpy()
     count, n = int(hit.sum()), len(returns)
     ratio, excess = (-returns / es).to_numpy()[hit], (-returns - es).to_numpy()[hit]

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from ..checks import check_integer, check_number, check_option, check_series
+from ..checks import check_integer, check_number, check_option, check_scale, check_series
 from ..errors import DataError, SpecificationError
 from ..results import Result
 from .kernel import _variance_path
@@ -44,9 +44,9 @@ class GPDFit(Result):
         "A probability beyond the threshold"
         lowest = 1 - self.n_exceedances / self.nobs
         value = check_number(q, "q", low=0, high=1, strict=True)
-        if value < lowest:
+        if value < lowest - 1.5 / self.nobs:  # the threshold itself: one loss more or less, and rounding
             raise SpecificationError(f"`q` must be at least {lowest:.4g}, where the fitted tail begins; got {value:g}.")
-        return value
+        return max(value, lowest)
 
     def var(self, q: float) -> float:
         "Loss exceeded with probability 1 - q"
@@ -145,6 +145,7 @@ def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
     )
 
 # %% ../../nbs/40_volatility/7_value_at_risk.ipynb #fcf2ba2a
+_STALE = 0.5  # share of zero returns in a window from which on a filter is refused
 _METHODS = ("historical", "garch", "filtered_historical", "peaks_over_threshold")
 
 
@@ -157,7 +158,7 @@ def _tail_of(z: np.ndarray, level: float, method: str, threshold_quantile: float
         tail = fit_gpd_tail(pd.Series(-z), threshold_quantile=threshold_quantile)
         return tail.var(1 - level), tail.es(1 - level)
     cut = np.quantile(z, level)
-    return -cut, -z[z <= cut].mean()
+    return 0.0 - cut, 0.0 - z[z <= cut].mean()  # never minus zero
 
 
 def _historical(x: pd.Series, level: float, window: int) -> np.ndarray:
@@ -208,7 +209,7 @@ def value_at_risk(
     refit_every : int
         Rows between refits of the filter and the tail.
     threshold_quantile : float
-        Of the standardised losses, for "peaks_over_threshold".
+        Of the standardised losses, for "peaks_over_threshold"; at most 1 - level.
 
     Returns
     -------
@@ -218,7 +219,8 @@ def value_at_risk(
     Raises
     ------
     DataError, SpecificationError
-        Bad returns; a window with fewer than five expected exceedances for an empirical tail.
+        Bad returns; a window with fewer than five expected exceedances for an empirical tail; a filter of prices
+        that stand still on more than half of the days.
 
     References
     ----------
@@ -235,8 +237,15 @@ def value_at_risk(
             f"`window`={window} expects {window * level:.2g} exceedances at level {level:g}, at least 5 are needed for an "
             "empirical tail; lengthen it or use 'peaks_over_threshold'."
         )
-    if method == "peaks_over_threshold" and level > 1 - threshold_quantile:
+    if method == "peaks_over_threshold" and level > 1 - threshold_quantile + 1e-9:
         raise SpecificationError(f"`level`={level:g} lies inside the threshold {threshold_quantile:g}; raise one or lower the other.")
+    stale = float((x == 0).rolling(window).mean().max())
+    if method != "historical" and stale > _STALE:
+        raise DataError(
+            f"`returns` are zero on {stale:.0%} of the days of a window: the price stands still, and no filter of variances "
+            "describes that; use 'historical', or returns of the days on which it was traded."
+        )
+    check_scale(x, "returns")
     if method == "historical":
         out = _historical(x, level, window)
     else:
