@@ -4,20 +4,25 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# the first Python from 3.11 on; PYTHON=... names another
-CANDIDATES := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python
+# the first Python from 3.11 on; PYTHON=... names another, and then no other is taken
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+VERSION := import sys; print("Python %d.%d" % sys.version_info[:2])
+# an environment holds absolute paths, so it belongs to one folder, which its stamp names: a copied or moved project builds its own
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
 # one thread a process: two stages never fight, and sums are added in one order
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help env repro test lab bench docs check lock lint hooks clean
+.PHONY: help env python repro test lab bench docs check data export lock lint hooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-$(STAMP): requirements.lock settings.ini setup.py
+$(STAMP): requirements.lock settings.ini setup.py | python
 	@python=""; for p in $(CANDIDATES); do \
 	    if "$$p" -c "$(NEW_ENOUGH)" >/dev/null 2>&1; then python="$$p"; break; fi; done; \
 	if [ -z "$$python" ]; then \
@@ -28,16 +33,33 @@ $(STAMP): requirements.lock settings.ini setup.py
 	    -r <(grep -A 40 '^uv==' requirements.lock | awk 'NR > 1 && !/^ /{exit} {print}') && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . && \
-	touch $(STAMP)
+	mkdir -p -m 700 .dvc/tmp/site && chmod 700 .dvc/tmp/site && \
+	$(BIN)/dvc config --quiet --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site" && \
+	echo "$(CURDIR)" > $(STAMP)
 
-env: $(STAMP)  ## build .venv from the lock
+# where PYTHON is given: is it one we can use, and is .venv made with it?
+python:
+ifneq ($(PYTHON),)
+	@"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || { \
+	    echo "PYTHON=$(PYTHON) is not a Python 3.11 or newer ($$("$(PYTHON)" --version 2>&1 | head -1)); name another"; exit 1; }
+	@if [ -f $(STAMP) ] && [ "$$("$(PYTHON)" -c '$(VERSION)')" != "$$($(BIN)/python -c '$(VERSION)')" ]; then \
+	    echo "$(VENV) was made with $$($(BIN)/python -c '$(VERSION)'), not with PYTHON=$(PYTHON); remove $(VENV) to have it made anew"; exit 1; fi
+endif
 
-repro: env  ## raw data to dossier and hand-over bundle
-	@$(BIN)/dvc pull --quiet data.dvc
+env: python $(STAMP)  ## build .venv from the lock
+
+data: env
+	@$(BIN)/dvc pull --quiet --remote store data.dvc
+
+repro: check  ## raw data to dossier and hand-over bundle
+	@$(MAKE) --no-print-directory data
+	@mkdir -p artifacts && rm -f artifacts/times.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@if [ -f artifacts/times.txt ]; then sort -rn artifacts/times.txt; \
+	    awk '{ total += $$1 } END { printf "%8.1f s  all stages that ran\n", total }' artifacts/times.txt; fi
+	@$(BIN)/quantlab check --reproduced || true
 
-test: env  ## all tests
-	@$(BIN)/dvc pull --quiet data.dvc
+test: data  ## all tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lab: env  ## JupyterLab, opened on the first tutorial
@@ -49,8 +71,13 @@ bench: env  ## side by side with the peers
 docs: env  ## the notebooks as a site, in _docs
 	@PYTHONPATH=nbs $(BIN)/sphinx-build -q -b html nbs _docs/html && echo "open _docs/html/index.html"
 
-check: env  ## contracts of stages, parameters and notebooks
+check: env  ## contracts of stages, parameters and notebooks, and this machine
 	@$(BIN)/quantlab check
+
+export: env  ## the library from the notebooks, and every notebook clean (the stages without their outputs)
+	@$(BIN)/nbdev-export
+	@$(BIN)/jupyter nbconvert --log-level ERROR --clear-output --inplace nbs/stages/*.ipynb
+	@$(BIN)/nbdev-clean
 
 lock:  ## resolve settings.ini anew into requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,7 +1,9 @@
 """quantlab: from a hypothesis in a notebook to a paper-trading hand-over, counting every attempt."""
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 
 try:
@@ -24,3 +26,37 @@ def attach_wing(package: str, rooms: dict[str, list[str]]) -> tuple:
 
     sys.modules[package].__class__ = _Wing
     return lazy_loader.attach(package, submod_attrs=rooms)
+
+
+def _numba_cache() -> None:
+    "Where neither the sources nor the home can be written to, compiled kernels go to a folder of this process"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # "~" stays where there is no home
+    if os.environ.get("NUMBA_CACHE_DIR") or any(map(_writable, [f"{__path__[0]}/__pycache__", f"{cache}/numba"])):
+        return
+    import atexit
+    import shutil
+    import tempfile
+    import warnings
+
+    from quantlab.errors import QuantlabWarning
+
+    folder, owner = tempfile.mkdtemp(prefix="quantlab-numba-"), os.getpid()
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
+    warnings.warn(
+        "Neither the sources nor a home folder can be written to, so compiled kernels are kept in a temporary folder "
+        "for this process and its children only; name a lasting one in NUMBA_CACHE_DIR.",
+        QuantlabWarning,
+        stacklevel=3,
+    )
+
+
+def _writable(folder: str) -> bool:
+    "Is `folder` there to be written to, or can it be made?"
+    place = Path(folder)
+    while place.is_absolute() and not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+_numba_cache()

@@ -8,7 +8,9 @@ __all__ = ['main']
 # %% ../nbs/95_cli.ipynb #a56f321b
 import argparse
 import contextlib
+import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,24 +40,38 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
-    from quantlab.pipeline import run_stage
+    from quantlab.pipeline import find_project, run_stage
 
     start = time.perf_counter()
     run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
-    print(f"{run.stage}: {time.perf_counter() - start:.1f} s, page {run.page}")
+    seconds = time.perf_counter() - start
+    print(f"{run.stage}: {seconds:.1f} s, page {run.page}")
+    with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:  # DVC does not track it
+        times.write(f"{seconds:8.1f} s  {run.stage}\n")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    "Contracts of stages, parameters and notebooks"
-    from quantlab.contracts import check_project
+    "Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as committed?"
+    from quantlab.contracts import check_project, machine_problems
     from quantlab.pipeline import find_project
 
+    if args.reproduced:
+        from quantlab.reproduction import check_reproduced
+
+        outcome = check_reproduced(find_project())
+        for line in outcome.differences[:20] + outcome.notes[:20]:
+            print(line)
+        print(outcome.sentence)
+        return 0 if outcome.ok else 1
+    machine = machine_problems(find_project())
+    for problem in machine:
+        print(problem)
     check = check_project(find_project())
     for problem in check.problems:
         print(problem)
-    print(f"{check.n_stages} stages, {len(check.problems)} problems")
-    return 0 if check.ok else 1
+    print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
+    return 0 if check.ok and not machine else 1
 
 
 def _new_strategy(args: argparse.Namespace) -> int:
@@ -71,6 +87,7 @@ def _new_strategy(args: argparse.Namespace) -> int:
     except PipelineError as error:
         raise _Usage(str(error)) from None
     print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
+    print("Its trials are counted, but there is no way yet from it to the gate: `validate` judges the grid of params.yaml.")
     return 0
 
 # %% ../nbs/95_cli.ipynb #23da5cd6
@@ -222,7 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("notebook")
     run.add_argument("paths", nargs="*", metavar="name=path", help="a file in place of the one in the parameters cell")
     run.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
-    command("check", _check, "Check the contracts of stages, parameters and notebooks.", "check")
+    check = command("check", _check, "Check the contracts of stages, parameters and notebooks, and this machine.", "check --reproduced")
+    check.add_argument("--reproduced", action="store_true", help="compare metrics and tables with the last commit instead")
     trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
     trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
     trials.add_argument("--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)")
@@ -240,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", _report, "Verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
     report.add_argument("action", choices=["verify", "diff"])
     report.add_argument("files", nargs="*")
-    new = command("new-strategy", _new_strategy, "Write a starter notebook for a strategy.", "new-strategy mean_reversion")
+    new = command("new-strategy", _new_strategy, "Write a starter notebook for a strategy (it is counted; it does not reach the gate yet).", "new-strategy mean_reversion")
     new.add_argument("name")
     data = command("data", _data, "Check or import a file of prices.", "data check prices.csv")
     data.add_argument("action", choices=["check", "import"])
@@ -264,13 +282,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = args.function(args)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except _Usage as error:
-        print(f"quantlab: {error}", file=sys.stderr)
-        return 2
+        return _stop(2, str(error))
     except QuantlabError as error:
-        print(f"quantlab: {error}", file=sys.stderr)
-        return 1
+        return _stop(1, str(error))
+    except BrokenPipeError:  # the reader has gone: `quantlab ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return _stop(128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched")
+    except OSError as error:
+        return _stop(1, _of_the_system(error))
+    except (AttributeError, ImportError) as error:
+        if file := _hiding(error):
+            return _stop(1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file.")
+        raise
+    except RecursionError:
+        return _stop(1, "a file is nested too deeply to be read; take it from git again")
+
+
+def _stop(code: int, sentence: str) -> int:
+    "Say why on standard error, if anybody listens; give the exit code"
+    with contextlib.suppress(OSError):
+        print(f"quantlab: {sentence}", file=sys.stderr)
+    return code
+
+
+def _hiding(error: AttributeError | ImportError) -> Path | None:
+    "The file of the user's own that was imported in place of a library, if that is what went wrong"
+    file = getattr(getattr(error, "obj", None), "__file__", None) or getattr(error, "path", None)
+    here = Path.cwd().resolve()
+    return Path(file) if file and Path(file).resolve().parent in (here, *here.parents) else None
+
+
+def _of_the_system(error: OSError) -> str:
+    "What the system refused, in a sentence"
+    remedy = {
+        errno.ENOSPC: "free some space, then run the command again",
+        errno.EDQUOT: "free some of your quota, then run the command again",
+        errno.EROFS: "this place is read-only; work in a folder that can be written to",
+        errno.EACCES: "give yourself the right to it, or name another place",
+        errno.EPERM: "give yourself the right to it, or name another place",
+        errno.ENOENT: "name a file or folder that exists",
+        errno.EISDIR: "name a file, not a folder",
+        errno.ENOTDIR: "name a folder, not a file",
+        errno.EMFILE: "too many files are open; raise `ulimit -n`",
+    }.get(error.errno, "mend that, then run the command again")
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; {remedy}."

@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_metrics', 'read_file',
-           'write_table', 'read_table', 'notebook_parameters', 'read_params', 'resolve_parameters', 'strip_notebook',
-           'kernel_environment', 'file_md5', 'read_stages', 'input_hashes', 'code_md5', 'align_text', 'render_stage',
-           'StageRun', 'run_stage']
+           'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params', 'resolve_parameters',
+           'strip_notebook', 'kernel_environment', 'stage_environment', 'file_md5', 'read_stages', 'input_hashes',
+           'code_md5', 'align_text', 'render_stage', 'StageRun', 'run_stage', 'import_problems']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,14 +84,24 @@ def write_metrics(path: str | Path, metrics: Mapping) -> None:
 
 def read_metrics(path: str | Path) -> dict:
     "Read what `write_metrics` wrote"
-    return json.loads(read_file(path))
+    try:
+        return json.loads(read_file(path))
+    except ValueError:
+        raise PipelineError(f"{path} is not whole JSON; run the stage that writes it again.") from None
 
 
 def read_file(path: str | Path) -> str:
-    "Text of a file, or a sentence on what to do when it is not there"
+    "Text of a file, or a sentence on what to do when it is not there or holds both sides of a merge"
     if not Path(path).is_file():
         raise PipelineError(f"{path} does not exist; run `dvc repro` (or the stage that writes it).")
-    return Path(path).read_text(encoding="utf-8")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PipelineError(f"{path} is not UTF-8 text; save it as such.") from None
+    if conflict := re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise PipelineError(f"{path} has git's conflict markers in line {line}; settle the merge first.")
+    return text
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -110,7 +123,10 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
 
     if not Path(notebook).is_file():
         raise PipelineError(f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage.")
-    cells = nbformat.read(notebook, as_version=4).cells
+    try:
+        cells = nbformat.reads(read_file(notebook), as_version=4).cells
+    except (ValueError, AttributeError, KeyError):  # no JSON, no notebook
+        raise PipelineError(f"{notebook} is not a whole notebook; take it from git again.") from None
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise PipelineError(
@@ -128,15 +144,20 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
         ) from None
 
 
-def read_params(path: str | Path) -> dict[str, dict[str, Any]]:
-    "Sections of a params.yaml"
+def read_yaml(path: str | Path) -> Any:
+    "Content of a YAML file, or a sentence that names the line to mend"
     import yaml
 
     try:
-        sections = yaml.safe_load(read_file(path))
+        return yaml.safe_load(read_file(path))
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise PipelineError(f"{path} is not valid YAML near line {line}; mend that line.") from None
+
+
+def read_params(path: str | Path) -> dict[str, dict[str, Any]]:
+    "Sections of a params.yaml"
+    sections = read_yaml(path)
     if not isinstance(sections, dict) or not all(isinstance(v, dict) for v in sections.values()):
         raise PipelineError(f"{path} must hold sections, each with `name: value` lines.")
     return sections
@@ -243,39 +264,56 @@ def strip_notebook(nb: Any) -> Any:
     return nb
 
 # %% ../nbs/90_pipeline.ipynb #b80b40ec
+# every x86 server of the last ten years has these; nothing of the host's own is used beside them
+_HASWELL = {
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,-avx512f",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+}
+# what the caller's shell may hold and a stage must not see
+_FOREIGN = (
+    "NUMBA_", "OPENBLAS_", "GOTO_", "OMP_", "KMP_", "MKL_", "NPY_", "ARROW_", "GLIBC_TUNABLES",
+    "PYTHON", "IPYTHON", "JUPYTER_", "MATPLOTLIB", "PANDAS_", "VBT_",
+)  # fmt: skip
+_KEPT = {"PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR"}
+
+
 def kernel_environment() -> dict[str, str]:
-    "Environment variables that make a stage's arithmetic the same on every x86-64 machine"
-    from numpy._core._multiarray_umath import __cpu_features__ as features
+    "Environment variables that make a stage's arithmetic and pictures the same on every x86-64 machine"
+    from importlib.util import find_spec
+
+    from llvmlite.binding import get_host_cpu_features
 
     fixed = {
         "PYTHONHASHSEED": "0",
-        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYTHONUTF8": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MATPLOTLIBRC": str(Path(find_spec("matplotlib").origin).parent / "mpl-data/matplotlibrc"),
     }
-    if features.get("AVX2"):
-        newer = [f for f in ("X86_V4", "AVX512_ICL", "AVX512_SPR") if features.get(f)]
-        fixed |= {"OPENBLAS_CORETYPE": "Haswell", "NUMBA_CPU_NAME": "haswell"}
-        if newer:
-            fixed["NPY_DISABLE_CPU_FEATURES"] = " ".join(newer)
-    return fixed
+    host = get_host_cpu_features()  # of the processor itself, whatever the environment says
+    return fixed | _HASWELL if host.get("avx2") and host.get("fma") else fixed
 
 
 @contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    "Set environment variables for the length of a block"
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+def stage_environment() -> Iterator[None]:
+    "For the length of a block: `kernel_environment`, empty Jupyter and IPython folders, and nothing foreign"
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="quantlab-") as empty:
+        homes = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        for name in before:
+            if name.startswith(_FOREIGN) and name not in _KEPT:
+                del os.environ[name]
+        os.environ.update(kernel_environment() | {name: f"{empty}/{name}" for name in homes})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 # %% ../nbs/90_pipeline.ipynb #7ef4f2ce
 def file_md5(path: str | Path) -> str:
@@ -286,9 +324,12 @@ def file_md5(path: str | Path) -> str:
 
 def read_stages(project: str | Path = ".") -> dict[str, dict]:
     "The stages of dvc.yaml, in order"
-    import yaml
-
-    return yaml.safe_load(read_file(Path(project) / "dvc.yaml"))["stages"]
+    path = Path(project) / "dvc.yaml"
+    content = read_yaml(path)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()):
+        raise PipelineError(f"{path} must hold `stages:`, and below it each stage with what it runs and needs.")
+    return stages
 
 
 def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
@@ -402,30 +443,96 @@ def run_stage(
     root = Path(project).resolve() if project else find_project()
     stage = stage_name(notebook)
     parameters = resolve_parameters(notebook, read_params(root / params), given)
-    nb = strip_notebook(_execute(Path(notebook).resolve(), parameters, root, stage))
+    if problems := import_problems(root):
+        raise PipelineError(" ".join(problems))
+    with stage_environment():
+        nb = strip_notebook(_execute(Path(notebook).resolve(), parameters, root, stage))
+        if missing := _undrawn(nb):
+            raise PipelineError(
+                f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage draws with "
+                f"the notebook's own backend, so take `matplotlib.use` out. Kept as failed/{stage}.ipynb."
+            )
+        inputs = input_hashes(stage, root) | {"code": code_md5(stage, root)}
+        text = render_stage(nb, stage, parameters, inputs)
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
     page = Path("reports") / f"{stage}.html"
-    write_text(root / page, render_stage(nb, stage, parameters, input_hashes(stage, root) | {"code": code_md5(stage, root)}))
+    write_text(root / page, text)
     write_text(root / executed, readable_json(nb))
     (root / "failed" / f"{stage}.ipynb").unlink(missing_ok=True)
     return StageRun(stage, executed.as_posix(), page.as_posix())
 
 
+def import_problems(root: str | Path) -> list[str]:
+    "A sentence for each way in which the project's code would not be the code that runs"
+    import quantlab
+
+    root, used = Path(root).resolve(), Path(quantlab.__file__).resolve().parents[1]
+    problems = []
+    if (root / "quantlab/__init__.py").is_file() and used != root:
+        problems.append(
+            f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved project "
+            "needs its own environment. Run `make env` here, then .venv/bin/quantlab of this folder."
+        )
+    try:
+        needed = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in importlib.metadata.requires("quantlab") or ()}
+    except importlib.metadata.PackageNotFoundError:  # a source tree that was not installed
+        needed = set()
+    for file in sorted(root.glob("*.py")):
+        if file.stem in sys.stdlib_module_names | needed | {"sklearn", "yaml"}:
+            problems.append(f"{file.name} in the project's folder hides the module {file.stem}; rename the file.")
+    return problems
+
+
+def _undrawn(nb: Any) -> list[int]:
+    "Numbers of the cells whose own statements draw and that show no picture"
+    return [
+        number
+        for number, cell in enumerate((c for c in nb.cells if c.cell_type == "code"), 1)
+        if _draws(cell.source)
+        and not any(k.startswith("image/") for o in cell.outputs for k in o.get("data", {}))
+    ]
+
+
+def _draws(source: str) -> bool:
+    "Is a plot called by a statement that always runs?"
+    try:
+        values = [getattr(node, "value", None) for node in ast.parse(source).body]
+    except SyntaxError:  # IPython's own commands
+        return False
+    calls = [ast.unparse(v.func) for v in values if isinstance(v, ast.Call)]
+    return any(re.search(r"(\.|^)(plots?|subplots)\b", call) for call in calls)
+
+
 def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any:
     "Execute through papermill at the project's root; the output stays under failed/ until it is good"
     import papermill
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
+    from traitlets import default
+
+    class OwnKernel(AsyncKernelManager):
+        "The kernel of the running interpreter, whatever else is called python3"
+
+        @default("kernel_spec_manager")
+        def _own(self):
+            return KernelSpecManager(kernel_dirs=[])
 
     failed = root / "failed" / f"{stage}.ipynb"
     failed.parent.mkdir(exist_ok=True)
     try:
-        with _environment(kernel_environment()):
-            return papermill.execute_notebook(
-                notebook, failed, dict(parameters), cwd=root, kernel_name="python3",
-                progress_bar=False, log_output=False, extra_arguments=["--IPKernelApp.log_level=50"],
-            )
+        return papermill.execute_notebook(
+            notebook, failed, dict(parameters), cwd=root, kernel_name="python3", kernel_manager_class=OwnKernel,
+            progress_bar=False, log_output=False, extra_arguments=["--IPKernelApp.log_level=50"],
+        )  # fmt: skip
     except PapermillExecutionError as error:
         raise PipelineError(
             f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} "
             f"The notebook is kept as failed/{stage}.ipynb; the last good results are untouched."
+        ) from None
+    except (DeadKernelError, RuntimeError) as error:
+        raise PipelineError(
+            f"The kernel of stage {stage} died ({' '.join(str(error).split()) or type(error).__name__}); "
+            "look for a lack of memory, then run the stage again. The last good results are untouched."
         ) from None
