@@ -33,7 +33,7 @@ class AnnualizedSharpe(float):
     "A Sharpe ratio per year; behaves as a float"
 
 
-def _per_period(value: Any, name: str, n_obs: float | None = None) -> float:
+def _per_period(value: Any, name: str, n_obs: float | None = None, *, tell: bool = True) -> float:
     "Refuse an annualised Sharpe ratio where one per period is wanted; warn of a number that looks like one"
     if isinstance(value, AnnualizedSharpe):
         raise SpecificationError(
@@ -42,7 +42,7 @@ def _per_period(value: Any, name: str, n_obs: float | None = None) -> float:
         )
     value = check_number(value, name)
     certain = abs(value) * math.sqrt(n_obs or math.inf)  # the t-value of such a record
-    if abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10:
+    if tell and (abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10):
         warn(
             f"`{name}` is {value:.4g} per period, "
             + (f"{value * math.sqrt(252):.3g} a year if periods are days" if not n_obs else f"a t-value of {math.copysign(certain, value):.0f} over {n_obs:g} periods")
@@ -175,8 +175,7 @@ def sharpe_standard_error(
     ----------
     Lo (2002), eq. 9; Mertens (2002); López de Prado, Lipton & Zoonekynd (2025).
     """
-    n_obs = _observations(n_obs)
-    sharpe = _per_period(sharpe, "sharpe", n_obs)
+    sharpe, n_obs = _per_period(sharpe, "sharpe", tell=False), _observations(n_obs)  # a formula, for any unit
     skewness, kurtosis = _check_moments(skewness, kurtosis)
     return math.sqrt(_variance_numerator(sharpe, skewness, kurtosis, autocorrelation) / n_obs)
 
