@@ -329,3 +329,50 @@ def test_bad_panels(returns, kind):
 def test_bad_arguments(returns, call, sentence):
     with pytest.raises(SpecificationError, match=sentence):
         call(returns)
+
+
+# --- one likelihood, three doors -------------------------------------------------------------------
+
+
+def odd_series(kind, seed):
+    "Returns that have more than one hill, or a variance that stands still"
+    rng = np.random.default_rng(seed)
+    x = 0.01 * rng.standard_normal(300)
+    if kind == "outlier":
+        x[150] = -3.05
+    elif kind == "stale":
+        x[180:] = 0.0
+    elif kind == "units":
+        x[150:] *= 100
+    elif kind == "t4":
+        x = 0.01 * rng.standard_t(4, 300)
+    return x
+
+
+@pytest.mark.parametrize("kind", ["normal", "t4", "outlier", "stale", "units"])
+def test_every_door_finds_the_same_top(kind):
+    for seed in range(4):
+        x = odd_series(kind, seed)
+        row = fit_garch_panel(pd.DataFrame({"a": x})).iloc[0]
+        one = fit_garch(pd.Series(x))
+        at = {name: float(row[name]) for name in ("mu", "omega", "alpha", "beta")}
+        same = fit_garch(pd.Series(x), fixed=at)
+        assert one.loglikelihood == pytest.approx(row.loglikelihood, rel=1e-9)
+        assert same.loglikelihood == pytest.approx(row.loglikelihood, rel=1e-9)
+        assert one.persistence <= 1 and row.persistence <= 1
+        if kind != "stale":
+            rolled = rolling_garch(
+                pd.DataFrame({"a": np.append(x, 0.01)}), window=300, refit_every=1
+            )
+            assert rolled.refits.loglikelihood[0] == pytest.approx(row.loglikelihood, rel=1e-9)
+
+
+def test_a_suspension_is_not_calm():
+    x = 0.01 * np.random.default_rng(0).standard_normal(900)
+    x[500:620] = 0.0
+    rolled = rolling_garch(pd.DataFrame({"a": x}), window=250, refit_every=20)
+    inside = rolled.refits[rolled.refits.date.between(510, 620)]
+    assert (inside.status == "suspended").all() and not inside.converged.any()
+    assert (rolled.forecast["a"].iloc[250:] > 2e-5).all()  # also on the day trading resumes
+    assert rolled.forecast["a"].iloc[510:620].nunique() <= len(inside) + 1  # it waits
+    assert rolled.n_suspended >= len(inside)
