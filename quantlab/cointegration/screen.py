@@ -7,7 +7,6 @@ __all__ = ['FIXED', 'AIC', 'BIC', 'T_STAT', 'COLLINEAR', 'TOO_SHORT', 'DECLINED'
 
 # %% ../../nbs/30_cointegration/5_screen.ipynb #f4d07d0e
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_frame, check_integer, check_number, check_option
+from ..checks import check_frame, check_integer, check_jobs, check_number, check_option
 from quantlab.cointegration.engle_granger import (
     NEARLY_COLLINEAR, _deterministic_terms, engle_granger, mackinnon_pvalue,
 )
@@ -387,7 +386,7 @@ def screen_pairs(
     for name, value in (("lags", lags), ("max_lags", max_lags)):
         if value is not None:
             check_integer(value, name, high=len(frame) // 2 - 1)
-    n_jobs = os.cpu_count() or 1 if n_jobs == -1 else check_integer(n_jobs, "n_jobs", low=1)
+    n_jobs = check_jobs(n_jobs)
     values, n_assets, legs = frame.to_numpy(), frame.shape[1], _leg_notes(frame)
     if lags is None and max_lags is None:
         _warn_if_short(len(frame))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer
+from ..checks import check_frame, check_integer, check_jobs
 from ..errors import DataError, SpecificationError
 from ..results import Result
 from .kernel import MIN_OBSERVATIONS, _CONSTANT, _GAIN, _N_OUT, _RUN, _SUSPENDED, _filter_windows, _fit_windows
@@ -21,8 +21,7 @@ from .kernel import MIN_OBSERVATIONS, _CONSTANT, _GAIN, _N_OUT, _RUN, _SUSPENDED
 # %% ../../nbs/40_volatility/4_rolling.ipynb #d9e91f74
 def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
     "Call `function(slice)` on parts of the columns; the parts do not share anything"
-    check_integer(n_jobs, "n_jobs", low=1)
-    edges = np.linspace(0, n_columns, min(n_jobs, n_columns) + 1).astype(int)
+    edges = np.linspace(0, n_columns, min(check_jobs(n_jobs), n_columns) + 1).astype(int)
     parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:])]
     if len(parts) == 1:
         function(parts[0])
@@ -86,7 +85,7 @@ def fit_garch_panel(
     returns : DataFrame
         Decimal returns, dates x assets; missing values are left out of each column.
     n_jobs : int
-        Threads; the result does not depend on it.
+        Threads, -1 for as many as there are processors; the result does not depend on it.
     min_observations : int
         A column with fewer values gets missing parameters and the status "too few observations".
 
@@ -212,7 +211,7 @@ def rolling_garch(
     min_observations : int, optional
         Values that a window needs; by default half the window and at least 50.
     n_jobs : int
-        Threads; the result does not depend on it.
+        Threads, -1 for as many as there are processors; the result does not depend on it.
     resume : DataFrame, optional
         `.refits` of an earlier run: a refit found there is taken over when the likelihood of its
         window at its parameters is the stored one, so that changed data are fitted again.
