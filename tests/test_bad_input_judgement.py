@@ -579,6 +579,7 @@ row(
     {"page": PAGE, "metrics": METRICS},
     {"page": NO_PAGE, "metrics": NO_METRICS},
 )
+row(r.dossier_inputs, {"page": PAGE}, {"page": NO_PAGE})
 row(r.diff_dossiers, {"first": PAGE, "second": PAGE}, {"first": NO_PAGE, "second": NO_PAGE})
 row(
     r.render_dossier,

@@ -123,7 +123,7 @@ def forward_returns(
         A horizon that is not a whole number from 1.
     """
     frame, horizons = _check_prices(prices), _check_periods(periods)
-    carried = frame.ffill().where(frame.bfill().notna())  # nothing after the last price
+    carried = frame.ffill().where(frame.bfill().notna())  # nothing after the last price: looks ahead on purpose
     age = _rows_since(frame)
     result = {}
     for h in horizons:
