@@ -286,7 +286,7 @@ def deflated_sharpe_ratio(
     ----------
     Bailey & López de Prado (2014), eq. 2; López de Prado, Lipton & Zoonekynd (2025).
     """
-    benchmark = expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance)
+    benchmark = PeriodSharpe(expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance))
     moments = {"skewness": skewness, "kurtosis": kurtosis, "autocorrelation": autocorrelation}
     probability = probabilistic_sharpe_ratio(
         sharpe, n_obs=n_obs, benchmark=benchmark, revision=revision, **moments
