@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_number', 'check_integer', 'check_jobs', 'check_index', 'check_series', 'check_frame',
-           'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise', 'underwater', 'observed_periods',
-           'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
+           'is_mask', 'check_mask', 'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise',
+           'underwater', 'observed_periods', 'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
 import datetime as dt
@@ -243,6 +243,22 @@ def check_frame(
     frame = pd.DataFrame(_as_float(x, name), index=index, columns=x.columns)
     _check_values(frame.to_numpy(), name, allow_missing)
     return frame
+
+
+def is_mask(x: Any) -> bool:
+    "Is `x` a table of truth values?"
+    return isinstance(x, pd.DataFrame) and x.size > 0 and all(map(pd.api.types.is_bool_dtype, x.dtypes))
+
+
+def check_mask(x: Any, name: str) -> pd.DataFrame:
+    "Return `x` as a `DataFrame` of truth values, given as such or as 1 and 0; what is missing is false"
+    table = pd.DataFrame(x)
+    values = table.to_numpy(dtype=object)
+    values = np.where(pd.isna(values), False, values)
+    true, false = np.equal(values, True).astype(bool), np.equal(values, False).astype(bool)
+    if not (true | false).all():
+        raise DataError(f"`{name}` must hold true and false, or 1 and 0; got {values[~(true | false)][0]!r}.")
+    return check_frame(pd.DataFrame(true.astype(float), table.index, table.columns), name) > 0
 
 
 def _shape(value: Any) -> tuple:

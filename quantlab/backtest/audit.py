@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_index, check_integer
+from ..checks import check_frame, check_index, check_integer, check_mask, is_mask
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
@@ -89,7 +89,7 @@ def _dates(tables: dict[str, pd.DataFrame], min_rows: int) -> pd.Index:
     for name, table in tables.items():
         if not isinstance(table, pd.DataFrame):
             raise DataError(f"`data` holds {name!r}, which is not a table but a {type(table).__name__}; close over it instead.")
-        check_frame(table, name)
+        (check_mask if is_mask(table) else check_frame)(table, name)
         index = check_index(table.index, name) if index is None else index
         if not table.index.equals(index):
             raise MisalignedError(f"`data` holds tables on different dates: {name!r} differs from the first; reindex them.")

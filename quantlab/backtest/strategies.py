@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_aligned, check_frame, check_integer, check_number
+from ..checks import check_aligned, check_frame, check_integer, check_mask, check_number, is_mask
 from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
 
 # %% ../../nbs/60_backtest/4_strategies.ipynb #ffd1a0e1
@@ -27,9 +27,7 @@ def equal_weight(membership: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Weights that sum to 1 on each day with members, 0 elsewhere.
     """
-    frame = check_frame(membership, "membership")
-    is_mask = all(pd.api.types.is_bool_dtype(kind) for kind in getattr(membership, "dtypes", [float]))
-    member = frame.eq(1.0) if is_mask else frame.notna()
+    member = check_mask(membership, "membership") if is_mask(membership) else check_frame(membership, "membership").notna()
     return member.div(member.sum(axis=1).where(lambda n: n > 0, 1), axis=0)
 
 # %% ../../nbs/60_backtest/4_strategies.ipynb #41a073f9
@@ -85,9 +83,9 @@ def long_short_weights(
     usable = factor.notna().to_numpy()
     scale = np.ones(factor.shape)
     if membership is not None:
-        membership = check_frame(membership, "membership")
+        membership = check_mask(membership, "membership")
         check_aligned("long_short_weights", factor=factor, membership=membership)
-        usable = usable & membership.eq(1.0).to_numpy()
+        usable = usable & membership.to_numpy()
     eligible = usable
     if volatility is not None:
         volatility = check_frame(volatility, "volatility")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_index, check_integer
+from ..checks import check_frame, check_index, check_integer, check_mask
 from .screen import screen_pairs
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
@@ -125,7 +125,7 @@ def screen_formations(
         raise SpecificationError(f"`half_life` must be (low, high) with 0 < low < high; got {half_life}.")
     calendar = formation_windows(log_prices.index, formation=formation, trading=trading)
     if eligible is not None:
-        eligible = check_frame(eligible, "eligible", allow_missing=False).astype(bool)
+        eligible = check_mask(eligible, "eligible")
         absent = calendar.loc[~calendar["formation_end"].isin(eligible.index), "formation_end"]
         if len(absent):
             raise MisalignedError(f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to `log_prices`.")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_scale, warn
+from ..checks import check_frame, check_mask, check_scale, is_mask, warn
 from ..errors import DataError, DataWarning, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -112,7 +112,7 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
             f"`{name}` has the columns open, high, low and close of one asset, where a column is an asset; "
             "pass a mapping such as {'prices': frame[['Close']], 'volume': frame[['Volume']]}."
         )
-    frame = check_frame(frame, name)
+    frame = check_frame(check_mask(frame, name).astype(float) if is_mask(frame) else frame, name)
     _check_floor(frame, name)
     if name in _PRICES:
         check_price_signs(frame, name)

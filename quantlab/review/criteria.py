@@ -22,6 +22,7 @@ from ..validation.data_snooping import superior_predictive_ability
 from ..validation.multiple_testing import haircut_sharpe
 from ..validation.overfitting import probability_of_backtest_overfitting
 from quantlab.validation.sharpe import (
+    PeriodSharpe,
     deflated_sharpe_ratio,
     min_track_record_length,
     probabilistic_sharpe_ratio,
@@ -143,7 +144,7 @@ def sharpe_criteria(
     autocorrelation: float, rules: Rules,
 ) -> dict[str, float]:
     "The three criteria that are functions of the selected trial's moments"
-    shape = {"skewness": skewness, "kurtosis": kurtosis}
+    shape, sharpe = {"skewness": skewness, "kurtosis": kurtosis}, PeriodSharpe(sharpe)
     deflated = math.nan
     if n_trials == 1:
         deflated = probabilistic_sharpe_ratio(sharpe, n_obs=n_obs, **shape)

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_mask, check_number, check_series
 from ..errors import DataError, SpecificationError
 from .style import COLOURS, date_axis, picture
 
@@ -154,7 +154,7 @@ def coverage_heatmap(
     "Share of days with a value, assets (sorted by their first one) by calendar period"
     if not isinstance(present, pd.DataFrame) or not isinstance(present.index, pd.DatetimeIndex):
         raise DataError("`present` must be a table with an index of dates, true where a value is there.")
-    mask = check_frame(present, "present")
+    mask = check_mask(present, "present")
     try:
         share = mask.resample(frequency).mean().T
     except (TypeError, ValueError):
@@ -173,7 +173,7 @@ def coverage_heatmap(
 @picture
 def names_in_universe(mask: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
     "Number of names that could be traded on each day"
-    count = check_frame(mask, "mask").fillna(0).astype(bool).sum(axis=1)
+    count = check_mask(mask, "mask").sum(axis=1)
     ax.plot(count.index, count)
     ax.set_ylim(0, count.max() * 1.08)
     ax.set_ylabel("names in the universe (count)")

@@ -40,8 +40,9 @@ def _per_period(value: Any, name: str, n_obs: float | None = None, *, tell: bool
             f"`{name}` must be per period, and {value:.4g} is annualised; "
             "divide it by sqrt(periods_per_year), or use `sharpe_ratio`."
         )
-    value = check_number(value, name)
+    given, value = value, check_number(value, name)
     certain = abs(value) * math.sqrt(n_obs or math.inf)  # the t-value of such a record
+    tell = tell and not isinstance(given, PeriodSharpe)  # computed as such: no doubt about its unit
     if tell and (abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10):
         warn(
             f"`{name}` is {value:.4g} per period, "
@@ -285,7 +286,7 @@ def deflated_sharpe_ratio(
     ----------
     Bailey & López de Prado (2014), eq. 2; López de Prado, Lipton & Zoonekynd (2025).
     """
-    benchmark = expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance)
+    benchmark = PeriodSharpe(expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance))
     moments = {"skewness": skewness, "kurtosis": kurtosis, "autocorrelation": autocorrelation}
     probability = probabilistic_sharpe_ratio(
         sharpe, n_obs=n_obs, benchmark=benchmark, revision=revision, **moments
