@@ -376,3 +376,20 @@ def test_a_suspension_is_not_calm():
     assert (rolled.forecast["a"].iloc[250:] > 2e-5).all()  # also on the day trading resumes
     assert rolled.forecast["a"].iloc[510:620].nunique() <= len(inside) + 1  # it waits
     assert rolled.n_suspended >= len(inside)
+
+
+def test_a_loss_that_repeats_itself_is_no_suspension():
+    x = 0.01 * np.random.default_rng(0).standard_normal(600)
+    x[400:440] = -0.05
+    rolled = rolling_garch(pd.DataFrame({"a": x}), window=250, refit_every=20)
+    assert rolled.n_suspended == 0
+    assert (rolled.volatility["a"].iloc[410:440] > 0.03).all()  # from the first refit that has seen it
+
+
+@pytest.mark.parametrize("dist", ["normal", "t"])
+def test_errors_exist_beside_a_parameter_that_a_bound_holds(dist):
+    fit = fit_garch(pd.Series(odd_series("stale", 0)), dist=dist)
+    assert "omega" in fit.certificate.at_boundary
+    for kind in ("hessian", "opg", "robust"):
+        errors = fit.std_errors(kind)
+        assert np.isnan(errors["omega"]) and (errors.drop("omega") > 0).all()

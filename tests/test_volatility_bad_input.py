@@ -226,7 +226,7 @@ def integrated(n):
 SPIKE = pd.Series(np.full(1000, 0.01))
 SPIKE[500] += 1e-6
 HARD = {  # input: what its certificate says
-    "constant but for one day": (SPIKE, "no Newton step"),
+    "constant but for one day": (SPIKE, "on a bound: alpha"),
     "two values": (pd.Series(np.tile([0.01, 0.0], 400)), "autocorrelated"),
     "rarely traded": (RETURNS.where(np.arange(N) % 40 == 0, 0.0), "starts|bound|Hessian"),
     "integrated": (integrated(2000), "not stationary"),

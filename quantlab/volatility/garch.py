@@ -259,7 +259,15 @@ class GarchFit(Result):
 # %% ../../nbs/40_volatility/2_garch.ipynb #be97e127
 def _covariances(model: _Model, theta: np.ndarray, free: np.ndarray, hessian: np.ndarray) -> dict[str, pd.DataFrame]:
     "Covariances of the parameters in the units of the returns"
-    scores = _gradients(model.loss, theta, _steps(model, theta))
+    scores, moves = np.zeros((len(model.y), theta.size)), np.flatnonzero(np.abs(free).max(axis=1, initial=0.0) > 1e-9)
+
+    def loss(part: np.ndarray) -> np.ndarray:  # what a bound holds stays: there may be no likelihood beyond it
+        at = theta.copy()
+        at[moves] = part
+        return model.loss(at)
+
+    if moves.size:
+        scores[:, moves] = _gradients(loss, theta[moves], _steps(model, theta)[moves])
     opg, units = scores.T @ scores, model.jacobian(theta)
     inverse = lambda m: free @ np.linalg.pinv(free.T @ m @ free, hermitian=True) @ free.T
     bread = inverse(hessian)

@@ -168,9 +168,9 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: np.ndarray, b: np.ndarray) -> None:
-    "Solve a x = b by elimination with row exchanges; `b` becomes x, `a` is used up"
+    "Solve a x = b by elimination with row exchanges; `b` becomes x (not finite if singular), `a` is used up"
     n = b.size
     for i in range(n):
         pivot = i
@@ -248,6 +248,7 @@ def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: f
     if hit == 2 or slack[2] < 1e-12:
         new[3] = 0.0
     if hit == 3 or slack[3] < 1e-12:
+        new[2] = min(new[2], 1.0)
         new[3] = 1.0 - new[2]
     return new
 
@@ -406,7 +407,7 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
 # %% ../../nbs/40_volatility/0_kernel.ipynb #86f504fe
 MIN_OBSERVATIONS = 50  # below this a GARCH fit is refused
 _UNUSABLE, _CONSTANT, _SUSPENDED = -1.0, -2.0, -3.0
-_RUN = 10  # so many equal returns in a row are a suspension: no trading, no news about the variance
+_RUN = 10  # so many equal returns in a row, each within a standard deviation of zero, are a suspension: no trading, no news
 _GAIN = 1e-5  # log-likelihood that a converged fit may still promise
 
 
@@ -440,11 +441,11 @@ def _observed(rows: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _moving(rows: np.ndarray, run: int) -> tuple:
-    "The known values without runs of `run` or more equal ones, and the length of the run at the end"
+    "The known values without runs of `run` or more equal small ones, and the length of the run at the end"
     x, n, length = _observed(rows), 0, 0
-    last = np.nan
+    last, typical = np.nan, _dot(x, x) / max(x.size, 1)
     for value in x:
-        length = length + 1 if value == last else 1
+        length = length + 1 if value == last and value * value <= typical else 1
         last = value
         x[n] = value
         n += 1
@@ -520,7 +521,7 @@ def _filter_windows(
                     ahead = theta[1] + (theta[2] + theta[3]) * ahead
                 forecast[t, j] = ahead
                 if t < n and values[t, j] == values[t, j]:
-                    if values[t, j] == last:
+                    if values[t, j] == last and last * last <= before:
                         length += 1
                     else:
                         length, last, before = 1, values[t, j], h  # the variance on the day a run may begin

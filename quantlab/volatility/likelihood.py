@@ -262,13 +262,13 @@ def _borders(model: _Model) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def _steps(model: _Model, theta: np.ndarray) -> np.ndarray:
-    "Step lengths for differences: a thousandth of a parameter's natural size"
+    "Step lengths for differences: a thousandth of a parameter's natural size, and no step of omega to below zero"
     size = np.maximum(np.abs(theta), 0.02)
     for i, name in enumerate(model.names):
         if name in ("mu", "const"):
             size[i] = np.sqrt(model.variance)
         elif name == "omega" and not isinstance(model.volatility, EGARCH):
-            size[i] = max(theta[i], 1e-3 * model.variance)
+            size[i] = min(max(theta[i], 1e-3 * model.variance), 300 * theta[i])
     return 1e-3 * size
 
 

@@ -218,10 +218,10 @@ def rolling_garch(
 
     Notes
     -----
-    Ten or more equal returns in a row are a suspension. Its days are left out of fit and filter like missing ones, from the
-    tenth on: the forecast waits at the variance before them and is at hand on the day trading resumes. A refit whose
-    window ends in one has the status "suspended" and is not called converged; where fewer values than
-    `min_observations` moved, the last parameters go on.
+    Ten or more equal returns in a row, each within a standard deviation of zero, are a suspension (a loss that repeats
+    itself is news). Its days are left out of fit and filter like missing ones, from the tenth on: the forecast waits at
+    the variance before them and is at hand on the day trading resumes. A refit whose window ends in one has the status
+    "suspended" and is not called converged; where fewer values than `min_observations` moved, the last parameters go on.
 
     Returns
     -------
