@@ -2039,6 +2039,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials.Trials._filled': ( '20_validation/trials.html#trials._filled',
                                                                                            'quantlab/validation/trials.py'),
+                                            'quantlab.validation.trials.Trials._take_part': ( '20_validation/trials.html#trials._take_part',
+                                                                                              'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials.Trials.record': ( '20_validation/trials.html#trials.record',
                                                                                           'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials.Trials.record_rest': ( '20_validation/trials.html#trials.record_rest',

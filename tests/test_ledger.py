@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import quantlab.validation as v
+from quantlab.backtest import run_backtest
 from quantlab.errors import LedgerError, SpecificationError
 
 
@@ -469,3 +470,31 @@ def test_the_record_cannot_be_put_elsewhere():
     for stage, name in (("06_backtest_candidates", "ledger"), ("07_validate", "judged_by"), ("08_confirm_holdout", "openings")):
         with pytest.raises(PipelineError, match="is the record of what was tried"):
             resolve_parameters(ROOT / f"nbs/stages/{stage}.ipynb", sections, {name: "/tmp/elsewhere.jsonl"})
+
+
+def test_a_window_of_a_run_that_was_recorded_by_name_is_one_try(tmp_path):
+    ledger = v.Ledger(tmp_path / "ledger.jsonl")
+    rng = np.random.default_rng(0)
+    days = pd.bdate_range("2020-01-01", periods=120)
+    market = pd.DataFrame(rng.normal(0, 0.01, (120, 3)), days, list("abc"))
+    with v.open_trials("f", hypothesis="none", path=ledger.path) as trials:
+        for k in range(3):
+            weights = pd.DataFrame(0.0, days, list("abc"))
+            weights.iloc[20:, k] = 1.0
+            run = run_backtest(weights, market).returns
+            trials.record(strategy=f"s{k}", parameters={}, returns=run.loc[days[30] :])
+    assert ledger.count() == 3
+
+
+def test_one_recorded_window_hides_one_run_only(tmp_path):
+    ledger = v.Ledger(tmp_path / "ledger.jsonl")
+    days = pd.bdate_range("2020-01-01", periods=120)
+    market = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (120, 3)), days, list("abc"))
+    with v.open_trials("f", hypothesis="none", path=ledger.path) as trials:
+        for k in range(3):  # alike in the window that is recorded, different after it
+            weights = pd.DataFrame(0.0, days, list("abc"))
+            weights.iloc[:60, 0] = 1.0
+            weights.iloc[60:, k] = 1.0
+            run = run_backtest(weights, market).returns
+        trials.record(strategy="shown", parameters={}, returns=run.iloc[:50])
+    assert ledger.count() == 3

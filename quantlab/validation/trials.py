@@ -750,7 +750,7 @@ class Trials:
 
     def __init__(self, ledger: Ledger, family: str | None, hypothesis: str, defaults: Mapping[str, Any]):
         self.ledger, self.family, self.hypothesis = ledger, family, hypothesis
-        self._defaults, self._recorded = dict(defaults), set()
+        self._defaults, self._recorded, self._parts = dict(defaults), set(), {}
 
     def record(
         self, *, strategy: str, parameters: Mapping[str, Any], returns: Any,
@@ -765,6 +765,8 @@ class Trials:
             returns = getattr(returns, "returns", returns)
         if isinstance(returns, pd.Series):
             self._recorded.add(_digest(returns))
+            if len(returns):
+                self._parts[_digest(returns)] = (returns.index[0], returns.index[-1])
         return self.ledger.append(**self._filled({"strategy": strategy, "parameters": parameters, "returns": returns, **others}))
 
     def _filled(self, trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -775,12 +777,20 @@ class Trials:
             given["window"] = (returns.index[0], returns.index[-1])
         return given | {name: "unspecified" for name in ("universe", "data_md5", "window") if given.get(name) is None}
 
+    def _take_part(self, returns: pd.Series) -> bool:
+        "Was a window of these returns recorded by name? Each record stands for one run"
+        for first, last in set(self._parts.values()):
+            same = type(first) is type(returns.index[0])
+            if same and self._parts.pop(_digest(returns.loc[first:last]), None):
+                return True
+        return False
+
     def record_rest(self, runs: list[_Run]) -> None:
         "Record the runs that nobody gave a name, those with the same returns as a trial of the family once"
         rest = []
         for parameters, returns in runs:
             returns = returns.dropna()
-            if len(returns) > 1 and _digest(returns) not in self._recorded:
+            if len(returns) > 1 and _digest(returns) not in self._recorded and not self._take_part(returns):
                 self._recorded.add(_digest(returns))
                 rest.append(({"strategy": "(run without a name)", **parameters}, returns))
         trials = [self._filled({"strategy": p.pop("strategy"), "parameters": p, "returns": x}) for p, x in rest]
