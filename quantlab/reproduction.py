@@ -151,7 +151,7 @@ class _Comparison:
         else:
             at = int(np.argmax(np.where(np.isnan(relative), np.inf, relative)))
             count = int((~(relative <= self.tolerance)).sum())
-            self.differences.append(f"{name}: {new.ravel()[at]!r} was {old.ravel()[at]!r}" + f" ({count} such values)" * (count > 1))
+            self.differences.append(f"{name}: {new.ravel()[at].item()!r} was {old.ravel()[at].item()!r}" + f" ({count} such values)" * (count > 1))
 
     def leaves(self, name: str, old: Any, new: Any) -> None:
         "Compare two JSON values leaf by leaf"
