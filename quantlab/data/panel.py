@@ -112,7 +112,9 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
             f"`{name}` has the columns open, high, low and close of one asset, where a column is an asset; "
             "pass a mapping such as {'prices': frame[['Close']], 'volume': frame[['Volume']]}."
         )
-    frame = check_frame(check_mask(frame, name).astype(float) if is_mask(frame) else frame, name)
+    if is_mask(frame) and name not in (*_FLOORS, *_PRICES, "log_prices"):
+        frame = check_mask(frame, name).astype(float)  # such as `member`
+    frame = check_frame(frame, name)
     _check_floor(frame, name)
     if name in _PRICES:
         check_price_signs(frame, name)
