@@ -231,12 +231,14 @@ def _is_path(value: Any) -> bool:
 
 # %% ../nbs/90_pipeline.ipynb #956cb77d
 _WARNING = re.compile(r"(\w*Warning): (.*)")
+_WHILE_DRAWING = "AutoDateLocator was unable to pick"  # matplotlib's, said after the cell has ended: it arrives or it does not
 
 
 def _strip_output(output: Any) -> Any | None:
     "An output without counters and metadata; None for progress bars and noise"
     if output.output_type == "stream" and output.name == "stderr":
-        kept = [" ".join(m.groups("")) for m in map(_WARNING.search, output.text.splitlines()) if m]
+        said = [" ".join(m.groups("")) for m in map(_WARNING.search, output.text.splitlines()) if m]
+        kept = [text for text in said if _WHILE_DRAWING not in text]
         output.text = "\n".join(dict.fromkeys(kept))
         return output if kept else None
     if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
