@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_number', 'check_integer', 'check_jobs', 'check_index', 'check_series', 'check_frame',
-           'is_mask', 'check_mask', 'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise',
-           'underwater', 'observed_periods', 'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
+           'is_mask', 'check_mask', 'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise', 'varies',
+           'first_largest', 'underwater', 'observed_periods', 'check_periods', 'check_rate', 'mark_held', 'held_from',
+           'while_held']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
 import datetime as dt
@@ -361,6 +362,18 @@ def rounding_noise(*values: Any, returns: bool = True) -> float:
     "Largest deviation that may be rounding alone in numbers made of `values`"
     sizes = [np.nanmax(np.abs(v)) for v in (np.asarray(v, dtype=float) for v in values) if v.size and not np.isnan(v).all()]
     return 1e-12 * float(max(sizes, default=0.0)) + (1e-14 if returns else 0.0)
+
+
+def varies(frame: pd.DataFrame) -> pd.Series:
+    "Which columns move by more than rounding"
+    return frame.std() > frame.apply(rounding_noise)
+
+
+def first_largest(values: Any) -> int:
+    "Position of the first value that is the largest but for rounding, so that ties fall alike on every machine; NaN is no value"
+    values = np.asarray(values, dtype=float)
+    top = np.nanmax(values)
+    return int((values >= top - 1e-9 * abs(top)).argmax())
 
 
 def underwater(wealth: Any, axis: int = 0) -> Any:

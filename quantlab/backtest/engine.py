@@ -190,6 +190,7 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
         "total_costs": result.costs.sum(),
     }
     if result.periods_per_year:
+        figures["annualized_return"] = wealth[-1] ** (result.periods_per_year / len(live)) - 1
         figures["annualized_sharpe_ratio"] = AnnualizedSharpe(sharpe * np.sqrt(result.periods_per_year))
     return figures
 

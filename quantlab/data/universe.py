@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer, check_number
+from ..checks import check_frame, check_integer, check_number, varies
 from .panel import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result
@@ -183,7 +183,7 @@ def survivorship_gap(
     lags = int(4 * (len(gap) / 100) ** (2 / 9)) if hac_lags is None else check_integer(hac_lags, "hac_lags")
     error = per_year * _hac_standard_error(gap, min(lags, len(gap) - 1))
     compound = (1 + both).prod() ** (per_year / len(both)) - 1
-    sharpe = np.sqrt(per_year) * both.mean() / both.std(ddof=1).where(lambda deviation: deviation > 1e-12)
+    sharpe = np.sqrt(per_year) * both.mean() / both.std(ddof=1).where(varies(both))
     names = pd.DataFrame({"all": returns.notna().sum(axis=1), "members": members.notna().sum(axis=1)})
     names = names.loc[both.index]
     difference = per_year * float(gap.mean())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer, check_number
+from ..checks import check_frame, check_integer, check_number, varies
 from ..errors import DataError, SpecificationError
 from ..results import Result
 from ..validation.data_snooping import superior_predictive_ability
@@ -86,8 +86,7 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
             "trials: transpose it."
         )
     check_frame(trials, "trial_returns", min_rows=30, allow_missing=False)
-    deviation, level = trials.std(), trials.abs().max()
-    still = trials.columns[(deviation <= 1e-14 * level.clip(lower=1e-300)) | (deviation == 0)]
+    still = trials.columns[~varies(trials)]
     if len(still):
         raise DataError(
             f"{len(still)} trials have constant returns (first: {still[0]!r}) and no Sharpe ratio; "

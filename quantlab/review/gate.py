@@ -22,6 +22,7 @@ from scipy.stats import norm
 from ..checks import check_frame, check_integer, check_number
 from ..errors import SpecificationError
 from ..results import FORMATS, Result, as_scalar
+from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 from quantlab.review.criteria import (
     CRITERIA,
     Rules,
@@ -385,7 +386,7 @@ def evaluate_gate(
         verdict="approved" if criteria["passed"].all() and not objections else "rejected",
         selected=str(selected), criteria=criteria, objections=tuple(objections),
         power=gate_power(**asked, periods_per_year=ppy, true_sharpe=true_sharpe),
-        n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=facts["annual"], sharpe=facts["sharpe"],
+        n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=AnnualizedSharpe(facts["annual"]), sharpe=PeriodSharpe(facts["sharpe"]),
         haircut_annual_sharpe=facts["haircut_annual_sharpe"], critical_annual_sharpe=float(critical_sharpe_ratios(**asked).max()),
         periods_per_year=ppy, **shape,
     )  # fmt: skip

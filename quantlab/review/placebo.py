@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from ..checks import check_frame, check_integer, check_jobs, check_number, check_option
+from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, first_largest, varies
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
@@ -102,8 +102,11 @@ class PlaceboResult(Result):
 
 
 def best_trial(trial_returns: pd.DataFrame) -> Any:
-    "Column with the highest Sharpe ratio"
-    return (trial_returns.mean() / trial_returns.std()).idxmax()
+    "Column with the highest Sharpe ratio, the first of those that are the same but for rounding"
+    moving = trial_returns.loc[:, varies(trial_returns)]
+    if moving.shape[1] == 0:
+        raise DataError("No column of `trial_returns` varies, so none has a Sharpe ratio.")
+    return moving.columns[first_largest(moving.mean() / moving.std())]
 
 
 def _judge(
@@ -112,7 +115,7 @@ def _judge(
 ) -> dict[str, Any]:
     "One world through the statistical criteria: values, which of them hold, and whether all do"
     count = trials.shape[1] if n_trials is None else n_trials
-    trials = trials.loc[:, trials.std() > 0]
+    trials = trials.loc[:, varies(trials)]
     if trials.shape[1] == 0:
         return {"annualized_sharpe_ratio": math.nan, "held": dict.fromkeys(STATISTICAL, False), "passed": False}
     chosen = select(trials)

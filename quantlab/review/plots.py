@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import check_frame, check_integer, check_number, check_series, underwater
+from ..checks import check_frame, check_integer, check_number, check_series, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
 from quantlab.review.research_plots import (
     coverage_heatmap,
@@ -38,7 +38,7 @@ from ..validation.sharpe import DeflatedSharpeCurve
 def _annual_sharpe(returns: pd.Series, periods_per_year: float) -> float:
     "Annualised Sharpe ratio, NaN where the returns do not move"
     deviation = returns.std()
-    return float(returns.mean() / deviation * np.sqrt(periods_per_year)) if deviation > 0 else np.nan
+    return float(returns.mean() / deviation * np.sqrt(periods_per_year)) if deviation > rounding_noise(returns) else np.nan
 
 
 @picture
@@ -91,7 +91,7 @@ def rolling_sharpe(
     series = check_series(returns, "returns", min_length=check_integer(window, "window", low=3) + 1)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
     deviation = series.rolling(window).std()
-    rolling = (series.rolling(window).mean() / deviation.where(deviation > 1e-12) * scale).dropna()
+    rolling = (series.rolling(window).mean() / deviation.where(deviation > rounding_noise(series)) * scale).dropna()
     ax.plot(rolling.index, rolling)
     ax.axhline(0, color=COLOURS["grey"], lw=0.8)
     ax.axhline(whole := _annual_sharpe(series, periods_per_year), color=COLOURS["vermilion"], lw=1, ls="--")

@@ -15,7 +15,7 @@ import pandas as pd
 from numba import njit
 from scipy import fft
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series, first_largest
 from ..errors import DataError, MisalignedError
 from ..results import Result
 from .sharpe_estimate import stationary_bootstrap_indices
@@ -122,12 +122,6 @@ def _differences(
     return models, d / scale, np.sqrt(n) * mean / scale, omega / scale
 
 
-def _first_best(statistics: np.ndarray) -> int:
-    "Position of the largest, the first among those that are the same but for rounding"
-    top = statistics.max()
-    return int((statistics >= top - 1e-9 * abs(top)).argmax())
-
-
 def superior_predictive_ability(
     benchmark_losses: pd.Series, model_losses: pd.DataFrame, *, block_size: float,
     n_resamples: int = 1000, studentize: bool = True, seed: int,
@@ -165,7 +159,7 @@ def superior_predictive_ability(
     maxima = {name: np.maximum((deviations + shift).max(axis=1), 0) for name, shift in centres.items()}
     pvalues = {f"pvalue_{name}": float((m >= statistic).mean()) for name, m in maxima.items()}
     return SPAResult(
-        **pvalues, statistic=statistic, best_model=str(models.columns[_first_best(statistics)]),
+        **pvalues, statistic=statistic, best_model=str(models.columns[first_largest(statistics)]),
         n_models=models.shape[1], n_obs=n, block_size=float(block_size), n_resamples=n_resamples,
         studentize=studentize, statistics=pd.Series(statistics, index=models.columns, name="statistic"),
     )
