@@ -53,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     "Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as committed?"
-    from quantlab.contracts import check_project, machine_problems
+    from quantlab.contracts import check_project, machine_problems, write_contracts
     from quantlab.pipeline import find_project
 
     if args.reproduced:
@@ -64,6 +64,9 @@ def _check(args: argparse.Namespace) -> int:
             print(line)
         print(outcome.sentence)
         return 0 if outcome.ok else 1
+    if args.write:
+        for line in write_contracts(find_project()):
+            print(f"wrote {line}")
     machine = machine_problems(find_project())
     for problem in machine:
         print(problem)
@@ -83,11 +86,12 @@ def _new_strategy(args: argparse.Namespace) -> int:
     if not args.name.isidentifier():
         raise _Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
     try:
-        folder = find_project() / "nbs/strategies"
+        folder = find_project()
     except PipelineError as error:
         raise _Usage(str(error)) from None
-    print(f"wrote {write_starter(args.name, folder)}; open it in JupyterLab")
-    print("Its trials are counted, but there is no way yet from it to the gate: `validate` judges the grid of params.yaml.")
+    module, notebook = write_starter(args.name, folder)
+    print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
+    print(f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it in params.yaml, then `quantlab check --write` and `dvc repro`.")
     return 0
 
 # %% ../nbs/95_cli.ipynb #23da5cd6
@@ -249,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("paths", nargs="*", metavar="name=path", help="a file in place of the one in the parameters cell")
     run.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
     check = command("check", _check, "Check the contracts of stages, parameters and notebooks, and this machine.", "check --reproduced")
+    check.add_argument("--write", action="store_true", help="write the modules of each stage into dvc.yaml, and params.yaml into the notebooks")
     check.add_argument("--reproduced", action="store_true", help="compare metrics and tables with the last commit instead")
     trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
     trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
@@ -267,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     report = command("report", _report, "Verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
     report.add_argument("action", choices=["verify", "diff"])
     report.add_argument("files", nargs="*")
-    new = command("new-strategy", _new_strategy, "Write a starter notebook for a strategy (it is counted; it does not reach the gate yet).", "new-strategy mean_reversion")
+    new = command("new-strategy", _new_strategy, "Write a starter for a strategy: the module of its family and a notebook.", "new-strategy mean_reversion")
     new.add_argument("name")
     data = command("data", _data, "Check or import a file of prices.", "data check prices.csv")
     data.add_argument("action", choices=["check", "import"])

@@ -48,8 +48,10 @@ def find_project(start: str | Path | None = None) -> Path:
 
 
 def enter_project() -> None:
-    "Make the project's folder the current one; the first line of every stage notebook"
+    "Make the project's folder the current one, its modules to be imported after all others; the first line of every stage notebook"
     os.chdir(find_project())
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def stage_name(notebook: str | Path) -> str:

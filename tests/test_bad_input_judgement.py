@@ -381,7 +381,19 @@ POINT = b.declare_candidates(GRID)[0]
 row(
     b.market_of, {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
     {"panel": {"none": None, "table": FRAME}, "volatility": names_off(SIGMA) | {"none": None, "text": "x"},
+     "artifacts": {"no table": {"news": 3}, "undated": {"news": FRAME.reset_index(drop=True)}},
      "start": {"text": "never", "none": None, "after the end": DATES[-1] + pd.Timedelta(days=30)}},
+)  # fmt: skip
+row(
+    b.Family,
+    {"name": "f", "hypothesis": "x", "parameters": {"k": (int, (1, 9), 3)}, "weights": lambda market, k: FRAME, "placebo": "x", "failure_modes": ["x"]},
+    {"name": {"none": None, "blank": "a b"}, "hypothesis": {"none": None, "empty": " "}, "weights": {"none": None, "other": lambda market, j: FRAME},
+     "parameters": {"none": None, "no tuple": {"k": 3}, "kind": {"k": (list, None, 3)}, "range": {"k": (int, 3, 3)}, "default": {"k": (int, (1, 9), 10)}},
+     "needs": {"number": 3, "numbers": [3]}, "failure_modes": {"none": None, "empty text": [""]}},
+)  # fmt: skip
+row(
+    b.load_families, {},
+    {"modules": {"text": "quantlab.errors", "none": None, "numbers": [3], "no module": ["quantlab.nothing"], "no family": ["quantlab.errors"]}},
 )  # fmt: skip
 row(
     b.candidate_weights, {"candidate": POINT, "market": MARKET},
@@ -450,6 +462,7 @@ row(
     r.bias_notes, {}, {"measured": {"unknown": {"z": 0.1}, "text": {"costs_assumed": "x"}, "nan": {"costs_assumed": np.nan}, "number": 3}, "absent": {"unknown": ["z"]},
                        "further": {"no pair": {"z": "x"}, "number": 3}},
 )  # fmt: skip
+row(v.best_trial, {"trial_returns": FRAME}, {"trial_returns": tables(FRAME, gaps=True, short=1) | {"constant": FRAME * 0 + 0.01}})
 row(
     r.placebo_world, {"data": FRAME, "block_length": 10, "rng": RNG},
     {"data": tables(FRAME, gaps=True, short=20) | {"no returns": {"volume": FRAME}, "other dates": {"returns": FRAME, "v": FRAME[5:]}}, "kind": options(None),
@@ -625,8 +638,8 @@ row(
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
     "AnnualizedSharpe", "PeriodSharpe", "DeflatedSharpeCurve", "EffectiveTrialsResult", "FoldChoice", "HaircutResult", "LedgerCheck", "MCSResult", "MergeResult",
-    "PBONullResult", "PBOResult", "SPAResult", "SharpeEstimate", "StepMResult", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
-    "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VerifyResult", "report_style",
+    "PBONullResult", "PBOResult", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
+    "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VOLATILITY", "VerifyResult", "report_style",
 }  # fmt: skip
 CASES = [
     pytest.param(name, parameter, label, id=f"{name.split('quantlab.')[1]}-{parameter}-{label}")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,13 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from quantlab.backtest import load_families
 from quantlab.cli import main
 from quantlab.data.defects import trading_sessions
 from quantlab.handoff import load_bundle
-from quantlab.pipeline import read_metrics, run_stage
+from quantlab.pipeline import read_metrics, run_stage, write_table
 from quantlab.simulate import factor_world
+from quantlab.validation import Ledger
 
 STAGES = sorted((ROOT / "nbs/stages").glob("[0-9]*.ipynb"))
 SMALL = {
@@ -106,6 +109,26 @@ def edge_world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def flat_world(tmp_path_factory):
     return run_all(build_project(tmp_path_factory.mktemp("flat"), edge=0.0))
+
+
+@pytest.fixture(scope="module")
+def trend_world(edge_world, tmp_path_factory):
+    "A third family, in a module of the user's own, on the data of the edge world: stages 06 to 11"
+    project = tmp_path_factory.mktemp("trend") / "project"
+    shutil.copytree(edge_world, project)
+    for made in ("trials", "handoff"):
+        shutil.rmtree(project / made)
+    (project / "strategies").mkdir()
+    shutil.copy(ROOT / "tests/programs/trend.py", project / "strategies")
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["base"]["families"].append("strategies.trend")
+    params["backtest_candidates"]["grid"] = {
+        "trend": {"window": [60, 120], "long_only": [False, True]}
+    }
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for notebook in STAGES[5:]:
+        run_stage(project / "nbs/stages" / notebook.name, project=project)
+    return project
 
 
 def metrics(project, stage):
@@ -292,12 +315,35 @@ def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
         openings.write_bytes(good)
 
 
+def test_a_family_of_the_users_own_goes_from_the_grid_to_the_desk(trend_world):
+    judged, held = metrics(trend_world, "validate"), metrics(trend_world, "confirm_holdout")
+    assert judged["family"] == held["family"] == "trend"
+    assert judged["trend"]["placebo"]["bootstrap"]["signals"] == "recomputed"
+    bundle, replay = bundle_of(trend_world), metrics(trend_world, "paper_replay")["trend"]
+    assert bundle.family == "trend" and bundle.strategy == "trend_book"
+    assert set(bundle.parameters) == {"window", "long_only"}
+    assert replay["reconciled"] and replay["n_orders"] > 50
+    assert Ledger(trend_world / "trials/ledger.jsonl").count("trend") >= 4
+    page = (trend_world / "reports/dossier.html").read_text()
+    assert "News is taken in slowly" in page and "short into the recovery" in page
+    for notebook in STAGES:
+        assert (trend_world / "nbs/stages" / notebook.name).read_bytes() == notebook.read_bytes()
+
+
+def test_the_family_of_the_holdout_names_what_it_lacks(trend_world):
+    from quantlab.errors import PipelineError
+
+    (trend_world / "strategies/trend.py").rename(trend_world / "strategies/trnd.py")
+    with pytest.raises(PipelineError, match="there is no module 'strategies.trend'"):
+        run_stage(trend_world / "nbs/stages/08_confirm_holdout.ipynb", project=trend_world)
+
+
 def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
     import nbformat
 
     from quantlab.data import load_panel, save_panel
-    from quantlab.validation import Ledger
 
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     assert main(["new-strategy", "carry"]) == 2 and "No dvc.yaml" in capsys.readouterr().err
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
@@ -306,19 +352,26 @@ def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
     assert main(["new-strategy", "bad name!"]) == 2
     assert main(["new-strategy", "carry"]) == 0
     assert main(["new-strategy", "carry"]) == 1  # it is there already
-    world = factor_world(900, 25, edge=0.001, rng=np.random.default_rng(0))
+    days = pd.bdate_range("2007-01-03", periods=900)
+    world = factor_world(days, 25, edge=0.001, rng=np.random.default_rng(0))
     member = world.returns * 0 + 1.0
-    save_panel(
-        load_panel({"returns": world.returns, "member": member}), tmp_path / "artifacts/market"
-    )
+    fields = {"returns": world.returns, "member": member, "dollar_volume": world.dollar_volume}
+    fields["log_prices"] = np.log1p(world.returns).cumsum()
+    save_panel(load_panel(fields), tmp_path / "artifacts/market")
+    write_table(tmp_path / "artifacts/volatility.parquet", world.returns.rolling(50).std().shift(1))
     starter = nbformat.read(tmp_path / "nbs/strategies/carry.ipynb", as_version=4)
     space = {}
     for cell in starter.cells[1:]:
         exec(cell.source, space)
     assert space["result"].returns.std() > 0
-    assert space["lookahead_audit"](space["strategy"], space["few"], n_cuts=2).passed
+    family, market = space["carry"], space["market"]
+    audit = space["lookahead_audit"](lambda d: family.weights(market.on(d)), space["few"], n_cuts=2)
+    assert audit.passed
     table = Ledger(tmp_path / "trials/ledger.jsonl").table()
     assert table[["family", "status"]].values.tolist() == [["carry", "complete"]]
+    assert load_families(["strategies.carry"])["carry"] is family
+    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
+        del sys.modules[name]
 
 
 def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(tmp_path, capsys):

@@ -32,7 +32,7 @@ from ..results import Result, as_scalar
 from ..storage import plain_json, readable_json, sha256, write_durably
 
 # %% ../../nbs/80_handoff/3_bundle.ipynb #23726ed1
-SCHEMA = "quantlab-bundle/1.1"
+SCHEMA = "quantlab-bundle/1.2"
 MODES = {"approved": "paper", "rejected": "shadow"}
 KILL_RULES = ("daily_loss", "drawdown", "sequential_test")
 DIGITS = 7  # bundles whose numbers agree to so many significant digits of their column are one
@@ -119,7 +119,10 @@ _SHAPE = _OLD_SHAPE | {
     "ledger": (lambda value: value is None or _is_ledger(value), "None, or the `count`, the `last_hash` and whether it is a `lower_bound`"),
     "pages": (_maps(_matches("[0-9a-f]{64}")), "a mapping of pages to sha256 hashes"),
 }  # fmt: skip
-_SHAPES = {"quantlab-bundle/1": _OLD_SHAPE, SCHEMA: _SHAPE}
+_SHAPES = {
+    "quantlab-bundle/1": _OLD_SHAPE, "quantlab-bundle/1.1": _SHAPE,
+    SCHEMA: _SHAPE | {"family": (lambda value: value is None or _is_text(value), "None or the name of a strategy family")},
+}  # fmt: skip
 
 
 def _check_shape(manifest: Mapping) -> None:
@@ -240,7 +243,7 @@ def write_bundle(
     costs: Any, limits: Any, kill_rules: Mapping, expected_distribution: Any, starts: Any,
     expires: Any, capital: float, dossier: str | bytes | Path | None = None,
     approvals: Iterable[Mapping] = (), periods_per_year: float | None = None, ledger: Mapping | None = None,
-    pages: Mapping[str, str] | None = None,
+    pages: Mapping[str, str] | None = None, family: str | None = None,
 ) -> Path:
     """Write a bundle to `<folder>/<strategy>-<first 12 digits of the seal>`, once.
 
@@ -289,6 +292,8 @@ def write_bundle(
         What the verdict counted: `count` of trials, `last_hash` of the ledger then, and whether the count is a `lower_bound`.
     pages : mapping, optional
         sha256 of pages that are kept elsewhere, by name.
+    family : str, optional
+        The strategy family it is a point of, as the ledger knows it.
 
     Returns
     -------
@@ -304,6 +309,8 @@ def write_bundle(
     check_option(verdict, "verdict", tuple(MODES))
     _check_mappings(inputs=inputs, parameters=parameters)
     _check_texts(strategy, inputs, code)
+    if family is not None and not _is_text(family):
+        raise SpecificationError(f"`family` must be the name of a strategy family; got {family!r}.")
     universe, approvals = _check_universe(universe), _check_approvals(approvals)
     start, end = as_day(starts, "starts"), as_day(expires, "expires")
     if start > end:
@@ -319,7 +326,7 @@ def write_bundle(
     if dossier is not None:
         contents["dossier.html"] = _page_bytes(dossier)
     manifest = agreed | {
-        "schema": SCHEMA, "strategy": strategy, "verdict": verdict,
+        "schema": SCHEMA, "strategy": strategy, "family": family, "verdict": verdict,
         "parameters": plain_json(parameters, "parameters"), "inputs": plain_json(inputs, "inputs"), "code": code,
         "universe": universe, "decision_time": decision_time, "fill_time": fill_time,
         "starts": as_scalar(start), "expires": as_scalar(end),
@@ -415,6 +422,8 @@ class Bundle(Result):
     @property
     def parameters(self) -> Mapping: return self.manifest["parameters"]
     @property
+    def family(self) -> str | None: return self.manifest.get("family")
+    @property
     def expected_distribution(self) -> Mapping: return self.manifest["expected_distribution"]
 
     def _count(self) -> str:
@@ -428,7 +437,7 @@ class Bundle(Result):
         "What a reviewer asks first"
         weights = self.target_weights
         rows = {
-            "strategy": self.strategy, "verdict": self.verdict, "mode": self.mode, "seal": self.seal,
+            "strategy": self.strategy, "family": self.family or "not stated", "verdict": self.verdict, "mode": self.mode, "seal": self.seal,
             "valid": f"{self.starts.date()} to {self.expires.date()}", "capital (currency)": self.capital,
             "decisions": f"{len(weights)} from {weights.index[0].date()} to {weights.index[-1].date()}",
             "assets": weights.shape[1], "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),

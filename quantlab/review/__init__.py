@@ -16,7 +16,6 @@ __getattr__, __dir__, __all__ = attach_wing(
         ],
         "placebo": [
             "PlaceboResult",
-            "best_trial",
             "placebo_false_pass_rate",
             "placebo_world",
             "simulated_power",

@@ -71,6 +71,10 @@ _STATISTICS = {
 }  # fmt: skip
 
 STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
+    ("What it is", (
+        IfMeasured("backtest_candidates", "@/hypothesis", "It believes: {backtest_candidates:@/hypothesis} What would make it lose money, as declared before anything was run:"),
+        TableBlock("backtest_candidates", "@/failure_modes", {"in_words": ("how it fails", "")}),
+    )),
     ("Criteria", (
         "Each row is a question. One answer of no is enough to reject, and a fact that nobody measured counts as a no.",
         IfMeasured("validate", "criteria_sentence", "{validate:criteria_sentence}"),

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = attach_wing(
             "DeflatedSharpeCurve",
             "PeriodSharpe",
             "annualized_sharpe_ratio",
+            "best_trial",
             "deflated_sharpe_curve",
             "deflated_sharpe_ratio",
             "expected_max_sharpe",
