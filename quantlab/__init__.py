@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +21,21 @@ class _Wing(ModuleType):
             super().__setattr__(name, value)
 
 
-def attach_wing(package: str, rooms: dict[str, list[str]]) -> tuple:
-    "`__getattr__, __dir__, __all__` of a wing whose `rooms` are imported when first used"
+def attach_wing(package: str, rooms: dict[str, list[str]], below: dict[str, list[str]] | None = None) -> tuple:
+    """`__getattr__, __dir__, __all__` of a wing whose `rooms` are imported when first used.
+
+    `below` are modules further down whose names the wing shows too: those that moved down, and keep their old address.
+    """
     import lazy_loader
 
     sys.modules[package].__class__ = _Wing
-    return lazy_loader.attach(package, submod_attrs=rooms)
+    from_rooms, names, public = lazy_loader.attach(package, submod_attrs=rooms)
+    home = {name: module for module, listed in (below or {}).items() for name in listed}
+
+    def attribute(name: str):
+        return getattr(import_module(home[name]), name) if name in home else from_rooms(name)
+
+    return attribute, lambda: sorted({*names(), *home}), sorted({*public, *home})
 
 
 def _numba_cache() -> None:

@@ -45,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
     seconds = time.perf_counter() - start
-    print(f"{run.stage}: {seconds:.1f} s, page {run.page}")
+    print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
     with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:  # DVC does not track it
         times.write(f"{seconds:8.1f} s  {run.stage}\n")
     return 0
@@ -176,10 +176,17 @@ def _paper(args: argparse.Namespace) -> int:
 
 # %% ../nbs/95_cli.ipynb #a92dcf66
 def _report(args: argparse.Namespace) -> int:
-    "Verify a dossier against the metrics, or compare two"
+    "Make the pages, verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
     from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
 
+    if args.action == "render":
+        from quantlab.rendering import render_pages
+
+        if args.files:
+            raise _Usage("report render makes the pages of all stages that have run, and takes no file")
+        print(f"{len(render_pages())} pages in reports/")
+        return 0
     if args.action == "diff":
         if len(args.files) != 2:
             raise _Usage("report diff needs two files")
@@ -269,8 +276,8 @@ def _parser() -> argparse.ArgumentParser:
     paper.add_argument("--state", default="paper_state", help="folder that holds journal and state (default: paper_state)")
     for sub in (handoff, paper):
         sub.add_argument("--as-of", type=_day, help="the day it is judged at (default: today)")
-    report = command("report", _report, "Verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
-    report.add_argument("action", choices=["verify", "diff"])
+    report = command("report", _report, "Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
+    report.add_argument("action", choices=["verify", "diff", "render"])
     report.add_argument("files", nargs="*")
     new = command("new-strategy", _new_strategy, "Write a starter for a strategy: the module of its family and a notebook.", "new-strategy mean_reversion")
     new.add_argument("name")

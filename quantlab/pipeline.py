@@ -6,7 +6,7 @@
 __all__ = ['find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_metrics', 'read_file',
            'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params', 'resolve_parameters',
            'strip_notebook', 'kernel_environment', 'stage_environment', 'file_md5', 'read_stages', 'input_hashes',
-           'code_md5', 'align_text', 'render_stage', 'StageRun', 'run_stage', 'import_problems']
+           'code_md5', 'StageRun', 'run_stage', 'import_problems']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -338,8 +338,9 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
 
 def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
     "What `dvc.yaml` lists as the code, or as the data, that a stage depends on"
-    listed = [project / d for d in read_stages(project).get(stage, {}).get("deps", [])]
-    return [path for path in listed if (path.suffix in (".py", ".ipynb")) == code and path.exists()]
+    listed = read_stages(project).get(stage, {}).get("deps", [])
+    written = lambda d: d.endswith(".py") or (d.endswith(".ipynb") and not d.startswith("artifacts/"))  # an executed notebook is data
+    return [project / d for d in listed if written(d) == code and (project / d).exists()]
 
 
 def input_hashes(stage: str, project: str | Path = ".") -> dict[str, str]:
@@ -361,64 +362,13 @@ def code_md5(stage: str, project: str | Path = ".") -> str:
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
     return hashlib.md5("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_pipeline.ipynb #b255f520
-_NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.IGNORECASE)
-
-
-def align_text(body: str) -> str:
-    "Mark the columns of words in pandas' tables, which the style sets to the left, and drop the frames"
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup(body, "html.parser")
-    for table in soup.select("table.dataframe"):
-        del table["border"]
-        for row in table.select("thead tr"):
-            row.attrs.pop("style", None)
-        rows = [row.find_all("td") for row in table.select("tbody tr")]
-        heads = table.select("thead tr")[0].find_all("th") if table.thead else []
-        for head in heads:
-            head.string = head.get_text().replace("_", " ")  # so that a long name can wrap
-        for column in range(max(map(len, rows), default=0)):
-            cells = [row[column] for row in rows if column < len(row)]
-            if not all(_NUMBER.fullmatch(c.get_text().strip()) for c in cells):
-                skip = len(heads) - max(map(len, rows))
-                for cell in [*cells, *heads[skip + column : skip + column + 1]]:
-                    cell["class"] = "text"
-    return str(soup)
-
-
-def render_stage(nb: Any, stage: str, parameters: Mapping, inputs: Mapping[str, str]) -> str:
-    "HTML page of an executed notebook: no code, one style, a footer with the origins"
-    from html import escape
-
-    from nbconvert import HTMLExporter
-
-    from quantlab.review.dossier import render_page
-
-    exporter = HTMLExporter(
-        template_name="basic", exclude_input=True, exclude_input_prompt=True,
-        exclude_output_prompt=True, exclude_anchor_links=True,
-    )
-    body = align_text(exporter.from_notebook_node(nb)[0])
-    rows = lambda items: "".join(
-        f"<tr><td>{escape(str(k))}</td><td><code>{escape(str(v))}</code></td></tr>" for k, v in items
-    )
-    footer = (
-        f"<p>Stage <code>{escape(stage)}</code></p>"
-        f"<details><summary>Parameters</summary><table>{rows(parameters.items())}</table></details>"
-        f"<details open><summary>Inputs (md5)</summary><table>{rows(inputs.items())}</table></details>"
-    )
-    title = next((c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"), stage)
-    return render_page(title, body, footer)
-
 # %% ../nbs/90_pipeline.ipynb #1560c67b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
     "What a stage run left behind"
 
     stage: str  # name
-    notebook: str  # executed notebook, stripped
-    page: str  # rendered page
+    notebook: str  # executed notebook, stripped; its parameters and the md5 of its inputs are in its metadata
 
 
 def run_stage(
@@ -456,14 +406,13 @@ def run_stage(
                 f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage draws with "
                 f"the notebook's own backend, so take `matplotlib.use` out. Kept as failed/{stage}.ipynb."
             )
-        inputs = input_hashes(stage, root) | {"code": code_md5(stage, root)}
-        text = render_stage(nb, stage, parameters, inputs)
+    nb.metadata["quantlab"] = {
+        "stage": stage, "parameters": plain(parameters), "inputs": input_hashes(stage, root) | {"code": code_md5(stage, root)},
+    }
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
-    page = Path("reports") / f"{stage}.html"
-    write_text(root / page, text)
     write_text(root / executed, readable_json(nb))
     (root / "failed" / f"{stage}.ipynb").unlink(missing_ok=True)
-    return StageRun(stage, executed.as_posix(), page.as_posix())
+    return StageRun(stage, executed.as_posix())
 
 
 def import_problems(root: str | Path) -> list[str]:

@@ -27,6 +27,7 @@ from quantlab.pipeline import (
     write_metrics,
     write_table,
 )
+from quantlab.rendering import render_pages
 from quantlab.reproduction import check_reproduced
 
 FOREIGN = {
@@ -98,7 +99,8 @@ def test_a_stage_sees_nothing_of_the_callers_shell_and_keeps_its_picture(tmp_pat
     )
     notebook = toy_project(tmp_path / "project", SEEN % sorted(FOREIGN))
     run = run_stage(notebook, project=notebook.parent)
-    clean = [(notebook.parent / p).read_bytes() for p in (run.notebook, run.page)]
+    made = [run.notebook, *render_pages(notebook.parent)]
+    clean = [(notebook.parent / p).read_bytes() for p in made]
     plain = json.loads((notebook.parent / "seen.json").read_text())
     assert b"data:image/png" in clean[1]
     for name, value in FOREIGN.items():
@@ -106,7 +108,8 @@ def test_a_stage_sees_nothing_of_the_callers_shell_and_keeps_its_picture(tmp_pat
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     run_stage(notebook, project=notebook.parent)
-    assert [(notebook.parent / p).read_bytes() for p in (run.notebook, run.page)] == clean
+    render_pages(notebook.parent)
+    assert [(notebook.parent / p).read_bytes() for p in made] == clean
     seen = json.loads((notebook.parent / "seen.json").read_text())
     assert seen == plain
     assert seen["python"] == sys.executable and not seen["startup"] and seen["rows"] == 60
@@ -138,7 +141,7 @@ def test_the_instruction_set_is_said_in_full_and_is_not_the_hosts():
 def test_a_lost_picture_is_an_error_and_leaves_the_last_good_page(tmp_path):
     draw = "import matplotlib\n{}import pandas as pd\npd.Series([1.0, 2.0]).plot();"
     notebook = toy_project(tmp_path, draw.format(""))
-    page = tmp_path / run_stage(notebook, project=tmp_path).page
+    page = tmp_path / run_stage(notebook, project=tmp_path).notebook
     good = page.read_bytes()
     toy_project(tmp_path, draw.format("matplotlib.use('agg')\n"))
     with pytest.raises(PipelineError, match="no picture in cell 3"):

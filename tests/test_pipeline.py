@@ -25,6 +25,7 @@ from quantlab.cli import main
 from quantlab.data.defects import trading_sessions
 from quantlab.handoff import load_bundle
 from quantlab.pipeline import read_metrics, run_stage, write_table
+from quantlab.rendering import render_pages
 from quantlab.simulate import factor_world
 from quantlab.validation import Ledger
 
@@ -87,6 +88,7 @@ def run_all(project):
     "Every stage in order"
     for notebook in STAGES:
         run_stage(project / "nbs/stages" / notebook.name, project=project)
+    render_pages(project)
     return project
 
 
@@ -129,6 +131,7 @@ def trend_world(edge_world, tmp_path_factory):
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for notebook in STAGES[5:]:
         run_stage(project / "nbs/stages" / notebook.name, project=project)
+    render_pages(project)
     return project
 
 
@@ -264,8 +267,9 @@ def test_the_bundle_names_its_page_and_its_count(flat_world):
     judged = metrics(flat_world, "validate")
     (path,) = [p for p in (flat_world / "handoff").iterdir() if p.is_dir()]
     manifest = load_bundle(path).manifest
-    page = (flat_world / "reports/validate.html").read_bytes()
-    assert manifest["pages"]["reports/validate.html"] == hashlib.sha256(page).hexdigest()
+    judging = "artifacts/notebooks/validate.ipynb"
+    page = (flat_world / judging).read_bytes()
+    assert manifest["pages"][judging] == hashlib.sha256(page).hexdigest()
     assert manifest["ledger"]["count"] == judged["n_trials"]
     assert manifest["ledger"]["last_hash"] == judged["ledger"]["last_hash"]
     assert {p.name for p in path.iterdir()} == {
@@ -416,8 +420,9 @@ BAD = {
 def test_bad_vendor_files_end_in_one_sentence_and_lose_nothing(case, tmp_path, monkeypatch, capsys):
     change, expected = BAD[case]
     project = build_project(tmp_path / "bad", edge=0.0)
-    (project / "reports").mkdir()
-    (project / "reports/ingest_prices.html").write_text("the last good page")
+    good = project / "artifacts/notebooks/ingest_prices.ipynb"
+    good.parent.mkdir(parents=True)
+    good.write_text("the last good run")
     import gzip
 
     file = project / "data/equity/returns.csv.gz"
@@ -429,7 +434,7 @@ def test_bad_vendor_files_end_in_one_sentence_and_lose_nothing(case, tmp_path, m
     assert error.startswith("quantlab: Stage ingest_prices failed") and error.count("\n") == 1
     assert expected in error and "returns.csv.gz" in error, error
     assert (project / "failed/ingest_prices.ipynb").exists()
-    assert (project / "reports/ingest_prices.html").read_text() == "the last good page"
+    assert good.read_text() == "the last good run"
 
 
 def test_bad_parameters_files_and_stages_end_before_anything_runs(tmp_path, monkeypatch, capsys):

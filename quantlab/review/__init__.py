@@ -20,7 +20,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "placebo_world",
             "simulated_power",
         ],
-        "style": ["figure_svg", "report_style"],
         "plots": [
             "cost_stress",
             "drawdown",
@@ -45,7 +44,6 @@ __getattr__, __dir__, __all__ = attach_wing(
             "var_exceedances",
             "volatility_forecast",
         ],
-        "pages": ["external_references", "index_page", "render_page"],
         "dossier": [
             "Fact",
             "Facts",
@@ -59,5 +57,9 @@ __getattr__, __dir__, __all__ = attach_wing(
             "verify_dossier",
         ],
         "strategy": ["FigureBlock", "TableBlock", "strategy_dossier"],
+    },
+    {
+        "quantlab.pages": ["external_references", "index_page", "render_page"],
+        "quantlab.style": ["figure_svg", "report_style"],
     },
 )

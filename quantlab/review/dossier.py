@@ -20,7 +20,7 @@ import pandas as pd
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from ..results import Result, as_scalar
-from .pages import render_page
+from ..pages import render_page
 from ..storage import sha256
 
 # %% ../../nbs/70_review/8_dossier.ipynb #796dc4bc

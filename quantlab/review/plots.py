@@ -31,7 +31,7 @@ from quantlab.review.research_plots import (
     volatility_forecast,
 )
 from ..results import FORMATS
-from .style import COLOURS, date_axis, figure_svg, picture, report_style
+from ..style import COLOURS, date_axis, figure_svg, picture, report_style
 from ..validation.sharpe import DeflatedSharpeCurve
 
 # %% ../../nbs/70_review/6_plots.ipynb #4ad7f52b

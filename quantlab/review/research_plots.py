@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from ..checks import check_aligned, check_frame, check_integer, check_mask, check_number, check_series
 from ..errors import DataError, SpecificationError
-from .style import COLOURS, date_axis, picture
+from ..style import COLOURS, date_axis, picture
 
 # %% ../../nbs/70_review/5_research_plots.ipynb #50528076
 @picture
