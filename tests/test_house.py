@@ -150,7 +150,7 @@ def test_lock_has_hashes_and_no_address():
 def test_stages_parameters_and_notebooks_agree():
     check = check_project(ROOT)
     assert check.ok, "\n".join(check.problems)
-    assert check.n_stages == 11
+    assert check.n_stages == 12
 
 
 def test_only_one_stage_can_see_the_holdout():
@@ -165,18 +165,37 @@ def test_only_one_stage_can_see_the_holdout():
             assert notebook.stem.endswith(("ingest_prices", "confirm_holdout")), notebook.name
 
 
-def test_a_changed_threshold_reruns_validate_and_what_follows():
+def _stages() -> dict[str, dict]:
     import yaml
 
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def _rerun(first: set[str]) -> set[str]:
+    "The stages that DVC runs again, when `first` do and make something else"
     path = lambda entry: entry if isinstance(entry, str) else next(iter(entry))
-    made = {s: {*map(path, v["outs"]), *map(path, v["metrics"])} for s, v in stages.items()}
-    rerun = {s for s, v in stages.items() if "validate" in v["params"]}
-    assert rerun == {"validate"}
+    stages, rerun = _stages(), set(first)
+    made = {
+        s: {*map(path, v.get("outs", [])), *map(path, v.get("metrics", []))}
+        for s, v in stages.items()
+    }
     while (
         more := {s for s, v in stages.items() if any(set(v["deps"]) & made[r] for r in rerun)}
         - rerun
     ):
         rerun |= more
-    follow = {"confirm_holdout", "handoff_paper", "paper_replay", "build_dossier"}
-    assert rerun == {"validate", *follow}
+    return rerun
+
+
+def test_a_changed_threshold_reruns_validate_and_what_follows():
+    first = {s for s, v in _stages().items() if "validate" in v.get("params", [])}
+    assert first == {"validate"}
+    follow = {"confirm_holdout", "handoff_paper", "paper_replay", "build_dossier", "render_pages"}
+    assert _rerun(first) == {"validate", *follow}
+
+
+@pytest.mark.parametrize("module", ["quantlab/pages.py", "quantlab/rendering.py"])
+def test_a_changed_look_of_the_pages_computes_nothing_again(module):
+    first = {s for s, v in _stages().items() if module in v["deps"]}
+    assert "render_pages" in first
+    assert _rerun(first) <= {"build_dossier", "render_pages"}
