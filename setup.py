@@ -28,6 +28,7 @@ setup(
     keywords=settings["keywords"],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["quantlab", "quantlab.*"]),
+    package_data={"quantlab": ["py.typed", "*/*.pyi"]},
     install_requires=requirements("requirements"),
     extras_require={
         name: requirements(f"{name}_requirements") for name in ("learn", "dev", "docs")

@@ -1,5 +1,6 @@
 """quantlab: from a hypothesis in a notebook to a paper-trading hand-over, counting every attempt."""
 
+import ast
 import os
 import sys
 from importlib import import_module
@@ -21,21 +22,28 @@ class _Wing(ModuleType):
             super().__setattr__(name, value)
 
 
-def attach_wing(package: str, rooms: dict[str, list[str]], below: dict[str, list[str]] | None = None) -> tuple:
-    """`__getattr__, __dir__, __all__` of a wing whose `rooms` are imported when first used.
+def attach_wing(package: str, file: str) -> tuple:
+    """`__getattr__, __dir__, __all__` of a wing: its face is the stub beside `file`, and a name is imported when it is first used.
 
-    `below` are modules further down whose names the wing shows too: those that moved down, and keep their old address.
+    The stub is what editors and mypy read, so that they and Python see the same names. `from .room import name as name` is a
+    room of the wing; an absolute import shows a name that lives further down.
     """
-    import lazy_loader
-
-    sys.modules[package].__class__ = _Wing
-    from_rooms, names, public = lazy_loader.attach(package, submod_attrs=rooms)
-    home = {name: module for module, listed in (below or {}).items() for name in listed}
+    home = {}
+    for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            module = f"{package}.{node.module}" if node.level else node.module
+            home |= dict.fromkeys((alias.name for alias in node.names), module)
+    wing, public = sys.modules[package], sorted(home)
+    wing.__class__ = _Wing
 
     def attribute(name: str):
-        return getattr(import_module(home[name]), name) if name in home else from_rooms(name)
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(home[name]), name)
+        setattr(wing, name, value)
+        return value
 
-    return attribute, lambda: sorted({*names(), *home}), sorted({*public, *home})
+    return attribute, lambda: public, public
 
 
 def _numba_cache() -> None:

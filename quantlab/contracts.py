@@ -41,12 +41,11 @@ def _imports(tree: ast.AST) -> list[tuple[str, int, list[str]]]:
 
 
 @cache
-def _rooms(init: Path) -> dict[str, str]:
-    "Name -> room, or module further down, from the literals given to `attach_wing` in a wing's __init__"
-    for node in ast.walk(ast.parse(init.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "attach_wing":
-            return {n: room for faces in node.args[1:] for room, names in ast.literal_eval(faces).items() for n in names}
-    return {}
+def _faces(init: Path) -> dict[str, tuple[str, int]]:
+    "Name -> module and level of its import, from the stub beside a wing's __init__"
+    stub = init.with_suffix(".pyi")
+    tree = ast.parse(stub.read_text(encoding="utf-8") if stub.is_file() else "")
+    return {name: (module, level) for module, level, names in _imports(tree) for name in names}
 
 
 def _files(package: Path, module: str, names: list[str]) -> set[Path]:
@@ -57,10 +56,10 @@ def _files(package: Path, module: str, names: list[str]) -> set[Path]:
     init = base / "__init__.py"
     if not init.is_file():
         return set()
-    files = {init}
+    files = {init} | {stub for stub in [init.with_suffix(".pyi")] if stub.is_file()}
     for name in names:
-        room = _rooms(init).get(name, name)
-        home = package.parent / room.replace(".", "/") if "." in room else base / room
+        room, level = _faces(init).get(name, (name, 1))
+        home = (base if level else package.parent) / room.replace(".", "/")
         files |= {f for f in [home.with_suffix(".py")] if f.is_file()}
     return files
 
@@ -71,6 +70,8 @@ def _closure(package: Path, files: set[Path]) -> set[Path]:
     while todo:
         file = todo.pop()
         done.add(file)
+        if file.suffix == ".pyi":  # a face shows a whole wing; what is taken from it has been looked up
+            continue
         home = file.relative_to(package.parent).with_suffix("").parts
         for module, level, names in _imports(ast.parse(file.read_text(encoding="utf-8"))):
             prefix = home[: len(home) - level] if level else []
@@ -132,7 +133,7 @@ def _check_stage(project: Path, stage: str, spec: dict, sections: dict, notebook
     given = {*map(path_of, spec.get("outs", [])), *map(path_of, spec.get("metrics", []))}
     needed = {where, *_sources(notebook, project, sections)}
     problems = [f"Stage {stage} does not list the dependency {d}; `quantlab check --write` does." for d in sorted(needed - listed)]
-    spare = {d for d in listed if d.endswith(".py")} - needed
+    spare = {d for d in listed if d.endswith((".py", ".pyi"))} - needed
     problems += [f"Stage {stage} lists {d}, which its notebook does not import; `quantlab check --write` drops it." for d in sorted(spare)]
     expected = {f"artifacts/notebooks/{stage}.ipynb", f"artifacts/metrics/{stage}.json"}
     problems += [f"Stage {stage} does not list the output {o}." for o in sorted(expected - given)]
@@ -254,7 +255,7 @@ def _with_modules(text: str, stage: str, sources: list[str]) -> str:
     block = re.search(rf"(?ms)^  {re.escape(stage)}:[^\n]*\n(?:(?!^  \S).)*?^    deps:\n((?:      - [^\n]*\n)+)", text)
     if block is None:
         raise PipelineError(f"Stage {stage} of dvc.yaml has no list `deps:` in the file's own layout; write one with its notebook.")
-    others = [line for line in block[1].splitlines(keepends=True) if not line.rstrip().endswith(".py")]
+    others = [line for line in block[1].splitlines(keepends=True) if not line.rstrip().endswith((".py", ".pyi"))]
     return text[: block.start(1)] + "".join([*others, *(f"      - {source}\n" for source in sources)]) + text[block.end(1) :]
 
 

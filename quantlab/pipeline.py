@@ -339,7 +339,7 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
 def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
     "What `dvc.yaml` lists as the code, or as the data, that a stage depends on"
     listed = read_stages(project).get(stage, {}).get("deps", [])
-    written = lambda d: d.endswith(".py") or (d.endswith(".ipynb") and not d.startswith("artifacts/"))  # an executed notebook is data
+    written = lambda d: d.endswith((".py", ".pyi")) or (d.endswith(".ipynb") and not d.startswith("artifacts/"))  # an executed notebook is data
     return [project / d for d in listed if written(d) == code and (project / d).exists()]
 
 

@@ -1,0 +1,60 @@
+"""What it would have earned: costs, engine, strategies, a lookahead audit, performance."""
+
+from .costs import (
+    CostModel as CostModel,
+    trade_cost as trade_cost,
+)
+from .engine import (
+    BacktestResult as BacktestResult,
+    run_backtest as run_backtest,
+    run_backtests as run_backtests,
+    sweep_returns as sweep_returns,
+)
+from .strategies import (
+    equal_weight as equal_weight,
+    long_short_weights as long_short_weights,
+    pair_trades as pair_trades,
+    pairs_weights as pairs_weights,
+)
+from .audit import (
+    AuditResult as AuditResult,
+    Leak as Leak,
+    lookahead_audit as lookahead_audit,
+)
+from .families import (
+    Artifact as Artifact,
+    Candidate as Candidate,
+    Family as Family,
+    Market as Market,
+    VOLATILITY as VOLATILITY,
+    in_world as in_world,
+    load_families as load_families,
+    market_of as market_of,
+)
+from .factors_family import (
+    factor_values as factor_values,
+)
+from .grid import (
+    candidate_weights as candidate_weights,
+    declare_candidates as declare_candidates,
+    grid_returns as grid_returns,
+    perturbed_grid as perturbed_grid,
+)
+from .performance import (
+    PerformanceResult as PerformanceResult,
+    drawdown_table as drawdown_table,
+    drawdowns as drawdowns,
+    expected_shortfall as expected_shortfall,
+    performance_summary as performance_summary,
+    value_at_risk as value_at_risk,
+)
+from .lint import (
+    lint_lookahead as lint_lookahead,
+)
+from .sensitivity import (
+    ParameterSurface as ParameterSurface,
+    leave_one_out as leave_one_out,
+    parameter_surface as parameter_surface,
+    stress_windows as stress_windows,
+    subperiods as subperiods,
+)

@@ -1,0 +1,38 @@
+"""What could be known when: panels, their errors, who was in the index, and returns."""
+
+from .panel import (
+    MissingFieldError as MissingFieldError,
+    Panel as Panel,
+    before as before,
+    check_field as check_field,
+    check_membership as check_membership,
+)
+from .files import (
+    load_panel as load_panel,
+    save_panel as save_panel,
+)
+from .defects import (
+    DataContract as DataContract,
+    find_defects as find_defects,
+    trading_sessions as trading_sessions,
+)
+from .quality import (
+    QualityReport as QualityReport,
+    apply_quarantine as apply_quarantine,
+    check_panel as check_panel,
+)
+from .universe import (
+    SurvivorshipResult as SurvivorshipResult,
+    membership_mask as membership_mask,
+    survivorship_gap as survivorship_gap,
+)
+from .returns import (
+    forward_returns as forward_returns,
+    forward_returns_from_returns as forward_returns_from_returns,
+    log_returns as log_returns,
+    simple_returns as simple_returns,
+)
+from .market import (
+    join_panels as join_panels,
+    market_panel as market_panel,
+)

@@ -1,0 +1,75 @@
+"""Alpha factors: a causal library, and an evaluation that is honest about overlap."""
+
+from .transform import (
+    as_wide as as_wide,
+    lag as lag,
+    mask as mask,
+    neutralize as neutralize,
+    rank as rank,
+    winsorize as winsorize,
+    zscore as zscore,
+)
+from .rolling import (
+    market_residuals as market_residuals,
+    rolling_beta as rolling_beta,
+)
+from .library import (
+    Factor as Factor,
+    LIBRARY as LIBRARY,
+    amihud_illiquidity as amihud_illiquidity,
+    define_factor as define_factor,
+    library_table as library_table,
+)
+from .inference import (
+    BootstrapInterval as BootstrapInterval,
+    FamaMacBethResult as FamaMacBethResult,
+    MeanInference as MeanInference,
+    bootstrap_interval as bootstrap_interval,
+    clustered_standard_errors as clustered_standard_errors,
+    default_lags as default_lags,
+    fama_macbeth as fama_macbeth,
+    hac_standard_errors as hac_standard_errors,
+    mean_inference as mean_inference,
+)
+from .evaluation import (
+    CapacityResult as CapacityResult,
+    FactorEvaluation as FactorEvaluation,
+    MonotonicityTest as MonotonicityTest,
+    evaluate_factor as evaluate_factor,
+    monotonicity_test as monotonicity_test,
+)
+from .alphalens import (
+    AlphalensData as AlphalensData,
+    from_alphalens as from_alphalens,
+    plot_cumulative_returns as plot_cumulative_returns,
+    plot_decay as plot_decay,
+    plot_ic as plot_ic,
+    plot_ic_distribution as plot_ic_distribution,
+    plot_ic_heatmap as plot_ic_heatmap,
+    tear_sheet as tear_sheet,
+    to_alphalens as to_alphalens,
+)
+from .attribution import (
+    AttributionResult as AttributionResult,
+    attribution_by as attribution_by,
+    drawdown_regime as drawdown_regime,
+    factor_attribution as factor_attribution,
+    rolling_attribution as rolling_attribution,
+    sector_contributions as sector_contributions,
+    volatility_regime as volatility_regime,
+)
+from .combination import (
+    LearnedCombination as LearnedCombination,
+    combination_weights as combination_weights,
+    combine as combine,
+    learned_combination as learned_combination,
+)
+from .redundancy import (
+    FactorComparison as FactorComparison,
+    RedundancyResult as RedundancyResult,
+    cluster_factors as cluster_factors,
+    compare_factors as compare_factors,
+    factor_correlation as factor_correlation,
+    factor_redundancy as factor_redundancy,
+    redundancy_table as redundancy_table,
+)

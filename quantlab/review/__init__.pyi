@@ -1,0 +1,71 @@
+"""What risk reads: the verdict, the pictures and the document."""
+
+from .criteria import (
+    Criterion as Criterion,
+    Rules as Rules,
+    check_thresholds as check_thresholds,
+)
+from .gate import (
+    GateResult as GateResult,
+    bias_notes as bias_notes,
+    critical_sharpe_ratios as critical_sharpe_ratios,
+    evaluate_gate as evaluate_gate,
+    gate_power as gate_power,
+    null_sharpe_variance as null_sharpe_variance,
+)
+from .placebo import (
+    PlaceboResult as PlaceboResult,
+    placebo_false_pass_rate as placebo_false_pass_rate,
+    placebo_world as placebo_world,
+    simulated_power as simulated_power,
+)
+from .plots import (
+    cost_stress as cost_stress,
+    drawdown as drawdown,
+    dsr_curve as dsr_curve,
+    equity_curve as equity_curve,
+    logits_histogram as logits_histogram,
+    parameter_surface as parameter_surface,
+    placebo_histogram as placebo_histogram,
+    power_curve as power_curve,
+    pvalue_histogram as pvalue_histogram,
+    rolling_sharpe as rolling_sharpe,
+)
+from .research_plots import (
+    coverage_heatmap as coverage_heatmap,
+    cumulative_quantiles as cumulative_quantiles,
+    ic_heatmap as ic_heatmap,
+    ic_series as ic_series,
+    names_in_universe as names_in_universe,
+    pair_spread as pair_spread,
+    quantile_bars as quantile_bars,
+    reconciliation as reconciliation,
+    var_exceedances as var_exceedances,
+    volatility_forecast as volatility_forecast,
+)
+from .dossier import (
+    Fact as Fact,
+    Facts as Facts,
+    Section as Section,
+    VerifyResult as VerifyResult,
+    diff_dossiers as diff_dossiers,
+    dossier_inputs as dossier_inputs,
+    render_dossier as render_dossier,
+    show as show,
+    verdict_box as verdict_box,
+    verify_dossier as verify_dossier,
+)
+from .strategy import (
+    FigureBlock as FigureBlock,
+    TableBlock as TableBlock,
+    strategy_dossier as strategy_dossier,
+)
+from quantlab.pages import (
+    external_references as external_references,
+    index_page as index_page,
+    render_page as render_page,
+)
+from quantlab.style import (
+    figure_svg as figure_svg,
+    report_style as report_style,
+)
