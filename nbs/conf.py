@@ -29,7 +29,12 @@ def setup(app) -> None:
 
 
 project = "quantlab"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+napoleon_google_docstring = False
+autodoc_typehints = "none"  # the signature has them
+autodoc_member_order = "alphabetical"
+add_module_names = False
+default_role = "code"  # as in the notebooks, `name` is a name
 exclude_patterns = ["stages", "**.ipynb_checkpoints"]
 nb_custom_formats = {".ipynb": "conf.read_notebook"}
 nb_execution_mode = "off"

@@ -20,13 +20,24 @@ from .pipeline import find_project, read_file, stage_environment, write_text
 _NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.IGNORECASE)
 
 
+def _join_heads(table: Any) -> None:
+    "Put the name of the index, which pandas gives a row of its own, into the empty cell above it"
+    rows = [row.find_all("th") for row in table.select("thead tr")]
+    if len(rows) == 2 and len(rows[0]) == len(rows[1]) and not any(cell.get_text() for cell in rows[1][1:]) and not rows[0][0].get_text():
+        rows[0][0].string = rows[1][0].get_text()
+        rows[1][0].parent.decompose()
+
+
 def align_text(body: str) -> str:
-    "Mark the columns of words in pandas' tables, which the style sets to the left, and drop the frames"
+    "Mark the columns of words in pandas' tables, which the style sets to the left, and drop pandas' own frames and style"
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(body, "html.parser")
+    for style in soup.select("style[scoped]"):  # pandas' own, which would win over the page's
+        style.decompose()
     for table in soup.select("table.dataframe"):
         del table["border"]
+        _join_heads(table)
         for row in table.select("thead tr"):
             row.attrs.pop("style", None)
         rows = [row.find_all("td") for row in table.select("tbody tr")]

@@ -170,7 +170,7 @@ def _pairwise(x: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/50_factors/10_redundancy.ipynb #ff2851b6
 def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.Series:
-    """Cluster number of each factor: average linkage on 1 - |correlation|.
+    """Cluster number of each factor: average linkage on 1 - `|correlation|`.
 
     Parameters
     ----------
