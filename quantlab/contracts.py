@@ -274,7 +274,7 @@ def _write_values(notebook: Path, production: dict) -> list[str]:
         if (name := node.targets[0].id) in moved:
             lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {production[name]!r}"]
     cell.source = "\n".join(lines)
-    write_text(notebook, json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    write_text(notebook, nbformat.writes(nb).rstrip("\n") + "\n")
     return moved
 
 

@@ -287,7 +287,7 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
         "Changing the future left every earlier decision as it was." if f["value"]
         else "An earlier decision changed when the future was changed: the strategy looks ahead."
     ),
-    "fit_certificate_share": lambda f: f"{f['value']:{FORMATS['share']}} of the model fits hold their certificates.",
+    "fit_certificate_share": lambda f: f"{f['value']:.2%} of the model fits hold their certificates.",
     "data_quality_share": lambda f: f"{f['value']:.2%} of the data is free of open findings.",
     "regime_stability": lambda f: f"The strategy made money in {f['value']:{FORMATS['share']}} of the sub-periods.",
 }  # fmt: skip
