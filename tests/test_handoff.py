@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantlab import handoff
-from quantlab.backtest.costs import CostModel
+from quantlab.trading.costs import CostModel
 from quantlab.backtest.engine import run_backtest
 from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
 from quantlab.handoff import (

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quantlab import storage
-from quantlab.backtest.costs import CostModel
+from quantlab.trading.costs import CostModel
 from quantlab.errors import HandoffError, SpecificationError
 from quantlab.handoff import (
     KillSwitch,

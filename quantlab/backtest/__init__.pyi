@@ -1,9 +1,5 @@
 """What it would have earned: costs, engine, strategies, a lookahead audit, performance."""
 
-from .costs import (
-    CostModel as CostModel,
-    trade_cost as trade_cost,
-)
 from .engine import (
     BacktestResult as BacktestResult,
     run_backtest as run_backtest,
@@ -57,4 +53,8 @@ from .sensitivity import (
     parameter_surface as parameter_surface,
     stress_windows as stress_windows,
     subperiods as subperiods,
+)
+from quantlab.trading.costs import (
+    CostModel as CostModel,
+    trade_cost as trade_cost,
 )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from .costs import CostModel
+from ..trading.costs import CostModel
 from quantlab.checks import (
     check_aligned, check_frame, check_index, check_integer, check_number, check_option, check_periods, check_scale, warn,
 )

@@ -18,7 +18,7 @@ from numba import njit
 from quantlab.backtest.book import (
     _NO_VOLUME, _NOT_FINITE, _OK, _RUINED, Rebalance, _check_sizes, _decided, _explain, _Inputs, _net, _panel, _prepare, _run_kernel, _values,
 )
-from .costs import CostModel
+from ..trading.costs import CostModel
 from ..checks import check_aligned, check_frame, mark_held, rounding_noise, underwater
 from ..errors import ConvergenceError, DataError, MissingDataError, SpecificationError
 from ..results import Result

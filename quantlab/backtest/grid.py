@@ -11,7 +11,7 @@ from itertools import product
 
 import pandas as pd
 
-from .costs import CostModel
+from ..trading.costs import CostModel
 from .engine import sweep_returns
 from .families import Candidate, Family, Market, load_families
 from ..checks import check_kind, check_number

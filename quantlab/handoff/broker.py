@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..backtest.costs import CostModel
+from ..trading.costs import CostModel
 from ..checks import check_aligned, check_frame, check_number
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .limits import Order, costs_from, make_order

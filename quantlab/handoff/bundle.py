@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ..backtest.costs import CostModel
+from ..trading.costs import CostModel
 from ..checks import check_frame, check_number, check_option
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .limits import Limits, SequentialTest, costs_from, limits_from, sequential_test_from

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..backtest.costs import CostModel
+from ..trading.costs import CostModel
 from ..checks import check_integer, check_number, check_option
 from ..errors import HandoffError, QuantlabError, SpecificationError
 from .manifest import as_path, create, in_words, locked
