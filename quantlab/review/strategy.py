@@ -72,7 +72,7 @@ _STATISTICS = {
 
 STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
     ("What it is", (
-        IfMeasured("backtest_candidates", "@/hypothesis", "It believes: {backtest_candidates:@/hypothesis} What would make it lose money, as declared before anything was run:"),
+        IfMeasured("backtest_candidates", "@/hypothesis", "It believes: {backtest_candidates:@/hypothesis} What would make it lose money, in the words of the family's record:"),
         TableBlock("backtest_candidates", "@/failure_modes", {"in_words": ("how it fails", "")}),
     )),
     ("Criteria", (
