@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_number', 'check_integer', 'check_jobs', 'check_index', 'check_series', 'check_frame',
-           'is_mask', 'check_mask', 'share_index', 'check_aligned', 'warn', 'check_scale', 'rounding_noise', 'varies',
-           'first_largest', 'underwater', 'observed_periods', 'check_periods', 'check_rate', 'mark_held', 'held_from',
-           'while_held']
+           'is_mask', 'check_mask', 'share_index', 'check_aligned', 'last_rows', 'warn', 'check_scale',
+           'rounding_noise', 'varies', 'first_largest', 'underwater', 'observed_periods', 'check_periods', 'check_rate',
+           'mark_held', 'held_from', 'while_held']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
 import datetime as dt
@@ -302,6 +302,12 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
                 f"{reference.shape[1]} and {other.shape[1]}, {shared} shared; reindex one."
             )
 
+
+def last_rows(x: Any, like: pd.Series) -> Any:
+    "The last rows of a `Series` that reaches further back than `like`, where those are the rows of `like`; else `x` as it is"
+    longer = isinstance(x, pd.Series) and len(x) > len(like)
+    return x.iloc[-len(like) :] if longer and x.index[-len(like) :].equals(like.index) else x
+
 # %% ../nbs/01_checks.ipynb #c2c6e9f7
 def warn(message: str, category: type[Warning]) -> None:
     "Warn at the line outside this package from which it was called"
@@ -311,7 +317,7 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
+def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = True) -> None:
     """Refuse prices where simple returns are wanted, and warn of returns in percent.
 
     Parameters
@@ -320,6 +326,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
         Floats, as `check_frame` or `check_series` returns them; missing ones are allowed.
     name : str
         What they are, for the message.
+    refuse : bool
+        False only warns of prices: where a long horizon, or a regressor that is no return, may look like one.
 
     Raises
     ------
@@ -343,10 +351,14 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
     for j in suspects:
         known = values[~np.isnan(values[:, j]), j]
         if (known > 0).all() and 2 * (known > 0.5).sum() > len(known):
-            raise DataError(
+            text = (
                 f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are prices or growth "
                 "factors, where simple returns are wanted; give `simple_returns(prices)`, or subtract 1."
             )
+            if refuse:
+                raise DataError(text)
+            warn(text, ScaleWarning)
+            return
     suspects = suspects[n_moved >= 10]
     if len(suspects):
         j = suspects[0]
@@ -385,6 +397,7 @@ def underwater(wealth: Any, axis: int = 0) -> Any:
 # %% ../nbs/01_checks.ipynb #1dc231a0
 def observed_periods(index: pd.Index) -> tuple[float, float] | None:
     "Periods in a year by the length of the sample and by the median step; None without dates, or with fewer than three"
+    index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 3:
         return None
     steps = np.diff(index.to_numpy()) / np.timedelta64(1, "D")

@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from quantlab.checks import (
     check_aligned, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
-    rounding_noise, underwater, while_held,
+    last_rows, rounding_noise, underwater, while_held,
 )
 from ..errors import DataError
 from ..results import Result
@@ -230,8 +230,7 @@ def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: 
     names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
     if benchmark is None:
         return dict.fromkeys(names, np.nan)
-    start = returns.index[0]
-    benchmark = check_series(benchmark.loc[start:] if isinstance(benchmark, pd.Series) else benchmark, "benchmark")
+    benchmark = last_rows(check_series(benchmark, "benchmark", allow_missing=True), returns)
     benchmark = check_series(_returns(benchmark, "benchmark"), "benchmark", allow_constant=False)
     check_aligned("performance_summary", returns=returns, benchmark=benchmark)
     noise = rounding_noise(returns, benchmark, risk_free)

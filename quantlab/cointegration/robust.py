@@ -18,7 +18,7 @@ from numba import njit
 from ..checks import check_integer, check_number, check_option
 from .engle_granger import _check_relation, engle_granger
 from quantlab.cointegration.johansen import (
-    JohansenResult, _canonical, _design, _regress_out, johansen,
+    JohansenResult, _canonical, _design, _regress_out, johansen, scaled_least_squares,
 )
 from .screen import AIC, FIXED, _detrend, _lag_limit, _screen_block, _spread_statistic
 from .spread import _NODES, _QUANTILES
@@ -120,7 +120,7 @@ def engle_granger_bootstrap(
     values = np.column_stack([y, x.iloc[:, 0]])
     changes, _, lagged = _design(values - values[0], fit.lags, "none")
     centre = changes.mean(0)
-    coefficients = np.linalg.lstsq(lagged - np.tile(centre, fit.lags), changes - centre, rcond=None)[0]
+    coefficients = scaled_least_squares(lagged - np.tile(centre, fit.lags), changes - centre)
     residual = changes - centre - (lagged - np.tile(centre, fit.lags)) @ coefficients
     residual -= residual.mean(0)
     gamma = np.ascontiguousarray(coefficients.reshape(fit.lags, 2, 2).transpose(0, 2, 1))
@@ -166,7 +166,7 @@ def _restricted_model(result: JohansenResult, rank: int):
     k, lags, z = result.n_series, result.lags, result.short_run_design.to_numpy()
     changes, levels = result.changes.to_numpy(), result.levels.to_numpy()
     if rank == 0:
-        short = np.linalg.lstsq(z, changes, rcond=None)[0] if z.shape[1] else np.empty((0, k))
+        short = scaled_least_squares(z, changes) if z.shape[1] else np.empty((0, k))
         impact = np.zeros((levels.shape[1], k))
     else:
         fit = result.vecm(rank)

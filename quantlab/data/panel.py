@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_mask, check_scale, is_mask, warn
+from ..checks import check_frame, check_index, check_mask, check_scale, is_mask, warn
 from ..errors import DataError, DataWarning, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -280,13 +280,13 @@ class Panel(Result):
 
     @property
     def log_prices(self) -> pd.DataFrame:
-        "Natural logs of prices, or the sum of log(1 + return) since the first known return"
+        "Natural logs of prices, or the sum of log(1 + return) since the first known return; none from a total loss on"
         if "log_prices" in self.fields:
             return self.fields["log_prices"].copy(deep=False)
         if "prices" in self.fields:
             return np.log(self.fields["prices"].where(self.fields["prices"] > 0))
         returns = self.returns
-        return np.log1p(returns.where(returns > -1)).cumsum()
+        return np.log1p(returns.where(returns > -1)).cumsum().where(~(returns <= -1).cummax())
 
     def with_fields(self, fields: Mapping[str, pd.DataFrame]) -> "Panel":
         "The panel with fields added or replaced"
@@ -377,8 +377,10 @@ def before(data: Any, holdout_start: Any) -> Any:
         Nothing lies before the holdout.
     """
     cut = as_date(holdout_start, "holdout_start")
-    if cut is None or not isinstance(data.index, pd.DatetimeIndex):
+    index = getattr(data, "index", None)
+    if cut is None or not isinstance(index, pd.DatetimeIndex) or not len(index):
         raise SpecificationError("`before` needs data on dates and a date to cut at.")
+    check_index(index, "data")
     keep = data.index < cut
     if not keep.any():
         raise DataError(f"no row lies before {cut:%Y-%m-%d}; the data begin on {data.index[0]:%Y-%m-%d}.")
