@@ -12,7 +12,7 @@ __all__ = ['LARGEST', 'check_option', 'check_number', 'check_integer', 'check_jo
 import datetime as dt
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -317,6 +317,20 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def _check_path(values: np.ndarray, of: Callable) -> None:
+    "Warn of columns that are a path, such as returns since the beginning, rather than its steps"
+    for j in np.flatnonzero(2 * (np.abs(values) > 0.02).sum(axis=0) > max(len(values), 50)):
+        known = values[~np.isnan(values[:, j]), j]
+        gap = known - known.mean()
+        if (gap[1:] * gap[:-1]).sum() > 0.9 * (gap**2).sum():
+            warn(
+                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} in the middle: these look like "
+                "returns since the beginning; give the return of each period.",
+                ScaleWarning,
+            )
+            return
+
+
 def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = True) -> None:
     """Refuse prices where simple returns are wanted, and warn of returns in percent.
 
@@ -337,7 +351,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
     Warns
     -----
     ScaleWarning
-        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period.
+        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period. One of at least 50 rows
+        that are mostly beyond +-2 % and hardly change from one to the next: returns since the beginning.
     """
     of = lambda j: f"`{name}`" if labels[j] is None else f"`{name}` of {labels[j]!r}"
     values = returns.to_numpy()
@@ -360,6 +375,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
             warn(text, ScaleWarning)
             return
     suspects = suspects[n_moved >= 10]
+    if refuse and not len(suspects):
+        _check_path(values, of)
     if len(suspects):
         j = suspects[0]
         typical = np.nanmedian(np.abs(values[values[:, j] != 0, j]))

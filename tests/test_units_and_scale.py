@@ -1,27 +1,69 @@
-"""The unit of a column is nobody's business: what is small beside another column, or far from zero, is not rounding."""
+"""A column's unit decides nothing: what is small beside another, or far from zero, is no rounding."""
 
+import datetime
 import warnings
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
-from quantlab.backtest import lookahead_audit, performance_summary, run_backtest, sweep_returns
+
+from quantlab.backtest import (
+    expected_shortfall,
+    lookahead_audit,
+    performance_summary,
+    run_backtest,
+    sweep_returns,
+    value_at_risk,
+)
 from quantlab.cointegration import dfgls, johansen, johansen_bootstrap, phillips_ouliaris
-from quantlab.data import Panel, before, forward_returns_from_returns, survivorship_gap
-from quantlab.errors import DataError, DataWarning, MisalignedError, QuantlabError, ScaleWarning, SpecificationError
+from quantlab.data import (
+    Panel,
+    before,
+    forward_returns_from_returns,
+    membership_mask,
+    survivorship_gap,
+    trading_sessions,
+)
+from quantlab.errors import (
+    DataError,
+    DataWarning,
+    MisalignedError,
+    QuantlabError,
+    QuantlabWarning,
+    ScaleWarning,
+    SpecificationError,
+)
 from quantlab.factors import (
-    LIBRARY, attribution_by, evaluate_factor, factor_attribution, from_alphalens, market_residuals, neutralize, to_alphalens, zscore,
+    LIBRARY,
+    attribution_by,
+    evaluate_factor,
+    factor_attribution,
+    from_alphalens,
+    market_residuals,
+    neutralize,
+    to_alphalens,
+    zscore,
 )
 from quantlab.validation import annualized_sharpe_ratio
-from quantlab.volatility import compare_forecasts, fit_garch, harq, mincer_zarnowitz, volatility_loss
+from quantlab.volatility import (
+    compare_forecasts,
+    fit_garch,
+    harq,
+    mincer_zarnowitz,
+    volatility_loss,
+)
 
 DAYS = pd.bdate_range("2020-01-01", periods=300)
 NAMES = list("abcdefgh")
 
 
 def table(seed, scale=0.01, columns=NAMES):
-    return pd.DataFrame(scale * np.random.default_rng(seed).standard_normal((len(DAYS), len(columns))), DAYS, columns)
+    return pd.DataFrame(
+        scale * np.random.default_rng(seed).standard_normal((len(DAYS), len(columns))),
+        DAYS,
+        columns,
+    )
 
 
 def by_hand(y, x):
@@ -43,7 +85,9 @@ def test_an_exposure_counts_in_any_unit(unit):
 def test_an_exposure_that_does_not_vary_is_left_out_however_it_is_rounded():
     factor, flat = table(0, 1.0), pd.DataFrame(0.1 + 0.2, DAYS, NAMES)
     flat.iloc[:, ::2] = 0.3
-    np.testing.assert_allclose(neutralize(factor, {"flat": flat}), factor.sub(factor.mean(axis=1), axis=0), atol=1e-12)
+    np.testing.assert_allclose(
+        neutralize(factor, {"flat": flat}), factor.sub(factor.mean(axis=1), axis=0), atol=1e-12
+    )
 
 
 def test_values_that_differ_by_rounding_have_no_score():
@@ -65,7 +109,9 @@ def test_attribution_in_any_unit(units):
 def test_alpha_is_annualised_whatever_the_columns_are_called():
     factors, returns = table(3)[["b", "c"]], table(4)["a"]
     plain = factor_attribution(returns, factors, periods_per_year=252)
-    levels = factor_attribution(returns, pd.concat({"style": factors}, axis=1), periods_per_year=252)
+    levels = factor_attribution(
+        returns, pd.concat({"style": factors}, axis=1), periods_per_year=252
+    )
     np.testing.assert_allclose(levels.params, plain.params)
     np.testing.assert_allclose(levels.std_errors, plain.std_errors)
 
@@ -86,8 +132,12 @@ def test_days_of_one_label_with_others_between_them_are_no_neighbours():
     want = slopes[0] / np.sqrt((inverse @ meat @ inverse)[0, 0])
     found = attribution_by(returns, factors, labels, periods_per_year=252).loc["odd"]
     assert found["t_alpha"] == pytest.approx(want) and found["n_obs"] == 150
-    whole = attribution_by(returns, factors, pd.Series("all", DAYS), periods_per_year=252).loc["all"]
-    assert whole["t_alpha"] == pytest.approx(factor_attribution(returns, factors, periods_per_year=252).tstats["alpha"])
+    whole = attribution_by(returns, factors, pd.Series("all", DAYS), periods_per_year=252).loc[
+        "all"
+    ]
+    assert whole["t_alpha"] == pytest.approx(
+        factor_attribution(returns, factors, periods_per_year=252).tstats["alpha"]
+    )
 
 
 def test_percent_prices_and_periods_are_said_in_attribution():
@@ -111,7 +161,9 @@ def test_prices_given_as_forward_returns_are_said():
 
 
 def test_membership_gap_says_what_its_dates_deny():
-    spells = pd.DataFrame({"symbol": ["a", "b"], "added": ["2019-01-01"] * 2, "removed": [None, None]})
+    spells = pd.DataFrame(
+        {"symbol": ["a", "b"], "added": ["2019-01-01"] * 2, "removed": [None, None]}
+    )
     with pytest.warns(ScaleWarning, match="periods_per_year"):
         survivorship_gap(table(5), spells, periods_per_year=12)
 
@@ -127,7 +179,9 @@ def relation(seed=0):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((300, 2)).cumsum(axis=0)
     rest = pd.Series(rng.standard_normal(300)).ewm(alpha=0.3).mean()
-    return pd.DataFrame({"y": x[:, 0] - 0.5 * x[:, 1] + rest.to_numpy(), "a": x[:, 0], "b": x[:, 1]}, DAYS)
+    return pd.DataFrame(
+        {"y": x[:, 0] - 0.5 * x[:, 1] + rest.to_numpy(), "a": x[:, 0], "b": x[:, 1]}, DAYS
+    )
 
 
 @pytest.mark.parametrize("kind", ["Pu", "Pz", "Za", "Zt"])
@@ -144,8 +198,15 @@ def test_error_correction_in_any_unit():
     data, units = relation(), np.array([1.0, 1e9, 1e-9])
     plain, other = (johansen(d, lags=2).vecm(1) for d in (data, data * units))
     assert other.loglikelihood == pytest.approx(plain.loglikelihood)
-    np.testing.assert_allclose(other.std_errors_loadings.iloc[:, 0] / units, plain.std_errors_loadings.iloc[:, 0], rtol=1e-6)
-    found = [johansen_bootstrap(d, lags=2, n_resamples=99, seed=1).table["pvalue"] for d in (data, data * units)]
+    np.testing.assert_allclose(
+        other.std_errors_loadings.iloc[:, 0] / units,
+        plain.std_errors_loadings.iloc[:, 0],
+        rtol=1e-6,
+    )
+    found = [
+        johansen_bootstrap(d, lags=2, n_resamples=99, seed=1).table["pvalue"]
+        for d in (data, data * units)
+    ]
     np.testing.assert_array_equal(*found)
 
 
@@ -168,7 +229,15 @@ def test_variances_in_two_units_are_said():
 # one day like no other, and what was never known
 
 
-@pytest.mark.parametrize("model", [{"vol": "egarch", "o": 1}, {"vol": "aparch", "o": 1}, {"dist": "t"}, {"vol": "gjr", "dist": "t"}])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"vol": "egarch", "o": 1},
+        {"vol": "aparch", "o": 1},
+        {"dist": "t"},
+        {"vol": "gjr", "dist": "t"},
+    ],
+)
 def test_one_wild_day_gives_a_fit_that_says_it_failed_or_an_error_of_ours(model):
     returns = table(9)["a"].copy()
     returns.iloc[100] = 10.0
@@ -187,7 +256,11 @@ def test_nothing_comes_after_a_total_loss():
     returns = table(5)
     returns.iloc[10, 0] = -1.0
     logs = Panel({"returns": returns}).log_prices
-    assert logs["a"].iloc[10:].isna().all() and logs["a"].iloc[:10].notna().all() and logs["b"].notna().all()
+    assert (
+        logs["a"].iloc[10:].isna().all()
+        and logs["a"].iloc[:10].notna().all()
+        and logs["b"].notna().all()
+    )
 
 
 @pytest.mark.parametrize("last", [-1.0, -3.0])
@@ -204,22 +277,31 @@ def test_ruin_is_said_in_a_sweep_of_one_asset(last):
 def test_a_benchmark_on_other_labels_is_refused_in_our_words():
     returns = table(5)["a"]
     for other in (
-        table(6)["a"].reset_index(drop=True), table(6)["a"].set_axis(DAYS.astype(str)), table(6)["a"].set_axis(np.arange(300) / 2),
-        table(6)["a"].to_period("D"), table(6)["a"].tz_localize("UTC"),
+        table(6)["a"].reset_index(drop=True),
+        table(6)["a"].set_axis(DAYS.astype(str)),
+        table(6)["a"].set_axis(np.arange(300) / 2),
+        table(6)["a"].to_period("D"),
+        table(6)["a"].tz_localize("UTC"),
     ):
         with pytest.raises(QuantlabError):
             performance_summary(returns, periods_per_year=252, benchmark=other)
     with pytest.raises(MisalignedError):
         performance_summary(returns.to_numpy(), periods_per_year=252, benchmark=table(6)["a"])
     longer = performance_summary(returns.iloc[50:], periods_per_year=252, benchmark=table(6)["a"])
-    same = performance_summary(returns.iloc[50:], periods_per_year=252, benchmark=table(6)["a"].iloc[50:])
+    same = performance_summary(
+        returns.iloc[50:], periods_per_year=252, benchmark=table(6)["a"].iloc[50:]
+    )
     assert longer.beta == same.beta
 
 
 def test_residuals_of_any_kind_of_number():
     returns, market = table(5), table(6)["a"]
     want = market_residuals(returns, market, window=60)
-    for other in (returns.map(lambda v: Decimal(repr(v))), returns.astype("Float64"), returns.astype("category")):
+    for other in (
+        returns.map(lambda v: Decimal(repr(v))),
+        returns.astype("Float64"),
+        returns.astype("category"),
+    ):
         pd.testing.assert_frame_equal(market_residuals(other, market, window=60), want)
 
 
@@ -230,14 +312,22 @@ def test_an_audit_takes_what_the_checks_take():
         assert lookahead_audit(lambda d: d.rolling(5).mean(), data, n_cuts=3).passed
 
 
-@pytest.mark.parametrize("data", [None, 3.0, [1, 2], table(5).iloc[:0], table(5).tz_localize("UTC")])
+@pytest.mark.parametrize(
+    "data", [None, 3.0, [1, 2], table(5).iloc[:0], table(5).tz_localize("UTC")]
+)
 def test_only_dated_rows_lie_before_a_date(data):
     with pytest.raises((SpecificationError, DataError)):
         before(data, "2020-06-01")
 
 
 def test_weights_that_trade_what_moves_slowly_are_no_returns():
-    bills = pd.DataFrame({"bill": 1e-4 * (2 + np.sin(np.arange(300) / 50)), "note": 1e-4 * (2 + np.cos(np.arange(300) / 50))}, DAYS)
+    bills = pd.DataFrame(
+        {
+            "bill": 1e-4 * (2 + np.sin(np.arange(300) / 50)),
+            "note": 1e-4 * (2 + np.cos(np.arange(300) / 50)),
+        },
+        DAYS,
+    )
     weights = table(5, 0.3, ["bill", "note"])
     assert len(run_backtest(weights, bills).returns) == 300
     with pytest.raises(DataError, match="places"):
@@ -249,7 +339,10 @@ def test_alphalens_columns_that_are_not_read_are_named():
     made = to_alphalens(factor, forward, quantiles=2)
     with pytest.warns(DataWarning, match="'1h'"):
         from_alphalens(made.assign(**{"1h": 0.0}))
-    weekly = made.set_axis(made.index.set_levels(pd.date_range("2010-01-01", periods=300, freq="W-FRI"), level=0), axis=0)
+    weekly = made.set_axis(
+        made.index.set_levels(pd.date_range("2010-01-01", periods=300, freq="W-FRI"), level=0),
+        axis=0,
+    )
     with pytest.warns(DataWarning, match="7 days apart"):
         assert list(from_alphalens(weekly.rename(columns={"1D": "7D"})).forward_returns) == [7]
     with warnings.catch_warnings():
@@ -259,10 +352,54 @@ def test_alphalens_columns_that_are_not_read_are_named():
 
 def test_a_return_over_a_gap_is_not_set_against_one_day_of_the_market():
     days = pd.bdate_range("2018-01-01", periods=400)
-    moves = pd.DataFrame(0.01 * np.random.default_rng(3).standard_normal((400, 6)), days, list("abcdef"))
+    moves = pd.DataFrame(
+        0.01 * np.random.default_rng(3).standard_normal((400, 6)), days, list("abcdef")
+    )
     prices = 100 * (1 + moves).cumprod()
     prices.iloc[360:380, 0] = np.nan
     prices.iloc[380:, 0] *= 2
     found = LIBRARY["low_idiosyncratic_volatility"](Panel({"prices": prices})).iloc[-1]
     assert found.drop("a").notna().all()
     assert not found["a"] < -0.05  # a doubling over twenty days is no day's volatility
+
+
+def test_a_factor_that_its_exposures_explain_leaves_nothing_to_rank():
+    factor = table(1, 1.0)
+    assert (neutralize(2 * factor + 3, {"itself": factor}) == 0).all(axis=None)
+
+
+def test_returns_since_the_beginning_are_said():
+    since = (1 + table(5)["a"] + 0.001).cumprod() - 1
+    with pytest.warns(ScaleWarning, match="since the beginning"):
+        performance_summary(since, periods_per_year=252)
+    with pytest.warns(ScaleWarning, match="since the beginning"):
+        annualized_sharpe_ratio(since, periods_per_year=252)
+
+
+def test_a_quantile_beyond_cornish_and_fisher_is_said():
+    returns = pd.Series(np.r_[np.full(99, 0.001), -0.5])
+    for call in (value_at_risk, expected_shortfall):
+        with pytest.warns(QuantlabWarning, match="Cornish-Fisher"):
+            call(returns, level=0.01, method="modified")
+    assert value_at_risk(table(5)["a"], level=0.01, method="modified") > 0
+
+
+def test_dates_beyond_nanoseconds():
+    spells = pd.DataFrame({"symbol": ["a"], "added": ["2019-01-01"], "removed": ["9999-12-31"]})
+    for removed in ("9999-12-31", pd.Timestamp("9999-12-31"), datetime.date(9999, 12, 31)):
+        mask = membership_mask(DAYS, pd.Index(NAMES), spells.assign(removed=[removed]))
+        assert mask["a"].all() and not mask["b"].any()
+    with pytest.raises(DataError, match="9999-12-31"):
+        membership_mask(DAYS, pd.Index(NAMES), spells.assign(added="9999-12-31", removed=None))
+    with pytest.raises(DataError, match="3000-01-01"):
+        Panel({"prices": table(5).abs().set_axis(pd.date_range("3000-01-01", periods=300))})
+    panel = Panel({"returns": table(5)})
+    assert len(panel.between(end="9999-12-31").index) == 300
+    with pytest.raises(DataError, match="time zone"):
+        membership_mask(DAYS, pd.Index(NAMES), spells.assign(added=pd.Timestamp("2019-01-01", tz="UTC"), removed=None))
+
+
+@pytest.mark.parametrize("end", [None, "soon", pd.NaT])
+def test_sessions_want_two_dates(end):
+    with pytest.raises(SpecificationError, match="date"):
+        trading_sessions("XNYS", "2019-01-01", end)

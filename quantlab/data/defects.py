@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_integer, check_number, warn
-from .panel import Panel
+from .panel import Panel, as_date
 from ..errors import ScaleWarning, SpecificationError
 
 # %% ../../nbs/10_data/3_defects.ipynb #7df7d3ed
@@ -405,7 +405,10 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     """
     import exchange_calendars
 
-    first, last = pd.Timestamp(start).normalize(), pd.Timestamp(end).normalize()
+    first, last = (as_date(day, name) for day, name in ((start, "start"), (end, "end")))
+    if first is None or last is None:
+        raise SpecificationError("`start` and `end` must both be dates, such as '2015-07-01'.")
+    first, last = first.normalize(), last.normalize()
     margin = pd.Timedelta(days=10)
     try:
         with warnings.catch_warnings():  # exchange_calendars 4.13 reads Series.values of zoned times

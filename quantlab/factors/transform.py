@@ -164,7 +164,8 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Residuals; missing where an exposure is, and on dates with fewer names than coefficients.
+        Residuals; missing where an exposure is, and on dates with fewer names than coefficients; zero where nothing but
+        rounding is left.
 
     Raises
     ------
@@ -184,7 +185,8 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
         values = _within(stacked[t, row], group)
         columns = _in_one_unit(values[:, 1:], stacked[t, row, 1:])
         slopes = np.linalg.lstsq(columns, values[:, 0], rcond=None)[0]
-        result[t, row] = values[:, 0] - columns @ slopes
+        rest = values[:, 0] - columns @ slopes
+        result[t, row] = rest if np.abs(rest).max() > 1e-12 * np.abs(stacked[t, row, 0]).max() else 0.0
     return pd.DataFrame(result, index=wide.index, columns=wide.columns)
 
 # %% ../../nbs/50_factors/1_transform.ipynb #fa09c6f8
