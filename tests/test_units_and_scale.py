@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from quantlab.backtest import (
+    CostModel,
     expected_shortfall,
     lookahead_audit,
     performance_summary,
@@ -16,7 +17,16 @@ from quantlab.backtest import (
     sweep_returns,
     value_at_risk,
 )
-from quantlab.cointegration import dfgls, johansen, johansen_bootstrap, phillips_ouliaris
+from quantlab.cointegration import (
+    dfgls,
+    gregory_hansen,
+    hedge_ratios,
+    johansen,
+    johansen_bootstrap,
+    phillips_ouliaris,
+    screen_formations,
+    screen_johansen,
+)
 from quantlab.data import (
     Panel,
     before,
@@ -32,6 +42,7 @@ from quantlab.errors import (
     QuantlabError,
     QuantlabWarning,
     ScaleWarning,
+    SmallSampleWarning,
     SpecificationError,
 )
 from quantlab.factors import (
@@ -403,3 +414,48 @@ def test_dates_beyond_nanoseconds():
 def test_sessions_want_two_dates(end):
     with pytest.raises(SpecificationError, match="date"):
         trading_sessions("XNYS", "2019-01-01", end)
+
+
+@pytest.mark.parametrize("rows", [20, 40])
+def test_few_rows_are_said_by_every_search(rows):
+    data = relation().iloc[:rows]
+    with pytest.warns(SmallSampleWarning, match="rows are few"):
+        screen_johansen(data)
+    if rows >= 40:
+        with pytest.warns(SmallSampleWarning, match="few for a search"):
+            gregory_hansen(data["y"], data["a"])
+
+
+def test_labels_of_two_levels():
+    prices = np.log(100 * (1 + table(5)[list("abcd")]).cumprod())
+    prices["d"] = prices["a"] + 0.01 * table(6)["a"]
+    levels = pd.concat({"close": prices}, axis=1)
+    plain = screen_formations(prices, formation=120, trading=40).pairs
+    found = screen_formations(levels, formation=120, trading=40).pairs
+    np.testing.assert_array_equal(found["statistic"], plain["statistic"])
+    a, b = ("close", "a"), ("close", "b")
+    pd.testing.assert_frame_equal(
+        hedge_ratios(levels[a], levels[b]), hedge_ratios(prices["a"], prices["b"])
+    )
+    variance = table(8, 1.0)[["a", "b"]] ** 2 * 1e-4 + 1e-5
+    forecasts = pd.concat({"model": variance.rolling(5, min_periods=1).mean()}, axis=1)
+    assert len(compare_forecasts(variance["a"], forecasts)) == 2
+    with pytest.raises(DataError, match="one label"):
+        to_alphalens(pd.concat({"x": table(6, 1.0)}, axis=1), {1: pd.concat({"x": table(5)}, axis=1)})
+
+
+def test_a_book_of_any_kind_of_number():
+    returns, weights, volume = table(5), table(6, 0.1), np.exp(15 + table(7, 1.0))
+    costs = CostModel(impact_coefficient=0.1)
+    want = run_backtest(weights, returns, costs=costs, dollar_volume=volume).returns
+    for kind in ("category", "Float64", "object"):
+        other = [t.astype(kind) for t in (weights, returns, volume)]
+        found = run_backtest(other[0], other[1], costs=costs, dollar_volume=other[2]).returns
+        pd.testing.assert_series_equal(found, want)
+
+
+def test_labels_by_nullable_numbers():
+    index = pd.Index(np.arange(300), dtype="Int64")
+    returns, factors = (t.set_axis(index, axis=0) for t in (table(4)["a"], table(3)[["b"]]))
+    labels = pd.Series(np.repeat(["early", "late"], 150), index)
+    assert attribution_by(returns, factors, labels, periods_per_year=252)["n_obs"].tolist() == [150, 150]

@@ -140,7 +140,7 @@ class _Inputs:
 
 def _panel(x, name: str) -> pd.DataFrame:
     "A table of floats with good labels, asset by asset in memory; values are searched only if they are not floats"
-    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and x.to_numpy().dtype == float
+    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and set(x.dtypes) == {np.dtype(float)}
     if not fits:
         x = check_frame(x, name)
     check_index(x.index, name)

@@ -22,7 +22,7 @@ from quantlab.cointegration.johansen import (
 )
 from .screen import AIC, FIXED, _detrend, _lag_limit, _screen_block, _spread_statistic
 from .spread import _NODES, _QUANTILES
-from .unitroot import Trend
+from .unitroot import Trend, _warn_if_short
 from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
@@ -302,6 +302,11 @@ def gregory_hansen(
     lags, max_lags : int, optional
         As in `engle_granger`; without `lags` they are chosen by AIC at each date.
 
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags, without `max_lags`, with fewer than 50 observations.
+
     References
     ----------
     Gregory & Hansen (1996), Journal of Econometrics 70, eqs. 2.2 to 2.4 and table 1.
@@ -314,6 +319,8 @@ def gregory_hansen(
     for name, value in (("lags", lags), ("max_lags", max_lags)):
         if value is not None:
             check_integer(value, name, high=n // 2 - 1)
+    if lags is None and max_lags is None:
+        _warn_if_short(n)
     engle_granger(y, x, lags=0)  # refuses collinear series
     first, stop = int(0.15 * n), int(0.85 * n)
     out, used = np.empty(stop - first), np.empty(stop - first, dtype=np.int64)

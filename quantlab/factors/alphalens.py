@@ -37,6 +37,9 @@ def to_alphalens(
     DataFrame
         Index (date, asset); columns of forward returns, factor, group if given, factor_quantile.
     """
+    names = as_wide(factor).columns
+    if names.nlevels > 1 or names.hasnans:
+        raise DataError("`factor` must name each asset by one label, none missing, for a long table; rename its columns.")
     found = evaluate_factor(
         factor, forward_returns, quantiles=quantiles, bins=bins, groups=groups, binning_by_group=binning_by_group,
         max_loss=max_loss, conventions="alphalens",

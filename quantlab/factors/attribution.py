@@ -201,7 +201,7 @@ def attribution_by(
         part = series.loc[dates]
         rows[label] = {"mean_return": part.mean() * periods_per_year, "n_obs": len(part)}
         if len(part) >= least and part.min() < part.max():
-            rows[label] = _row(_attribute(series, factors, periods_per_year, inside=series.index.isin(dates)))
+            rows[label] = _row(_attribute(series, factors, periods_per_year, inside=np.asarray(series.index.isin(dates), dtype=bool)))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("label")
     return table.reindex(columns=["alpha", *factors.columns, "t_alpha", "rsquared", "mean_return", "n_obs"])
 

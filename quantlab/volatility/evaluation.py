@@ -303,4 +303,4 @@ def compare_forecasts(
             "dm_pvalue": np.nan if name == order[0] else diebold_mariano(
                 losses[name], losses[order[0]], horizon=horizon, hac_lags=hac_lags).pvalue,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    return pd.DataFrame(rows.values(), index=pd.Index(list(rows), name="model", tupleize_cols=False))

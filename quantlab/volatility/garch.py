@@ -354,7 +354,8 @@ def fit_garch(
     Parameters
     ----------
     returns : Series
-        Returns without missing values, at least 50; decimal (any unit works, results are in it).
+        Returns without missing values, at least 50; decimal (any unit works, results are in it). The equal returns of a
+        suspension are taken as they are, as in `fit_garch_panel`; `rolling_garch` leaves them out.
     mean, vol, dist : str
         Conditional mean, variance and density; the tables of this notebook define them.
     p, o, q : int
