@@ -28,8 +28,11 @@ from quantlab.cointegration import (
     screen_johansen,
 )
 from quantlab.data import (
+    DataContract,
     Panel,
+    apply_quarantine,
     before,
+    check_panel,
     forward_returns_from_returns,
     membership_mask,
     survivorship_gap,
@@ -459,3 +462,32 @@ def test_labels_by_nullable_numbers():
     returns, factors = (t.set_axis(index, axis=0) for t in (table(4)["a"], table(3)[["b"]]))
     labels = pd.Series(np.repeat(["early", "late"], 150), index)
     assert attribution_by(returns, factors, labels, periods_per_year=252)["n_obs"].tolist() == [150, 150]
+
+
+@pytest.mark.parametrize("market, closed", [("XLON", 11), ("XTKS", 17)])
+def test_days_of_another_exchange_are_not_taken_away(market, closed):
+    days = trading_sessions(market, "2018-01-01", "2019-12-31")
+    rng = np.random.default_rng(0)
+    panel = Panel({"returns": pd.DataFrame(0.01 * rng.standard_normal((len(days), 12)), days)})
+    with pytest.warns(DataWarning, match=f"moved on {closed} rows"):
+        report = check_panel(panel)
+    assert not report.issues["kind"].isin(["non_session", "missing_session"]).any()
+    assert apply_quarantine(panel, report).returns.notna().all(axis=None)
+    own = check_panel(panel, contract=DataContract(calendar=market))
+    assert not own.issues["kind"].isin(["non_session", "missing_session"]).any()
+
+
+def test_rows_on_holidays_that_only_repeat_are_still_found():
+    days = pd.bdate_range("2018-01-01", "2019-12-31")
+    sessions = trading_sessions("XNYS", days[0], days[-1])
+    returns = pd.DataFrame(0.01 * np.random.default_rng(0).standard_normal((len(days), 12)), days)
+    returns[~days.isin(sessions)] = 0.0
+    found = check_panel(Panel({"returns": returns})).issues
+    assert set(found.loc[found["kind"] == "non_session", "date"]) == set(days.difference(sessions))
+
+
+def test_a_market_that_never_closes_is_checked_too():
+    days = pd.date_range("2018-01-01", periods=500)
+    panel = Panel({"returns": pd.DataFrame(0.02 * np.random.default_rng(0).standard_normal((500, 6)), days)})
+    with pytest.warns(DataWarning, match="another calendar"):
+        check_panel(panel)
