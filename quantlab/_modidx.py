@@ -683,6 +683,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'quantlab/data/quality.py'),
                                        'quantlab.data.quality.QualityReport.to_dict': ( '10_data/quality.html#qualityreport.to_dict',
                                                                                         'quantlab/data/quality.py'),
+                                       'quantlab.data.quality._check_agreement': ( '10_data/quality.html#_check_agreement',
+                                                                                   'quantlab/data/quality.py'),
                                        'quantlab.data.quality.apply_quarantine': ( '10_data/quality.html#apply_quarantine',
                                                                                    'quantlab/data/quality.py'),
                                        'quantlab.data.quality.check_panel': ( '10_data/quality.html#check_panel',

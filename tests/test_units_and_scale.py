@@ -35,6 +35,7 @@ from quantlab.data import (
     check_panel,
     forward_returns_from_returns,
     membership_mask,
+    simple_returns,
     survivorship_gap,
     trading_sessions,
 )
@@ -491,3 +492,17 @@ def test_a_market_that_never_closes_is_checked_too():
     panel = Panel({"returns": pd.DataFrame(0.02 * np.random.default_rng(0).standard_normal((500, 6)), days)})
     with pytest.warns(DataWarning, match="another calendar"):
         check_panel(panel)
+
+
+def test_returns_that_are_not_those_of_the_prices_are_said():
+    days = trading_sessions("XNYS", "2019-01-01", "2020-02-28")
+    rng = np.random.default_rng(0)
+    prices = 100 * (1 + pd.DataFrame(0.01 * rng.standard_normal((len(days), 5)), days)).cumprod()
+    returns = simple_returns(prices)
+    for wrong in (returns.shift(-1), 0.5 * returns):
+        with pytest.warns(DataWarning, match="not those of `prices`"):
+            check_panel(Panel({"prices": prices, "returns": wrong}))
+    paid = returns.copy()
+    paid.iloc[::63] += 0.01  # dividends
+    check_panel(Panel({"prices": prices, "returns": paid}))
+    check_panel(Panel({"prices": prices, "returns": np.log1p(returns)}))

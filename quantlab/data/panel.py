@@ -72,6 +72,14 @@ def returns_of_prices(prices: pd.DataFrame) -> pd.DataFrame:
     return (prices / before - 1).where((prices > 0) & (before > 0))
 
 
+def _in_nanoseconds(dates: pd.DatetimeIndex, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
+    "Dates in the one unit; those that it cannot hold are refused or, where a date may be empty, an open end such as 9999-12-31"
+    outside = (dates < pd.Timestamp.min.ceil("D")) | (dates > pd.Timestamp.max.floor("D"))
+    if outside.any() and not (empty and (dates[outside].year > 2262).all()):
+        raise DataError(f"{label} holds {dates[outside][0]:%Y-%m-%d}; dates from 1677-09-22 to 2262-04-11 can be held.")
+    return dates.where(~outside).as_unit("ns") if outside.any() else dates.as_unit("ns")
+
+
 def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return one field as a float table of dates x assets, or say what is wrong with it.
 
@@ -220,14 +228,6 @@ def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.Date
             "2020-01-31, 20200131 or 1/31/2020 (one form throughout); correct it."
         )
     return _in_nanoseconds(pd.DatetimeIndex(dates), label, empty=empty)
-
-
-def _in_nanoseconds(dates: pd.DatetimeIndex, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
-    "Dates in the one unit; those that it cannot hold are refused or, where a date may be empty, an open end such as 9999-12-31"
-    outside = (dates < pd.Timestamp.min.ceil("D")) | (dates > pd.Timestamp.max.floor("D"))
-    if outside.any() and not (empty and (dates[outside].year > 2262).all()):
-        raise DataError(f"{label} holds {dates[outside][0]:%Y-%m-%d}; dates from 1677-09-22 to 2262-04-11 can be held.")
-    return dates.where(~outside).as_unit("ns") if outside.any() else dates.as_unit("ns")
 
 # %% ../../nbs/10_data/1_panel.ipynb #fea20c66
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
