@@ -81,6 +81,8 @@ def check_index(index: pd.Index, name: str) -> pd.Index:
     "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
     if isinstance(index, pd.MultiIndex):
         raise DataError(f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first.")
+    if index.hasnans:
+        raise DataError(f"`{name}` has {int(index.isna().sum())} rows without a date or number (NaT or NaN as label); drop them.")
     kind = pd.api.types.infer_dtype(index, skipna=False)
     if kind == "date":
         index = pd.DatetimeIndex(index)

@@ -506,3 +506,23 @@ def test_returns_that_are_not_those_of_the_prices_are_said():
     paid.iloc[::63] += 0.01  # dividends
     check_panel(Panel({"prices": prices, "returns": paid}))
     check_panel(Panel({"prices": prices, "returns": np.log1p(returns)}))
+
+
+def test_a_number_by_asset_may_have_a_name():
+    factor, beta = table(0, 1.0), pd.Series(np.arange(8.0), NAMES)
+    pd.testing.assert_frame_equal(
+        neutralize(factor, beta.rename("beta")), neutralize(factor, {"beta": beta})
+    )
+    sector = pd.Series(list("xxxxyyyy"), NAMES)
+    dummies = pd.get_dummies(sector).astype(float)
+    pd.testing.assert_frame_equal(
+        neutralize(factor, {name: dummies[name] for name in dummies}), neutralize(factor, sector)
+    )
+
+
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_a_row_without_a_date_is_called_so(place):
+    days = DAYS.to_numpy().copy()
+    days[place] = np.datetime64("NaT")
+    with pytest.raises(DataError, match="1 rows without a date"):
+        performance_summary(table(5)["a"].set_axis(pd.DatetimeIndex(days)), periods_per_year=252)

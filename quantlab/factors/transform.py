@@ -123,7 +123,7 @@ def _exposures(exposures, wide: pd.DataFrame) -> tuple[np.ndarray, list]:
             if not pd.api.types.is_numeric_dtype(item):
                 labels.append(item)
                 continue
-            values = check_frame(item.to_frame().T, name).to_numpy()
+            values = check_frame(item.to_frame(0).T, name).to_numpy()
             frames.append(np.broadcast_to(values, wide.shape))
             continue
         frame = as_wide(item, name)
