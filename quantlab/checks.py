@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_kind', 'check_texts', 'check_number', 'check_integer', 'check_jobs', 'check_index',
-           'check_series', 'check_frame', 'is_mask', 'check_mask', 'share_index', 'check_aligned', 'warn',
+           'check_series', 'check_frame', 'is_mask', 'check_mask', 'share_index', 'check_aligned', 'last_rows', 'warn',
            'check_scale', 'rounding_noise', 'varies', 'first_largest', 'underwater', 'observed_periods',
            'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
 
@@ -12,7 +12,7 @@ __all__ = ['LARGEST', 'check_option', 'check_kind', 'check_texts', 'check_number
 import datetime as dt
 import sys
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -99,6 +99,8 @@ def check_index(index: pd.Index, name: str) -> pd.Index:
     "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
     if isinstance(index, pd.MultiIndex):
         raise DataError(f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first.")
+    if index.hasnans:
+        raise DataError(f"`{name}` has {int(index.isna().sum())} rows without a date or number (NaT or NaN as label); drop them.")
     kind = pd.api.types.infer_dtype(index, skipna=False)
     if kind == "date":
         index = pd.DatetimeIndex(index)
@@ -320,6 +322,12 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
                 f"{reference.shape[1]} and {other.shape[1]}, {shared} shared; reindex one."
             )
 
+
+def last_rows(x: Any, like: pd.Series) -> Any:
+    "The last rows of a `Series` that reaches further back than `like`, where those are the rows of `like`; else `x` as it is"
+    longer = isinstance(x, pd.Series) and len(x) > len(like)
+    return x.iloc[-len(like) :] if longer and x.index[-len(like) :].equals(like.index) else x
+
 # %% ../nbs/01_checks.ipynb #c2c6e9f7
 def warn(message: str, category: type[Warning]) -> None:
     "Warn at the line outside this package from which it was called"
@@ -329,7 +337,21 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
+def _check_path(values: np.ndarray, of: Callable) -> None:
+    "Warn of columns that are a path, such as returns since the beginning, rather than its steps"
+    for j in np.flatnonzero(2 * (np.abs(values) > 0.02).sum(axis=0) > max(len(values), 50)):
+        known = values[~np.isnan(values[:, j]), j]
+        gap = known - known.mean()
+        if (gap[1:] * gap[:-1]).sum() > 0.9 * (gap**2).sum():
+            warn(
+                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} in the middle: these look like "
+                "returns since the beginning; give the return of each period.",
+                ScaleWarning,
+            )
+            return
+
+
+def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = True) -> None:
     """Refuse prices where simple returns are wanted, and warn of returns in percent.
 
     Parameters
@@ -338,6 +360,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
         Floats, as `check_frame` or `check_series` returns them; missing ones are allowed.
     name : str
         What they are, for the message.
+    refuse : bool
+        False only warns of prices: where a long horizon, or a regressor that is no return, may look like one.
 
     Raises
     ------
@@ -347,7 +371,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
     Warns
     -----
     ScaleWarning
-        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period.
+        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period. One of at least 50 rows
+        that are mostly beyond +-2 % and hardly change from one to the next: returns since the beginning.
     """
     of = lambda j: f"`{name}`" if labels[j] is None else f"`{name}` of {labels[j]!r}"
     values = returns.to_numpy()
@@ -361,11 +386,17 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str) -> None:
     for j in suspects:
         known = values[~np.isnan(values[:, j]), j]
         if (known > 0).all() and 2 * (known > 0.5).sum() > len(known):
-            raise DataError(
+            text = (
                 f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are prices or growth "
                 "factors, where simple returns are wanted; give `simple_returns(prices)`, or subtract 1."
             )
+            if refuse:
+                raise DataError(text)
+            warn(text, ScaleWarning)
+            return
     suspects = suspects[n_moved >= 10]
+    if refuse and not len(suspects):
+        _check_path(values, of)
     if len(suspects):
         j = suspects[0]
         typical = np.nanmedian(np.abs(values[values[:, j] != 0, j]))
@@ -403,6 +434,7 @@ def underwater(wealth: Any, axis: int = 0) -> Any:
 # %% ../nbs/01_checks.ipynb #1dc231a0
 def observed_periods(index: pd.Index) -> tuple[float, float] | None:
     "Periods in a year by the length of the sample and by the median step; None without dates, or with fewer than three"
+    index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 3:
         return None
     steps = np.diff(index.to_numpy()) / np.timedelta64(1, "D")

@@ -514,6 +514,7 @@ def test_survivorship_gap_of_a_planted_bias():
 # --- returns
 
 
+@pytest.mark.filterwarnings("ignore::quantlab.errors.ScaleWarning")  # prices that double every day
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.floats(0.5, 2.0), min_size=3, max_size=30),

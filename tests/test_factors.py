@@ -965,7 +965,7 @@ def test_combination_uses_complete_returns_only(noisy, method):
     base = fa.combine(factors, forward_returns=ahead, **options)
     for t in (40, 60):
         spoiled = ahead[5].copy()
-        spoiled.iloc[t - 4 :] = rng.normal(size=spoiled.iloc[t - 4 :].shape)
+        spoiled.iloc[t - 4 :] = 0.05 * rng.normal(size=spoiled.iloc[t - 4 :].shape)
         again = fa.combine(factors, forward_returns={5: spoiled}, **options)
         pd.testing.assert_frame_equal(again.iloc[: t + 1], base.iloc[: t + 1], rtol=1e-9)
         assert not np.allclose(again.iloc[t + 1], base.iloc[t + 1], equal_nan=True)

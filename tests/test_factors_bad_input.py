@@ -371,21 +371,21 @@ ROWS = {
         },
     ),
     "factor_attribution": (
-        {"returns": MARKET, "factor_returns": X, "periods_per_year": 252, "hac_lags": 2},
+        {"returns": MARKET, "factor_returns": 0.01 * X, "periods_per_year": 252, "hac_lags": 2},
         {
             "returns": MATCHED | FULL | spoil(constant=lambda x: x * 0),
             "factor_returns": BY_DATE
             | spoil(
                 a_hole=lambda x: CELL(x, np.nan),
                 collinear=lambda x: x.assign(c=x[0]),
-                constant=lambda x: x * 0 + 1,
+                constant=lambda x: x * 0 + 0.01,
             ),
             "periods_per_year": POSITIVE,
             "hac_lags": spoil(negative=lambda v: -1, too_many=lambda v: 80),
         },
     ),
     "rolling_attribution": (
-        {"returns": MARKET, "factor_returns": X, "periods_per_year": 252, "window": 40},
+        {"returns": MARKET, "factor_returns": 0.01 * X, "periods_per_year": 252, "window": 40},
         {
             "returns": MATCHED | FULL | spoil(constant=lambda x: x * 0),
             "factor_returns": BY_DATE
@@ -397,7 +397,7 @@ ROWS = {
     "attribution_by": (
         {
             "returns": MARKET,
-            "factor_returns": X,
+            "factor_returns": 0.01 * X,
             "labels": LABELS,
             "periods_per_year": 252,
             "min_observations": 20,

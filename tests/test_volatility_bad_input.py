@@ -313,6 +313,7 @@ PAIRED = {  # functions of two series of the same days
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:`forecast:quantlab.errors.ScaleWarning")  # a volatility, for the comparison's sake
 @pytest.mark.parametrize("name", PAIRED)
 def test_arrays_lists_and_plain_dates_stand_for_the_same_days(name):
     call = PAIRED[name]

@@ -81,21 +81,21 @@ def _unpack(data: Any) -> tuple[dict[str, pd.DataFrame], Callable]:
     )
 
 
-def _dates(tables: dict[str, pd.DataFrame], min_rows: int) -> pd.Index:
-    "The common index of the tables"
+def _checked(tables: dict[str, pd.DataFrame], min_rows: int) -> tuple[dict[str, pd.DataFrame], pd.Index]:
+    "The tables as plain numbers or truth values, and their common index"
     if not tables:
         raise DataError("`data` holds no table.")
-    index = None
+    index, checked = None, {}
     for name, table in tables.items():
         if not isinstance(table, pd.DataFrame):
             raise DataError(f"`data` holds {name!r}, which is not a table but a {type(table).__name__}; close over it instead.")
-        (check_mask if is_mask(table) else check_frame)(table, name)
-        index = check_index(table.index, name) if index is None else index
+        checked[name] = table = (check_mask if is_mask(table) else check_frame)(table, name)
+        index = table.index if index is None else index
         if not table.index.equals(index):
             raise MisalignedError(f"`data` holds tables on different dates: {name!r} differs from the first; reindex them.")
     if len(index) < min_rows:
         raise DataError(f"`data` needs at least {min_rows} rows to be cut in; got {len(index)}.")
-    return index
+    return checked, index
 
 
 def _other(table: pd.DataFrame, start: int, calm: bool, rng: np.random.Generator) -> pd.DataFrame:
@@ -383,7 +383,7 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
     check_integer(n_cuts, "n_cuts", low=1)
     rng = np.random.default_rng(check_integer(seed, "seed"))
     tables, pack = _unpack(data)
-    index = _dates(tables, 12)
+    tables, index = _checked(tables, 12)
     files: set[str] = set()
 
     def run(changed: dict[str, pd.DataFrame], dates: pd.Index) -> pd.DataFrame:

@@ -140,7 +140,7 @@ class _Inputs:
 
 def _panel(x, name: str) -> pd.DataFrame:
     "A table of floats with good labels, asset by asset in memory; values are searched only if they are not floats"
-    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and x.to_numpy().dtype == float
+    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and set(x.dtypes) == {np.dtype(float)}
     if not fits:
         x = check_frame(x, name)
     check_index(x.index, name)
@@ -201,7 +201,10 @@ def _like_weights(table: pd.DataFrame) -> bool:
 
 def _check_places(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
     "Refuse weights and returns in each other's place"
-    if _like_weights(returns) and not _like_weights(weights):
+    sizes = np.abs(weights.to_numpy()[-500:])
+    sizes = sizes[(sizes > 0) & (sizes < np.inf)]
+    large = len(sizes) > 0 and np.median(sizes) > 0.1  # no returns: what earns little and slowly, such as bills, may be traded so
+    if not large and _like_weights(returns) and not _like_weights(weights):
         raise DataError(
             "`returns` look like weights and `target_weights` do not: they seem to have changed places; call "
             "`run_backtest(target_weights, returns)`, or name both."

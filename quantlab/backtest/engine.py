@@ -363,7 +363,7 @@ def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, vo
             growth = 1.0 + gross - linear * traded - pressure - fee
             net[t, k] = gross - (linear * traded + pressure + fee)
             equity[k] *= growth
-            scale[k] = 1.0 / growth
+            scale[k] = 1.0 / growth if growth != 0.0 else np.inf
         if not r >= -1.0:
             return _NOT_FINITE, t, 0, missing
         for k in range(n_books):

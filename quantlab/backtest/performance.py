@@ -17,9 +17,9 @@ from scipy.stats import norm
 
 from quantlab.checks import (
     check_aligned, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
-    rounding_noise, underwater, while_held,
+    last_rows, rounding_noise, underwater, warn, while_held,
 )
-from ..errors import DataError
+from ..errors import DataError, QuantlabWarning
 from ..results import Result
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
@@ -107,8 +107,21 @@ def _tail_arguments(returns, level: float, method: Tail):
     if method != "modified":
         return values, mean, deviation, 0.0, 0.0, z
     skewness, excess = _moment(values, 3), _moment(values, 4) - 3.0
+    _check_expansion(z, skewness, excess)
     h = z + (z**2 - 1) / 6 * skewness + (z**3 - 3 * z) / 24 * excess - (2 * z**3 - 5 * z) / 36 * skewness**2
     return values, mean, deviation, skewness, excess, h
+
+
+def _check_expansion(z: float, skewness: float, excess: float) -> None:
+    "Warn where the Cornish-Fisher quantile falls as the normal one rises: the moments are beyond what the expansion can bear"
+    at = np.linspace(-abs(z), abs(z), 101)
+    slope = 1 + at / 3 * skewness + (at**2 - 1) / 8 * excess - (6 * at**2 - 5) / 36 * skewness**2
+    if slope.min() <= 0:
+        warn(
+            f"skewness {skewness:.3g} and excess kurtosis {excess:.3g} are beyond what the Cornish-Fisher expansion can bear: its "
+            "quantiles are not in order, and the number may be far off or of the wrong sign; use `method='historical'`.",
+            QuantlabWarning,
+        )
 
 
 def _moment(values: np.ndarray, order: int) -> float:
@@ -132,9 +145,15 @@ def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "hi
     method : {"historical", "gaussian", "modified"}
         Sample quantile, normal quantile, or Cornish-Fisher.
 
+    Warns
+    -----
+    QuantlabWarning
+        Skewness and kurtosis are beyond what the Cornish-Fisher expansion can bear.
+
     References
     ----------
-    Favre and Galeano (2002), "Mean-modified value-at-risk optimization with hedge funds", eq. for the modified quantile.
+    Favre and Galeano (2002), "Mean-modified value-at-risk optimization with hedge funds", eq. for the modified quantile;
+    Maillard (2012), "A user's guide to the Cornish Fisher expansion", for the moments it can bear.
     """
     values, mean, deviation, _, _, h = _tail_arguments(returns, level, method)
     return float(-np.quantile(values, level) if method == "historical" else -(mean + deviation * h))
@@ -230,8 +249,7 @@ def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: 
     names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
     if benchmark is None:
         return dict.fromkeys(names, np.nan)
-    start = returns.index[0]
-    benchmark = check_series(benchmark.loc[start:] if isinstance(benchmark, pd.Series) else benchmark, "benchmark")
+    benchmark = last_rows(check_series(benchmark, "benchmark", allow_missing=True), returns)
     benchmark = check_series(_returns(benchmark, "benchmark"), "benchmark", allow_constant=False)
     check_aligned("performance_summary", returns=returns, benchmark=benchmark)
     noise = rounding_noise(returns, benchmark, risk_free)

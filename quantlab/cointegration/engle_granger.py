@@ -20,6 +20,7 @@ from quantlab.checks import (
 )
 from quantlab.cointegration.unitroot import (
     LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, _leg_note, _leg_problem, _longest_lag, _warn_if_short,
+    in_near_units,
 )
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
@@ -313,7 +314,8 @@ def phillips_ouliaris(
     if bandwidth is not None:
         check_number(bandwidth, "bandwidth", low=0, high=len(y) - 2)
     coefficients, residual = _cointegrating_regression(y, x, trend)
-    fit = fit_phillips_ouliaris(y.to_numpy(), x.to_numpy(), trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
+    legs = in_near_units(np.column_stack([y, x]), shift=trend != "n")
+    fit = fit_phillips_ouliaris(legs[:, 0], legs[:, 1:], trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
     critical = fit.critical_values
     return PhillipsOuliarisResult(
         kind=kind, statistic=float(fit.stat), pvalue=float(fit.pvalue), trend=trend, kernel=kernel,

@@ -168,7 +168,7 @@ def screen_formations(
 def _one_direction(table: pd.DataFrame) -> pd.DataFrame:
     "The direction with the smaller statistic of each unordered pair, best first, ties by name"
     ordered = table.sort_values(["pvalue", "statistic", "y", "x"], kind="stable")
-    names = np.sort(ordered[["y", "x"]].to_numpy().astype(str), axis=1)
+    names = np.sort(ordered[["y", "x"]].map(str).to_numpy(dtype=str), axis=1)
     return ordered[~pd.DataFrame(names, index=ordered.index).duplicated()]
 
 # %% ../../nbs/30_cointegration/10_formation.ipynb #c8708bfc

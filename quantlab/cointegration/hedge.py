@@ -394,7 +394,8 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
     check_integer(lags, "lags", high=(len(y) - 10) // 4)
     ols = engle_granger(y, x, lags=0)
-    price = x.iloc[:, 0]
+    y, x = y.rename("y"), x.set_axis(["x"], axis=1)
+    price = x["x"]
     _, _, v = np.linalg.svd(np.column_stack([price - price.mean(), y - y.mean()]), full_matrices=False)
     total = -v[1, 0] / v[1, 1]
     vector = johansen(pd.DataFrame({"y": y, "x": price}), lags=lags, deterministic="restricted_constant")

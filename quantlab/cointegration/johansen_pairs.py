@@ -14,11 +14,11 @@ import pandas as pd
 from numba import njit
 from scipy.special import gammaincc
 
-from ..checks import check_frame, check_integer, check_number, check_option
+from ..checks import check_frame, check_integer, check_number, check_option, warn
 from .johansen import CASES, _critical, _moments, _regress_out
 from .screen import COLLINEAR, NOTES, TOO_SHORT, _blocks, _factor, _join_notes, _leg_notes
 from .unitroot import MIN_OBSERVATIONS, REFUSED, _leg_problem
-from ..errors import DataError
+from ..errors import DataError, SmallSampleWarning
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/9_johansen_pairs.ipynb #6738aa72
@@ -133,6 +133,11 @@ def screen_johansen(
     DataError
         Infinite, text, duplicated or unsorted data, or fewer than two columns.
 
+    Warns
+    -----
+    SmallSampleWarning
+        Fewer than 50 rows.
+
     References
     ----------
     Johansen (1995), chapter 6; Doornik (1998) for the p-values.
@@ -144,6 +149,11 @@ def screen_johansen(
     check_option(fdr, "fdr", ("by", "bh"))
     check_integer(lags, "lags", high=len(frame) // 4)
     check_number(alpha, "alpha", low=0, high=1)
+    if len(frame) < 50:
+        warn(
+            f"{len(frame)} rows are few for the asymptotic trace test: at 20 it rejects one true null in five at 5 %, at 50 one in "
+            "seven; use `johansen_bootstrap` for a pair.", SmallSampleWarning,
+        )
     values, n_assets, legs = frame.to_numpy(), frame.shape[1], _leg_notes(frame)
     numbers, codes = np.full((n_assets, n_assets, 4), np.nan), np.zeros((n_assets, n_assets), dtype=int)
     used = np.zeros((n_assets, n_assets), dtype=int)

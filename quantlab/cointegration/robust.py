@@ -18,11 +18,11 @@ from numba import njit
 from ..checks import check_integer, check_number, check_option
 from .engle_granger import _check_relation, engle_granger
 from quantlab.cointegration.johansen import (
-    JohansenResult, _canonical, _design, _regress_out, johansen,
+    JohansenResult, _canonical, _design, _regress_out, johansen, scaled_least_squares,
 )
 from .screen import AIC, FIXED, _detrend, _lag_limit, _screen_block, _spread_statistic
 from .spread import _NODES, _QUANTILES
-from .unitroot import Trend
+from .unitroot import Trend, _warn_if_short
 from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
@@ -120,7 +120,7 @@ def engle_granger_bootstrap(
     values = np.column_stack([y, x.iloc[:, 0]])
     changes, _, lagged = _design(values - values[0], fit.lags, "none")
     centre = changes.mean(0)
-    coefficients = np.linalg.lstsq(lagged - np.tile(centre, fit.lags), changes - centre, rcond=None)[0]
+    coefficients = scaled_least_squares(lagged - np.tile(centre, fit.lags), changes - centre)
     residual = changes - centre - (lagged - np.tile(centre, fit.lags)) @ coefficients
     residual -= residual.mean(0)
     gamma = np.ascontiguousarray(coefficients.reshape(fit.lags, 2, 2).transpose(0, 2, 1))
@@ -166,7 +166,7 @@ def _restricted_model(result: JohansenResult, rank: int):
     k, lags, z = result.n_series, result.lags, result.short_run_design.to_numpy()
     changes, levels = result.changes.to_numpy(), result.levels.to_numpy()
     if rank == 0:
-        short = np.linalg.lstsq(z, changes, rcond=None)[0] if z.shape[1] else np.empty((0, k))
+        short = scaled_least_squares(z, changes) if z.shape[1] else np.empty((0, k))
         impact = np.zeros((levels.shape[1], k))
     else:
         fit = result.vecm(rank)
@@ -302,6 +302,11 @@ def gregory_hansen(
     lags, max_lags : int, optional
         As in `engle_granger`; without `lags` they are chosen by AIC at each date.
 
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags, without `max_lags`, with fewer than 50 observations.
+
     References
     ----------
     Gregory & Hansen (1996), Journal of Econometrics 70, eqs. 2.2 to 2.4 and table 1.
@@ -314,6 +319,8 @@ def gregory_hansen(
     for name, value in (("lags", lags), ("max_lags", max_lags)):
         if value is not None:
             check_integer(value, name, high=n // 2 - 1)
+    if lags is None and max_lags is None:
+        _warn_if_short(n)
     engle_granger(y, x, lags=0)  # refuses collinear series
     first, stop = int(0.15 * n), int(0.85 * n)
     out, used = np.empty(stop - first), np.empty(stop - first, dtype=np.int64)

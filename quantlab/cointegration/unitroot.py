@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Trend', 'MIN_OBSERVATIONS', 'CONSTANT', 'ORDER_TWO', 'EXPLOSIVE', 'STRAIGHT', 'LEG_PROBLEMS', 'REFUSED',
-           'UnitRootResult', 'adf', 'kpss', 'phillips_perron', 'dfgls', 'zivot_andrews', 'variance_ratio']
+           'UnitRootResult', 'adf', 'kpss', 'in_near_units', 'phillips_perron', 'dfgls', 'zivot_andrews',
+           'variance_ratio']
 
 # %% ../../nbs/30_cointegration/1_unitroot.ipynb #a94a5355
 import math
@@ -238,6 +239,14 @@ def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = No
     return _from_arch(fit, "KPSS", series, trend, "stationary")
 
 
+def in_near_units(values: np.ndarray, *, shift: bool = True) -> np.ndarray:
+    """Values less the first row and over powers of two, for routines that take small or far columns for rounding: one power for all
+    columns, or one each where their deviations are more than a thousandfold apart"""
+    moved = values - values[0] if shift else values
+    size = moved.std(axis=0)
+    return moved / 2.0 ** np.round(np.log2(size if size.max() > 1e3 * size.min() else size.max()))
+
+
 def _from_arch(fit: Any, test: str, series: pd.Series, trend: str, null: str) -> UnitRootResult:
     "Result of an arch unit-root test"
     return UnitRootResult(
@@ -299,7 +308,7 @@ def dfgls(
     lags = _check_lags(lags, len(series), trend)
     if lags is None:
         _warn_if_short(len(series))
-    fit = DFGLS(series.to_numpy(), trend=trend, lags=lags, max_lags=_longest_lag(len(series)))
+    fit = DFGLS(in_near_units(series.to_numpy()), trend=trend, lags=lags, max_lags=_longest_lag(len(series)))
     return _from_arch(fit, "DF-GLS", series, trend, "unit root")
 
 # %% ../../nbs/30_cointegration/1_unitroot.ipynb #90e63876

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_integer, check_number, warn
-from .panel import Panel
-from ..errors import ScaleWarning, SpecificationError
+from .panel import Panel, as_date
+from ..errors import DataWarning, ScaleWarning, SpecificationError
 
 # %% ../../nbs/10_data/3_defects.ipynb #7df7d3ed
 KINDS: Mapping[str, str] = {
@@ -51,7 +51,8 @@ class DataContract:
     Parameters
     ----------
     calendar : str or None
-        Exchange calendar by its market code ("XNYS": New York); None checks no calendar.
+        Exchange calendar by its market code ("XNYS": New York); None checks no calendar. Where most assets move on more
+        than one row in a hundred (and on more than two) that it calls closed, the data keep another one: a warning, no finding.
     quarantine : tuple of str
         Kinds of finding (keys of `KINDS`) whose cells are set to missing.
     max_return : float
@@ -405,7 +406,10 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     """
     import exchange_calendars
 
-    first, last = pd.Timestamp(start).normalize(), pd.Timestamp(end).normalize()
+    first, last = (as_date(day, name) for day, name in ((start, "start"), (end, "end")))
+    if first is None or last is None:
+        raise SpecificationError("`start` and `end` must both be dates, such as '2015-07-01'.")
+    first, last = first.normalize(), last.normalize()
     margin = pd.Timedelta(days=10)
     try:
         with warnings.catch_warnings():  # exchange_calendars 4.13 reads Series.values of zoned times
@@ -430,6 +434,15 @@ def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
         return []
     open_days = trading_sessions(c.calendar, panel.index[0], panel.index[-1])
     closed = panel.index.difference(open_days)
+    known = panel.returns.loc[closed]
+    alive = closed[((known != 0) & known.notna()).sum(axis=1) > 0.5 * known.notna().sum(axis=1)]
+    if len(alive) > max(2, len(panel.index) / 100):
+        warn(
+            f"most assets moved on {len(alive)} rows, first {alive[0]:%Y-%m-%d}, that are no sessions of {c.calendar!r}: the data keep "
+            "another calendar, and are not compared with this one; give theirs, `DataContract(calendar='XLON')` for London, or None.",
+            DataWarning,
+        )
+        return []
     if len(closed) > 0.2 * len(panel.index):
         raise SpecificationError(
             f"{len(closed)} of {len(panel.index)} dates are no sessions of {c.calendar!r}; "

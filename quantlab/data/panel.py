@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_mask, check_scale, is_mask, warn
+from ..checks import check_frame, check_index, check_mask, check_scale, is_mask, warn
 from ..errors import DataError, DataWarning, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -72,6 +72,14 @@ def returns_of_prices(prices: pd.DataFrame) -> pd.DataFrame:
     return (prices / before - 1).where((prices > 0) & (before > 0))
 
 
+def _in_nanoseconds(dates: pd.DatetimeIndex, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
+    "Dates in the one unit; those that it cannot hold are refused or, where a date may be empty, an open end such as 9999-12-31"
+    outside = (dates < pd.Timestamp.min.ceil("D")) | (dates > pd.Timestamp.max.floor("D"))
+    if outside.any() and not (empty and (dates[outside].year > 2262).all()):
+        raise DataError(f"{label} holds {dates[outside][0]:%Y-%m-%d}; dates from 1677-09-22 to 2262-04-11 can be held.")
+    return dates.where(~outside).as_unit("ns") if outside.any() else dates.as_unit("ns")
+
+
 def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return one field as a float table of dates x assets, or say what is wrong with it.
 
@@ -118,7 +126,7 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     _check_floor(frame, name)
     if name in _PRICES:
         check_price_signs(frame, name)
-    frame.index = frame.index.as_unit("ns").rename("date")
+    frame.index = _in_nanoseconds(frame.index, f"`{name}`").rename("date")
     frame.columns = frame.columns.rename("asset")
     return frame
 
@@ -193,7 +201,9 @@ def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.Date
     given = pd.Series(values)
     if pd.api.types.is_datetime64_any_dtype(given):
         dates = pd.DatetimeIndex(given)
-        return (dates.tz_localize(None) if dates.tz is None else dates).as_unit("ns")
+        if dates.tz is not None:
+            raise DataError(f"{label} has dates with a time zone; call `.dt.tz_localize(None)` first.")
+        return _in_nanoseconds(dates, label, empty=empty)
     text = given.astype("string").str.strip().replace("", pd.NA)
     text = text.str.replace(r"[ T]00:00:00(\.0+)?$", "", regex=True)
     missing = text.isna()
@@ -217,7 +227,7 @@ def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.Date
             f"{label} holds {given.iloc[row]!r} in row {row + 1}, which is not a date of the form "
             "2020-01-31, 20200131 or 1/31/2020 (one form throughout); correct it."
         )
-    return pd.DatetimeIndex(dates).as_unit("ns")
+    return _in_nanoseconds(pd.DatetimeIndex(dates), label, empty=empty)
 
 # %% ../../nbs/10_data/1_panel.ipynb #fea20c66
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -280,13 +290,13 @@ class Panel(Result):
 
     @property
     def log_prices(self) -> pd.DataFrame:
-        "Natural logs of prices, or the sum of log(1 + return) since the first known return"
+        "Natural logs of prices, or the sum of log(1 + return) since the first known return; none from a total loss on"
         if "log_prices" in self.fields:
             return self.fields["log_prices"].copy(deep=False)
         if "prices" in self.fields:
             return np.log(self.fields["prices"].where(self.fields["prices"] > 0))
         returns = self.returns
-        return np.log1p(returns.where(returns > -1)).cumsum()
+        return np.log1p(returns.where(returns > -1)).cumsum().where(~(returns <= -1).cummax())
 
     def with_fields(self, fields: Mapping[str, pd.DataFrame]) -> "Panel":
         "The panel with fields added or replaced"
@@ -295,10 +305,11 @@ class Panel(Result):
     def between(self, start: Any = None, end: Any = None) -> "Panel":
         "Rows from `start` to `end`, both included; None leaves that side open"
         start, end = as_date(start, "start"), as_date(end, "end")
-        fields = {k: f.loc[start:end] for k, f in self.fields.items()}
-        if not len(next(iter(fields.values()))):
+        rows = np.flatnonzero((self.index >= (start or self.index[0])) & (self.index <= (end or self.index[-1])))
+        if not len(rows):
             first, last = self.index[0], self.index[-1]
             raise DataError(f"no row from {start} to {end}; the panel covers {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+        fields = {k: f.iloc[rows[0] : rows[-1] + 1] for k, f in self.fields.items()}
         return unchecked_panel(fields, self.sectors, self.membership)
 
     def select(self, columns: Collection) -> "Panel":
@@ -377,8 +388,10 @@ def before(data: Any, holdout_start: Any) -> Any:
         Nothing lies before the holdout.
     """
     cut = as_date(holdout_start, "holdout_start")
-    if cut is None or not isinstance(data.index, pd.DatetimeIndex):
+    index = getattr(data, "index", None)
+    if cut is None or not isinstance(index, pd.DatetimeIndex) or not len(index):
         raise SpecificationError("`before` needs data on dates and a date to cut at.")
+    check_index(index, "data")
     keep = data.index < cut
     if not keep.any():
         raise DataError(f"no row lies before {cut:%Y-%m-%d}; the data begin on {data.index[0]:%Y-%m-%d}.")

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from .defects import KINDS, DataContract, find_defects
-from .panel import Panel, unchecked_panel
-from ..errors import DataError, SpecificationError
+from ..checks import warn
+from .panel import Panel, returns_of_prices, unchecked_panel
+from ..errors import DataError, DataWarning, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/10_data/4_quality.ipynb #5bb65c08
@@ -66,6 +67,22 @@ class QualityReport(Result):
         return ax
 
 
+def _check_agreement(panel: Panel) -> None:
+    "Warn where returns are mostly not those of the prices beside them, dividends and rounding aside"
+    if not {"returns", "prices"} <= set(panel.fields):
+        return
+    given, made = panel.returns, returns_of_prices(panel.prices)
+    both = given.notna() & made.notna()
+    apart = both & ((given - made).abs() > 0.1 * made.abs() + 1e-3)
+    share = apart.to_numpy().sum() / max(both.to_numpy().sum(), 1)
+    if share > 0.2:
+        warn(
+            f"`returns` are not those of `prices` on {share:.0%} of the days on which both are known: they may be shifted, in another "
+            "unit, or of other prices; give one of the two, or make them agree.",
+            DataWarning,
+        )
+
+
 def check_panel(panel: Panel, *, contract: DataContract | None = None) -> QualityReport:
     """Look for the known defects of market data; see `KINDS` for what is looked for.
 
@@ -88,12 +105,18 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
         `panel` is no panel, or has neither returns nor prices.
     SpecificationError
         The calendar is unknown or does not fit the dates.
+
+    Warns
+    -----
+    DataWarning
+        The data keep another calendar than the contract's, or `returns` are not those of `prices`.
     """
     if not isinstance(panel, Panel):
         raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")
     c = DataContract() if contract is None else contract
     if not isinstance(c, DataContract):
         raise SpecificationError(f"`contract` must be a DataContract; got {type(c).__name__}.")
+    _check_agreement(panel)
     issues = find_defects(panel, c)
     action = np.where(issues["kind"].isin(c.quarantine), "quarantined", "kept")
     issues.insert(4, "action", action)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer
+from ..checks import check_frame, check_integer, check_scale
 from .panel import check_field, check_price_signs, returns_of_prices
 from ..errors import SpecificationError
 
@@ -156,11 +156,10 @@ def forward_returns_from_returns(
     dict of int to DataFrame
         Horizon to forward returns; the last h rows are missing.
     """
-    if isinstance(returns, pd.DataFrame) and isinstance(returns.index, pd.DatetimeIndex):
-        growth = 1 + check_field(returns, "returns")
-    else:
-        growth = 1 + check_frame(returns, "returns")
-    horizons, result, product = _check_periods(periods), {}, 1.0
+    dated = isinstance(returns, pd.DataFrame) and isinstance(returns.index, pd.DatetimeIndex)
+    frame = (check_field if dated else check_frame)(returns, "returns")
+    check_scale(frame, "returns", refuse=False)
+    growth, horizons, result, product = 1 + frame, _check_periods(periods), {}, 1.0
     for h in range(1, max(horizons) + 1):
         product = product * growth.shift(-h)
         if h in horizons:

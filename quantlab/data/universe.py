@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer, check_number, varies
+from ..checks import check_frame, check_integer, check_number, check_periods, check_scale, varies
 from .panel import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result
@@ -166,14 +166,21 @@ def survivorship_gap(
     Raises
     ------
     DataError
-        Fewer than 3 days on which both portfolios exist.
+        Fewer than 3 days on which both portfolios exist, or prices given as returns.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, or the dates deny `periods_per_year`.
 
     References
     ----------
     Newey & West (1987), Econometrica 55, eq. 5.
     """
     returns = check_frame(returns, "returns", min_rows=3)
+    check_scale(returns, "returns")
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+    check_periods(returns.index, per_year)
     mask = _as_mask(returns, membership, aliases)
     members = returns.where(mask.shift(1, fill_value=False))
     both = pd.DataFrame({"all": returns.mean(axis=1), "members": members.mean(axis=1)}).dropna()

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, MissingDataError
+from ..checks import observed_periods, warn
+from ..errors import DataError, DataWarning, MissingDataError
 from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .transform import as_wide
 from ..results import Result
@@ -36,6 +37,9 @@ def to_alphalens(
     DataFrame
         Index (date, asset); columns of forward returns, factor, group if given, factor_quantile.
     """
+    names = as_wide(factor).columns
+    if names.nlevels > 1 or names.hasnans:
+        raise DataError("`factor` must name each asset by one label, none missing, for a long table; rename its columns.")
     found = evaluate_factor(
         factor, forward_returns, quantiles=quantiles, bins=bins, groups=groups, binning_by_group=binning_by_group,
         max_loss=max_loss, conventions="alphalens",
@@ -77,12 +81,17 @@ def from_alphalens(factor_data: pd.DataFrame) -> AlphalensData:
     Parameters
     ----------
     factor_data : DataFrame
-        Index (date, asset), a column "factor", forward returns in columns "1D", "5D", ...
+        Index (date, asset), a column "factor", forward returns in columns "1D", "5D", ..., read as 1, 5, ... rows.
 
     Raises
     ------
     DataError
         If it is not such a table, or an asset changes its group.
+
+    Warns
+    -----
+    DataWarning
+        A column is left out, or the dates are further apart than the days that alphalens counts in its labels.
     """
     if not isinstance(factor_data, pd.DataFrame) or factor_data.index.nlevels != 2:
         raise DataError("`factor_data` must be a table with the index (date, asset), as alphalens makes it.")
@@ -92,7 +101,17 @@ def from_alphalens(factor_data: pd.DataFrame) -> AlphalensData:
             "`factor_data` needs a column 'factor' and forward returns in columns such as '1D'; got "
             f"{', '.join(map(str, factor_data))}."
         )
+    other = [column for column in factor_data if column not in periods and column not in ("factor", "factor_quantile", "group")]
+    if other:
+        warn(f"`factor_data` has the columns {other}, which are no forward returns such as '1D': they are left out.", DataWarning)
     table = factor_data.set_axis(factor_data.index.set_names(["date", "asset"]), axis=0)
+    seen = observed_periods(table.index.levels[0])
+    if seen and seen[1] < 180:
+        warn(
+            f"the dates are {365.25 / seen[1]:.3g} days apart in the middle, and the labels {', '.join(map(str, periods))} are read as "
+            "numbers of rows; alphalens may mean days: rename the columns where one row is not '1D'.",
+            DataWarning,
+        )
     quantile = None
     if "factor_quantile" in table:
         quantile = as_wide(table["factor_quantile"], "factor_quantile").fillna(0).astype("int8")

@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series, held_from, underwater
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_number, check_option, check_periods, check_scale, check_series, held_from,
+    underwater,
+)
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
-from .inference import default_lags, hac_standard_errors
+from .inference import _least_squares, _long_run, default_lags
 from ..results import Result
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #5b4d3ffb
@@ -54,13 +57,16 @@ class AttributionResult(Result):
         return ax
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #9f74ab2e
-def _attribution_inputs(returns, factor_returns) -> tuple[pd.Series, pd.DataFrame]:
-    "Checked returns and factor returns on one index"
+def _attribution_inputs(returns, factor_returns, periods_per_year: float) -> tuple[pd.Series, pd.DataFrame]:
+    "Checked returns and factor returns on one index; warns of percent, and of periods that the dates deny"
     series = check_series(returns, "returns", allow_constant=False)
     factors = check_frame(factor_returns, "factor_returns", allow_missing=False)
     check_aligned("factor_attribution", returns=series, factor_returns=factors)
     if "alpha" in factors.columns:
         raise SpecificationError("`factor_returns` has a column 'alpha', which is the intercept's name; rename it.")
+    check_scale(series, "returns")
+    check_scale(factors, "factor_returns", refuse=False)
+    check_periods(series.index, check_number(periods_per_year, "periods_per_year", low=0, strict=True))
     return series, factors
 
 
@@ -87,30 +93,46 @@ def factor_attribution(
     Raises
     ------
     MisalignedError, DataError
-        If dates differ, values are missing, or factors are collinear.
+        If dates differ, values are missing, prices are given as returns, or factors are collinear.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns or factors look like percent, or the dates deny `periods_per_year`.
 
     References
     ----------
     Jensen (1968), J. Finance 23; Newey and West (1987), Econometrica 55.
     """
-    series, factors = _attribution_inputs(returns, factor_returns)
-    year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-    n, k = len(series), factors.shape[1] + 1
+    series, factors = _attribution_inputs(returns, factor_returns, periods_per_year)
+    return _attribute(series, factors, periods_per_year, hac_lags)
+
+
+def _attribute(
+    series: pd.Series, factors: pd.DataFrame, periods_per_year: float, hac_lags: int | None = None,
+    inside: np.ndarray | None = None,
+) -> AttributionResult:
+    """`factor_attribution` of checked inputs; of the dates `inside` only, where autocovariances are taken over the calendar of all
+    dates: those of dates that are apart by other ones do not count as neighbours"""
+    inside = np.ones(len(series), dtype=bool) if inside is None else inside
+    part, year = series[inside], float(periods_per_year)
+    n, k = len(part), factors.shape[1] + 1
     lags = default_lags(n) if hac_lags is None else check_integer(hac_lags, "hac_lags", high=n - 1)
-    table = factors.copy()
-    table.insert(0, "alpha", 1.0)
-    errors = hac_standard_errors(series, table, lags=lags, add_constant=False)
-    params = pd.Series(np.linalg.lstsq(table.to_numpy(), series.to_numpy(), rcond=None)[0], index=table.columns)
-    residuals = series - table.to_numpy() @ params.to_numpy()
-    scale = pd.Series(1.0, index=table.columns).where(table.columns != "alpha", year)
-    unexplained = (residuals**2).sum() > 1e-20 * (series**2).sum()  # else a t-statistic is a ratio over rounding noise
+    names = pd.Index(["alpha", *factors.columns], tupleize_cols=False)
+    matrix = np.column_stack([np.ones(len(series)), factors.to_numpy()]) * inside[:, None]
+    values, residuals, bread = _least_squares(series.to_numpy() * inside, matrix)
+    variance = bread @ _long_run(matrix * residuals[:, None], lags) @ bread
+    params, errors = pd.Series(values, index=names), pd.Series(np.sqrt(np.diag(variance)), index=names, name="std_error")
+    residuals = pd.Series(residuals[inside], index=part.index, name="residual")
+    scale = np.where(np.arange(k) == 0, year, 1.0)
+    unexplained = (residuals**2).sum() > 1e-20 * (part**2).sum()  # else a t-statistic is a ratio over rounding noise
     tstats = params / errors.where((errors > 0) & unexplained)
     return AttributionResult(
         params=params * scale, std_errors=errors * scale, tstats=tstats,
-        pvalues=pd.Series(2 * stats.t.sf(tstats.abs(), n - k), index=table.columns),
-        contributions=params * table.mean() * year, residuals=residuals.rename("residual"),
-        mean_return=float(series.mean() * year),
-        rsquared=float(1 - (residuals**2).sum() / ((series - series.mean()) ** 2).sum()),
+        pvalues=pd.Series(2 * stats.t.sf(tstats.abs(), n - k), index=names),
+        contributions=params * matrix[inside].mean(axis=0) * year, residuals=residuals,
+        mean_return=float(part.mean() * year),
+        rsquared=float(1 - (residuals**2).sum() / ((part - part.mean()) ** 2).sum()),
         residual_volatility=float(np.sqrt((residuals**2).sum() / (n - k) * year)),
         n_obs=n, hac_lags=lags, periods_per_year=year,
     )
@@ -126,15 +148,12 @@ def rolling_attribution(
     DataFrame
         A row a date from the first full window on: alpha (annualised), betas, t_alpha, rsquared.
     """
-    series, factors = _attribution_inputs(returns, factor_returns)
+    series, factors = _attribution_inputs(returns, factor_returns, periods_per_year)
     check_integer(window, "window", low=factors.shape[1] + 2, high=len(series))
     rows = {}
     for end in range(window, len(series) + 1):
-        part = slice(end - window, end)
-        found = factor_attribution(
-            series.iloc[part], factors.iloc[part], periods_per_year=periods_per_year, hac_lags=hac_lags
-        )
-        rows[series.index[end - 1]] = _row(found)
+        part = check_series(series.iloc[end - window : end], "returns", allow_constant=False)
+        rows[series.index[end - 1]] = _row(_attribute(part, factors.iloc[end - window : end], periods_per_year, hac_lags))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(series.index.name)
 
 
@@ -163,21 +182,26 @@ def attribution_by(
     Returns
     -------
     DataFrame
-        A row a label: alpha (annualised), betas, t_alpha, rsquared, mean_return, n_obs.
+        A row a label: alpha (annualised), betas, t_alpha, rsquared, mean_return, n_obs. Autocovariances are those of dates that
+        are a lag apart on the whole calendar, so that dates of one label with others between them are no neighbours.
+
+    References
+    ----------
+    Parzen (1963), Sankhya A 25, on amplitude-modulated series.
     """
-    series, factors = _attribution_inputs(returns, factor_returns)
+    series, factors = _attribution_inputs(returns, factor_returns, periods_per_year)
     if not isinstance(labels, pd.Series):
         raise SpecificationError("`labels` must be a Series with a label for each date of `returns`.")
     check_aligned("attribution_by", returns=series, labels=labels)
     least = max(check_integer(min_observations, "min_observations", low=2), factors.shape[1] + 3)
-    year, rows = check_number(periods_per_year, "periods_per_year", low=0, strict=True), {}
+    rows = {}
     if labels.isna().all():
         raise MissingDataError("`labels` has no label at all, and dates without one are left out; label some dates.")
     for label, dates in labels.dropna().groupby(labels.dropna(), observed=True).groups.items():
         part = series.loc[dates]
-        rows[label] = {"mean_return": part.mean() * year, "n_obs": len(part)}
+        rows[label] = {"mean_return": part.mean() * periods_per_year, "n_obs": len(part)}
         if len(part) >= least and part.min() < part.max():
-            rows[label] = _row(factor_attribution(part, factors.loc[dates], periods_per_year=year))
+            rows[label] = _row(_attribute(series, factors, periods_per_year, inside=np.asarray(series.index.isin(dates), dtype=bool)))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("label")
     return table.reindex(columns=["alpha", *factors.columns, "t_alpha", "rsquared", "mean_return", "n_obs"])
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option
+from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_scale
 from ..errors import DataError, LossExceededError, MisalignedError, MissingDataError, SpecificationError
 from quantlab.factors.kernel import (
     CONSTANT, FEW, MISSING, NO_ASSET, NO_GROUP, NO_RETURN, OK, PARTIAL, TIED, pass_over_dates,
@@ -49,6 +49,7 @@ def _checked_returns(forward_returns: Any) -> tuple[list, list]:
     frames = [as_wide(forward_returns[h], f"forward_returns[{h}]") for h in periods]
     for frame in frames:
         check_aligned("evaluate_factor", first=frames[0], other=frame)
+    check_scale(frames[0], f"forward_returns[{periods[0]}]", refuse=False)
     return periods, frames
 
 

@@ -55,10 +55,18 @@ def _sectors(panel: Any, columns: pd.Index) -> pd.Series:
     return pd.Series(sectors).reindex(columns)
 
 
+def _beside_market(panel: Any) -> pd.DataFrame:
+    "Returns that cover one row, as the market's: made from prices, one over a gap covers several and is left out"
+    returns, fields = _field(panel, "returns"), getattr(panel, "fields", ())
+    return returns.where(_field(panel, "prices").shift(1).notna()) if "prices" in fields and "returns" not in fields else returns
+
+
 def _inputs(panel: Any, names: tuple[str, ...]) -> dict[str, Any]:
     "The arguments of a factor function, from the panel"
-    members = lambda: _members(_field(panel, "returns"), panel)
+    own = _beside_market if "market" in names else lambda panel: _field(panel, "returns")
+    members = lambda: _members(own(panel), panel)
     made = {
+        "returns": lambda: own(panel),
         "members": members,
         "market": lambda: members().mean(axis=1),
         "sectors": lambda: _sectors(panel, _field(panel, "returns").columns),

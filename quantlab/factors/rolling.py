@@ -228,5 +228,6 @@ def market_residuals(
     returns, market, window, min_observations
         As in `rolling_beta`.
     """
-    beta = rolling_beta(returns, market, window=window, min_observations=min_observations)
-    return returns - beta.shift(1).mul(market, axis=0)
+    frame, series = as_wide(returns, "returns"), check_series(market, "market", allow_missing=True)
+    beta = rolling_beta(frame, series, window=window, min_observations=min_observations)
+    return frame - beta.shift(1).mul(series, axis=0)

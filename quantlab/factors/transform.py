@@ -91,11 +91,12 @@ def winsorize(
 def zscore(factor: pd.DataFrame | pd.Series, *, ddof: int = 1) -> pd.DataFrame:
     """Standardise each date to mean 0 and standard deviation 1 (`ddof` degrees of freedom removed).
 
-    Dates with fewer than two values, or with equal ones, become missing.
+    Dates with fewer than two values, or with values that are equal but for rounding, become missing.
     """
     wide = as_wide(factor)
     check_integer(ddof, "ddof", high=1)
-    spread = wide.std(axis=1, ddof=ddof).where(wide.max(axis=1) > wide.min(axis=1))
+    spread = wide.std(axis=1, ddof=ddof)
+    spread = spread.where(spread > 1e-12 * wide.abs().max(axis=1))
     return wide.sub(wide.mean(axis=1), axis=0).div(spread, axis=0)
 
 # %% ../../nbs/50_factors/1_transform.ipynb #732b1792
@@ -122,7 +123,7 @@ def _exposures(exposures, wide: pd.DataFrame) -> tuple[np.ndarray, list]:
             if not pd.api.types.is_numeric_dtype(item):
                 labels.append(item)
                 continue
-            values = check_frame(item.to_frame().T, name).to_numpy()
+            values = check_frame(item.to_frame(0).T, name).to_numpy()
             frames.append(np.broadcast_to(values, wide.shape))
             continue
         frame = as_wide(item, name)
@@ -141,6 +142,12 @@ def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     sums = np.column_stack([np.bincount(codes, column) for column in values.T])
     return values - (sums / np.maximum(counts, 1)[:, None])[codes]
 
+
+def _in_one_unit(values: np.ndarray, given: np.ndarray) -> np.ndarray:
+    "Columns of deviations over their own largest, so that none is small beside another; zero where they are rounding of what was given"
+    largest = np.abs(values).max(axis=0)
+    return values / np.where(largest > 1e-12 * np.abs(given).max(axis=0), largest, np.inf)
+
 # %% ../../nbs/50_factors/1_transform.ipynb #bca2af90
 def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     """Residual of each date's cross-sectional regression of the factor on its exposures.
@@ -157,7 +164,8 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Residuals; missing where an exposure is, and on dates with fewer names than coefficients.
+        Residuals; missing where an exposure is, and on dates with fewer names than coefficients; zero where nothing but
+        rounding is left.
 
     Raises
     ------
@@ -175,8 +183,10 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
         if row.sum() <= len(frames) + len(np.unique(group)):
             continue
         values = _within(stacked[t, row], group)
-        slopes = np.linalg.lstsq(values[:, 1:], values[:, 0], rcond=None)[0]
-        result[t, row] = values[:, 0] - values[:, 1:] @ slopes
+        columns = _in_one_unit(values[:, 1:], stacked[t, row, 1:])
+        slopes = np.linalg.lstsq(columns, values[:, 0], rcond=None)[0]
+        rest = values[:, 0] - columns @ slopes
+        result[t, row] = rest if np.abs(rest).max() > 1e-12 * np.abs(stacked[t, row, 0]).max() else 0.0
     return pd.DataFrame(result, index=wide.index, columns=wide.columns)
 
 # %% ../../nbs/50_factors/1_transform.ipynb #fa09c6f8

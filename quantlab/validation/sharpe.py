@@ -19,7 +19,7 @@ from scipy import integrate, special
 
 from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
-    first_largest, rounding_noise, varies, warn, while_held,
+    first_largest, last_rows, rounding_noise, varies, warn, while_held,
 )
 from ..errors import DataError, ScaleWarning, SpecificationError
 from ..results import Result
@@ -74,7 +74,7 @@ def _excess(returns: Any, risk_free: Any, min_length: int = 2, per_year: float |
     returns = check_series(while_held(returns), "returns", min_length=min_length, allow_constant=False)
     check_scale(returns, "returns")
     if isinstance(risk_free, pd.Series):
-        risk_free = check_series(risk_free.loc[returns.index[0] :] if len(risk_free) > len(returns) else risk_free, "risk_free")
+        risk_free = check_series(last_rows(check_series(risk_free, "risk_free", allow_missing=True), returns), "risk_free")
         check_aligned("sharpe_ratio", returns=returns, risk_free=risk_free)
     else:
         risk_free = check_number(risk_free, "risk_free")

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, t as student
 
-from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index
-from ..errors import DataError, SpecificationError
+from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index, warn
+from ..errors import DataError, ScaleWarning, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/40_volatility/8_evaluation.ipynb #878603c0
@@ -102,6 +102,17 @@ def _mean_error(d: np.ndarray, lags: int) -> float:
     return float(np.sqrt(total) / n)
 
 # %% ../../nbs/40_volatility/8_evaluation.ipynb #bd688c77
+def _check_unit(realized: pd.Series, forecast: pd.Series, name: str) -> None:
+    "Warn where a forecast is more than ten times off in the mean: a volatility, percent, or a year instead of a variance of the day"
+    ratio = forecast.mean() / realized.mean() if realized.mean() > 0 else 1.0
+    if not 0.1 <= ratio <= 10:
+        warn(
+            f"{name} is {ratio:.3g} times `realized` in the mean; both are variances in one unit: square a volatility, divide "
+            "percent squared by 10,000, and an annual variance by the periods in a year.",
+            ScaleWarning,
+        )
+
+
 def volatility_loss(
     realized: pd.Series, forecast: pd.Series, *, loss: Literal["qlike", "mse"] = "qlike"
 ) -> pd.Series:
@@ -130,6 +141,12 @@ def volatility_loss(
     check_aligned("volatility_loss", realized=proxy, forecast=h)
     if (proxy < 0).any() or (h <= 0).any():
         raise DataError("`realized` must not be negative and `forecast` must be positive: both are variances.")
+    _check_unit(proxy, h, "`forecast`")
+    return _loss(proxy, h, loss)
+
+
+def _loss(proxy: pd.Series, h: pd.Series, loss: str) -> pd.Series:
+    "`volatility_loss` of checked variances"
     return (proxy / h + np.log(h) if loss == "qlike" else (proxy - h) ** 2).rename(loss)
 
 # %% ../../nbs/40_volatility/8_evaluation.ipynb #d7337cf0
@@ -227,6 +244,7 @@ def mincer_zarnowitz(
     scale = h.mean()
     if not scale > 0 or (h <= 0).any():
         raise DataError("`forecast` must be positive: it is a variance.")
+    _check_unit(y, h, "`forecast`" if h.name is None else f"`forecast` {h.name!r}")
     target, x = y.to_numpy() / scale, np.column_stack([np.ones(n), h.to_numpy() / scale])
     inverse = np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ target
@@ -272,15 +290,17 @@ def compare_forecasts(
     table = check_frame(forecasts, "forecasts", min_rows=50, min_columns=2, allow_missing=False)
     proxy = check_series(realized, "realized", min_length=50)
     check_aligned("compare_forecasts", realized=proxy, forecasts=table)
-    losses = pd.DataFrame({name: volatility_loss(proxy, table[name]) for name in table})
+    if (proxy < 0).any() or (table <= 0).any(axis=None):
+        raise DataError("`realized` must not be negative and `forecasts` must be positive: both are variances.")
+    losses = pd.DataFrame({name: _loss(proxy, table[name], "qlike") for name in table})
     order = losses.mean().sort_values().index
     rows = {}
     for name in order:
         line = mincer_zarnowitz(proxy, table[name])
         rows[name] = {
-            "qlike": losses[name].mean(), "mse": volatility_loss(proxy, table[name], loss="mse").mean(),
+            "qlike": losses[name].mean(), "mse": _loss(proxy, table[name], "mse").mean(),
             "mz_intercept": line.intercept, "mz_slope": line.slope, "mz_rsquared": line.rsquared, "mz_pvalue": line.pvalue,
             "dm_pvalue": np.nan if name == order[0] else diebold_mariano(
                 losses[name], losses[order[0]], horizon=horizon, hac_lags=hac_lags).pvalue,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    return pd.DataFrame(rows.values(), index=pd.Index(list(rows), name="model", tupleize_cols=False))

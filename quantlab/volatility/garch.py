@@ -267,9 +267,14 @@ def _covariances(model: _Model, theta: np.ndarray, free: np.ndarray, hessian: np
         return model.loss(at)
 
     if moves.size:
-        scores[:, moves] = _gradients(loss, theta[moves], _steps(model, theta)[moves])
+        with np.errstate(all="ignore"):  # a step away there may be no likelihood
+            scores[:, moves] = _gradients(loss, theta[moves], _steps(model, theta)[moves])
     opg, units = scores.T @ scores, model.jacobian(theta)
-    inverse = lambda m: free @ np.linalg.pinv(free.T @ m @ free, hermitian=True) @ free.T
+
+    def inverse(m: np.ndarray) -> np.ndarray:
+        inner = free.T @ m @ free
+        return free @ np.linalg.pinv(inner, hermitian=True) @ free.T if np.isfinite(inner).all() else np.full(m.shape, np.nan)
+
     bread = inverse(hessian)
     made = {"hessian": bread, "opg": inverse(opg), "robust": bread @ opg @ bread}
     frame = lambda c: pd.DataFrame(units @ c @ units.T, index=model.names, columns=model.names)
@@ -326,7 +331,8 @@ def _estimate(model: _Model, choices: dict) -> GarchFit:
         best = model.total(theta)
         climbed, agree = len(tops), sum(value - best < 0.01 for _, value in tops)
     held = [name for name, on in zip(_borders(model)[2], active) if on]
-    curvature = np.linalg.eigvalsh(free.T @ hessian @ free)
+    reduced = free.T @ hessian @ free
+    curvature = np.linalg.eigvalsh(reduced) if np.isfinite(reduced).all() else np.array([np.nan])
     certificate = FitCertificate(
         estimated=True, n_starts=climbed, n_agree=agree,
         decrement=decrement, hessian_positive_definite=bool((curvature > 0).all()),
@@ -348,7 +354,8 @@ def fit_garch(
     Parameters
     ----------
     returns : Series
-        Returns without missing values, at least 50; decimal (any unit works, results are in it).
+        Returns without missing values, at least 50; decimal (any unit works, results are in it). The equal returns of a
+        suspension are taken as they are, as in `fit_garch_panel`; `rolling_garch` leaves them out.
     mean, vol, dist : str
         Conditional mean, variance and density; the tables of this notebook define them.
     p, o, q : int

@@ -282,6 +282,8 @@ def _polish(model: _Model, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
         gradient = _gradients(model.total, theta, _steps(model, theta))
         hessian = _hessian(model.total, theta, _steps(model, theta))
         reduced = free.T @ hessian @ free
+        if not (np.isfinite(gradient).all() and np.isfinite(reduced).all()):  # a step away there is no likelihood
+            return theta, free, hessian, np.nan, active
         push = np.linalg.lstsq(a[active].T, gradient, rcond=None)[0] if active.any() else np.empty(0)
         if (push < -1e-4).any():  # the likelihood rises towards the inside
             active[np.flatnonzero(active)[push.argmin()]] = False

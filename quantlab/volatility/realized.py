@@ -228,10 +228,11 @@ def _fit_har(rv: pd.Series, lags: Sequence[int] | int, quarticity: pd.Series | N
         columns["rv_1_x_root_quarticity"] = values[at - 1] * np.sqrt(quarticity.to_numpy()[at - 1])
     full = np.column_stack(list(columns.values()))
     x, y = full[:-1], values[lost:]
-    beta, _, rank, _ = np.linalg.lstsq(x / np.abs(x).max(0), y, rcond=1e-12)
+    size = np.where((x != 0).any(0), np.abs(x).max(0), 1.0)
+    beta, _, rank, _ = np.linalg.lstsq(x / size, y, rcond=1e-12)
     if rank < x.shape[1]:
         raise DataError("The regressors of `har` are collinear; the realized variance hardly moves.")
-    beta = beta / np.abs(x).max(0)
+    beta = beta / size
     fitted = pd.Series(x @ beta, index=rv.index[lost:], name="fitted")
     residuals = (rv.iloc[lost:] - fitted).rename("residuals")
     return HARFit(
