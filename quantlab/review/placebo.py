@@ -20,6 +20,7 @@ from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
+from ..validation.trials import unobserved
 
 # %% ../../nbs/70_review/3_placebo.ipynb #7705424e
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -162,7 +163,8 @@ def placebo_false_pass_rate(
     Parameters
     ----------
     evaluate : callable
-        World (as `returns`) to the returns of every trial of the grid on it, dates by trial.
+        World (as `returns`) to the returns of every trial of the grid on it, dates by trial. Backtests that it runs are no tries, and an
+        `open_trials` around is not told of them.
     returns : DataFrame or dict of DataFrame
         Asset returns, dates by asset; or several frames that are drawn together, one named `returns`.
     n_worlds : int
@@ -199,7 +201,8 @@ def placebo_false_pass_rate(
 
     def judge(k: int) -> dict[str, Any]:
         world = placebo_world(returns, kind=kind, block_length=block_length, rng=np.random.default_rng([seed, k]))
-        trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
+        with unobserved():
+            trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
         count = trials.shape[1] if n_trials is None else n_trials
         row = _judge(trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
         return row | {"n_trials": count}
