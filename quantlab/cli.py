@@ -159,7 +159,7 @@ def _one_bundle(args: argparse.Namespace, path: str) -> str:
         return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
     if args.action == "show":
         return bundle.summary().to_string()
-    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
+    return f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
 
 
 def _paper(args: argparse.Namespace) -> int:

@@ -552,7 +552,7 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         When a file is missing, unlisted or changed, the seal is broken, the schema or the verdict
         is unknown, a weight is missing, or `as_of` lies outside the dates of validity.
     """
-    path = as_path(path, "path")
+    path = as_path(path, "path").resolve()
     bundle = _load(path, as_of)
     later = _read_only(read_approvals(path, bundle.seal))
     return dataclasses.replace(bundle, approvals=bundle.approvals + later)
@@ -583,7 +583,8 @@ def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None)
     for name, text in {"by": by, "reason": reason}.items():
         if not _is_text(text):
             raise SpecificationError(f"`{name}` must be a text that is not empty; got {text!r}.")
-    path = as_path(path, "path")
+        plain_json(text, name)
+    path = as_path(path, "path").resolve()  # beside the bundle, not beside a link to it
     file = approvals_path(path)
     try:
         with locked(path.parent):

@@ -68,8 +68,8 @@ class Store:
             whole = False
         if not whole:
             raise HandoffError(
-                f"The state in {self.folder} is missing, torn or does not fit the journal; move state.json and "
-                "journal.jsonl away and replay from the start, which gives the same journal."
+                f"The state in {self.folder} is missing, torn or does not fit the journal; replay from the start in a folder of its own, which "
+                "gives the same journal, or move state.json and journal.jsonl away: what is traded then goes by the kill switch as it stands."
             )
         self._size = session["journal_bytes"]
         self._digest = hashlib.sha256(journal[: self._size])
@@ -163,7 +163,7 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price
+    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price or held back
 
     LABELS: ClassVar[dict[str, str]] = {
         "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent", "n_refused": "orders refused",
@@ -222,7 +222,7 @@ def read_journal(journal: bytes) -> PaperResult:
     """
     try:
         records = [json.loads(line) for line in journal.splitlines()]
-        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled")}
+        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled", "withheld")}
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
@@ -231,8 +231,12 @@ def read_journal(journal: bytes) -> PaperResult:
     daily = _table(kinds["day"], ["date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused", "state"])
     daily = daily.set_index("date")
     orders = _table(kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"])
+    for record in kinds["withheld"]:  # decided, and not sent after all
+        held = orders["id"].isin(record["orders"])
+        orders.loc[held, ["sent", "rule", "reason"]] = [False, "halted", record["reason"]]
+        daily.loc[record["date"], ["sent", "refused"]] += [-len(record["orders"]), len(record["orders"])]
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
-    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled")], ["date", "type", "state", "reason"])
+    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled", "withheld")], ["date", "type", "state", "reason"])
     reason = kinds["state"][-1]["reason"] if kinds["state"] else ""
     limited = [r["date"] for r in kinds["state"] if r["state"] == "REDUCING"]
     if limited and last["state"] == "ACTIVE":

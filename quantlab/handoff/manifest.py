@@ -127,7 +127,7 @@ def as_day(value: Any, name: str) -> pd.Timestamp:
 # %% ../../nbs/80_handoff/1_manifest.ipynb #6914e88c
 def as_path(value: Any, name: str) -> Path:
     "A path, refused unless it is text or a path"
-    if not isinstance(value, (str, Path)):
+    if not isinstance(value, (str, Path)) or "\0" in str(value):
         raise SpecificationError(f"`{name}` must be a path; got {value!r}.")
     return Path(value)
 
