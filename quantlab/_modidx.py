@@ -1536,6 +1536,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'quantlab/review/criteria.py'),
                                           'quantlab.review.criteria.family_criteria': ( '70_review/criteria.html#family_criteria',
                                                                                         'quantlab/review/criteria.py'),
+                                          'quantlab.review.criteria.is_share': ( '70_review/criteria.html#is_share',
+                                                                                 'quantlab/review/criteria.py'),
                                           'quantlab.review.criteria.measure': ( '70_review/criteria.html#measure',
                                                                                 'quantlab/review/criteria.py'),
                                           'quantlab.review.criteria.moments': ( '70_review/criteria.html#moments',

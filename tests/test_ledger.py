@@ -647,6 +647,11 @@ def test_losers_cannot_be_hidden_from_the_columns(tmp_path):
     for window in (where["window"], {"start": "2010-01-01", "end": "2012-12-31"}, tuple(stamps)):
         assert ledger.tried_returns(data_md5="d", window=window).shape == (60, 4)
     assert len(ledger.tries(**where)) == 4 and ledger.tried_returns(data_md5="d", window="all").empty
+    days = some_returns().index
+    ledger.append(returns=some_returns(5).iloc[1:], **trial(parameters={"a": 5}))  # a day short
+    every = ledger.tried_returns(**where, days=days)
+    assert every.shape == (60, 5) and every.notna().all(axis=None) and every.iloc[0, -1] == 0.0
+    assert ledger.tried_returns(data_md5="none", window="all", days=days).shape == (60, 0)
 
 
 def test_a_second_ledger_that_was_removed_in_a_commit_is_missed(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, first_largest, varies
+from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, check_scale, first_largest, varies
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
@@ -104,7 +104,8 @@ class PlaceboResult(Result):
 
 def best_trial(trial_returns: pd.DataFrame) -> Any:
     "Column with the highest Sharpe ratio, the first of those that are the same but for rounding"
-    moving = trial_returns.loc[:, varies(trial_returns)]
+    trials = check_frame(trial_returns, "trial_returns", min_rows=2)
+    moving = trials.loc[:, varies(trials)]
     if moving.shape[1] == 0:
         raise DataError("No column of `trial_returns` varies, so none has a Sharpe ratio.")
     return moving.columns[first_largest(moving.mean() / moving.std())]
@@ -249,7 +250,8 @@ def simulated_power(
     check_integer(n_worlds, "n_worlds", low=1)
     check_integer(seed, "seed")
     check_sharpe_variance(sharpe_variance, ppy)
-    if not pd.api.types.is_list_like(true_sharpe):
+    check_scale(trials, "trial_returns")
+    if not pd.api.types.is_list_like(true_sharpe) or not len(true_sharpe := list(true_sharpe)):
         raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
     rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
     centred = trials - trials.mean()

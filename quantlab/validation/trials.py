@@ -242,7 +242,7 @@ class _LedgerReader:
         columns = ["ledger", "id", "revision", "family", "strategy", "parameters", "status", "sharpe", "note"]
         return pd.DataFrame(tries, columns=columns).astype({"sharpe": float})
 
-    def tried_returns(self, *, data_md5: Any, window: Any, prefer: Sequence[str] = ()) -> pd.DataFrame:
+    def tried_returns(self, *, data_md5: Any, window: Any, prefer: Sequence[str] = (), days: pd.Index | None = None) -> pd.DataFrame:
         """Return series of every try on this data and window, of all families, revisions and ledgers of the project.
 
         Parameters
@@ -251,6 +251,8 @@ class _LedgerReader:
             As they were recorded.
         prefer : sequence of str
             Ids that stand for their try, where several records are one try.
+        days : Index, optional
+            Rows of the table. A day on which a try has no return was a day without a book, and counts as 0: a try that lacks a day stays.
 
         Returns
         -------
@@ -263,7 +265,8 @@ class _LedgerReader:
         latest = {r["id"]: r["revision"] for r in sorted(tries, key=lambda r: r["revision"])}
         name = lambda r: r["id"] if r["revision"] == latest[r["id"]] else f"{r['id']}/{r['revision']}"
         series = {name(r): self._series(r) for r in tries}
-        return pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
+        table = pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
+        return table if days is None else table.reindex(days).fillna(0.0)
 
     def returns(self, family: str | None = None, scope: Literal["all", "current"] = "all") -> pd.DataFrame:
         "Return series of the latest complete revision of each trial: dates x trial ids"
