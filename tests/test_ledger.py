@@ -707,3 +707,36 @@ def test_a_day_is_one_day_in_every_unit(tmp_path):
     ledger = v.Ledger(tmp_path / "l.jsonl")
     days = [np.datetime64("2020-01-01", unit) for unit in ("D", "us", "ns")] + ["2020-01-01", pd.Timestamp("2020-01-01")]
     assert len({ledger.append(returns=some_returns(), **trial(parameters={"day": day, "n": np.array(3)})) for day in days}) == 1
+
+
+def test_a_run_that_found_no_room_is_said_and_the_next_is_counted(tmp_path):
+    import resource
+    import signal
+
+    from quantlab.errors import StorageError
+
+    weights, returns = a_book()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+            run_backtest(weights, returns)
+            (runs,) = tmp_path.glob(".open-*/*.runs")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (runs.stat().st_size + 100, hard))
+            with pytest.raises(StorageError, match="cannot be written: No space left"):
+                run_backtest(2 * weights, returns)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            run_backtest(3 * weights, returns)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    assert v.Ledger(tmp_path / "l.jsonl").count() == 2 and v.Ledger(tmp_path / "l.jsonl").verify().ok
+
+
+def test_a_path_that_is_none_is_a_sentence(tmp_path, capsys):
+    from quantlab.cli import main
+
+    assert main(["trials", "verify", "--ledger", "a\0b"]) == 1
+    (tmp_path / "x.ipynb").write_text('{"nbformat": 1}')
+    assert main(["run", str(tmp_path / "x.ipynb")]) == 1
+    assert "a ledger is a file" in (said := capsys.readouterr().err) and "not a whole notebook" in said

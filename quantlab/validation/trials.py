@@ -176,7 +176,7 @@ class _LedgerReader:
     "What can be asked of a ledger"
 
     def __init__(self, path: str | Path):
-        if not isinstance(path, (str, os.PathLike)) or Path(path).is_dir():
+        if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path) or Path(path).is_dir():
             raise LedgerError(f"a ledger is a file such as trials/ledger.jsonl; got {path!r}.")
         self._chain = ChainFile(path, KINDS)
         self._compared: dict[tuple, bool] = {}
@@ -783,8 +783,10 @@ def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = Non
 def _noted(file: Path, line: bytes) -> bool:
     "Add a run to a file of runs, at once and on the disk; False where its open_trials has ended"
     try:
-        with writing(file), open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "wb", buffering=0) as out:
+        with writing(file), open(file, "ab", buffering=0) as out:
+            before = out.tell()
             if out.write(line) != len(line):
+                out.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except StorageError:
         if file.parent.is_dir():
