@@ -2106,6 +2106,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._LedgerReader.load_returns': ( '20_validation/trials.html#_ledgerreader.load_returns',
                                                                                                        'quantlab/validation/trials.py'),
+                                            'quantlab.validation.trials._LedgerReader.opened_within': ( '20_validation/trials.html#_ledgerreader.opened_within',
+                                                                                                        'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._LedgerReader.openings': ( '20_validation/trials.html#_ledgerreader.openings',
                                                                                                    'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._LedgerReader.path': ( '20_validation/trials.html#_ledgerreader.path',

@@ -740,3 +740,18 @@ def test_a_path_that_is_none_is_a_sentence(tmp_path, capsys):
     (tmp_path / "x.ipynb").write_text('{"nbformat": 1}')
     assert main(["run", str(tmp_path / "x.ipynb")]) == 1
     assert "a ledger is a file" in (said := capsys.readouterr().err) and "not a whole notebook" in said
+
+
+def test_a_sample_that_reaches_into_an_opened_holdout_is_seen(tmp_path):
+    "Look at the holdout, then move its start"
+    book, openings = v.Ledger(tmp_path / "ledger.jsonl"), v.Ledger(tmp_path / "openings.jsonl")
+    sample = {"start": "2009-01-08", "end": "2015-06-30"}
+    assert book.opened_within(sample) == []
+    for start in ("2015-07-01", "2012-01-02"):
+        window = {"start": start, "end": "end of the data"}
+        openings.open_holdout(family="f", strategy="s", trial_id="t", reason="first look", window=window, data_md5="d")
+    assert book.opened_within(sample) == ["2012-01-02"] == openings.opened_within(list(sample.values()))
+    assert book.opened_within(sample | {"end": "2016-06-30"}) == ["2012-01-02", "2015-07-01"]
+    for wrong in ("all", None, {"start": "2009-01-08"}):
+        with pytest.raises(SpecificationError, match="`window` must have a first and a last day"):
+            book.opened_within(wrong)

@@ -296,6 +296,14 @@ class _LedgerReader:
         rows = [r for r in self._chain.records() if r["kind"] == "opening"]
         return pd.DataFrame(rows, columns=["id", *OPENING])
 
+    def opened_within(self, window: Any) -> list[str]:
+        "First days of the holdouts that were opened, in any ledger of the project, and that a sample over `window` reaches into"
+        ends = _ends(plain_json(window, "window", whole=True))
+        if not isinstance(ends, tuple) or not isinstance(ends[1], str):
+            raise SpecificationError(f"`window` must have a first and a last day, such as ('2009-01-01', '2015-06-30'); got {window!r}.")
+        opened = [_ends(w) for book in [self, *self.beside()] for w in book.openings()["window"]]
+        return sorted({w[0] for w in opened if isinstance(w, tuple) and isinstance(w[0], str) and w[0] <= ends[1]})
+
     def load_returns(self, digest: str, column: str | None = None) -> pd.Series:
         "Return series stored under hash `digest`; `column` where several were stored as one table"
         path = self._returns_path(digest)
