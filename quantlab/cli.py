@@ -174,7 +174,7 @@ def _paper(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     "Verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
+    from quantlab.review.dossier import REPORT_NOTE, diff_dossiers, dossier_inputs, verify_dossier
 
     if args.action == "diff":
         if len(args.files) != 2:
@@ -194,7 +194,7 @@ def _report(args: argparse.Namespace) -> int:
         ok &= check.ok
         for problem in check.problems:
             print(problem)
-        print(f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems")
+        print(f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems ({REPORT_NOTE})")
     return 0 if ok else 1
 
 

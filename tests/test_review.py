@@ -659,3 +659,18 @@ def test_no_true_ratio_is_no_power():
     assert judge(trials, true_sharpe=[]).power.empty
     with pytest.raises(SpecificationError, match="`true_sharpe` must be a list"):
         simulated_power(trials, selected=trials.columns[0], n_trials=trials.shape[1], periods_per_year=252, thresholds=THRESHOLDS, true_sharpe=[])
+
+
+def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_the_memory():
+    from quantlab.review.dossier import _SEALED, _seal
+
+    facts = Facts({"s": {"a": 0.95}}, {"s": "m" * 32})
+    page = render_dossier([Section("x", facts.prose("first {s:a|.2f}, then {s:a|.2f}"))], title="t")
+    at = page.rfind('data-value="0.95"')
+    edited = page[:at] + page[at:].replace('"0.95"', '"0.99"', 1).replace(">0.95<", ">0.99<", 1)
+    resealed = _SEALED.sub(lambda _: _seal(edited), edited, count=1)
+    assert diff_dossiers(page, page).empty
+    assert diff_dossiers(page, resealed)[["key", "first", "second"]].values.tolist() == [["a", 0.95, "0.95; 0.99"]]
+    wide = page.replace('data-format=".2f"', 'data-format="9999999999"', 1)
+    assert "is not a format" in " ".join(verify_dossier(wide, {"s": {"a": 0.95}}).problems)
+    assert not diff_dossiers(page, wide).empty
