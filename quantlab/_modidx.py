@@ -1399,6 +1399,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'quantlab/handoff/manifest.py'),
                                            'quantlab.handoff.manifest.approvals_path': ( '80_handoff/manifest.html#approvals_path',
                                                                                          'quantlab/handoff/manifest.py'),
+                                           'quantlab.handoff.manifest.as_bundle_path': ( '80_handoff/manifest.html#as_bundle_path',
+                                                                                         'quantlab/handoff/manifest.py'),
                                            'quantlab.handoff.manifest.as_day': ( '80_handoff/manifest.html#as_day',
                                                                                  'quantlab/handoff/manifest.py'),
                                            'quantlab.handoff.manifest.as_path': ( '80_handoff/manifest.html#as_path',

@@ -207,7 +207,7 @@ def git_problems(path: Path, data: bytes, since: str = "", n_commits: int = 100)
     if not versions:
         return [], [*notes, "not committed yet: a cut or rewritten file could not be seen"]
     if not path.exists() and versions[-1][1] is None:
-        return [f"the file is gone since {versions[-1][0]}: restore it from the commit before, its records count"], notes
+        return [f"the file is gone since {versions[-1][0]}: the ledger was cut or rewritten, restore it from the commit before"], notes
     if len(versions) == n_commits:
         notes.append(f"the last {n_commits} commits of the file were compared; what was cut before could not be seen")
     if not path.exists() and versions[-1][1] is not None:
