@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from quantlab import storage
 from quantlab.backtest.costs import CostModel
-from quantlab.errors import DataError, HandoffError, SpecificationError
+from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
 from quantlab.handoff import (
     Bar,
     KillSwitch,
@@ -34,6 +34,7 @@ from quantlab.handoff import (
     load_bundle,
     load_feed,
     monitor,
+    read_journal,
     save_feed,
     write_bundle,
 )
@@ -897,3 +898,51 @@ def test_days_for_which_nothing_was_agreed_are_a_defect(bundle):
 def test_a_record_that_cannot_be_read_as_numbers_is_refused(bundle, odd):
     with pytest.raises(DataError, match="`realised`"):
         monitor(bundle, odd)
+
+
+@pytest.mark.parametrize("what", ["equity", "positions"])
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_venue_that_reports_no_number_is_halted(bundle, tmp_path, what, folder):
+    "No limit and no kill rule can compare NaN: all of them would stay silent"
+
+    class Venue(ReferenceBroker):
+        broken = False
+
+        def equity(self):
+            return float("nan") if self.broken and what == "equity" else super().equity()
+
+        def positions(self):
+            return {k: float("nan") if self.broken and what == "positions" else p for k, p in super().positions().items()}
+
+        def advance(self, bar):
+            self.broken = bar.date >= DAYS[2]
+            return super().advance(bar)
+
+    place = tmp_path / "state" if folder else None
+    paper = PaperEngine(bundle, Venue(bundle.costs, capital=bundle.capital), folder=place)
+    with pytest.raises(HandoffError, match="and trading is halted"):
+        paper.run(FEED)
+    assert paper.kill_switch.state is State.HALTED and "2015-07-03" in paper.kill_switch.reason
+    if folder:
+        assert KillSwitch(place / "kill_switch.jsonl").state is State.HALTED
+        assert engine(bundle, place).run(FEED).n_orders == 4  # those before
+
+
+def test_what_is_no_part_of_an_engine_is_a_sentence(bundle, tmp_path):
+    for wrong in ({"kill_switch": "x"}, {"folder": 5}, {"backend": ReferenceBroker}):
+        with pytest.raises(SpecificationError):
+            PaperEngine(bundle, **({"backend": ReferenceBroker(bundle.costs, capital=bundle.capital)} | wrong))
+    with pytest.raises(HandoffError, match="The journal is empty or not whole"):
+        read_journal(None)
+
+
+def test_a_reconciliation_takes_only_a_table_of_numbers_by_date(bundle):
+    result = engine(bundle, None).run(FEED)
+    good = bundle.expected
+    assert result.reconciliation(good[::-1]).n_days == 6
+    for wrong in (
+        None, {"returns": 1}, good["returns"], good.tz_localize("UTC"), pd.concat([good, good]), pd.concat([good, good], axis=1), good.reset_index(drop=True),
+        good.astype(str), good * np.nan, good.replace(0.001, np.inf),
+    ):  # fmt: skip
+        with pytest.raises(QuantlabError, match="`expected`"):
+            result.reconciliation(wrong)

@@ -22,6 +22,7 @@ from ..errors import DataError, HandoffError, SpecificationError
 from .broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
 from .bundle import Bundle, load_bundle
 from .journal import PaperResult, Store, read_journal
+from .manifest import as_path
 from quantlab.handoff.limits import (
     Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
 )
@@ -101,14 +102,17 @@ class PaperEngine:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         if self.bundle.mode == "shadow" and not isinstance(backend, ReferenceBroker):
             raise HandoffError(f"{self.bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is allowed as backend.")
-        if not isinstance(backend, ExecutionBackend):
+        if not isinstance(backend, ExecutionBackend) or isinstance(backend, type):
             raise SpecificationError(f"`backend` must have the five verbs of an ExecutionBackend; got {type(backend).__name__}.")
+        if kill_switch is not None and not isinstance(kill_switch, KillSwitch):
+            raise SpecificationError(f"`kill_switch` must be a KillSwitch; got {kill_switch!r}.")
+        folder = None if folder is None else as_path(folder, "folder")
         agreed = self.bundle.limits
         self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
         self.backend, self._gate, self._store = backend, PreTradeGate(self.limits), Store(folder)
         self._fresh = backend.snapshot() if folder is None else None
         self._own_switch = kill_switch is None
-        self.kill_switch = kill_switch or KillSwitch(None if folder is None else Path(folder) / "kill_switch.jsonl")
+        self.kill_switch = kill_switch or KillSwitch(None if folder is None else folder / "kill_switch.jsonl")
         weights = self.bundle.target_weights
         self._assets = [str(c) for c in weights.columns]
         self._rows = {str(date.date()): row for date, row in zip(weights.index, weights.to_numpy().tolist())}
@@ -192,6 +196,9 @@ class PaperEngine:
         self.kill_switch.settle()
         date, lines = str(bar.date.date()), self._opening(session, str(bar.date.date()))
         day, fills = book(self.backend, bar, session["equity"])
+        if odd := [name for name, value in day.items() if not math.isfinite(value)]:  # no limit and no kill rule can compare it
+            self.kill_switch.trip(f"the venue's {odd[0]} was {day[odd[0]]} on {date}")
+            raise HandoffError(f"The venue's {odd[0]} was {day[odd[0]]} on {date}, and trading is halted; mend the venue, then reset the kill switch.")
         lines += [{"type": "fill", "date": date, "order": f.order, "asset": f.asset, "notional": f.notional, "cost": f.cost} for f in fills]
         if unpriced := sorted(f.asset for f in fills if f.notional == 0):
             reason = f"{len(unpriced)} of {len(fills)} orders had no volume or volatility to price the impact with, {unpriced[0]} among them"

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from ..errors import HandoffError, QuantlabError
+from ..checks import check_frame
+from ..errors import DataError, HandoffError, QuantlabError
 from .manifest import in_words, sweep
 from ..results import Result
 from ..storage import canonical_json, sha256, write_durably
@@ -172,9 +173,12 @@ class PaperResult(Result):
 
     def reconciliation(self, expected: pd.DataFrame) -> Reconciliation:
         "Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected` fits"
-        names = [c for c in ("returns", "gross_returns", "turnover", "costs") if c in expected]
+        names = [c for c in ("returns", "gross_returns", "turnover", "costs") if isinstance(expected, pd.DataFrame) and c in expected]
         if "returns" not in names:
             raise HandoffError("`expected` needs a column 'returns'; `bundle.expected` has it.")
+        expected = check_frame(expected.sort_index()[names], "expected")
+        if not isinstance(expected.index, pd.DatetimeIndex):
+            raise DataError("`expected` must be indexed by dates; convert with `pd.to_datetime`.")
         expected = expected.set_axis(expected.index.as_unit("us"))
         table = pd.concat([self.daily[names].add_suffix("_paper"), expected[names].add_suffix("_expected")], axis=1).sort_index()
         both = table.notna().all(axis=1)
@@ -226,7 +230,7 @@ def read_journal(journal: bytes) -> PaperResult:
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise HandoffError("The journal is empty or not whole; there is no day to report.") from None
     daily = _table(kinds["day"], ["date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused", "state"])
     daily = daily.set_index("date")
