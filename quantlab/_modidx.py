@@ -2140,6 +2140,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._moments': ( '20_validation/trials.html#_moments',
                                                                                      'quantlab/validation/trials.py'),
+                                            'quantlab.validation.trials._name': ( '20_validation/trials.html#_name',
+                                                                                  'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._noted': ( '20_validation/trials.html#_noted',
                                                                                    'quantlab/validation/trials.py'),
                                             'quantlab.validation.trials._open_everywhere': ( '20_validation/trials.html#_open_everywhere',

@@ -755,3 +755,11 @@ def test_a_sample_that_reaches_into_an_opened_holdout_is_seen(tmp_path):
     for wrong in ("all", None, {"start": "2009-01-08"}):
         with pytest.raises(SpecificationError, match="`window` must have a first and a last day"):
             book.opened_within(wrong)
+
+
+@pytest.mark.parametrize("name", ["f\x1b[1A\x1b[2K", "f\u202e", "f\ng", "f\x08"])
+def test_a_name_shows_as_it_is(tmp_path, name):
+    for field in ("family", "strategy"):
+        with pytest.raises(SpecificationError, match=f"`{field}` must be of printable characters"):
+            v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(**{field: name}))
+    v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family="Kreuzwertung über Märkte", strategy="a b, c (5 %)"))

@@ -674,3 +674,8 @@ def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_t
     wide = page.replace('data-format=".2f"', 'data-format="9999999999"', 1)
     assert "is not a format" in " ".join(verify_dossier(wide, {"s": {"a": 0.95}}).problems)
     assert not diff_dossiers(page, wide).empty
+
+
+def test_a_year_of_a_thousand_million_periods_is_refused_and_does_not_fill_the_memory():
+    with pytest.raises(SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"):
+        judge(world(0.0015), periods_per_year=1e9)

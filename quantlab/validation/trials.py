@@ -121,6 +121,13 @@ def _text(value: Any, name: str) -> str:
     return plain_json(value, name)
 
 
+def _name(value: Any, name: str) -> str:
+    "Refuse a name that a terminal or a page would not show as it is, such as one that erases the line above"
+    if not _text(value, name).isprintable():
+        raise SpecificationError(f"`{name}` must be of printable characters, on one line; got {value!r}.")
+    return value
+
+
 def _given(value: Any, name: str) -> Any:
     "Plain form of a value that must be there"
     plain = plain_json(value, name, whole=True)
@@ -573,8 +580,8 @@ class Ledger(_LedgerChecker):
             raise SpecificationError(f"`parameters` must map names to values; got {parameters!r}. Give {{}} where there are none.")
         try:
             record = {
-                "kind": "trial", "family": UNASSIGNED if family is None else _text(family, "family"),
-                "strategy": _text(strategy, "strategy"), "parameters": plain_json(dict(parameters), "parameters", whole=True),
+                "kind": "trial", "family": UNASSIGNED if family is None else _name(family, "family"),
+                "strategy": _name(strategy, "strategy"), "parameters": plain_json(dict(parameters), "parameters", whole=True),
                 "universe": _given(universe, "universe"), "data_md5": _given(data_md5, "data_md5"),
                 "window": _given(window, "window"), "costs": plain_json(costs, "costs", whole=True), "status": status,
                 "hypothesis": plain_json(hypothesis, "hypothesis"), "note": plain_json(note, "note"),
@@ -967,7 +974,7 @@ def open_trials(
         check_option(name, "defaults", ("universe", "data_md5", "window", "costs", "note"))
     ledger = Ledger(default_ledger_path() if path is None else path)
     about = {
-        "family": None if family is None else _text(family, "family"), "hypothesis": _text(hypothesis, "hypothesis"),
+        "family": None if family is None else _name(family, "family"), "hypothesis": _text(hypothesis, "hypothesis"),
         "defaults": plain_json(defaults, "defaults", whole=True),
     }
     ledger.recover()
