@@ -848,6 +848,7 @@ def _watched(ledger: Path, about: Mapping[str, Any]) -> Iterator[Path]:
     with writing(ledger):
         ledger.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=ledger.parent.resolve()))
+        folder.chmod(0o755)  # whoever shares the ledger sees what was left behind
         lock = open(folder / "about.json", "wb", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
