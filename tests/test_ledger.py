@@ -763,3 +763,29 @@ def test_a_name_shows_as_it_is(tmp_path, name):
         with pytest.raises(SpecificationError, match=f"`{field}` must be of printable characters"):
             v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(**{field: name}))
     v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family="Kreuzwertung über Märkte", strategy="a b, c (5 %)"))
+
+
+def test_a_note_of_a_run_that_cannot_be_read_is_a_sentence(tmp_path):
+    left = tmp_path / ".open-abc"
+    left.mkdir()
+    (left / "about.json").write_text(json.dumps({"ledger": "l.jsonl", "family": "f", "hypothesis": "h", "defaults": {}}))
+    (left / "1.runs").write_text("{}\n")
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    assert "line 1 of .open-abc/1.runs" in ledger.verify().problems[0]
+    with pytest.raises(LedgerError, match="cannot be read; mend that file"):
+        ledger.append(returns=some_returns(), **trial())
+    (left / "about.json").write_text('{"ledger": "l.jsonl"}')  # nobody's
+    assert ledger.append(returns=some_returns(), **trial()) and ledger.verify().ok
+
+
+def test_thresholds_are_not_fresh_because_a_date_is_written_another_way(tmp_path):
+    ledger = v.Ledger(tmp_path / "criteria.jsonl")
+    for n, window in enumerate((["2010-01-01", "2011-12-31"], ["31.12.2009", "01.01.2012"], ["9/9/2010", "9/9/2011"], {"start": "Jan 2011", "end": "Feb 2011"}), 1):
+        assert len(ledger.fix_criteria({"a": n}, data_md5="d", window=window)) == n
+
+
+def test_only_ledgers_are_merged(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    for pair in ((ledger, "x"), (None, ledger)):
+        with pytest.raises(SpecificationError, match="must be a Ledger"):
+            v.merge_ledgers(*pair)

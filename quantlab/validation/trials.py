@@ -13,6 +13,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -174,7 +175,8 @@ def _left_behind(ledger: Path) -> list[tuple[Path, dict]]:
                 about = json.loads(file.read())
         except (OSError, ValueError):  # in use, not begun, or taken away meanwhile
             continue
-        if isinstance(about, dict) and about.get("ledger") == ledger.name:
+        whole = isinstance(about, dict) and isinstance(about.get("defaults"), dict) and isinstance(about.get("hypothesis"), str) and "family" in about
+        if whole and about.get("ledger") == ledger.name:
             found.append((folder, about))
     return found
 
@@ -421,7 +423,10 @@ class _LedgerChecker(_LedgerReader):
         problems += self._return_problems(scan.records[forgiven:])
         (notes if scan.gaps else problems).extend(self._orphans())
         for folder, _ in _left_behind(self.path):
-            problems.append(f"{len(_runs(folder))} runs of an open_trials whose process was killed are not recorded yet ({folder.name}); `recover()` or the next append does")
+            try:
+                problems.append(f"{len(_runs(folder))} runs of an open_trials whose process was killed are not recorded yet ({folder.name}); `recover()` or the next append does")
+            except LedgerError as error:
+                problems.append(str(error))
         git, git_notes = git_problems(self.path, data, since=scan.records[forgiven]["hash"] if scan.gaps else "")
         if self._chain.torn_path.exists():
             notes.append(f"{self._chain.torn_path.name} holds lines that were torn by an interrupted write")
@@ -489,7 +494,7 @@ def _ends(window: Any) -> Any:
 def _overlap(one: Any, other: Any) -> bool:
     "Do two windows share a day? Those whose ends are unknown do"
     ends = [_ends(one), _ends(other)]
-    if not all(isinstance(e, tuple) and all(isinstance(x, str) for x in e) for e in ends):
+    if not all(isinstance(e, tuple) and all(isinstance(x, str) and re.match(r"\d{4}-\d\d-\d\d", x) for x in e) for e in ends):
         return True
     (a, b), (c, d) = ends
     return a <= d and c <= b
@@ -830,11 +835,17 @@ def _runs(folder: Path) -> list[_Run]:
     "The runs noted in a folder; a line that was torn when its process was killed is left out"
     found = []
     for file in sorted(folder.glob("*.runs"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
-        for line in file.read_bytes().split(b"\n")[:-1]:
-            run = json.loads(line)
-            rows, values = (np.frombuffer(base64.b64decode(run[name]), dtype) for name, dtype in (("rows", np.int64), ("values", float)))
-            index = pd.Index(rows) if run["unit"] is None else pd.DatetimeIndex(rows.view(f"M8[{run['unit']}]"))
-            found.append((run["parameters"], pd.Series(values, index)))
+        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+            try:
+                run = json.loads(line)
+                rows, values = (np.frombuffer(base64.b64decode(run[name]), dtype) for name, dtype in (("rows", np.int64), ("values", float)))
+                index = pd.Index(rows) if run["unit"] is None else pd.DatetimeIndex(rows.view(f"M8[{run['unit']}]"))
+                found.append((dict(run["parameters"]), pd.Series(values, index)))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise LedgerError(
+                    f"line {number} of {folder.name}/{file.name}, the note of a run that is not recorded yet, cannot be read; mend that file, or "
+                    "move its folder away and say how many runs it held."
+                ) from None
     return found
 
 
@@ -1018,6 +1029,9 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
     LedgerError
         One of the two is damaged, or a return series is missing; what was merged until then stays.
     """
+    for name, book in {"into": into, "other": other}.items():
+        if not isinstance(book, Ledger):
+            raise SpecificationError(f"`{name}` must be a Ledger; got {book!r}.")
     problems = other.verify().problems
     if problems:
         raise LedgerError(f"the other ledger is damaged: {problems[0]}. Nothing was merged; repair it first.")
