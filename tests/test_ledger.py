@@ -789,3 +789,33 @@ def test_only_ledgers_are_merged(tmp_path):
     for pair in ((ledger, "x"), (None, ledger)):
         with pytest.raises(SpecificationError, match="must be a Ledger"):
             v.merge_ledgers(*pair)
+
+
+def test_no_subset_of_the_grid_and_no_other_name_moves_the_ratio_or_the_count(tmp_path):
+    from quantlab.review import evaluate_gate
+    from quantlab.review.criteria import CRITERIA
+
+    rng, dates = np.random.default_rng(7), pd.bdate_range("2012-01-02", periods=400)
+    common = rng.normal(0, 0.006, 400)
+    books = {f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 400), dates) for i in range(10)}
+    window = {"start": str(dates[0].date()), "end": str(dates[-1].date())}
+    best = max(books, key=lambda k: books[k].mean() / books[k].std())
+    ledger = v.Ledger(tmp_path / "ledger.jsonl")
+    record = lambda k, **c: {"family": "f", "strategy": k, "parameters": {}, "returns": books[k], "universe": "u", "data_md5": "d", "window": window} | c
+
+    def judged(grid):
+        ids = ledger.append_many([record(k) for k in grid])
+        every = ledger.tried_returns(data_md5="d", window=window, prefer=ids, days=dates)
+        gate = evaluate_gate(
+            every, selected=ids[list(grid).index(best)], n_trials=ledger.count(), periods_per_year=252, n_blocks=4, n_resamples=100,
+            thresholds=dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95},
+        )
+        return gate.criteria.loc["deflated_sharpe_ratio", "value"], gate.n_trials, gate.n_trials_on_data
+
+    whole = judged(books)
+    for _ in range(8):
+        some = [best, *rng.choice([k for k in books if k != best], rng.integers(0, 9), replace=False)]
+        assert judged(some) == pytest.approx(whole, rel=1e-12)
+        other = {"family": rng.choice(["g", "h"]).item(), "universe": "v", "window": list(window.values())}
+        ledger.append_many([record(k, **other) for k in some])  # the same books by other names
+        assert judged(some) == pytest.approx(whole, rel=1e-12)
