@@ -163,7 +163,7 @@ def _one_bundle(args: argparse.Namespace, path: str) -> str:
         return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
     if args.action == "show":
         return bundle.summary().to_string()
-    return f"{Path(path).name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
+    return f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
 
 
 def _paper(args: argparse.Namespace) -> int:
@@ -178,7 +178,7 @@ def _paper(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     "Make the pages, verify a dossier against the metrics, or compare two"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review import diff_dossiers, dossier_inputs, verify_dossier
+    from quantlab.review.dossier import REPORT_NOTE, diff_dossiers, dossier_inputs, verify_dossier
 
     if args.action == "render":
         from quantlab.rendering import render_pages
@@ -205,7 +205,7 @@ def _report(args: argparse.Namespace) -> int:
         ok &= check.ok
         for problem in check.problems:
             print(problem)
-        print(f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems")
+        print(f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems ({REPORT_NOTE})")
     return 0 if ok else 1
 
 

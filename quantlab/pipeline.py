@@ -127,7 +127,7 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
         raise PipelineError(f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage.")
     try:
         cells = nbformat.reads(read_file(notebook), as_version=4).cells
-    except (ValueError, AttributeError, KeyError):  # no JSON, no notebook
+    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):  # no JSON, no notebook
         raise PipelineError(f"{notebook} is not a whole notebook; take it from git again.") from None
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:

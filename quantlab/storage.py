@@ -7,6 +7,7 @@ __all__ = ['plain_json', 'parse_json', 'canonical_json', 'readable_json', 'sha25
            'sweep_leftovers', 'replacing', 'write_durably']
 
 # %% ../nbs/04_storage.ipynb #a74a6758
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -25,6 +26,15 @@ from .errors import DataError, SpecificationError, StorageError
 from .results import Result
 
 # %% ../nbs/04_storage.ipynb #f07882af
+def _is_unicode(text: str) -> bool:
+    "Can a text be written as UTF-8? One with half a pair of surrogates cannot"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
     """Give the one JSON form of a value.
 
@@ -46,11 +56,16 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
         value = value.to_dict()
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    elif isinstance(value, pd.Series):
+    elif isinstance(value, pd.Series) and value.index.is_unique:
         value = value.to_dict()
-    elif isinstance(value, np.generic):
+    elif isinstance(value, (np.datetime64, np.timedelta64)):  # `.item()` of nanoseconds is a bare number
+        value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
+    elif isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.shape == () and not isinstance(value, np.ma.MaskedArray)):
         value = value.item()
-    if value is None or isinstance(value, (str, int)):
+    elif isinstance(value, (set, frozenset)):
+        with contextlib.suppress(TypeError):  # what has no order has no one form
+            value = sorted(value)
+    if value is None or isinstance(value, int) or (isinstance(value, str) and _is_unicode(value)):
         return value
     if isinstance(value, (dt.datetime, dt.date)) and value is not pd.NaT:
         stamp = pd.Timestamp(value)
@@ -63,8 +78,8 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
         texts = {str(plain_json(k, name)): plain_json(v, f"{name}.{k}", whole=whole) for k, v in value.items()}
         if len(texts) == len(value):
             return texts
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray, pd.Index)):
-        return [plain_json(v, name, whole=whole) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, (list, tuple, np.ndarray, pd.Index)) and not isinstance(value, np.ma.MaskedArray):
+        return [plain_json(v, name, whole=whole) for v in value]
     raise SpecificationError(
         f"`{name}` holds {value!r}, which has no plain JSON form; use finite numbers, text, dates, "
         "lists and mappings."

@@ -475,6 +475,7 @@ row(
      "block_length": numbers(0), "seed": counts(), "thresholds": MEASURED["thresholds"], "periods_per_year": PER_YEAR, "kind": options(None), "n_trials": counts(0, 3, none=False),
      "sharpe_variance": VARIANCE, "confidence": numbers(0.0, 1.0), "n_resamples": counts(0), "select": {"none": None, "unknown": lambda t: "z"}} | BLOCKS,
 )  # fmt: skip
+row(r.best_trial, {"trial_returns": FRAME}, {"trial_returns": tables(FRAME, gaps=True, flat=True, short=1)})
 row(
     r.simulated_power, {"trial_returns": FRAME, "selected": "a0", "n_trials": 5, "periods_per_year": 252, "thresholds": THRESHOLDS, "n_worlds": 1, "n_blocks": 4, "n_resamples": 100,
                         "true_sharpe": (1.0,)},

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quantlab import storage
+from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
 from quantlab.trading.costs import CostModel
-from quantlab.errors import HandoffError, SpecificationError
 from quantlab.handoff import (
+    Bar,
     KillSwitch,
     Limits,
     PaperEngine,
@@ -31,6 +32,9 @@ from quantlab.handoff import (
     approve_bundle,
     bars,
     load_bundle,
+    load_feed,
+    monitor,
+    read_journal,
     save_feed,
     write_bundle,
 )
@@ -765,3 +769,180 @@ def test_write_is_refused_where_nothing_can_be_written(tmp_path):
         write_bundle(tmp_path / "handoff", **ARGUMENTS)
     assert list((tmp_path / "handoff").iterdir()) == []
     assert Path(tmp_path / "file").read_text() == ""
+
+
+# ---------------------------------------------------------------- orders after a halt, and a book that is gone
+
+
+def test_no_order_is_sent_after_a_halt_that_comes_while_orders_are_sent(bundle, tmp_path):
+    switch = tmp_path / "state" / "kill_switch.jsonl"
+
+    class Venue(ReferenceBroker):
+        sent = []
+
+        def submit(self, order):
+            assert KillSwitch(switch).state is State.ACTIVE
+            self.sent.append(order.id)
+            super().submit(order)
+            if len(self.sent) == 3:
+                KillSwitch(switch).trip("stop", by="risk")  # another process
+
+    venue = Venue(bundle.costs, capital=bundle.capital)
+    result = PaperEngine(bundle, venue, folder=tmp_path / "state").run(FEED)
+    assert len(venue.sent) == 3 == result.n_orders and result.state == "HALTED"
+    held = result.orders[result.orders["rule"] == "halted"]
+    assert len(held) == result.n_refused and not held["sent"].any() and held["reason"].iloc[0] == "stop"
+    assert "withheld" in set(result.events["type"])
+    assert result.daily["sent"].tolist() == [2, 1, 0, 0, 0, 0]
+    again = PaperEngine(bundle, ReferenceBroker(bundle.costs, capital=bundle.capital), folder=tmp_path / "state").run(FEED)
+    assert again.journal == result.journal
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1])
+def test_a_book_that_lost_all_is_halted_and_its_record_ends(tmp_path, after):
+    "A return on nothing is no number, and one on a negative equity has the wrong sign"
+    held = pd.DataFrame({"A": [0.5] * 6, "B": [0.5] * 6}, index=DAYS)
+    rules = {"daily_loss": 5.0, "sequential_test": False}
+    path = write_bundle(tmp_path, **(ARGUMENTS | {"target_weights": held, "costs": CostModel(), "kill_rules": rules}))
+    lost = RETURNS * 0.0
+    lost.iloc[2], lost.iloc[3:] = -1.0, after
+    result = engine(load_bundle(path), tmp_path / "state").run(bars(lost))
+    assert result.final_equity == 0.0 and result.state == "HALTED" and result.n_days == 3
+    assert result.reason == "no equity is left on 2015-07-03"
+    assert engine(load_bundle(path), tmp_path / "state").run(bars(lost)).journal == result.journal
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"returns": {"A": "0.1"}}, "has '0.1' as returns of A"),
+        ({"returns": {"A": None}}, "has None as returns of A"),
+        ({"returns": {"A": True}}, "has True as returns of A"),
+        ({"returns": {"A": 1j}}, "has 1j as returns of A"),
+        ({"returns": {"A": 1e308}}, "has a return of 1e.308"),
+        ({"returns": None}, "must map assets to their returns; got NoneType"),
+        ({"returns": [0.1]}, "must map assets to their returns; got list"),
+        ({"dollar_volume": {"A": "many"}}, "has 'many' as dollar_volume of A"),
+        ({"volatility": {"A": None}}, "has None as volatility of A"),
+        ({"date": "2015-07-01"}, "must carry a date alone"),
+        ({"date": None}, "must carry a date alone"),
+        ({"date": pd.NaT}, "must carry a date alone"),
+    ],
+)
+def test_a_bar_of_what_is_no_number_is_a_sentence(bundle, tmp_path, change, message):
+    bar = Bar(**({"date": DAYS[0], "returns": {"A": 0.0, "B": 0.0}} | change))
+    with pytest.raises(DataError, match=message):
+        engine(bundle, tmp_path / "state").run([bar])
+
+
+def test_numbers_of_every_kind_make_the_same_journal(bundle, tmp_path):
+    plain = list(bars(RETURNS.round(2)))
+    other = [Bar(day.date.to_pydatetime(), pd.Series({k: np.float64(v) for k, v in day.returns.items()})) for day in plain]
+    results = [engine(bundle, tmp_path / name).run(feed) for name, feed in (("a", plain), ("b", other))]
+    assert results[0].journal == results[1].journal
+    single = [Bar(day.date, {k: np.float32(v) for k, v in day.returns.items()}) for day in plain]
+    assert engine(bundle, tmp_path / "c").run(single).n_days == 6
+
+
+def test_a_cost_without_bound_is_an_order_that_cannot_be_priced(tmp_path):
+    path = write_bundle(tmp_path, **(ARGUMENTS | {"costs": CostModel(impact_coefficient=0.5)}))
+    feed = [Bar(day.date, day.returns, {"A": 1e-320, "B": 1e8}, {"A": 0.01, "B": 0.01}) for day in FEED]
+    result = engine(load_bundle(path), tmp_path / "state").run(feed)
+    assert result.n_unfilled and np.isfinite(result.final_equity)
+
+
+def test_a_feed_without_volumes_is_read_as_it_was_saved(bundle, tmp_path):
+    feed = load_feed(save_feed(tmp_path / "feed.parquet", FEED))
+    assert engine(bundle, tmp_path / "a").run(feed).journal == engine(bundle, tmp_path / "b").run(FEED).journal
+
+
+def test_an_approval_lies_beside_the_bundle_however_it_was_reached(bundle, tmp_path, monkeypatch, capsys):
+    from quantlab.cli import main
+
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / bundle.path.name
+    link.symlink_to(bundle.path)
+    assert approve_bundle(link, by="a", reason="r") == approvals_path(bundle.path.resolve())
+    monkeypatch.chdir(bundle.path)
+    approve_bundle(".", by="b", reason="r")
+    assert [a["by"] for a in load_bundle(bundle.path).approvals] == ["a", "b"] == [a["by"] for a in load_bundle(".").approvals]
+    assert main(["handoff", "verify", "."]) == 0 and capsys.readouterr().out.startswith(bundle.path.name)
+    with pytest.raises(SpecificationError, match="no plain JSON form"):
+        approve_bundle(bundle.path, by="\ud800", reason="r")
+    with pytest.raises(SpecificationError, match="must be a path"):
+        load_bundle("a\0b")
+
+
+def test_days_for_which_nothing_was_agreed_are_a_defect(bundle):
+    def judged(first):
+        days = pd.bdate_range(first, periods=40)
+        return monitor(bundle, pd.Series(np.random.default_rng(0).normal(4e-4, 0.01, 40), days))
+
+    for first in ("2005-07-01", "2035-07-02"):
+        triage = judged(first).triage
+        assert triage.loc[triage["alarm"], "check"].tolist() == ["days outside the bundle's dates of validity"]
+    assert not judged("2016-07-01").triage["check"].str.contains("validity").any()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pd.DataFrame(np.zeros((6, 2)), DAYS, ["returns", "returns"]),
+        pd.DataFrame(np.zeros((6, 1)), DAYS, pd.MultiIndex.from_tuples([("returns", "a")])),
+        pd.Series(0.0, pd.date_range("1500-01-01", periods=6, unit="s")),
+        pd.Series([0.1j] * 6, DAYS),
+        pd.Series(["0.1"] * 6, DAYS),
+        pd.Series([True, False] * 3, DAYS),
+    ],
+)
+def test_a_record_that_cannot_be_read_as_numbers_is_refused(bundle, odd):
+    with pytest.raises(DataError, match="`realised`"):
+        monitor(bundle, odd)
+
+
+@pytest.mark.parametrize("what", ["equity", "positions"])
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_venue_that_reports_no_number_is_halted(bundle, tmp_path, what, folder):
+    "No limit and no kill rule can compare NaN: all of them would stay silent"
+
+    class Venue(ReferenceBroker):
+        broken = False
+
+        def equity(self):
+            return float("nan") if self.broken and what == "equity" else super().equity()
+
+        def positions(self):
+            return {k: float("nan") if self.broken and what == "positions" else p for k, p in super().positions().items()}
+
+        def advance(self, bar):
+            self.broken = bar.date >= DAYS[2]
+            return super().advance(bar)
+
+    place = tmp_path / "state" if folder else None
+    paper = PaperEngine(bundle, Venue(bundle.costs, capital=bundle.capital), folder=place)
+    with pytest.raises(HandoffError, match="and trading is halted"):
+        paper.run(FEED)
+    assert paper.kill_switch.state is State.HALTED and "2015-07-03" in paper.kill_switch.reason
+    if folder:
+        assert KillSwitch(place / "kill_switch.jsonl").state is State.HALTED
+        assert engine(bundle, place).run(FEED).n_orders == 4  # those before
+
+
+def test_what_is_no_part_of_an_engine_is_a_sentence(bundle, tmp_path):
+    for wrong in ({"kill_switch": "x"}, {"folder": 5}, {"backend": ReferenceBroker}):
+        with pytest.raises(SpecificationError):
+            PaperEngine(bundle, **({"backend": ReferenceBroker(bundle.costs, capital=bundle.capital)} | wrong))
+    with pytest.raises(HandoffError, match="The journal is empty or not whole"):
+        read_journal(None)
+
+
+def test_a_reconciliation_takes_only_a_table_of_numbers_by_date(bundle):
+    result = engine(bundle, None).run(FEED)
+    good = bundle.expected
+    assert result.reconciliation(good[::-1]).n_days == 6
+    for wrong in (
+        None, {"returns": 1}, good["returns"], good.tz_localize("UTC"), pd.concat([good, good]), pd.concat([good, good], axis=1), good.reset_index(drop=True),
+        good.astype(str), good * np.nan, good.replace(0.001, np.inf),
+    ):  # fmt: skip
+        with pytest.raises(QuantlabError, match="`expected`"):
+            result.reconciliation(wrong)

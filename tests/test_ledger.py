@@ -11,7 +11,7 @@ import pytest
 
 import quantlab.validation as v
 from quantlab.backtest import run_backtest
-from quantlab.errors import LedgerError, SpecificationError
+from quantlab.errors import DataError, LedgerError, SpecificationError
 
 
 def trial(**changes):
@@ -498,3 +498,324 @@ def test_one_recorded_window_hides_one_run_only(tmp_path):
             run = run_backtest(weights, market).returns
         trials.record(strategy="shown", parameters={}, returns=run.iloc[:50])
     assert ledger.count() == 3
+
+
+# ---------------------------------------------------------------- runs that were made and then lost
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from test_ledger import a_book
+from quantlab.backtest import run_backtest
+from quantlab.validation import open_trials
+weights, returns = a_book()
+with open_trials("f", hypothesis="h", path=sys.argv[2], universe="u", note="seen"):
+    for k in (0.5, 1.0, 2.0):
+        run_backtest(weights * k, returns)
+    os._exit(9)
+"""
+
+
+def test_runs_of_a_process_that_was_killed_are_counted(tmp_path):
+    "Look at the result, restart the kernel: the tries stay"
+    ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
+    code = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(ledger.path)]
+    assert subprocess.run(code, capture_output=True).returncode == 9
+    assert "3 runs of an open_trials whose process was killed are not recorded yet" in ledger.verify().problems[0]
+    (left,) = ledger.path.parent.glob(".open-*")
+    (runs,) = left.glob("*.runs")
+    with open(runs, "ab") as file:
+        file.write(b'{"parameters": {')  # torn by the kill
+    ledger.append(returns=some_returns(), **trial())  # whoever writes next records them
+    assert ledger.count() == 4 and ledger.verify().ok and not left.exists()
+    table = ledger.table()
+    assert set(table["note"].iloc[:3]) == {"seen; recorded later: the process that ran it was stopped before it could"}
+    assert table["universe"].iloc[0] == "u" and table["hypothesis"].iloc[0] == "h"
+    weights, returns = a_book()
+    with v.open_trials("f", hypothesis="h", path=ledger.path):
+        run_backtest(weights, returns)
+    assert ledger.count() == 4
+
+
+def test_what_is_open_elsewhere_is_not_taken_for_left_behind(tmp_path):
+    weights, returns = a_book()
+    path = tmp_path / "ledger.jsonl"
+    with v.open_trials("f", hypothesis="h", path=path):
+        run_backtest(weights, returns)
+        assert v.Ledger(path).verify().ok and v.Ledger(path).recover() == 0 and v.Ledger(path).count() == 0
+        with v.open_trials("g", hypothesis="h", path=path):
+            run_backtest(2 * weights, returns)
+        assert v.Ledger(path).count() == 1
+    assert v.Ledger(path).count() == 2 and [p.name for p in tmp_path.glob(".open-*")] == []
+
+
+def test_one_run_that_cannot_be_stored_does_not_take_the_others_with_it(tmp_path):
+    weights, returns = a_book()
+    path = tmp_path / "ledger.jsonl"
+    far = pd.date_range("1500-01-01", periods=len(returns), unit="s")
+    with v.open_trials("f", hypothesis="h", path=path):
+        for k in (0.5, 1.0):
+            run_backtest(weights * k, returns)
+        run_backtest((3 * weights).reset_index(drop=True), returns.reset_index(drop=True))
+        run_backtest((4 * weights).set_axis(far), returns.set_axis(far))
+    table = v.Ledger(path).table()
+    assert v.Ledger(path).count() == 4 and table["status"].tolist() == ["complete", "complete", "failed", "failed"]
+    assert table["note"].str.contains("could not be stored").sum() == 2 and v.Ledger(path).verify().ok
+    with pytest.raises(DataError, match="dates lie between 1677 and 2262"):
+        v.Ledger(path).append(returns=some_returns().set_axis(far[:60]), **trial())
+
+
+def test_a_surface_over_what_has_no_plain_form_is_counted(tmp_path):
+    from quantlab.backtest import parameter_surface
+
+    weights, returns = a_book()
+    with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+        parameter_surface(lambda stop: weights * min(stop, 2.0), returns, grid={"stop": [1.0, np.inf]}, centre={"stop": 1.0})
+    assert v.Ledger(tmp_path / "l.jsonl").count() == 2
+
+
+@pytest.mark.parametrize("text", [None, "5", "[5]", "not json", '[["a", 5]]'])
+def test_the_environment_hides_no_run(tmp_path, monkeypatch, text):
+    weights, returns = a_book()
+    monkeypatch.setenv("QUANTLAB_OPEN_TRIALS", "[]")
+    with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+        monkeypatch.delenv("QUANTLAB_OPEN_TRIALS") if text is None else monkeypatch.setenv("QUANTLAB_OPEN_TRIALS", text)
+        assert run_backtest(weights, returns).recorded
+    assert v.Ledger(tmp_path / "l.jsonl").count() == 1
+
+
+def test_a_thread_that_outlives_its_trials_is_told_so(tmp_path):
+    from threading import Event, Thread
+
+    weights, returns = a_book()
+    late, told = Event(), []
+    thread = Thread(target=lambda: (late.wait(), told.append(run_backtest(weights, returns).recorded)))
+    with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+        thread.start()
+    late.set()
+    thread.join()
+    assert told == [False]
+
+
+def test_a_folder_of_runs_that_was_removed_is_an_error(tmp_path):
+    import shutil
+
+    weights, returns = a_book()
+    with pytest.raises(LedgerError, match="was removed: they are not on file"), v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+        run_backtest(weights, returns)
+        shutil.rmtree(next(tmp_path.glob(".open-*")))  # as `git clean -fdx` does
+
+
+def test_placebo_worlds_are_no_tries(tmp_path):
+    from quantlab.backtest import sweep_returns
+    from quantlab.review import placebo_false_pass_rate
+    from quantlab.review.criteria import CRITERIA
+
+    weights, returns = a_book()
+    books = {k: weights * k for k in (0.5, 1.0)}
+    for n_jobs in (1, 2):
+        with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+            sweep_returns(books, returns)
+            placebo_false_pass_rate(
+                lambda world: sweep_returns(books, world), returns, n_worlds=2, block_length=5, seed=0, n_jobs=n_jobs,
+                thresholds=dict.fromkeys(CRITERIA), periods_per_year=252, n_resamples=100,
+            )
+            run_backtest(3 * weights, returns)
+    assert v.Ledger(tmp_path / "l.jsonl").count() == 3
+
+
+def test_the_default_ledger_is_the_projects(tmp_path, monkeypatch):
+    "A folder `trials` further down hides nothing"
+    from quantlab.validation.trials import default_ledger_path
+
+    (tmp_path / "nbs" / "trials").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "nbs")
+    assert default_ledger_path() == tmp_path / "nbs" / "trials" / "ledger.jsonl"
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    assert default_ledger_path() == tmp_path / "trials" / "ledger.jsonl"
+
+
+def test_losers_cannot_be_hidden_from_the_columns(tmp_path):
+    "Called failed, or with the window written another way, they are still among the tries with returns"
+    ledger, where = v.Ledger(tmp_path / "l.jsonl"), {"data_md5": "d", "window": ["2010-01-01", "2012-12-31"]}
+    ledger.append(returns=some_returns(1), **trial())
+    ledger.append(returns=some_returns(2), status="failed", **trial(parameters={"a": 2}))
+    ledger.append(returns=some_returns(3), **trial(parameters={"a": 3}, window={"start": "2010-01-01", "end": "2012-12-31"}))
+    stamps = pd.DatetimeIndex(["2010-01-01", "2012-12-31"]).as_unit("ns").values
+    ledger.append(returns=some_returns(4), **trial(parameters={"a": 4}, window=tuple(stamps)))
+    for window in (where["window"], {"start": "2010-01-01", "end": "2012-12-31"}, tuple(stamps)):
+        assert ledger.tried_returns(data_md5="d", window=window).shape == (60, 4)
+    assert len(ledger.tries(**where)) == 4 and ledger.tried_returns(data_md5="d", window="all").empty
+    days = some_returns().index
+    ledger.append(returns=some_returns(5).iloc[1:], **trial(parameters={"a": 5}))  # a day short
+    every = ledger.tried_returns(**where, days=days)
+    assert every.shape == (60, 5) and every.notna().all(axis=None) and every.iloc[0, -1] == 0.0
+    assert ledger.tried_returns(data_md5="none", window="all", days=days).shape == (60, 0)
+
+
+def test_a_second_ledger_that_was_removed_in_a_commit_is_missed(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    git(project, "init", "-q", "-b", "main")
+    ledger, second = (v.Ledger(project / "trials" / name) for name in ("ledger.jsonl", "second.jsonl"))
+    ledger.append(returns=some_returns(0), **trial())
+    for a in (1, 2):
+        second.append(returns=some_returns(a), **trial(parameters={"a": a + 1}))
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "two ledgers")
+    assert ledger.count() == 3 and ledger.verify_project().ok
+    named = ledger.path.read_text()
+    for file in [second.path, *(p for p in (project / "trials" / "returns").iterdir() if p.stem not in named)]:
+        file.unlink()
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "tidy up")
+    check = v.Ledger(ledger.path).verify_project()
+    assert check.is_lower_bound and "second.jsonl: the file is gone since commit" in check.problems[0]
+
+
+def test_a_ledger_that_a_merged_branch_lost_is_missed(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    git(project, "init", "-q", "-b", "main")
+    (project / "README").write_text("")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "begin")
+    git(project, "checkout", "-q", "-b", "side")
+    ledger = v.Ledger(project / "trials" / "ledger.jsonl")
+    ledger.append(returns=some_returns(0), **trial())
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "tried")
+    git(project, "rm", "-q", "-r", "trials")
+    git(project, "commit", "-q", "-m", "tidy up")
+    git(project, "checkout", "-q", "main")
+    git(project, "merge", "-q", "--no-ff", "-m", "merge", "side")
+    v.Ledger(ledger.path).append(returns=some_returns(5), **trial(parameters={"a": 5}))
+    assert "on a branch that was merged without it" in v.Ledger(ledger.path).verify().problems[0]
+
+
+@pytest.mark.parametrize("value", [{1, "a"}, "\ud800", np.ma.masked, np.ma.masked_array([1, 2], [1, 0]), np.datetime64("NaT"), np.timedelta64(3, "ns"), pd.Series([1, 2], ["a", "a"])])
+def test_what_has_no_one_plain_form_is_refused(tmp_path, value):
+    with pytest.raises(SpecificationError, match="no plain JSON form"):
+        v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(parameters={"a": value}))
+    if isinstance(value, str):
+        with pytest.raises(SpecificationError, match="no plain JSON form"):
+            v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family=value))
+
+
+def test_a_day_is_one_day_in_every_unit(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    days = [np.datetime64("2020-01-01", unit) for unit in ("D", "us", "ns")] + ["2020-01-01", pd.Timestamp("2020-01-01")]
+    assert len({ledger.append(returns=some_returns(), **trial(parameters={"day": day, "n": np.array(3)})) for day in days}) == 1
+
+
+def test_a_run_that_found_no_room_is_said_and_the_next_is_counted(tmp_path):
+    import resource
+    import signal
+
+    from quantlab.errors import StorageError
+
+    weights, returns = a_book()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+            run_backtest(weights, returns)
+            (runs,) = tmp_path.glob(".open-*/*.runs")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (runs.stat().st_size + 100, hard))
+            with pytest.raises(StorageError, match="cannot be written: No space left"):
+                run_backtest(2 * weights, returns)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            run_backtest(3 * weights, returns)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    assert v.Ledger(tmp_path / "l.jsonl").count() == 2 and v.Ledger(tmp_path / "l.jsonl").verify().ok
+
+
+def test_a_path_that_is_none_is_a_sentence(tmp_path, capsys):
+    from quantlab.cli import main
+
+    assert main(["trials", "verify", "--ledger", "a\0b"]) == 1
+    (tmp_path / "x.ipynb").write_text('{"nbformat": 1}')
+    assert main(["run", str(tmp_path / "x.ipynb")]) == 1
+    assert "a ledger is a file" in (said := capsys.readouterr().err) and "not a whole notebook" in said
+
+
+def test_a_sample_that_reaches_into_an_opened_holdout_is_seen(tmp_path):
+    "Look at the holdout, then move its start"
+    book, openings = v.Ledger(tmp_path / "ledger.jsonl"), v.Ledger(tmp_path / "openings.jsonl")
+    sample = {"start": "2009-01-08", "end": "2015-06-30"}
+    assert book.opened_within(sample) == []
+    for start in ("2015-07-01", "2012-01-02"):
+        window = {"start": start, "end": "end of the data"}
+        openings.open_holdout(family="f", strategy="s", trial_id="t", reason="first look", window=window, data_md5="d")
+    assert book.opened_within(sample) == ["2012-01-02"] == openings.opened_within(list(sample.values()))
+    assert book.opened_within(sample | {"end": "2016-06-30"}) == ["2012-01-02", "2015-07-01"]
+    for wrong in ("all", None, {"start": "2009-01-08"}):
+        with pytest.raises(SpecificationError, match="`window` must have a first and a last day"):
+            book.opened_within(wrong)
+
+
+@pytest.mark.parametrize("name", ["f\x1b[1A\x1b[2K", "f\u202e", "f\ng", "f\x08"])
+def test_a_name_shows_as_it_is(tmp_path, name):
+    for field in ("family", "strategy"):
+        with pytest.raises(SpecificationError, match=f"`{field}` must be of printable characters"):
+            v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(**{field: name}))
+    v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family="Kreuzwertung über Märkte", strategy="a b, c (5 %)"))
+
+
+def test_a_note_of_a_run_that_cannot_be_read_is_a_sentence(tmp_path):
+    left = tmp_path / ".open-abc"
+    left.mkdir()
+    (left / "about.json").write_text(json.dumps({"ledger": "l.jsonl", "family": "f", "hypothesis": "h", "defaults": {}}))
+    (left / "1.runs").write_text("{}\n")
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    assert "line 1 of .open-abc/1.runs" in ledger.verify().problems[0]
+    with pytest.raises(LedgerError, match="cannot be read; mend that file"):
+        ledger.append(returns=some_returns(), **trial())
+    (left / "about.json").write_text('{"ledger": "l.jsonl"}')  # nobody's
+    assert ledger.append(returns=some_returns(), **trial()) and ledger.verify().ok
+
+
+def test_thresholds_are_not_fresh_because_a_date_is_written_another_way(tmp_path):
+    ledger = v.Ledger(tmp_path / "criteria.jsonl")
+    for n, window in enumerate((["2010-01-01", "2011-12-31"], ["31.12.2009", "01.01.2012"], ["9/9/2010", "9/9/2011"], {"start": "Jan 2011", "end": "Feb 2011"}), 1):
+        assert len(ledger.fix_criteria({"a": n}, data_md5="d", window=window)) == n
+
+
+def test_only_ledgers_are_merged(tmp_path):
+    ledger = v.Ledger(tmp_path / "l.jsonl")
+    for pair in ((ledger, "x"), (None, ledger)):
+        with pytest.raises(SpecificationError, match="must be a Ledger"):
+            v.merge_ledgers(*pair)
+
+
+def test_no_subset_of_the_grid_and_no_other_name_moves_the_ratio_or_the_count(tmp_path):
+    from quantlab.review import evaluate_gate
+    from quantlab.review.criteria import CRITERIA
+
+    rng, dates = np.random.default_rng(7), pd.bdate_range("2012-01-02", periods=400)
+    common = rng.normal(0, 0.006, 400)
+    books = {f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 400), dates) for i in range(10)}
+    window = {"start": str(dates[0].date()), "end": str(dates[-1].date())}
+    best = max(books, key=lambda k: books[k].mean() / books[k].std())
+    ledger = v.Ledger(tmp_path / "ledger.jsonl")
+    record = lambda k, **c: {"family": "f", "strategy": k, "parameters": {}, "returns": books[k], "universe": "u", "data_md5": "d", "window": window} | c
+
+    def judged(grid):
+        ids = ledger.append_many([record(k) for k in grid])
+        every = ledger.tried_returns(data_md5="d", window=window, prefer=ids, days=dates)
+        gate = evaluate_gate(
+            every, selected=ids[list(grid).index(best)], n_trials=ledger.count(), periods_per_year=252, n_blocks=4, n_resamples=100,
+            thresholds=dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95},
+        )
+        return gate.criteria.loc["deflated_sharpe_ratio", "value"], gate.n_trials, gate.n_trials_on_data
+
+    whole = judged(books)
+    for _ in range(8):
+        some = [best, *rng.choice([k for k in books if k != best], rng.integers(0, 9), replace=False)]
+        assert judged(some) == pytest.approx(whole, rel=1e-12)
+        other = {"family": rng.choice(["g", "h"]).item(), "universe": "v", "window": list(window.values())}
+        ledger.append_many([record(k, **other) for k in some])  # the same books by other names
+        assert judged(some) == pytest.approx(whole, rel=1e-12)

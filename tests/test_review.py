@@ -608,3 +608,74 @@ def test_a_share_is_shown_in_one_format():
         logits_histogram(logits).get_title(loc=loc)
         for loc in ("left", "center", "right")
     )
+
+
+# ---------------------------------------------------------------- what would make an approval of something else
+
+
+def test_prices_and_growth_are_not_judged_as_returns():
+    "An equity curve has a Sharpe ratio above 20, and it was approved"
+    trials = world(0.0)
+    for curve in ((1 + trials).cumprod(), 100 * (1 + trials).cumprod()):
+        with pytest.raises(DataError, match="price"):
+            judge(curve)
+        with pytest.raises(DataError, match="price"):
+            simulated_power(curve, selected=curve.columns[0], n_trials=curve.shape[1], periods_per_year=252, thresholds=THRESHOLDS, n_worlds=1)
+
+
+def test_a_threshold_of_false_asks_for_nothing_and_is_refused():
+    "It counted a strategy that looks ahead as one that meets the criterion"
+    with pytest.raises(SpecificationError, match="must be true, or None where it is not asked for; got False"):
+        judge(world(0.0015), thresholds=THRESHOLDS | {"lookahead_audit_passed": False}, evidence=EVIDENCE | {"lookahead_audit_passed": False})
+
+
+@pytest.mark.parametrize("value", [99.0, -0.1, math.inf])
+def test_a_share_is_no_percentage(value):
+    with pytest.raises(SpecificationError, match=r"evidence\['data_quality_share'\]"):
+        judge(world(0.0015), evidence=EVIDENCE | {"data_quality_share": value})
+
+
+def test_objections_of_every_list_are_kept():
+    gate = judge(world(0.0015), objections=(text for text in ["The count is a lower bound."]))
+    assert gate.objections == ("The count is a lower bound.",) and "lower bound" in gate.sentence()
+    for wrong in (None, 5, [""], [5], "text"):
+        with pytest.raises(SpecificationError, match="`objections` must be a list of sentences"):
+            judge(world(0.0015), objections=wrong)
+
+
+def test_a_spread_that_was_given_smaller_than_seen_is_said():
+    trials = world(0.0)
+    seen = judge(trials)
+    flattered = judge(trials, sharpe_variance=seen.sharpe_variance / 100)
+    name = "deflated_sharpe_ratio"
+    assert flattered.criteria.loc[name, "value"] > seen.criteria.loc[name, "value"]
+    assert "spread across trials was given as" in flattered.criteria.loc[name, "sentence"]
+    for honest in (seen, judge(trials, sharpe_variance=seen.sharpe_variance * 2)):
+        assert "was given as" not in honest.criteria.loc[name, "sentence"]
+
+
+def test_no_true_ratio_is_no_power():
+    trials = world(0.0)
+    assert judge(trials, true_sharpe=[]).power.empty
+    with pytest.raises(SpecificationError, match="`true_sharpe` must be a list"):
+        simulated_power(trials, selected=trials.columns[0], n_trials=trials.shape[1], periods_per_year=252, thresholds=THRESHOLDS, true_sharpe=[])
+
+
+def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_the_memory():
+    from quantlab.review.dossier import _SEALED, _seal
+
+    facts = Facts({"s": {"a": 0.95}}, {"s": "m" * 32})
+    page = render_dossier([Section("x", facts.prose("first {s:a|.2f}, then {s:a|.2f}"))], title="t")
+    at = page.rfind('data-value="0.95"')
+    edited = page[:at] + page[at:].replace('"0.95"', '"0.99"', 1).replace(">0.95<", ">0.99<", 1)
+    resealed = _SEALED.sub(lambda _: _seal(edited), edited, count=1)
+    assert diff_dossiers(page, page).empty
+    assert diff_dossiers(page, resealed)[["key", "first", "second"]].values.tolist() == [["a", 0.95, "0.95; 0.99"]]
+    wide = page.replace('data-format=".2f"', 'data-format="9999999999"', 1)
+    assert "is not a format" in " ".join(verify_dossier(wide, {"s": {"a": 0.95}}).problems)
+    assert not diff_dossiers(page, wide).empty
+
+
+def test_a_year_of_a_thousand_million_periods_is_refused_and_does_not_fill_the_memory():
+    with pytest.raises(SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"):
+        judge(world(0.0015), periods_per_year=1e9)

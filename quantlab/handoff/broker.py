@@ -106,7 +106,8 @@ def load_feed(path: str | Path) -> list[Bar]:
         wide = {name: table.pivot(index="date", columns="asset", values=name) for name in _FEED}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"The feed {path} cannot be read ({error}); write it with `save_feed`.") from None
-    return list(bars(wide["returns"], dollar_volume=wide["dollar_volume"], volatility=wide["volatility"]))
+    given = {name: wide[name] for name in ("dollar_volume", "volatility") if wide[name].notna().any(axis=None)}
+    return list(bars(wide["returns"], **given))
 
 # %% ../../nbs/80_handoff/4_broker.ipynb #1dda2da8
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,9 @@ class ReferenceBroker:
         )
         priced = (volume > 0) & (volatility >= 0) | (self._costs.impact_coefficient == 0)
         filled, costs = np.where(priced, size, 0.0), np.zeros(len(orders))
-        costs[priced] = self._costs.cost(size[priced], volume[priced], volatility[priced])
+        with np.errstate(over="ignore"):
+            costs[priced] = self._costs.cost(size[priced], volume[priced], volatility[priced])
+        filled, costs = np.where(np.isfinite(costs), filled, 0.0), np.where(np.isfinite(costs), costs, 0.0)
         fills = [
             Fill(name, date, order["asset"], notional, cost)
             for (name, order), notional, cost in zip(orders.items(), filled.tolist(), costs.tolist())

@@ -25,7 +25,7 @@ from ..checks import check_frame, check_number, check_option
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .limits import Limits, SequentialTest, costs_from, limits_from, sequential_test_from
 from quantlab.handoff.manifest import (
-    approval_line, approvals_bytes, approvals_path, as_day, as_path, in_words, locked, read_approvals, read_table, seal_of, sweep, table_bytes,
+    approval_line, approvals_bytes, approvals_path, as_bundle_path, as_day, as_path, in_words, locked, read_approvals, read_table, seal_of, sweep, table_bytes,
     whole_approvals, write_folder,
 )
 from ..results import Result, as_scalar
@@ -561,7 +561,7 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         When a file is missing, unlisted or changed, the seal is broken, the schema or the verdict
         is unknown, a weight is missing, or `as_of` lies outside the dates of validity.
     """
-    path = as_path(path, "path")
+    path = as_bundle_path(path)
     bundle = _load(path, as_of)
     later = _read_only(read_approvals(path, bundle.seal))
     return dataclasses.replace(bundle, approvals=bundle.approvals + later)
@@ -592,7 +592,8 @@ def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None)
     for name, text in {"by": by, "reason": reason}.items():
         if not _is_text(text):
             raise SpecificationError(f"`{name}` must be a text that is not empty; got {text!r}.")
-    path = as_path(path, "path")
+        plain_json(text, name)
+    path = as_bundle_path(path)
     file = approvals_path(path)
     try:
         with locked(path.parent):

@@ -6,19 +6,23 @@
 __all__ = ['book', 'fired', 'orders_for', 'PaperEngine', 'bar_hash', 'traded_on', 'check_bar', 'replay_bundle']
 
 # %% ../../nbs/80_handoff/6_engine.ipynb #fc14e280
+import datetime as dt
 import json
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..checks import LARGEST
 from ..errors import DataError, HandoffError, SpecificationError
 from .broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
 from .bundle import Bundle, load_bundle
 from .journal import PaperResult, Store, read_journal
+from .manifest import as_path
 from quantlab.handoff.limits import (
     Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
 )
@@ -54,6 +58,8 @@ def fired(bundle: Bundle, session: dict, day: Mapping, date: str) -> list[str]:
         session["charts"] = path[-1].tolist()
         if test.alarms(path).any():
             sentences.append(f"kill rule sequential_test: alarm on {date}")
+    if day["equity"] <= 0:
+        sentences.append(f"no equity is left on {date}")
     if str(bundle.expires.date()) < date:
         sentences.append(f"the bundle expired on {bundle.expires.date()}")
     return sentences
@@ -96,14 +102,17 @@ class PaperEngine:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         if self.bundle.mode == "shadow" and not isinstance(backend, ReferenceBroker):
             raise HandoffError(f"{self.bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is allowed as backend.")
-        if not isinstance(backend, ExecutionBackend):
+        if not isinstance(backend, ExecutionBackend) or isinstance(backend, type):
             raise SpecificationError(f"`backend` must have the five verbs of an ExecutionBackend; got {type(backend).__name__}.")
+        if kill_switch is not None and not isinstance(kill_switch, KillSwitch):
+            raise SpecificationError(f"`kill_switch` must be a KillSwitch; got {kill_switch!r}.")
+        folder = None if folder is None else as_path(folder, "folder")
         agreed = self.bundle.limits
         self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
         self.backend, self._gate, self._store = backend, PreTradeGate(self.limits), Store(folder)
         self._fresh = backend.snapshot() if folder is None else None
         self._own_switch = kill_switch is None
-        self.kill_switch = kill_switch or KillSwitch(None if folder is None else Path(folder) / "kill_switch.jsonl")
+        self.kill_switch = kill_switch or KillSwitch(None if folder is None else folder / "kill_switch.jsonl")
         weights = self.bundle.target_weights
         self._assets = [str(c) for c in weights.columns]
         self._rows = {str(date.date()): row for date, row in zip(weights.index, weights.to_numpy().tolist())}
@@ -126,7 +135,11 @@ class PaperEngine:
             The folder belongs to another bundle, its state is torn, the disk is full, the venue is not flat, or a day already done
             has another bar now.
         DataError
-            A bar is out of order, infinite or below -100 %.
+            A bar is out of order, holds what is no number, or a return that is infinite or below -100 %.
+
+        Notes
+        -----
+        The record ends on the day on which no equity is left.
         """
         if isinstance(feed, (pd.DataFrame, str)) or not isinstance(feed, Iterable):
             raise DataError(f"The feed must give bars, not {type(feed).__name__}; make them from wide frames with `bars`.")
@@ -136,9 +149,11 @@ class PaperEngine:
             done = traded_on(self._store.journal())
             previous = None
             for bar in feed:
-                check_bar(bar, previous, self.bundle.starts)
+                bar = check_bar(bar, previous, self.bundle.starts)
                 previous = bar.date
                 if session["date"] is None or str(bar.date.date()) > session["date"]:
+                    if session["equity"] <= 0:  # halted on that day; returns on nothing have no meaning
+                        break
                     self._day(session, bar)
                 elif done.get(str(bar.date.date())) != bar_hash(bar):
                     raise HandoffError(
@@ -181,6 +196,9 @@ class PaperEngine:
         self.kill_switch.settle()
         date, lines = str(bar.date.date()), self._opening(session, str(bar.date.date()))
         day, fills = book(self.backend, bar, session["equity"])
+        if odd := [name for name, value in day.items() if not math.isfinite(value)]:  # no limit and no kill rule can compare it
+            self.kill_switch.trip(f"the venue's {odd[0]} was {day[odd[0]]} on {date}")
+            raise HandoffError(f"The venue's {odd[0]} was {day[odd[0]]} on {date}, and trading is halted; mend the venue, then reset the kill switch.")
         lines += [{"type": "fill", "date": date, "order": f.order, "asset": f.asset, "notional": f.notional, "cost": f.cost} for f in fills]
         if unpriced := sorted(f.asset for f in fills if f.notional == 0):
             reason = f"{len(unpriced)} of {len(fills)} orders had no volume or volatility to price the impact with, {unpriced[0]} among them"
@@ -198,10 +216,20 @@ class PaperEngine:
         orders, records = self._decide(account, date)
         day |= {"type": "day", "date": date, "state": str(state), "sent": len(orders), "refused": len(records) - len(orders), "bar": bar_hash(bar)}
         self._store.append([canonical_json(line) for line in [*lines, *records, day]])
-        for order in orders:
-            self.backend.submit(order)
+        if withheld := self._send(orders, account.state):
+            line = {"type": "withheld", "date": date, "orders": [order.id for order in withheld], "reason": self.kill_switch.reason}
+            self._store.append([canonical_json(line)])
         session |= {"date": date, "equity": day["equity"], "state": str(state), "backend": self.backend.snapshot()}
         self._store.save(session)
+
+    def _send(self, orders: list[Order], decided_in: State) -> list[Order]:
+        "Submit the orders, none after a halt that came while they were being sent; those held back"
+        for i, order in enumerate(orders):
+            now = self.kill_switch.state
+            if now is State.HALTED or (now is State.REDUCING and decided_in is State.ACTIVE):
+                return orders[i:]
+            self.backend.submit(order)
+        return []
 
     def _opening(self, session: dict, date: str) -> list[dict]:
         "The first line of a journal, and decisions since the last bar that had no bar of their own"
@@ -264,19 +292,32 @@ def traded_on(journal: bytes) -> dict[str, str]:
     return {day["date"]: day["bar"] for day in days}
 
 
-def check_bar(bar: Bar, previous: pd.Timestamp | None, starts: pd.Timestamp) -> None:
-    "Refuse a bar that is out of order, out of date or not finite"
+def _amounts(part: Any, name: str, day: pd.Timestamp) -> dict[str, float]:
+    "Numbers by asset, as floats; NaN where there is none"
+    if not isinstance(part, (Mapping, pd.Series)):
+        raise DataError(f"The bar of {day.date()} must map assets to their {name}; got {type(part).__name__}.")
+    for asset, value in part.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise DataError(f"The bar of {day.date()} has {value!r} as {name} of {asset}; give a number, or NaN where there is none.")
+    return {str(asset): float(value) for asset, value in part.items()}
+
+
+def check_bar(bar: Bar, previous: pd.Timestamp | None, starts: pd.Timestamp) -> Bar:
+    "The bar with plain floats; refused where it is out of order, out of date or not of numbers"
     if not isinstance(bar, Bar):
         raise DataError(f"The feed must give bars, not {type(bar).__name__}; make them from wide frames with `bars`.")
-    if bar.date.tz is not None or bar.date != bar.date.normalize():
+    day = pd.Timestamp(bar.date) if isinstance(bar.date, (dt.date, np.datetime64)) else pd.NaT
+    if day is pd.NaT or day.tz is not None or day != day.normalize():
         raise DataError(f"The bar of {bar.date} must carry a date alone; one bar a day, without time or zone.")
-    if previous is not None and bar.date <= previous:
-        raise DataError(f"The feed has a bar of {bar.date.date()} after {previous.date()}; sort it and keep one bar a day.")
-    if bar.date < starts:
-        raise HandoffError(f"The feed has a bar of {bar.date.date()}; the bundle is valid from {starts.date()}.")
+    if previous is not None and day <= previous:
+        raise DataError(f"The feed has a bar of {day.date()} after {previous.date()}; sort it and keep one bar a day.")
+    if day < starts:
+        raise HandoffError(f"The feed has a bar of {day.date()}; the bundle is valid from {starts.date()}.")
+    bar = Bar(day, *(_amounts(getattr(bar, name), name, day) for name in ("returns", "dollar_volume", "volatility")))
     for asset, change in bar.returns.items():
-        if math.isinf(change) or change < -1:
-            raise DataError(f"The bar of {bar.date.date()} has a return of {change} for {asset}; NaN says that there is no price.")
+        if abs(change) >= LARGEST or change < -1:
+            raise DataError(f"The bar of {day.date()} has a return of {change} for {asset}; NaN says that there is no price.")
+    return bar
 
 
 def replay_bundle(bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar], *, state: str | Path | None = None, as_of: Any = None) -> PaperResult:

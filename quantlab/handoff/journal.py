@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from ..errors import HandoffError, QuantlabError
+from ..checks import check_frame
+from ..errors import DataError, HandoffError, QuantlabError
 from .manifest import in_words, sweep
 from ..results import Result
 from ..storage import canonical_json, sha256, write_durably
@@ -68,8 +69,8 @@ class Store:
             whole = False
         if not whole:
             raise HandoffError(
-                f"The state in {self.folder} is missing, torn or does not fit the journal; move state.json and "
-                "journal.jsonl away and replay from the start, which gives the same journal."
+                f"The state in {self.folder} is missing, torn or does not fit the journal; replay from the start in a folder of its own, which "
+                "gives the same journal, or move state.json and journal.jsonl away: what is traded then goes by the kill switch as it stands."
             )
         self._size = session["journal_bytes"]
         self._digest = hashlib.sha256(journal[: self._size])
@@ -163,7 +164,7 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price
+    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price or held back
 
     LABELS: ClassVar[dict[str, str]] = {
         "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent", "n_refused": "orders refused",
@@ -172,9 +173,12 @@ class PaperResult(Result):
 
     def reconciliation(self, expected: pd.DataFrame) -> Reconciliation:
         "Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected` fits"
-        names = [c for c in ("returns", "gross_returns", "turnover", "costs") if c in expected]
+        names = [c for c in ("returns", "gross_returns", "turnover", "costs") if isinstance(expected, pd.DataFrame) and c in expected]
         if "returns" not in names:
             raise HandoffError("`expected` needs a column 'returns'; `bundle.expected` has it.")
+        expected = check_frame(expected.sort_index()[names], "expected")
+        if not isinstance(expected.index, pd.DatetimeIndex):
+            raise DataError("`expected` must be indexed by dates; convert with `pd.to_datetime`.")
         expected = expected.set_axis(expected.index.as_unit("us"))
         table = pd.concat([self.daily[names].add_suffix("_paper"), expected[names].add_suffix("_expected")], axis=1).sort_index()
         both = table.notna().all(axis=1)
@@ -222,17 +226,21 @@ def read_journal(journal: bytes) -> PaperResult:
     """
     try:
         records = [json.loads(line) for line in journal.splitlines()]
-        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled")}
+        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled", "withheld")}
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise HandoffError("The journal is empty or not whole; there is no day to report.") from None
     daily = _table(kinds["day"], ["date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused", "state"])
     daily = daily.set_index("date")
     orders = _table(kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"])
+    for record in kinds["withheld"]:  # decided, and not sent after all
+        held = orders["id"].isin(record["orders"])
+        orders.loc[held, ["sent", "rule", "reason"]] = [False, "halted", record["reason"]]
+        daily.loc[record["date"], ["sent", "refused"]] += [-len(record["orders"]), len(record["orders"])]
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
-    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled")], ["date", "type", "state", "reason"])
+    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled", "withheld")], ["date", "type", "state", "reason"])
     reason = kinds["state"][-1]["reason"] if kinds["state"] else ""
     limited = [r["date"] for r in kinds["state"] if r["state"] == "REDUCING"]
     if limited and last["state"] == "ACTIVE":

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['seal_of', 'table_bytes', 'read_table', 'locked', 'in_words', 'sweep', 'create', 'write_folder', 'as_day', 'as_path',
-           'approvals_path', 'whole_approvals', 'approvals_bytes', 'read_approvals', 'approval_line']
+           'as_bundle_path', 'approvals_path', 'whole_approvals', 'approvals_bytes', 'read_approvals', 'approval_line']
 
 # %% ../../nbs/80_handoff/1_manifest.ipynb #fe74cc15
 import fcntl
@@ -127,9 +127,15 @@ def as_day(value: Any, name: str) -> pd.Timestamp:
 # %% ../../nbs/80_handoff/1_manifest.ipynb #6914e88c
 def as_path(value: Any, name: str) -> Path:
     "A path, refused unless it is text or a path"
-    if not isinstance(value, (str, Path)):
+    if not isinstance(value, (str, Path)) or "\0" in str(value):
         raise SpecificationError(f"`{name}` must be a path; got {value!r}.")
     return Path(value)
+
+
+def as_bundle_path(value: Any) -> Path:
+    "The folder of a bundle itself, not a link to it: approvals lie beside it"
+    path = as_path(value, "path")
+    return path.resolve() if path.is_dir() else path
 
 # %% ../../nbs/80_handoff/1_manifest.ipynb #5aecdd77
 def approvals_path(path: str | Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_integer, check_number, check_series, underwater
+from ..checks import _as_float, check_integer, check_number, check_series, underwater
 from ..errors import DataError, HandoffError, MissingDataError
 from .bundle import Bundle
 from .journal import PaperResult
@@ -248,10 +248,17 @@ def _mean_check(name: str, realised: pd.DataFrame, bundle: Bundle, test: Sequent
     block = min(max(test.block_length, 25.0), len(was) / 2)  # at least a month: rebalancing comes in rhythm
     rng = np.random.default_rng(test.seed)
     means = was[stationary_bootstrap_indices(len(was), block_size=block, n_resamples=1000, rng=rng, length=len(seen))].mean(axis=1)
-    mean = float(np.nanmean(seen))
+    mean = float(np.nanmean(seen)) if np.isfinite(seen).any() else math.nan
     tail = (1 + min((means <= mean).sum(), (means >= mean).sum())) / (1 + len(means))
     pvalue = min(1.0, 2 * tail)
     return _row("input drift", f"mean {name} a day (p-value)", pvalue, 0.005, f"{mean:.4g} a day; the backtest's {was.mean():.4g}", alarm=pvalue < 0.005)
+
+
+def _validity_check(dates: pd.DatetimeIndex, bundle: Bundle) -> dict | None:
+    "Are there days for which nothing was agreed?"
+    outside = dates[(dates.normalize() < bundle.starts) | (dates.normalize() > bundle.expires)]
+    valid = f"it is valid from {bundle.starts.date()} to {bundle.expires.date()}"
+    return _row("data defect", "days outside the bundle's dates of validity", len(outside), 0, f"{len(outside)} of {len(dates)} days; {valid}") if len(outside) else None
 
 
 def _tracking_check(realised: pd.Series, expected: pd.Series, test: SequentialTest) -> dict | None:
@@ -326,15 +333,14 @@ def _realised(realised: Any) -> pd.DataFrame:
         realised = realised.daily
     if isinstance(realised, pd.Series):
         realised = realised.to_frame("returns")
-    if not isinstance(realised, pd.DataFrame) or "returns" not in realised:
+    if not isinstance(realised, pd.DataFrame) or realised.columns.nlevels > 1 or not realised.columns.is_unique or "returns" not in realised:
         raise DataError("`realised` must be a PaperResult, a Series of daily returns, or a table with a column 'returns'.")
     if not isinstance(realised.index, pd.DatetimeIndex) or realised.index.tz is not None or realised.index.hasnans:
         raise DataError("`realised` must be indexed by dates without time zone; convert with `pd.to_datetime`.")
-    table = realised[[c for c in ("returns", "turnover", "costs") if c in realised]]
-    try:
-        table = table.astype(float)
-    except (TypeError, ValueError):
-        raise DataError("`realised` must hold numbers only, and holds text or objects.") from None
+    if len(realised) and not pd.Timestamp.min < realised.index.min() <= realised.index.max() < pd.Timestamp.max:
+        raise DataError(f"`realised` has dates from {realised.index.min()} to {realised.index.max()}; dates lie between 1677 and 2262.")
+    names = [c for c in ("returns", "turnover", "costs") if c in realised]
+    table = pd.DataFrame(_as_float(realised[names], "realised"), index=realised.index, columns=names)
     if not np.isfinite(table["returns"]).any():
         raise MissingDataError(f"`realised` has no usable return on any of {len(table)} days; there is nothing to judge.")
     return table
@@ -368,7 +374,7 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     clean = record[np.isfinite(record["returns"])].sort_index(kind="stable")
     clean = clean[~clean.index.duplicated()]
     charts = pd.DataFrame(test.charts(clean["returns"].to_numpy()), index=clean.index, columns=["mean", "volatility"])
-    rows = _data_checks(record["returns"], expected, test)
+    rows = [*_data_checks(record["returns"], expected, test), _validity_check(record.index, bundle)]
     rows.append(_tracking_check(clean["returns"], expected.set_axis(expected.index.as_unit(clean.index.unit)), test))
     rows += [_mean_check(name, clean, bundle, test) for name in ("turnover", "costs")]
     triage = pd.DataFrame([row for row in [*rows, *_chart_rows(charts, test)] if row is not None])

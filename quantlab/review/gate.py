@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from ..checks import check_frame, check_integer, check_number
+from ..checks import check_frame, check_integer, check_number, check_scale
 from ..errors import SpecificationError
 from ..results import FORMATS, Result, as_scalar
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
@@ -29,6 +29,7 @@ from quantlab.review.criteria import (
     check_sharpe_variance,
     check_thresholds,
     check_trials,
+    is_share,
     measure,
     passes,
     sharpe_criteria,
@@ -82,7 +83,7 @@ def _true_ratios(true_sharpe: Any) -> pd.Index:
     "True annual Sharpe ratios, checked"
     if not pd.api.types.is_list_like(true_sharpe):
         raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
-    return pd.Index([check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio")
+    return pd.Index([check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio", dtype=float)
 
 
 def _critical_ranges(
@@ -323,6 +324,8 @@ def _check_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
         truth = CRITERIA[name].rule == "is"
         if value is not None and (isinstance(value, bool) != truth or not isinstance(value, (bool, int, float))):
             raise SpecificationError(f"`evidence[{name!r}]` must be {'true or false' if truth else 'a number'}; got {value!r}.")
+        if value is not None and not truth and not math.isnan(value) and is_share(name):
+            check_number(value, f"evidence[{name!r}]", low=0, high=1)
         found[name] = value
     return found
 
@@ -366,9 +369,11 @@ def evaluate_gate(
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     thresholds, evidence = check_thresholds(thresholds), _check_evidence(evidence)
     trials = check_trials(trial_returns, selected, n_trials)
+    check_scale(trials, "trial_returns")
     check_sharpe_variance(sharpe_variance, ppy)
     _true_ratios(true_sharpe)
-    if isinstance(objections, str) or not all(isinstance(text, str) and text.strip() for text in objections):
+    why = tuple(objections) if pd.api.types.is_list_like(objections) else (None,)
+    if not all(isinstance(text, str) and text.strip() for text in why):
         raise SpecificationError(f"`objections` must be a list of sentences; got {objections!r}.")
     if block_size is not None:
         check_number(block_size, "block_size", low=1, high=len(trials))
@@ -377,14 +382,17 @@ def evaluate_gate(
     facts = measure(trials, selected, n_trials=n_trials, sharpe_variance=sharpe_variance, rules=rules)
     facts["annual"] = facts["sharpe"] * math.sqrt(ppy)
     rows = {name: _row(name, (facts | evidence)[name], thresholds[name], facts) for name in CRITERIA}
+    seen = float(variance_across_trials(trials, selected)(facts["sharpe"]))
+    if sharpe_variance is not None and sharpe_variance < seen:
+        rows["deflated_sharpe_ratio"]["sentence"] += f" The spread across trials was given as {math.sqrt(sharpe_variance * ppy):.2f} a year; the trials shown have {math.sqrt(seen * ppy):.2f}."
     criteria = pd.DataFrame.from_dict(rows, orient="index").rename_axis("criterion")
     shape = {k: facts[k] for k in ("n_obs", "n_trials", "sharpe_variance", "skewness", "kurtosis")}
     shape["autocorrelation"] = facts["autocorrelation"]
     moving = variance_across_trials(trials, selected) if sharpe_variance is None else sharpe_variance
     asked = shape | {"sharpe_variance": moving, "thresholds": thresholds, "rules": rules}
     return GateResult(
-        verdict="approved" if criteria["passed"].all() and not objections else "rejected",
-        selected=str(selected), criteria=criteria, objections=tuple(objections),
+        verdict="approved" if criteria["passed"].all() and not why else "rejected",
+        selected=str(selected), criteria=criteria, objections=why,
         power=gate_power(**asked, periods_per_year=ppy, true_sharpe=true_sharpe),
         n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=AnnualizedSharpe(facts["annual"]), sharpe=PeriodSharpe(facts["sharpe"]),
         haircut_annual_sharpe=facts["haircut_annual_sharpe"], critical_annual_sharpe=float(critical_sharpe_ratios(**asked).max()),

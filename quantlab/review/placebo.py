@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, varies
+from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, check_scale, varies
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
 from ..validation.sharpe import best_trial
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
+from ..validation.trials import unobserved
 
 # %% ../../nbs/70_review/3_placebo.ipynb #7705424e
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -155,7 +156,8 @@ def placebo_false_pass_rate(
     Parameters
     ----------
     evaluate : callable
-        World (as `returns`) to the returns of every trial of the grid on it, dates by trial.
+        World (as `returns`) to the returns of every trial of the grid on it, dates by trial. Backtests that it runs are no tries, and an
+        `open_trials` around is not told of them.
     returns : DataFrame or dict of DataFrame
         Asset returns, dates by asset; or several frames that are drawn together, one named `returns`.
     n_worlds : int
@@ -192,7 +194,8 @@ def placebo_false_pass_rate(
 
     def judge(k: int) -> dict[str, Any]:
         world = placebo_world(returns, kind=kind, block_length=block_length, rng=np.random.default_rng([seed, k]))
-        trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
+        with unobserved():
+            trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
         count = trials.shape[1] if n_trials is None else n_trials
         row = _judge(trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
         return row | {"n_trials": count}
@@ -239,7 +242,8 @@ def simulated_power(
     check_integer(n_worlds, "n_worlds", low=1)
     check_integer(seed, "seed")
     check_sharpe_variance(sharpe_variance, ppy)
-    if not pd.api.types.is_list_like(true_sharpe):
+    check_scale(trials, "trial_returns")
+    if not pd.api.types.is_list_like(true_sharpe) or not len(true_sharpe := list(true_sharpe)):
         raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
     rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
     centred = trials - trials.mean()

@@ -9,7 +9,6 @@ __all__ = ['identity', 'series_to_bytes', 'table_to_bytes', 'bytes_to_series', '
 # %% ../../nbs/20_validation/8_chain.ipynb #d62b7779
 import dataclasses
 import fcntl
-import fnmatch
 import functools
 import json
 import os
@@ -37,7 +36,10 @@ def identity(record: Mapping[str, Any], fields: tuple[str, ...]) -> str:
 def _times(index: pd.Index) -> pa.Array:
     "Dates or row numbers as an arrow column"
     if isinstance(index, pd.DatetimeIndex):
-        return pa.array(index.as_unit("ns").asi8, pa.timestamp("ns"))
+        try:
+            return pa.array(index.as_unit("ns").asi8, pa.timestamp("ns"))
+        except pd.errors.OutOfBoundsDatetime:
+            raise DataError(f"`returns` has dates from {index[0]} on; dates lie between 1677 and 2262.") from None
     if pd.api.types.is_integer_dtype(index):
         return pa.array(index.to_numpy(np.int64))
     raise DataError("`returns` must be indexed by dates or whole numbers; set a DatetimeIndex.")
@@ -197,9 +199,15 @@ def git_problems(path: Path, data: bytes, since: str = "", n_commits: int = 100)
     notes = []
     if (_git(folder, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         notes.append("this is a shallow clone: what was cut before its first commit could not be seen; run `git fetch --unshallow`")
+    if path.is_symlink():
+        notes.append(f"{path.name} is a symbolic link, and git holds the link alone: a cut or rewritten file could not be seen")
     versions = _versions(folder, path.relative_to(folder).as_posix(), n_commits)
+    if not versions and (lost := _git(folder, "log", "--full-history", "-1", "--format=%h", "--", path.name)):
+        return [f"commit {lost.decode().strip()} is the last that touched the file, on a branch that was merged without it: the ledger was removed"], notes
     if not versions:
         return [], [*notes, "not committed yet: a cut or rewritten file could not be seen"]
+    if not path.exists() and versions[-1][1] is None:
+        return [f"the file is gone since {versions[-1][0]}: the ledger was cut or rewritten, restore it from the commit before"], notes
     if len(versions) == n_commits:
         notes.append(f"the last {n_commits} commits of the file were compared; what was cut before could not be seen")
     if not path.exists() and versions[-1][1] is not None:
@@ -216,13 +224,13 @@ def git_problems(path: Path, data: bytes, since: str = "", n_commits: int = 100)
 
 
 def committed_names(folder: Path, pattern: str) -> list[str]:
-    "Names in `folder` that match `pattern` and that the last commit has"
+    "Names in `folder` that match `pattern` and that some commit behind the last one had"
     place = folder.absolute()
     home = next(p for p in (place, *place.parents) if p.is_dir())
     inside = "" if home == place else place.relative_to(home).as_posix() + "/"
-    listed = _git(home, "-c", "core.quotePath=false", "ls-tree", "--name-only", "HEAD", *([inside] if inside else []))
-    names = (Path(line).name for line in (listed or b"").decode().splitlines())
-    return sorted(name for name in names if fnmatch.fnmatch(name, pattern))
+    listed = _git(home, "-c", "core.quotePath=false", "log", "--full-history", "-m", "--format=", "--name-only", "--", f":(glob){inside}{pattern}")
+    return sorted({Path(line).name for line in (listed or b"").decode().splitlines() if line})
+
 
 # %% ../../nbs/20_validation/8_chain.ipynb #7e28b59b
 class ChainFile:

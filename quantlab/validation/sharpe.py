@@ -469,7 +469,7 @@ def time_aggregation_factor(
     ----------
     Lo (2002), eq. 20 and 23.
     """
-    q = check_integer(n_periods, "n_periods", low=1)
+    q = check_integer(n_periods, "n_periods", low=1, high=10**7)  # a lag each: more would fill the memory
     lags = np.arange(1, q)
     if np.ndim(autocorrelation) == 0:
         rho = check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True) ** lags

@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['DEFINING', 'OPENING', 'CRITERIA', 'RESTATEMENT', 'ROUNDING', 'UNASSIGNED', 'KINDS', 'LedgerCheck', 'Ledger',
-           'observe_run', 'Trials', 'default_ledger_path', 'open_trials', 'MergeResult', 'merge_ledgers']
+           'unobserved', 'observe_run', 'Trials', 'default_ledger_path', 'open_trials', 'MergeResult', 'merge_ledgers']
 
 # %% ../../nbs/20_validation/9_trials.ipynb #685302f4
-import itertools
+import base64
+import errno
+import fcntl
 import json
 import math
 import os
-import pickle
+import re
 import shutil
 import tempfile
 import threading
@@ -26,9 +28,9 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_option, check_series
-from ..errors import DataError, LedgerError, SpecificationError
+from ..errors import DataError, LedgerError, SpecificationError, StorageError
 from ..results import Result
-from ..storage import canonical_json, plain_json, replacing, sha256, write_durably
+from ..storage import canonical_json, plain_json, sha256, write_all, write_durably, writing
 from quantlab.validation.chain import (
     ChainFile,
     Kind,
@@ -48,6 +50,7 @@ CRITERIA = ("data_md5", "window", "thresholds")
 RESTATEMENT = 1e-3  # largest root mean square change of the returns, in their standard deviations
 ROUNDING = 1e-6  # the same, up to which two results are one and nothing is written
 UNASSIGNED = "unassigned"
+_RECOVERED = "recorded later: the process that ran it was stopped before it could"
 KINDS = {
     "trial": Kind(DEFINING, {
         "family": (str,), "strategy": (str,), "status": (str,), "returns": (str, type(None)), "revision": (int,),
@@ -116,6 +119,13 @@ def _text(value: Any, name: str) -> str:
     "Refuse what is not a non-empty text"
     if not isinstance(value, str) or not value.strip():
         raise SpecificationError(f"`{name}` must be a non-empty text; got {value!r}.")
+    return plain_json(value, name)
+
+
+def _name(value: Any, name: str) -> str:
+    "Refuse a name that a terminal or a page would not show as it is, such as one that erases the line above"
+    if not _text(value, name).isprintable():
+        raise SpecificationError(f"`{name}` must be of printable characters, on one line; got {value!r}.")
     return value
 
 
@@ -151,12 +161,31 @@ def _check_returns(returns: Any, status: str) -> pd.Series | None:
         raise DataError("`returns` is None; a complete trial has returns. Use status 'failed' or 'abandoned'.")
     return check_series(returns, "returns", min_length=2)
 
+
+_PREFIX = ".open-"  # of a folder of runs, beside the ledger
+
+
+def _left_behind(ledger: Path) -> list[tuple[Path, dict]]:
+    "Folders of runs for this ledger that nobody has open, each with what its open_trials was given"
+    found = []
+    for folder in sorted(ledger.parent.glob(f"{_PREFIX}*")):
+        try:
+            with open(folder / "about.json", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                about = json.loads(file.read())
+        except (OSError, ValueError):  # in use, not begun, or taken away meanwhile
+            continue
+        whole = isinstance(about, dict) and isinstance(about.get("defaults"), dict) and isinstance(about.get("hypothesis"), str) and "family" in about
+        if whole and about.get("ledger") == ledger.name:
+            found.append((folder, about))
+    return found
+
 # %% ../../nbs/20_validation/9_trials.ipynb #dca20e3b
 class _LedgerReader:
     "What can be asked of a ledger"
 
     def __init__(self, path: str | Path):
-        if not isinstance(path, (str, os.PathLike)) or Path(path).is_dir():
+        if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path) or Path(path).is_dir():
             raise LedgerError(f"a ledger is a file such as trials/ledger.jsonl; got {path!r}.")
         self._chain = ChainFile(path, KINDS)
         self._compared: dict[tuple, bool] = {}
@@ -222,7 +251,7 @@ class _LedgerReader:
         columns = ["ledger", "id", "revision", "family", "strategy", "parameters", "status", "sharpe", "note"]
         return pd.DataFrame(tries, columns=columns).astype({"sharpe": float})
 
-    def tried_returns(self, *, data_md5: Any, window: Any, prefer: Sequence[str] = ()) -> pd.DataFrame:
+    def tried_returns(self, *, data_md5: Any, window: Any, prefer: Sequence[str] = (), days: pd.Index | None = None) -> pd.DataFrame:
         """Return series of every try on this data and window, of all families, revisions and ledgers of the project.
 
         Parameters
@@ -231,19 +260,22 @@ class _LedgerReader:
             As they were recorded.
         prefer : sequence of str
             Ids that stand for their try, where several records are one try.
+        days : Index, optional
+            Rows of the table. A day on which a try has no return was a day without a book, and counts as 0: a try that lacks a day stays.
 
         Returns
         -------
         DataFrame
-            Dates x tries; a column is named by the trial's id, an earlier revision by `id/revision`. Complete tries only, each by the
-            latest of its records.
+            Dates x tries; a column is named by the trial's id, an earlier revision by `id/revision`. Every try that has returns on file,
+            whatever its status, by the latest of its records.
         """
-        groups = self._tries([r for r in self._on(data_md5, window) if r["status"] == "complete"])
+        groups = self._tries([r for r in self._on(data_md5, window) if r["returns"] is not None])
         tries = [max(group, key=lambda r: (r["id"] in prefer, r["revision"])) for group in groups]
         latest = {r["id"]: r["revision"] for r in sorted(tries, key=lambda r: r["revision"])}
         name = lambda r: r["id"] if r["revision"] == latest[r["id"]] else f"{r['id']}/{r['revision']}"
         series = {name(r): self._series(r) for r in tries}
-        return pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
+        table = pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
+        return table if days is None else table.reindex(days).fillna(0.0)
 
     def returns(self, family: str | None = None, scope: Literal["all", "current"] = "all") -> pd.DataFrame:
         "Return series of the latest complete revision of each trial: dates x trial ids"
@@ -272,6 +304,14 @@ class _LedgerReader:
         "One row an opening of the holdout, in order"
         rows = [r for r in self._chain.records() if r["kind"] == "opening"]
         return pd.DataFrame(rows, columns=["id", *OPENING])
+
+    def opened_within(self, window: Any) -> list[str]:
+        "First days of the holdouts that were opened, in any ledger of the project, and that a sample over `window` reaches into"
+        ends = _ends(plain_json(window, "window", whole=True))
+        if not isinstance(ends, tuple) or not isinstance(ends[1], str):
+            raise SpecificationError(f"`window` must have a first and a last day, such as ('2009-01-01', '2015-06-30'); got {window!r}.")
+        opened = [_ends(w) for book in [self, *self.beside()] for w in book.openings()["window"]]
+        return sorted({w[0] for w in opened if isinstance(w, tuple) and isinstance(w[0], str) and w[0] <= ends[1]})
 
     def load_returns(self, digest: str, column: str | None = None) -> pd.Series:
         "Return series stored under hash `digest`; `column` where several were stored as one table"
@@ -306,8 +346,8 @@ class _LedgerReader:
 
     def _on(self, data_md5: Any, window: Any, family: str | None = None) -> list[dict]:
         "Trial records of all ledgers on this data and window; None: on any"
-        asked = {k: plain_json(v, k, whole=True) for k, v in {"data_md5": data_md5, "window": window}.items() if v is not None}
-        return [r for r in self._project_trials(family) if all(r[k] == v for k, v in asked.items())]
+        data, ends = plain_json(data_md5, "data_md5", whole=True), _ends(plain_json(window, "window", whole=True))
+        return [r for r in self._project_trials(family) if (data is None or r["data_md5"] == data) and (ends is None or _ends(r["window"]) == ends)]
 
     def _tries(self, trials: list[dict]) -> list[list[dict]]:
         "The draws: each with the records that restate it, or name the same book and returns by another family, universe or data"
@@ -382,6 +422,11 @@ class _LedgerChecker(_LedgerReader):
         notes += self._return_problems(scan.records[:forgiven])
         problems += self._return_problems(scan.records[forgiven:])
         (notes if scan.gaps else problems).extend(self._orphans())
+        for folder, _ in _left_behind(self.path):
+            try:
+                problems.append(f"{len(_runs(folder))} runs of an open_trials whose process was killed are not recorded yet ({folder.name}); `recover()` or the next append does")
+            except LedgerError as error:
+                problems.append(str(error))
         git, git_notes = git_problems(self.path, data, since=scan.records[forgiven]["hash"] if scan.gaps else "")
         if self._chain.torn_path.exists():
             notes.append(f"{self._chain.torn_path.name} holds lines that were torn by an interrupted write")
@@ -439,10 +484,17 @@ def _same_result(old: dict, before: pd.Series | None, new: dict, after: pd.Serie
     return after is None or _close(before, after, ROUNDING)
 
 
+def _ends(window: Any) -> Any:
+    "First and last day of a window, written as a pair or by name; another one as it is"
+    if isinstance(window, Mapping) and set(window) == {"start", "end"}:
+        return window["start"], window["end"]
+    return tuple(window) if isinstance(window, list) and len(window) == 2 else window
+
+
 def _overlap(one: Any, other: Any) -> bool:
     "Do two windows share a day? Those whose ends are unknown do"
-    ends = [(w.get("start"), w.get("end")) if isinstance(w, Mapping) else tuple(w) if isinstance(w, list) else () for w in (one, other)]
-    if not all(len(e) == 2 and all(isinstance(x, str) for x in e) for e in ends):
+    ends = [_ends(one), _ends(other)]
+    if not all(isinstance(e, tuple) and all(isinstance(x, str) and re.match(r"\d{4}-\d\d-\d\d", x) for x in e) for e in ends):
         return True
     (a, b), (c, d) = ends
     return a <= d and c <= b
@@ -508,7 +560,20 @@ class Ledger(_LedgerChecker):
         """
         if isinstance(trials, Mapping) or not isinstance(trials, Sequence) or not all(isinstance(t, Mapping) for t in trials):
             raise SpecificationError(f"`trials` must be a list of dicts, each the arguments of `append`; got {type(trials).__name__}.")
+        self.recover()
+        return self._append(trials)
+
+    def _append(self, trials: Sequence[Mapping[str, Any]]) -> list[str]:
         return self._add_trials([self._checked(**trial) for trial in trials], known=slice(-1, None))
+
+    def recover(self) -> int:
+        "Record the runs of every `open_trials` whose process was killed before it could; their number"
+        left = _left_behind(self.path)
+        for folder, about in left:
+            note = "; ".join(filter(None, [about["defaults"].pop("note", None), _RECOVERED]))
+            Trials(self, about["family"], about["hypothesis"], about["defaults"] | {"note": note}).record_rest(_runs(folder))
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
 
     def _checked(
         self, *, family: str | None, strategy: str, parameters: Mapping[str, Any], returns: pd.Series | None, universe: Any,
@@ -520,8 +585,8 @@ class Ledger(_LedgerChecker):
             raise SpecificationError(f"`parameters` must map names to values; got {parameters!r}. Give {{}} where there are none.")
         try:
             record = {
-                "kind": "trial", "family": UNASSIGNED if family is None else _text(family, "family"),
-                "strategy": _text(strategy, "strategy"), "parameters": plain_json(dict(parameters), "parameters", whole=True),
+                "kind": "trial", "family": UNASSIGNED if family is None else _name(family, "family"),
+                "strategy": _name(strategy, "strategy"), "parameters": plain_json(dict(parameters), "parameters", whole=True),
                 "universe": _given(universe, "universe"), "data_md5": _given(data_md5, "data_md5"),
                 "window": _given(window, "window"), "costs": plain_json(costs, "costs", whole=True), "status": status,
                 "hypothesis": plain_json(hypothesis, "hypothesis"), "note": plain_json(note, "note"),
@@ -529,7 +594,10 @@ class Ledger(_LedgerChecker):
             record["id"] = identity(record, DEFINING)
         except RecursionError:
             raise SpecificationError("what defines the trial is nested too deeply to be written; give plain values.") from None
-        return record, _check_returns(returns, status)
+        series = _check_returns(returns, status)
+        if series is not None:
+            series_to_bytes(series)  # what cannot be stored is refused before anything is written
+        return record, series
 
     def open_holdout(
         self, *, family: str, strategy: str, trial_id: str, reason: str, window: Any, data_md5: Any
@@ -669,27 +737,39 @@ class Ledger(_LedgerChecker):
                     writer.write(body)
 
 # %% ../../nbs/20_validation/9_trials.ipynb #900479c7
-_SPOOL = "QUANTLAB_OPEN_TRIALS"  # in the environment: [folder of the ledger, folder for the runs of other processes, process id] of each open_trials
+_SPOOL = "QUANTLAB_OPEN_TRIALS"  # in the environment: [folder of the ledger, folder of the runs] of each open_trials
 _LOCK = threading.Lock()
-_NUMBERS = itertools.count()
-_HERE: dict[str, list["_Run"]] = {}  # runs of this process, by folder
+_HERE: list[list[str]] = []  # what this process and those it was forked from have open
 _CHAIN: ContextVar[tuple[str, ...] | None] = ContextVar("chain", default=None)  # folders of the open_trials around this line
 _Run = tuple[dict, pd.Series]
 
 
-def _open_everywhere() -> list[list]:
+def _open_everywhere() -> list[list[str]]:
     "What is open in this process and in those that started it, outermost first"
     try:
-        return list(json.loads(os.environ.get(_SPOOL, "[]")))
-    except ValueError:
-        return []
+        told = json.loads(os.environ.get(_SPOOL, "[]"))
+        whole = isinstance(told, list) and all(isinstance(entry, list) and len(entry) == 2 and all(isinstance(x, str) for x in entry) for entry in told)
+    except (ValueError, RecursionError):
+        whole = False
+    told = told if whole else []
+    return [*told, *(entry for entry in _HERE if entry not in told)]
 
 
-def _watching() -> list[list]:
+def _watching() -> list[list[str]]:
     "Who is to be told of a run made here: of each folder of ledgers the innermost; a thread of its own belongs to all that are open"
     chain = _CHAIN.get()
     watching = [entry for entry in _open_everywhere() if chain is None or entry[1] in chain]
     return list({entry[0]: entry for entry in watching}.values())
+
+
+@contextmanager
+def unobserved() -> Iterator[None]:
+    "Backtests made inside, by this thread, are no tries: those in worlds that were drawn to have no edge"
+    token = _CHAIN.set(())
+    try:
+        yield
+    finally:
+        _CHAIN.reset(token)
 
 
 def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = None, **parameters: Any) -> bool:
@@ -710,39 +790,98 @@ def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = Non
         Is it going to be recorded?
     """
     watching = _watching()
-    if watching and target_weights is not None:
+    if not watching:
+        return False
+    if target_weights is not None:
         weights = sha256(np.ascontiguousarray(target_weights.to_numpy(dtype=float)).tobytes())
         parameters = {"target_weights": weights, **parameters}
-    for _, folder, process in watching:
-        if process == os.getpid():
-            with _LOCK:
-                _HERE[folder].append((parameters, returns))
-        elif Path(folder).is_dir():  # another process waits for it
-            with replacing(Path(folder) / f"{os.getpid()}-{threading.get_ident()}-{next(_NUMBERS):09d}.run") as beside:
-                beside.write_bytes(pickle.dumps((parameters, returns)))
-    return bool(watching)
+    line = _run_line(parameters, returns)
+    noted = [_noted(Path(folder) / f"{os.getpid()}-{threading.get_ident()}.runs", line) for _, folder in watching]
+    return all(noted)
+
+
+def _noted(file: Path, line: bytes) -> bool:
+    "Add a run to a file of runs, at once and on the disk; False where its open_trials has ended"
+    try:
+        with writing(file), open(file, "ab", buffering=0) as out:
+            before = out.tell()
+            if out.write(line) != len(line):
+                out.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except StorageError:
+        if file.parent.is_dir():
+            raise
+        return False
+    return True
+
+
+def _run_line(parameters: Mapping[str, Any], returns: pd.Series) -> bytes:
+    "The line of a run: its parameters in plain values, what has no plain form by its name; dates or row numbers; returns"
+    plain = {}
+    for name, value in parameters.items():
+        try:
+            plain[name] = plain_json(value, name)
+        except SpecificationError:
+            plain[name] = {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else str(value)
+    index = returns.index
+    unit = index.unit if isinstance(index, pd.DatetimeIndex) else None
+    rows = index.asi8 if unit else index.to_numpy(np.int64) if pd.api.types.is_integer_dtype(index) else np.arange(len(index))
+    numbers = {"rows": rows, "values": returns.to_numpy(dtype=float)}
+    texts = {name: base64.b64encode(np.ascontiguousarray(x).tobytes()).decode() for name, x in numbers.items()}
+    return canonical_json({"parameters": plain, "unit": unit} | texts) + b"\n"
+
+
+def _runs(folder: Path) -> list[_Run]:
+    "The runs noted in a folder; a line that was torn when its process was killed is left out"
+    found = []
+    for file in sorted(folder.glob("*.runs"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
+        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+            try:
+                run = json.loads(line)
+                rows, values = (np.frombuffer(base64.b64decode(run[name]), dtype) for name, dtype in (("rows", np.int64), ("values", float)))
+                index = pd.Index(rows) if run["unit"] is None else pd.DatetimeIndex(rows.view(f"M8[{run['unit']}]"))
+                found.append((dict(run["parameters"]), pd.Series(values, index)))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise LedgerError(
+                    f"line {number} of {folder.name}/{file.name}, the note of a run that is not recorded yet, cannot be read; mend that file, or "
+                    "move its folder away and say how many runs it held."
+                ) from None
+    return found
 
 
 @contextmanager
-def _watched(ledger: Path) -> Iterator[list[_Run]]:
-    "A list that holds, at the end, the runs made inside: by this thread, by threads and processes it started, and inside further ledgers"
-    runs: list[_Run] = []
-    folder = tempfile.mkdtemp(prefix="quantlab-trials-")
-    outer = _CHAIN.get()
-    with _LOCK:
-        around = _open_everywhere()
-        _HERE[folder] = runs
-        os.environ[_SPOOL] = json.dumps([*around, [str(ledger.resolve().parent), folder, os.getpid()]])
-    token = _CHAIN.set((*([f for _, f, _ in around] if outer is None else outer), folder))
+def _watched(ledger: Path, about: Mapping[str, Any]) -> Iterator[Path]:
+    """A folder beside the ledger that gathers the runs made inside: by this thread, by threads and processes it started, and inside further ledgers.
+
+    It is locked while it is in use; who finds it without a lock finds what a process left that was killed.
+    """
+    outer, around = _CHAIN.get(), _open_everywhere()
+    with writing(ledger):
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=ledger.parent.resolve()))
+        folder.chmod(0o755)  # whoever shares the ledger sees what was left behind
+        lock = open(folder / "about.json", "wb", buffering=0)  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            write_all(lock.fileno(), canonical_json({"ledger": ledger.name, **about}))
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    entry = [str(folder.parent), str(folder)]
     try:
-        yield runs
-    finally:
-        _CHAIN.reset(token)
         with _LOCK:
-            os.environ[_SPOOL] = json.dumps([entry for entry in _open_everywhere() if entry[1] != folder])
-            del _HERE[folder]
-        runs += [pickle.loads(file.read_bytes()) for file in sorted(Path(folder).glob("[0-9]*.run"))]
-        shutil.rmtree(folder)
+            _HERE.append(entry)
+            os.environ[_SPOOL] = json.dumps([*_open_everywhere()])
+        token = _CHAIN.set((*([f for _, f in around] if outer is None else outer), str(folder)))
+        try:
+            yield folder
+        finally:
+            _CHAIN.reset(token)
+    finally:
+        with _LOCK:
+            _HERE[:] = [e for e in _HERE if e != entry]
+            os.environ[_SPOOL] = json.dumps([e for e in _open_everywhere() if e != entry])
+        lock.close()
 
 
 class Trials:
@@ -780,7 +919,7 @@ class Trials:
     def _take_part(self, returns: pd.Series) -> bool:
         "Was a window of these returns recorded by name? Each record stands for one run"
         for first, last in set(self._parts.values()):
-            same = type(first) is type(returns.index[0])
+            same = isinstance(first, pd.Timestamp) == isinstance(returns.index[0], pd.Timestamp)
             if same and self._parts.pop(_digest(returns.loc[first:last]), None):
                 return True
         return False
@@ -794,7 +933,19 @@ class Trials:
                 self._recorded.add(_digest(returns))
                 rest.append(({"strategy": "(run without a name)", **parameters}, returns))
         trials = [self._filled({"strategy": p.pop("strategy"), "parameters": p, "returns": x}) for p, x in rest]
-        self.ledger.append_many([trial for trial in trials if not self.ledger._holds(trial)])
+        trials = [trial for trial in trials if not self.ledger._holds(trial)]
+        try:
+            self.ledger._append(trials)
+        except DataError:  # one that cannot be stored beside the others does not take them with it
+            for trial in trials:
+                self._record_one(trial)
+
+    def _record_one(self, trial: Mapping[str, Any]) -> None:
+        "Record a run, as failed and with the reason where its returns cannot be stored"
+        try:
+            self.ledger._append([trial])
+        except DataError as error:
+            self.ledger._append([{**trial, "returns": None, "status": "failed", "note": f"its returns could not be stored: {error}"}])
 
 
 def _digest(returns: pd.Series) -> str:
@@ -803,9 +954,10 @@ def _digest(returns: pd.Series) -> str:
 
 
 def default_ledger_path() -> Path:
-    "`trials/ledger.jsonl` in the nearest folder above that has a `trials` folder, else right here"
+    "`trials/ledger.jsonl` of the project (the nearest folder above with a `dvc.yaml`, else with a `trials` folder), else right here"
     here = Path.cwd()
-    root = next((p for p in (here, *here.parents) if (p / "trials").is_dir()), here)
+    above = (here, *here.parents)
+    root = next((p for p in above if (p / "dvc.yaml").is_file()), None) or next((p for p in above if (p / "trials").is_dir()), here)
     return root / "trials" / "ledger.jsonl"
 
 
@@ -825,21 +977,34 @@ def open_trials(
         The ledger; by default `trials/ledger.jsonl` of the project around the working directory.
     **defaults
         `universe`, `data_md5`, `window`, `costs` for every trial recorded inside.
+
+    Notes
+    -----
+    Runs are noted on disk as they are made, so that they count though the process is killed: the next writer of the ledger records them.
     """
     for name in defaults:
         check_option(name, "defaults", ("universe", "data_md5", "window", "costs", "note"))
     ledger = Ledger(default_ledger_path() if path is None else path)
-    trials, runs = Trials(ledger, family, _text(hypothesis, "hypothesis"), defaults), []
-    try:
-        with _watched(ledger.path) as runs:
+    about = {
+        "family": None if family is None else _name(family, "family"), "hypothesis": _text(hypothesis, "hypothesis"),
+        "defaults": plain_json(defaults, "defaults", whole=True),
+    }
+    ledger.recover()
+    trials, process = Trials(ledger, family, hypothesis, defaults), os.getpid()
+    with _watched(ledger.path, about) as folder:
+        try:
             yield trials
-    except BaseException as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        parameters = {"ended_by": type(error).__name__}
-        trials.record(strategy="(unfinished)", parameters=parameters, returns=None, status="abandoned", note=reason)
-        raise
-    finally:
-        trials.record_rest(runs)
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            parameters = {"ended_by": type(error).__name__}
+            trials.record(strategy="(unfinished)", parameters=parameters, returns=None, status="abandoned", note=reason)
+            raise
+        finally:
+            if os.getpid() == process:  # a fork that comes by here leaves it to its parent
+                if not folder.is_dir():
+                    raise LedgerError(f"the folder {folder.name}, which held the runs made inside, was removed: they are not on file; run them again.")
+                trials.record_rest(_runs(folder))
+                shutil.rmtree(folder)
 
 # %% ../../nbs/20_validation/9_trials.ipynb #c7d972e2
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -864,6 +1029,9 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
     LedgerError
         One of the two is damaged, or a return series is missing; what was merged until then stays.
     """
+    for name, book in {"into": into, "other": other}.items():
+        if not isinstance(book, Ledger):
+            raise SpecificationError(f"`{name}` must be a Ledger; got {book!r}.")
     problems = other.verify().problems
     if problems:
         raise LedgerError(f"the other ledger is damaged: {problems[0]}. Nothing was merged; repair it first.")
