@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['plain_json', 'parse_json', 'canonical_json', 'readable_json', 'sha256', 'writing', 'write_all', 'sync_folder',
-           'sweep_leftovers', 'replacing', 'write_durably']
+           'sweep_leftovers', 'replacing', 'write_durably', 'as_path', 'locked', 'in_words', 'sweep', 'create']
 
 # %% ../nbs/04_storage.ipynb #a74a6758
 import contextlib
 import dataclasses
 import datetime as dt
+import fcntl
 import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,3 +190,51 @@ def write_durably(path: Path, data: bytes, *, append: bool = False) -> None:
             with replacing(path) as beside, open(beside, "wb", buffering=0) as file:
                 write_all(file.fileno(), data)
         sync_folder(path.parent)
+
+# %% ../nbs/04_storage.ipynb #5704a6e2
+def as_path(value: Any, name: str) -> Path:
+    "A path, refused unless it is text or a path"
+    if not isinstance(value, (str, Path)) or "\0" in str(value):
+        raise SpecificationError(f"`{name}` must be a path; got {value!r}.")
+    return Path(value)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    "Hold `folder` alone among processes and threads that ask for it"
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def in_words(error: Exception) -> str:
+    "Why something could not be written or read"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    "Remove what a process that was killed left behind; to be called under the lock of its writers"
+    for path in folder.glob(pattern):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def create(path: Path, content: bytes) -> None:
+    "Write a file whole, unless there is one; to be called under the lock of its folder"
+    for dots in (".", ".."):
+        sweep(path.parent, f"{dots}{path.name}.new*")
+    beside = path.with_name(f".{path.name}.new")
+    write_durably(beside, content)
+    try:
+        os.link(beside, path)  # fails where the file exists, whoever wrote it
+    except OSError:
+        if not path.exists():  # a file system without links
+            os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)

@@ -41,7 +41,7 @@ from quantlab.handoff import (
     read_journal,
     write_bundle,
 )
-from quantlab.handoff.limits import make_order
+from quantlab.trading.orders import make_order
 from quantlab.handoff.manifest import seal_of
 from quantlab.handoff.monitor import VERDICTS
 from quantlab.simulate import factor_world, garch

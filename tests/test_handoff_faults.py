@@ -38,7 +38,7 @@ from quantlab.handoff import (
     save_feed,
     write_bundle,
 )
-from quantlab.handoff.limits import SequentialTest
+from quantlab.handoff.expectation import SequentialTest
 from quantlab.handoff.manifest import approvals_path, seal_of
 from quantlab.storage import readable_json
 

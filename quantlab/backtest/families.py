@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..checks import check_aligned, check_frame, check_integer, check_kind, check_number, check_option, check_texts
 from ..data.panel import Panel, unchecked_panel
-from ..errors import DataError, MissingDataError, SpecificationError
+from ..errors import MissingDataError, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/60_backtest/35_families.ipynb #715aa565

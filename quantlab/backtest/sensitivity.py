@@ -19,7 +19,7 @@ from .performance import drawdowns
 from ..checks import check_aligned, check_frame, check_integer, check_number, check_periods, check_series, rounding_noise
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
-from ..validation.trials import observe_run
+from ..ledger.trials import observe_run
 
 # %% ../../nbs/60_backtest/55_sensitivity.ipynb #64aaf9bd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

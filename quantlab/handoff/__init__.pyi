@@ -7,25 +7,6 @@ from .bundle import (
     load_bundle as load_bundle,
     write_bundle as write_bundle,
 )
-from .limits import (
-    Account as Account,
-    Decision as Decision,
-    KillSwitch as KillSwitch,
-    Limits as Limits,
-    Order as Order,
-    PreTradeGate as PreTradeGate,
-    SequentialTest as SequentialTest,
-    State as State,
-)
-from .broker import (
-    Bar as Bar,
-    ExecutionBackend as ExecutionBackend,
-    Fill as Fill,
-    ReferenceBroker as ReferenceBroker,
-    bars as bars,
-    load_feed as load_feed,
-    save_feed as save_feed,
-)
 from .journal import (
     PaperResult as PaperResult,
     Reconciliation as Reconciliation,
@@ -35,10 +16,35 @@ from .engine import (
     PaperEngine as PaperEngine,
     replay_bundle as replay_bundle,
 )
-from .monitor import (
+from .expectation import (
     ExpectedDistribution as ExpectedDistribution,
-    MonitorResult as MonitorResult,
+    SequentialTest as SequentialTest,
     calibrate_monitor as calibrate_monitor,
     expected_distribution as expected_distribution,
+)
+from .monitor import (
+    MonitorResult as MonitorResult,
     monitor as monitor,
+)
+from quantlab.trading.orders import (
+    Order as Order,
+)
+from quantlab.trading.limits import (
+    Account as Account,
+    Decision as Decision,
+    Limits as Limits,
+    PreTradeGate as PreTradeGate,
+    State as State,
+)
+from quantlab.trading.killswitch import (
+    KillSwitch as KillSwitch,
+)
+from quantlab.trading.broker import (
+    Bar as Bar,
+    ExecutionBackend as ExecutionBackend,
+    Fill as Fill,
+    ReferenceBroker as ReferenceBroker,
+    bars as bars,
+    load_feed as load_feed,
+    save_feed as save_feed,
 )

@@ -23,11 +23,12 @@ import pandas as pd
 from ..trading.costs import CostModel
 from ..checks import check_frame, check_number, check_option
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
-from .limits import Limits, SequentialTest, costs_from, limits_from, sequential_test_from
+from ..trading.limits import Limits, costs_from, limits_from
+from .expectation import SequentialTest, sequential_test_from
 from quantlab.handoff.manifest import (
-    approval_line, approvals_bytes, approvals_path, as_bundle_path, as_day, as_path, in_words, locked, read_approvals, read_table, seal_of, sweep, table_bytes,
-    whole_approvals, write_folder,
+    approval_line, approvals_bytes, approvals_path, as_bundle_path, as_day, read_approvals, read_table, seal_of, table_bytes, whole_approvals, write_folder,
 )
+from ..storage import as_path, in_words, locked, sweep
 from ..results import Result, as_scalar
 from ..storage import plain_json, readable_json, sha256, write_durably
 

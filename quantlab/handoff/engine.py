@@ -19,13 +19,13 @@ import pandas as pd
 
 from ..checks import LARGEST
 from ..errors import DataError, HandoffError, SpecificationError
-from .broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
+from ..trading.broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
 from .bundle import Bundle, load_bundle
 from .journal import PaperResult, Store, read_journal
-from .manifest import as_path
-from quantlab.handoff.limits import (
-    Account, KillSwitch, Limits, Order, PreTradeGate, State, limits_from, make_order, reduces,
-)
+from ..storage import as_path
+from ..trading.limits import Account, Limits, PreTradeGate, State, limits_from, reduces
+from ..trading.killswitch import KillSwitch
+from ..trading.orders import Order, make_order
 from ..storage import canonical_json, sha256
 
 # %% ../../nbs/80_handoff/6_engine.ipynb #66e1754f

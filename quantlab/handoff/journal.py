@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..checks import check_frame
 from ..errors import DataError, HandoffError, QuantlabError
-from .manifest import in_words, sweep
+from ..storage import in_words, sweep
 from ..results import Result
 from ..storage import canonical_json, sha256, write_durably
 

@@ -21,7 +21,7 @@ from ..results import Result
 from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
 from ..validation.sharpe import best_trial
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
-from ..validation.trials import unobserved
+from ..ledger.trials import unobserved
 
 # %% ../../nbs/70_review/3_placebo.ipynb #7705424e
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:

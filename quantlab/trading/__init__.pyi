@@ -4,3 +4,26 @@ from .costs import (
     CostModel as CostModel,
     trade_cost as trade_cost,
 )
+from .orders import (
+    Order as Order,
+    make_order as make_order,
+)
+from .limits import (
+    Account as Account,
+    Decision as Decision,
+    Limits as Limits,
+    PreTradeGate as PreTradeGate,
+    State as State,
+)
+from .killswitch import (
+    KillSwitch as KillSwitch,
+)
+from .broker import (
+    Bar as Bar,
+    ExecutionBackend as ExecutionBackend,
+    Fill as Fill,
+    ReferenceBroker as ReferenceBroker,
+    bars as bars,
+    load_feed as load_feed,
+    save_feed as save_feed,
+)

@@ -54,7 +54,7 @@ from .data_snooping import (
     step_m as step_m,
     superior_predictive_ability as superior_predictive_ability,
 )
-from .trials import (
+from quantlab.ledger.trials import (
     Ledger as Ledger,
     LedgerCheck as LedgerCheck,
     MergeResult as MergeResult,
