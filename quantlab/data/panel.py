@@ -82,6 +82,11 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     name : str
         Name of the field; prices, returns and volumes have a floor.
 
+    Returns
+    -------
+    DataFrame
+        Float; the index is called date, the columns asset.
+
     Raises
     ------
     DataError
@@ -162,6 +167,11 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
     ----------
     membership : DataFrame
         Columns `symbol`, `added`, `removed`; an empty `removed` means still a member.
+
+    Returns
+    -------
+    DataFrame
+        The spells, rows numbered from 0.
 
     Raises
     ------
