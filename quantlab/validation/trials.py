@@ -825,6 +825,16 @@ def open_trials(
         The ledger; by default `trials/ledger.jsonl` of the project around the working directory.
     **defaults
         `universe`, `data_md5`, `window`, `costs` for every trial recorded inside.
+
+    Yields
+    ------
+    Trials
+        Records trials; a backtest run inside that was not recorded by hand is recorded at the end.
+
+    Raises
+    ------
+    BaseException
+        What ended the block early, after a trial of status "abandoned" was recorded.
     """
     for name in defaults:
         check_option(name, "defaults", ("universe", "data_md5", "window", "costs", "note"))
@@ -858,6 +868,11 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
     ----------
     into, other : Ledger
         Both must be in order; `other` is only read.
+
+    Returns
+    -------
+    MergeResult
+        `.n_added` and `.n_known`, the records that were new to `into` and those it had.
 
     Raises
     ------
