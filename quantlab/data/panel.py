@@ -380,6 +380,7 @@ def before(data: Any, holdout_start: Any) -> Any:
     Returns
     -------
     same kind as `data`
+        Its rows before `holdout_start`; a panel keeps sectors and membership.
 
     Raises
     ------
