@@ -109,6 +109,12 @@ def monitor_relation(
     seed : int
         Of the simulation.
 
+    Returns
+    -------
+    RelationMonitor
+        `.holds`, the date of the `.alarm` (None without one), `.since` (where the departure began), and `.table`
+        with the spread and the detector, to be compared with `.bar`.
+
     Raises
     ------
     DataError
