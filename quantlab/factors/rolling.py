@@ -227,6 +227,11 @@ def market_residuals(
     ----------
     returns, market, window, min_observations
         As in `rolling_beta`.
+
+    Returns
+    -------
+    DataFrame
+        As `returns`, decimal; missing until the day after the first beta.
     """
     beta = rolling_beta(returns, market, window=window, min_observations=min_observations)
     return returns - beta.shift(1).mul(market, axis=0)
