@@ -185,7 +185,7 @@ def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/50_factors/1_transform.ipynb #bca2af90
 def neutralize(
-    factor: pd.DataFrame | pd.Series, exposures: pd.Series | pd.DataFrame | dict[str, pd.Series | pd.DataFrame]
+    factor: pd.DataFrame | pd.Series, exposures: pd.Series | pd.DataFrame | dict
 ) -> pd.DataFrame:
     """Residual of each date's cross-sectional regression of the factor on its exposures.
 
