@@ -9,7 +9,7 @@ __all__ = ['BacktestResult', 'run_backtest', 'run_backtests', 'sweep_returns']
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -270,6 +270,12 @@ def run_backtest(
     missing_returns : {"zero", "raise"}
         What a missing return of a held asset is.
 
+    Returns
+    -------
+    BacktestResult
+        Net `.returns`, `.gross_returns`, `.turnover` and `.costs` (shares of equity) by date, `.start` (the first day held), the
+        `.weights` held, `.breakeven_cost_bps`; `.stress()`, `.summary()`.
+
     Raises
     ------
     LookaheadError
@@ -282,6 +288,22 @@ def run_backtest(
     -----
     ScaleWarning
         Weights or returns look like percent, or the dates deny `periods_per_year`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.backtest import CostModel, run_backtest
+    >>> dates = pd.bdate_range("2024-01-02", periods=5)
+    >>> returns = pd.DataFrame({"KO": [0.01, 0.02, -0.01, 0.01, 0.0], "PEP": [0.0, 0.01, 0.01, -0.02, 0.01]}, index=dates)
+    >>> weights = pd.DataFrame({"KO": 0.5, "PEP": -0.5}, index=dates)
+    >>> result = run_backtest(weights, returns, costs=CostModel(half_spread_bps=5))
+    >>> print(pd.DataFrame({"gross": result.gross_returns, "net": result.returns, "turnover": result.turnover}).round(4))
+                gross     net  turnover
+    2024-01-02  0.000  0.0000    0.0000
+    2024-01-03  0.005  0.0045    1.0000
+    2024-01-04 -0.010 -0.0100    0.0105
+    2024-01-05  0.015  0.0150    0.0101
+    2024-01-08 -0.005 -0.0050    0.0197
     """
     inputs = _prepare(
         target_weights, returns, decision_lag=decision_lag, costs=costs, dollar_volume=dollar_volume,
@@ -317,7 +339,7 @@ def _each(books, returns, options) -> Iterator[tuple[str, _Inputs]]:
 
 
 def run_backtests(
-    target_weights: Mapping[str, pd.DataFrame], returns: pd.DataFrame, **options
+    target_weights: Mapping[str, pd.DataFrame], returns: pd.DataFrame, **options: Any
 ) -> dict[str, BacktestResult]:
     """Run several books on the same returns.
 
@@ -329,6 +351,11 @@ def run_backtests(
         As in `run_backtest`.
     **options
         The other arguments of `run_backtest`.
+
+    Returns
+    -------
+    dict of str to BacktestResult
+        By the names of `target_weights`.
     """
     books = dict(_each(target_weights, returns, options))
     results = {name: _observed(inputs) for name, inputs in books.items()}
@@ -400,7 +427,9 @@ def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.Da
     return net
 
 
-def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
+def sweep_returns(
+    target_weights: Mapping[str, pd.DataFrame] | pd.DataFrame, returns: pd.DataFrame | pd.Series, **options: Any
+) -> pd.DataFrame:
     """Net returns of many books, the same numbers as `run_backtest`, one column a book.
 
     Parameters
@@ -411,6 +440,11 @@ def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
         Returns of the assets, or of the one asset.
     **options
         The other arguments of `run_backtest`; volumes and volatilities are Series where `returns` is one.
+
+    Returns
+    -------
+    DataFrame
+        Decimal, dates x books; 0 before the first position.
     """
     return _sweep(target_weights, returns, options, observe=True)
 
