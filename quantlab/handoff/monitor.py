@@ -86,6 +86,11 @@ def expected_distribution(
     block_length : float, optional
         Mean block of the stationary bootstrap; None takes the optimal one.
 
+    Returns
+    -------
+    ExpectedDistribution
+        `.daily_quantiles`, and `.total_return_quantiles` and `.drawdown_quantiles` after `horizon` days, decimal.
+
     References
     ----------
     Politis & Romano (1994), the stationary bootstrap; Politis & White (2004), the block length.
@@ -162,6 +167,11 @@ def calibrate_monitor(
         Paths per evaluation; the run length has a relative error near 1 over its square root.
     block_length : float, optional
         Mean block of the stationary bootstrap; None takes the optimal one.
+
+    Returns
+    -------
+    SequentialTest
+        `.mean_threshold` and `.volatility_threshold`; `.achieved_run_length` and `.detection_delay` in days.
 
     References
     ----------
@@ -360,6 +370,8 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     ------
     DataError, MissingDataError
         The record has no dates, no numbers, or no usable day.
+    HandoffError
+        `bundle` is no Bundle.
     """
     if not isinstance(bundle, Bundle):
         raise HandoffError(f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}.")
