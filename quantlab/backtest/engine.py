@@ -356,6 +356,11 @@ def run_backtests(
     -------
     dict of str to BacktestResult
         By the names of `target_weights`.
+
+    Warns
+    -----
+    ScaleWarning
+        As `run_backtest`.
     """
     books = dict(_each(target_weights, returns, options))
     results = {name: _observed(inputs) for name, inputs in books.items()}
@@ -445,6 +450,11 @@ def sweep_returns(
     -------
     DataFrame
         Decimal, dates x books; 0 before the first position.
+
+    Warns
+    -----
+    ScaleWarning
+        The dates deny `periods_per_year`.
     """
     return _sweep(target_weights, returns, options, observe=True)
 

@@ -48,6 +48,11 @@ def drawdowns(returns: pd.Series) -> pd.Series:
     -------
     Series
         Numbers from 0 to 1; 0 at a peak, and where the peak is reached again but for rounding.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     return _drawdowns(_returns(returns))
 
@@ -71,6 +76,11 @@ def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
     -------
     DataFrame
         depth, start, trough, end (None: not recovered), length (rows under water), deepest first.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     if top is not None:
         check_integer(top, "top", low=1)
@@ -137,6 +147,11 @@ def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "hi
     float
         Decimal; negative where even that return is a gain.
 
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
+
     References
     ----------
     Favre and Galeano (2002), "Mean-modified value-at-risk optimization with hedge funds", eq. for the modified quantile.
@@ -157,6 +172,11 @@ def expected_shortfall(returns: pd.Series, *, level: float = 0.05, method: Tail 
     -------
     float
         Decimal, at least the value at risk; negative where even the tail is a gain.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
 
     References
     ----------

@@ -106,6 +106,11 @@ def parameter_surface(
         `strategy` is no function, `grid` no mapping to lists, or `centre` no point of the grid.
     DataError
         A point of the grid never holds a position.
+
+    Warns
+    -----
+    ScaleWarning
+        The dates deny `periods_per_year`.
     """
     if not callable(strategy):
         raise SpecificationError(f"`strategy` must be a function from parameters to weights; got {type(strategy).__name__}.")
@@ -163,6 +168,11 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year
     ------
     SpecificationError
         `by` is none of these, or a calendar period on an index without dates.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, or the dates deny `periods_per_year`.
     """
     series = check_series(returns, "returns", min_length=2)
     check_number(periods_per_year, "periods_per_year", low=0, strict=True)
@@ -211,6 +221,11 @@ def leave_one_out(
         `groups` names a column twice, or holds one group only.
     MissingDataError
         A column has no group.
+
+    Warns
+    -----
+    ScaleWarning
+        As `run_backtest`.
     """
     weights = check_frame(target_weights, "target_weights")
     groups = pd.Series(groups)
@@ -256,6 +271,11 @@ def stress_windows(
     ------
     DataError
         `length` exceeds the rows, or a return is -100 % or less.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     series = check_series(returns, "returns")
     length, top = check_integer(length, "length", low=1), check_integer(top, "top", low=1)

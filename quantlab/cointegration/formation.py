@@ -133,6 +133,11 @@ def screen_formations(
         `eligible` lacks the last day of a formation window.
     DataError
         No trading window ends on or after `first_trade`.
+
+    Warns
+    -----
+    SmallSampleWarning
+        As `screen_pairs`.
     """
     log_prices = check_frame(log_prices, "log_prices", min_columns=2)
     keep = check_integer(keep, "keep", low=1)

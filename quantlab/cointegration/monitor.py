@@ -120,6 +120,11 @@ def monitor_relation(
     DataError
         As `engle_granger`, or a formation window without cointegration at 10 %.
 
+    Warns
+    -----
+    SmallSampleWarning
+        A formation window of fewer than 50 rows.
+
     References
     ----------
     Chu, Stinchcombe & White (1996); Wagner & Wied (2017) for monitoring cointegration.

@@ -372,6 +372,11 @@ def screen_pairs(
     DataError
         Infinite, text, duplicated or unsorted data, or fewer than two columns.
 
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags, without `max_lags`, with fewer than 50 observations.
+
     Notes
     -----
     The column `note` says why a pair was not tested (its numbers are missing), or what must be known of a leg:

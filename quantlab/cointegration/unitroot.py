@@ -319,6 +319,11 @@ def dfgls(
     UnitRootResult
         `.statistic`, `.pvalue`, `.critical_values` and `.lags`, as `adf`.
 
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags with fewer than 50 observations.
+
     References
     ----------
     Elliott, Rothenberg & Stock (1996).
@@ -357,6 +362,11 @@ def zivot_andrews(
     ------
     DataError
         The series is too short or too flat for a search for breaks.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags with fewer than 50 observations.
 
     References
     ----------

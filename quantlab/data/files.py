@@ -191,6 +191,15 @@ def load_panel(
     ------
     DataError
         Anything that cannot be read as dates x assets, with file, column and date.
+    MissingDataError
+        There is no such file, or no such field.
+
+    Warns
+    -----
+    DataWarning
+        Some asset has a price that is not above zero.
+    ScaleWarning
+        Returns look like percent.
 
     Examples
     --------

@@ -386,6 +386,8 @@ def before(data: Any, holdout_start: Any) -> Any:
     ------
     DataError
         Nothing lies before the holdout.
+    SpecificationError
+        `data` has no dates, or there is no date to cut at.
     """
     cut = as_date(holdout_start, "holdout_start")
     if cut is None or not isinstance(data.index, pd.DatetimeIndex):

@@ -89,6 +89,11 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
     SpecificationError
         The calendar is unknown or does not fit the dates.
 
+    Warns
+    -----
+    ScaleWarning
+        The rows are no days, so they are not compared with the calendar.
+
     Examples
     --------
     >>> import pandas as pd

@@ -243,6 +243,8 @@ def probability_of_backtest_overfitting(
     ------
     DataError
         The matrix is transposed, has gaps, or a trial does not vary.
+    SpecificationError
+        `n_blocks` is odd.
 
     References
     ----------

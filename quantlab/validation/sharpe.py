@@ -102,6 +102,11 @@ def sharpe_ratio(
     float
         Mean over standard deviation (ddof 1), a `PeriodSharpe`.
 
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, or `risk_free` is above 30 % a year.
+
     Examples
     --------
     >>> import pandas as pd
@@ -155,6 +160,11 @@ def annualized_sharpe_ratio(
     -------
     float
         Per year, an `AnnualizedSharpe`.
+
+    Warns
+    -----
+    ScaleWarning
+        As `sharpe_ratio`; and where the dates deny `periods_per_year`.
 
     Examples
     --------
@@ -256,6 +266,11 @@ def probabilistic_sharpe_ratio(
     -------
     float
         In [0, 1].
+
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` or `benchmark` looks annualised.
 
     References
     ----------
@@ -359,6 +374,11 @@ def deflated_sharpe_ratio(
     float
         In [0, 1].
 
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` looks annualised.
+
     References
     ----------
     Bailey & López de Prado (2014), eq. 2; López de Prado, Lipton & Zoonekynd (2025).
@@ -444,6 +464,11 @@ def deflated_sharpe_curve(
     ------
     SpecificationError
         `marks` is no dict.
+
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` looks annualised.
     """
     if marks is not None and not isinstance(marks, Mapping):
         raise SpecificationError(f"`marks` must be a dict of name to number of trials; got {type(marks).__name__}.")
@@ -489,6 +514,11 @@ def min_track_record_length(
     -------
     float
         Observations, not rounded; infinite where `sharpe` does not exceed `benchmark`.
+
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` or `benchmark` looks annualised.
 
     References
     ----------

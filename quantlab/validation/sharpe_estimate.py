@@ -133,6 +133,11 @@ def estimate_sharpe(
     -------
     SharpeEstimate
         `.sharpe`, `.std_error`, `.lower` and `.upper` per period; skewness, raw kurtosis and first autocorrelation.
+
+    Warns
+    -----
+    ScaleWarning
+        As `sharpe_ratio`.
     """
     x = _excess(returns, risk_free, min_length=8).to_numpy()
     check_option(method, "method", ("mertens", "hac", "bootstrap"))
