@@ -329,8 +329,8 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     Returns
     -------
     ThresholdResult
-        `.entry` and `.exit` in units of the spread, `.entry_in_std`, `.expected_cycle` in units of `dt`, and
-        `.expected_return` per unit of time.
+        `.entry` and `.exit` in units of the spread, `.entry_in_std`; `.expected_cycle` and `.expected_return` in
+        the unit of time that `fit` has.
 
     Raises
     ------

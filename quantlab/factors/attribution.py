@@ -214,7 +214,7 @@ def volatility_regime(returns: pd.Series, *, half_life: float = 21.0, min_observ
     Returns
     -------
     Series
-        Texts by date; missing until the day after the first `min_observations`.
+        Texts by date; missing while the past is shorter than `min_observations`.
     """
     series = check_series(returns, "returns", allow_constant=False)
     check_number(half_life, "half_life", low=0, strict=True)

@@ -215,7 +215,7 @@ def t_threshold(n_tests: int, *, alpha: float = 0.05) -> float:
     Returns
     -------
     float
-        Positive; the normal quantile at `alpha` / `n_tests`.
+        Positive; of the normal distribution.
     """
     n_tests = check_integer(n_tests, "n_tests", low=1)
     alpha = check_number(alpha, "alpha", low=0, high=1, strict=True)
