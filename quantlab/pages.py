@@ -80,6 +80,16 @@ def render_page(title: str, body_html: str, footer_html: str = "", *, meta: Mapp
         Markup, taken as it is.
     meta : dict, optional
         Name to content of further meta tags.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    SpecificationError
+        A part is no text.
     """
     if not all(isinstance(text, str) for text in (title, body_html, footer_html)):
         raise SpecificationError("`title`, `body_html` and `footer_html` must be text; decode bytes first.")
@@ -109,6 +119,16 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
         `href` (a file beside or below the page), `title`, and where they help `summary` and `status` ("approved", "rejected" get their colours).
     title, subtitle, footer : str
         Plain text.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    SpecificationError
+        `entries` is no list of dictionaries with `href` and `title`, or an `href` is no file beside or below the page.
     """
     lines = []
     if isinstance(entries, str) or not isinstance(entries, Sequence):
@@ -127,7 +147,18 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
 
 # %% ../nbs/05_pages.ipynb #381232ca
 def external_references(page: str) -> list[str]:
-    "Addresses a page would fetch something from when opened (ordinary links are not among them)"
+    """Addresses a page would fetch something from when opened (ordinary links are not among them).
+
+    Returns
+    -------
+    list of str
+        In alphabetical order; empty where the page opens offline as it is.
+
+    Raises
+    ------
+    SpecificationError
+        `page` is no text.
+    """
     if not isinstance(page, str):
         raise SpecificationError(f"`page` must be the text of an HTML page; got {type(page).__name__}.")
     pattern = r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?)((?:https?:)?//[^"'\s)>]+)"""

@@ -42,7 +42,13 @@ _STYLE = {
 
 @contextlib.contextmanager
 def report_style() -> Iterator[None]:
-    "Context in which every figure of a report is drawn: `with report_style(): ...`"
+    """Context in which every figure of a report is drawn: `with report_style(): ...`.
+
+    Yields
+    ------
+    None
+        What is drawn inside has the style.
+    """
     with mpl.rc_context(_STYLE):
         yield
         interactive = mpl.is_interactive()
@@ -79,6 +85,16 @@ def figure_svg(figure: Any, *, prefix: str = "f") -> str:
         What any function of this page returned.
     prefix : str
         Put before the ids in the picture; one value a picture of a page.
+
+    Returns
+    -------
+    str
+        The element `<svg>`.
+
+    Raises
+    ------
+    SpecificationError
+        `figure` is no figure and no axes, or `prefix` does not begin with a letter.
     """
     figure = getattr(figure, "figure", figure)
     if not hasattr(figure, "savefig"):

@@ -193,3 +193,23 @@ def test_the_library_does_not_look_ahead_unawares():
     for place in [root / "quantlab", *wings]:
         found = lint_lookahead(place)
         assert found.empty, found.to_string()
+
+
+def test_a_sweep_takes_prices_for_returns_no_more_than_a_backtest_does():
+    from quantlab.backtest import parameter_surface, sweep_returns
+
+    days = pd.bdate_range("2020-01-01", periods=300)
+    rng = np.random.default_rng(0)
+    prices = 100 * (1 + 0.01 * rng.standard_normal((300, 3))).cumprod(axis=0)
+    prices = pd.DataFrame(prices, days, list("abc"))
+    weights = prices * 0 + 0.3
+    one = pd.DataFrame({"x": 0.5, "y": -0.5}, index=days)
+    for run in (
+        lambda r: sweep_returns({"one": weights * r.notna()}, r),
+        lambda r: sweep_returns(one, r["a"]),
+        lambda r: parameter_surface(lambda k: weights * k, r, grid={"k": [0.5, 1.0]}, centre={"k": 1.0}),
+    ):
+        with pytest.raises(QuantlabError, match="prices"):
+            run(prices)
+        with pytest.warns(ScaleWarning, match="percent"):
+            run(0.4 * np.sign(prices.diff().fillna(1.0)))

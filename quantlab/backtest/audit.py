@@ -377,6 +377,19 @@ def lookahead_audit(strategy: Callable[[Any], pd.DataFrame], data: Any, *, n_cut
         The strategy gives two answers to the same data, or cannot run on a shorter sample.
     DataError
         The data or the output are not tables on one index.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.backtest import lookahead_audit
+    >>> from quantlab.simulate import factor_world
+    >>> returns = factor_world(300, 5, rng=np.random.default_rng(0)).returns
+    >>> momentum = lambda data: data.rolling(20).mean()
+    >>> centred = lambda data: data.rolling(20, center=True).mean()
+    >>> lookahead_audit(momentum, returns, n_cuts=4).verdict
+    'passed'
+    >>> lookahead_audit(centred, returns, n_cuts=4).verdict
+    'failed'
     """
     if not callable(strategy):
         raise SpecificationError(f"`strategy` must be a function from data to a table; got {type(strategy).__name__}.")

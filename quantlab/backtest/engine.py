@@ -9,7 +9,7 @@ __all__ = ['BacktestResult', 'run_backtest', 'run_backtests', 'sweep_returns']
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -270,6 +270,12 @@ def run_backtest(
     missing_returns : {"zero", "raise"}
         What a missing return of a held asset is.
 
+    Returns
+    -------
+    BacktestResult
+        Net `.returns`, `.gross_returns`, `.turnover` and `.costs` (shares of equity) by date, `.start` (the first day held), the
+        `.weights` held, `.breakeven_cost_bps`; `.stress()`, `.summary()`.
+
     Raises
     ------
     LookaheadError
@@ -282,6 +288,22 @@ def run_backtest(
     -----
     ScaleWarning
         Weights or returns look like percent, or the dates deny `periods_per_year`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.backtest import CostModel, run_backtest
+    >>> dates = pd.bdate_range("2024-01-02", periods=5)
+    >>> returns = pd.DataFrame({"KO": [0.01, 0.02, -0.01, 0.01, 0.0], "PEP": [0.0, 0.01, 0.01, -0.02, 0.01]}, index=dates)
+    >>> weights = pd.DataFrame({"KO": 0.5, "PEP": -0.5}, index=dates)
+    >>> result = run_backtest(weights, returns, costs=CostModel(half_spread_bps=5))
+    >>> print(pd.DataFrame({"gross": result.gross_returns, "net": result.returns, "turnover": result.turnover}).round(4))
+                gross     net  turnover
+    2024-01-02  0.000  0.0000    0.0000
+    2024-01-03  0.005  0.0045    1.0000
+    2024-01-04 -0.010 -0.0100    0.0105
+    2024-01-05  0.015  0.0150    0.0101
+    2024-01-08 -0.005 -0.0050    0.0197
     """
     inputs = _prepare(
         target_weights, returns, decision_lag=decision_lag, costs=costs, dollar_volume=dollar_volume,
@@ -317,7 +339,7 @@ def _each(books, returns, options) -> Iterator[tuple[str, _Inputs]]:
 
 
 def run_backtests(
-    target_weights: Mapping[str, pd.DataFrame], returns: pd.DataFrame, **options
+    target_weights: Mapping[str, pd.DataFrame], returns: pd.DataFrame, **options: Any
 ) -> dict[str, BacktestResult]:
     """Run several books on the same returns.
 
@@ -329,6 +351,16 @@ def run_backtests(
         As in `run_backtest`.
     **options
         The other arguments of `run_backtest`.
+
+    Returns
+    -------
+    dict of str to BacktestResult
+        By the names of `target_weights`.
+
+    Warns
+    -----
+    ScaleWarning
+        As `run_backtest`.
     """
     books = dict(_each(target_weights, returns, options))
     results = {name: _observed(inputs) for name, inputs in books.items()}
@@ -394,13 +426,16 @@ def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.Da
     for name in weights.columns[~net.any(axis=0)]:
         check_frame(weights[[name]], f"target_weights[{name!r}]")
     net = pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
+    _check_sizes(weights[[weights.columns[0]]], inputs.returns)
     if observe:
         for name in weights:
             observe_run(net[name], target_weights=weights[[name]], decision_lag=inputs.lag, rebalance=inputs.rebalance)
     return net
 
 
-def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
+def sweep_returns(
+    target_weights: Mapping[str, pd.DataFrame] | pd.DataFrame, returns: pd.DataFrame | pd.Series, **options: Any
+) -> pd.DataFrame:
     """Net returns of many books, the same numbers as `run_backtest`, one column a book.
 
     Parameters
@@ -411,6 +446,16 @@ def sweep_returns(target_weights, returns, **options) -> pd.DataFrame:
         Returns of the assets, or of the one asset.
     **options
         The other arguments of `run_backtest`; volumes and volatilities are Series where `returns` is one.
+
+    Returns
+    -------
+    DataFrame
+        Decimal, dates x books; 0 before the first position.
+
+    Warns
+    -----
+    ScaleWarning
+        The dates deny `periods_per_year`.
     """
     return _sweep(target_weights, returns, options, observe=True)
 
@@ -421,6 +466,7 @@ def _sweep(books, returns, options, observe: bool) -> pd.DataFrame:
         return _sweep_columns(books, returns, options, observe)
     books = list(_each(books, returns, options))
     net = pd.DataFrame({name: _net(_run(inputs)[0], inputs.costs) for name, inputs in books}, index=books[0][1].returns.index)
+    _check_sizes(pd.concat([inputs.weights for _, inputs in books]), books[0][1].returns)
     if observe:
         for name, inputs in books:
             observe_run(net[name], target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)

@@ -117,6 +117,11 @@ def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0,
     -------
     dict
         Parameter to sorted list of values.
+
+    Raises
+    ------
+    SpecificationError
+        `steps` is no list of positive numbers.
     """
     family = _definition(candidate)
     if not pd.api.types.is_list_like(steps) or not len(steps):
@@ -149,6 +154,11 @@ def grid_returns(
     -------
     DataFrame
         Dates x candidates.
+
+    Raises
+    ------
+    SpecificationError
+        There is no candidate, or no day to evaluate.
     """
     check_kind(candidates, Mapping, "candidates", "of name to Candidate")
     check_kind(market, Market, "market", "from market_of")

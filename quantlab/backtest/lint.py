@@ -137,6 +137,13 @@ def lint_lookahead(path: str | Path) -> pd.DataFrame:
     DataFrame
         A row a finding: file, cell (of a notebook, from 1), line (of the cell or module), kind, advice. Statements with
         the comment "looks ahead on purpose" are left out.
+
+    Raises
+    ------
+    SpecificationError
+        `path` is no path.
+    DataError
+        There is no notebook, module or folder at `path`.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise SpecificationError(f"`path` must be a notebook, a module or a folder; got {type(path).__name__}.")

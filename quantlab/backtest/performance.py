@@ -48,6 +48,11 @@ def drawdowns(returns: pd.Series) -> pd.Series:
     -------
     Series
         Numbers from 0 to 1; 0 at a peak, and where the peak is reached again but for rounding.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     return _drawdowns(_returns(returns))
 
@@ -71,6 +76,11 @@ def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
     -------
     DataFrame
         depth, start, trough, end (None: not recovered), length (rows under water), deepest first.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     if top is not None:
         check_integer(top, "top", low=1)
@@ -145,8 +155,15 @@ def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "hi
     method : {"historical", "gaussian", "modified"}
         Sample quantile, normal quantile, or Cornish-Fisher.
 
+    Returns
+    -------
+    float
+        Decimal; negative where even that return is a gain.
+
     Warns
     -----
+    ScaleWarning
+        Returns look like percent.
     QuantlabWarning
         Skewness and kurtosis are beyond what the Cornish-Fisher expansion can bear.
 
@@ -166,6 +183,16 @@ def expected_shortfall(returns: pd.Series, *, level: float = 0.05, method: Tail 
     ----------
     returns, level, method
         As in `value_at_risk`; historical: mean of the returns at or below the quantile.
+
+    Returns
+    -------
+    float
+        Decimal, at least the value at risk; negative where even the tail is a gain.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
 
     References
     ----------
@@ -280,6 +307,12 @@ def performance_summary(
     benchmark : Series, optional
         Returns on the same index.
 
+    Returns
+    -------
+    PerformanceResult
+        Total and annualised return, volatility, `.sharpe_ratio` per period and `.annualized_sharpe_ratio`, drawdowns (positive
+        decimals), tail risk; beta, alpha, correlation and information ratio, NaN without a `benchmark`.
+
     Raises
     ------
     DataError, MissingDataError, MisalignedError
@@ -293,6 +326,16 @@ def performance_summary(
     Notes
     -----
     A ratio whose denominator may be rounding alone is NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.backtest import performance_summary
+    >>> months = pd.date_range("2023-01-31", periods=6, freq="ME")
+    >>> fund = pd.Series([0.03, -0.01, 0.02, -0.04, 0.01, 0.02], index=months)
+    >>> result = performance_summary(fund, periods_per_year=12)
+    >>> round(result.total_return, 4), round(result.annualized_sharpe_ratio, 2), round(result.max_drawdown, 4)
+    (0.0286, 0.67, 0.04)
     """
     returns = getattr(returns, "returns", returns)
     series = check_series(_returns(returns, min_length=3), "returns", allow_constant=False)

@@ -9,7 +9,7 @@ __all__ = ['ParameterSurface', 'parameter_surface', 'subperiods', 'leave_one_out
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def _words(value: Any) -> Any:
 
 def parameter_surface(
     strategy: Callable[..., pd.DataFrame], returns: pd.DataFrame, *, grid: Mapping[str, Sequence], centre: Mapping[str, Any],
-    **options,
+    **options: Any,
 ) -> ParameterSurface:
     """Run a strategy over a grid of parameters around the one that was chosen.
 
@@ -93,6 +93,24 @@ def parameter_surface(
         The point chosen; it must lie on the grid.
     **options
         The other arguments of `run_backtest`.
+
+    Returns
+    -------
+    ParameterSurface
+        `.plateau`, the share of the centre's neighbours with at least half its Sharpe ratio; `.worst_neighbour`; `.centre_rank`;
+        `.table`, a row a point; net `.returns`, a column a point.
+
+    Raises
+    ------
+    SpecificationError
+        `strategy` is no function, `grid` no mapping to lists, or `centre` no point of the grid.
+    DataError
+        A point of the grid never holds a position.
+
+    Warns
+    -----
+    ScaleWarning
+        The dates deny `periods_per_year`.
     """
     if not callable(strategy):
         raise SpecificationError(f"`strategy` must be a function from parameters to weights; got {type(strategy).__name__}.")
@@ -128,7 +146,7 @@ def parameter_surface(
     )
 
 # %% ../../nbs/60_backtest/55_sensitivity.ipynb #46d3918e
-def subperiods(returns: pd.Series, *, periods_per_year: float, by: str | int = "year") -> pd.DataFrame:
+def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year", "quarter", "month"] | int = "year") -> pd.DataFrame:
     """Summarise a return series period by period.
 
     Parameters
@@ -145,6 +163,16 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: str | int = "
     DataFrame
         A row a period: start, end, nobs, total_return, annualized_sharpe_ratio (NaN under 3 observations or without
         variation), max_drawdown, share_of_total (of the sum of all returns).
+
+    Raises
+    ------
+    SpecificationError
+        `by` is none of these, or a calendar period on an index without dates.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, or the dates deny `periods_per_year`.
     """
     series = check_series(returns, "returns", min_length=2)
     check_number(periods_per_year, "periods_per_year", low=0, strict=True)
@@ -168,7 +196,7 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: str | int = "
 
 # %% ../../nbs/60_backtest/55_sensitivity.ipynb #9f22e47a
 def leave_one_out(
-    target_weights: pd.DataFrame, returns: pd.DataFrame, *, groups: pd.Series, **options
+    target_weights: pd.DataFrame, returns: pd.DataFrame, *, groups: pd.Series, **options: Any
 ) -> pd.DataFrame:
     """Run a book without each group of names in turn.
 
@@ -186,6 +214,18 @@ def leave_one_out(
     DataFrame
         A row for the whole book ("all") and for each group left out: n_names (left out), sharpe_ratio (per period), total_return,
         change (of the Sharpe ratio against the whole). Counted from the first day on which the whole book holds a position.
+
+    Raises
+    ------
+    DataError
+        `groups` names a column twice, or holds one group only.
+    MissingDataError
+        A column has no group.
+
+    Warns
+    -----
+    ScaleWarning
+        As `run_backtest`.
     """
     weights = check_frame(target_weights, "target_weights")
     groups = pd.Series(groups)
@@ -226,6 +266,16 @@ def stress_windows(
     -------
     DataFrame
         start, end, total_return, max_drawdown within the window, and benchmark_return where a benchmark is given; worst first.
+
+    Raises
+    ------
+    DataError
+        `length` exceeds the rows, or a return is -100 % or less.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
     """
     series = check_series(returns, "returns")
     length, top = check_integer(length, "length", low=1), check_integer(top, "top", low=1)

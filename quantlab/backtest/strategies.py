@@ -73,6 +73,11 @@ def long_short_weights(
     -------
     DataFrame
         Target weights; NaN: no trade.
+
+    Raises
+    ------
+    SpecificationError
+        `quantile` is 0.
     """
     factor = check_frame(factor, "factor", min_columns=2)
     check_number(quantile, "quantile", low=0, high=0.5)

@@ -43,6 +43,11 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     float or ndarray
         0 to the left of the surface's range and 1 to the right of it, as statsmodels.
 
+    Raises
+    ------
+    DataError
+        `statistic` is infinite.
+
     References
     ----------
     MacKinnon (1994), tables 3 to 6.
@@ -85,6 +90,11 @@ def mackinnon_critical_values(
         Deterministic terms.
     nobs : float
         Observations; infinite for the asymptotic values.
+
+    Returns
+    -------
+    Series
+        By level: 0.01, 0.05, 0.10.
 
     References
     ----------
@@ -215,6 +225,12 @@ def engle_granger(
     method : {"aic", "bic", "t-stat"}
         Criterion of the search.
 
+    Returns
+    -------
+    EngleGrangerResult
+        `.statistic`, `.pvalue` and `.critical_values`; `.hedge_ratio`, `.intercept` and the `.spread` of the
+        cointegrating regression; `.rejects(alpha)`.
+
     Raises
     ------
     DataError
@@ -229,6 +245,16 @@ def engle_granger(
     References
     ----------
     Engle & Granger (1987); MacKinnon (1994, 2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import engle_granger
+    >>> from quantlab.simulate import cointegrated_pair
+    >>> y, x = cointegrated_pair(500, hedge_ratio=0.8, rng=np.random.default_rng(0))
+    >>> result = engle_granger(y, x)
+    >>> round(result.statistic, 2), round(float(result.hedge_ratio.iloc[0]), 2), result.rejects(0.01)
+    (-5.07, 0.84, True)
     """
     from statsmodels.tsa.stattools import adfuller
 
@@ -285,7 +311,7 @@ class PhillipsOuliarisResult(Result):
 
 def phillips_ouliaris(
     y: pd.Series, x: pd.Series | pd.DataFrame, *, kind: Literal["Za", "Zt", "Pu", "Pz"] = "Pu",
-    trend: Trend = "c", kernel: str = "bartlett", bandwidth: float | None = None,
+    trend: Trend = "c", kernel: Literal["bartlett", "parzen", "quadratic-spectral"] = "bartlett", bandwidth: float | None = None,
 ) -> PhillipsOuliarisResult:
     """Test whether `y` and `x` are cointegrated, by long-run variances.
 
@@ -301,6 +327,11 @@ def phillips_ouliaris(
         Weights of the long-run variance.
     bandwidth : float, optional
         By default Newey and West's (1994) automatic choice.
+
+    Returns
+    -------
+    PhillipsOuliarisResult
+        `.statistic`, `.pvalue`, `.critical_values`, the `.bandwidth` used, `.hedge_ratio` and `.spread`.
 
     References
     ----------

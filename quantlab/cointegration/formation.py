@@ -8,7 +8,7 @@ __all__ = ['formation_windows', 'FormationScreen', 'screen_formations']
 # %% ../../nbs/30_cointegration/10_formation.ipynb #d7da899c
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,7 @@ def _spread_width(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame
 def screen_formations(
     log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int,
     trading: int, half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40,
-    alpha: float = 0.05, fdr: str = "by", first_trade: Any = None,
+    alpha: float = 0.05, fdr: Literal["by", "bh"] = "by", first_trade: Any = None,
     progress: Callable = iter, **screen: Any,
 ) -> FormationScreen:
     """Screen all pairs in each formation window and keep the best for the trading window after it.
@@ -118,6 +118,26 @@ def screen_formations(
         Wraps the iteration over windows, tqdm for instance.
     **screen
         Passed to `screen_pairs` (trend, lags, max_lags, method, n_jobs).
+
+    Returns
+    -------
+    FormationScreen
+        `.pairs`, the pairs kept for each trading window; `.windows`, a row a window with the counts; `.n_tested` and
+        `.n_discoveries` in all windows; `.pvalues`, their histogram by window.
+
+    Raises
+    ------
+    SpecificationError
+        `half_life` is not (low, high) with 0 < low < high.
+    MisalignedError
+        `eligible` lacks the last day of a formation window.
+    DataError
+        No trading window ends on or after `first_trade`.
+
+    Warns
+    -----
+    SmallSampleWarning
+        As `screen_pairs`.
     """
     log_prices = check_frame(log_prices, "log_prices", min_columns=2)
     keep = check_integer(keep, "keep", low=1)

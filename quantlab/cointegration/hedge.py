@@ -223,6 +223,20 @@ def kalman_hedge_ratio(
     References
     ----------
     Durbin & Koopman (2012), chapters 4 and 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import kalman_hedge_ratio
+    >>> from quantlab.simulate import cointegrated_pair
+    >>> y, x = cointegrated_pair(500, hedge_ratio=0.8, phi=0, rng=np.random.default_rng(0))
+    >>> path = kalman_hedge_ratio(y, x, observation_variance=1e-4, state_variance=(1e-9, 1e-9))
+    >>> print(path["hedge_ratio"].iloc[[19, 99, 499]].round(2))
+    date
+    2000-01-28    0.76
+    2000-05-19    0.77
+    2001-11-30    0.80
+    Name: hedge_ratio, dtype: float64
     """
     shortest = 20 if observation_variance is None or state_variance is None else 2
     y, x = share_index(y, x)
@@ -349,6 +363,13 @@ def kalman_hedge_ratios(
     -------
     DataFrame
         Columns (pair number, intercept or hedge_ratio); row t uses rows up to t.
+
+    Raises
+    ------
+    DataError
+        `y` and `x` differ in their number of columns, or a column is constant.
+    SpecificationError
+        `state_variance` is None.
     """
     given = zip(share_index(y, x), ("y", "x"))
     y, x = (check_frame(f, name, min_rows=2, allow_missing=False) for f, name in given)
@@ -382,6 +403,11 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     DataFrame
         Rows ols, tls, dols, fmols, johansen; columns hedge_ratio, intercept, std_error (NaN where the method
         gives none; the one of OLS would be wrong). `attrs["note"]` names legs that are in doubt.
+
+    Raises
+    ------
+    DataError
+        `x` is a table of several columns.
 
     References
     ----------

@@ -390,6 +390,12 @@ def johansen(
     exog : DataFrame, optional
         Dummies on the index of `data`, unrestricted and undated: the row of t acts on the change at t.
 
+    Returns
+    -------
+    JohansenResult
+        Trace and maximum-eigenvalue statistics with p-values and critical values by rank; `.rank(alpha)`,
+        `.cointegrating_vectors`, `.loadings`, `.spread()`, tests of restrictions on them, and `.vecm()`.
+
     Raises
     ------
     DataError
@@ -405,6 +411,22 @@ def johansen(
     ----------
     Johansen (1995), chapters 6 and 15; Doornik (1998); MacKinnon, Haug & Michelis (1999);
     Reinsel & Ahn (1992) for the small-sample factor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.cointegration import johansen
+    >>> from quantlab.simulate import cointegrated_pair
+    >>> y, x = cointegrated_pair(500, hedge_ratio=0.8, rng=np.random.default_rng(0))
+    >>> result = johansen(pd.DataFrame({"y": y, "x": x}))
+    >>> result.rank(alpha=0.05)
+    1
+    >>> print(result.trace_pvalue.round(3))
+    rank
+    0    0.000
+    1    0.288
+    dtype: float64
     """
     frame = check_frame(data, "data", min_rows=MIN_OBSERVATIONS, min_columns=2, allow_missing=False)
     check_option(deterministic, "deterministic", CASES)

@@ -128,6 +128,11 @@ def screen_johansen(
     alpha : float
         Level of the count.
 
+    Returns
+    -------
+    JohansenScreen
+        `.table`, a row a pair; `.n_tested`, and `.n_rejected` at q-values up to `alpha`.
+
     Raises
     ------
     DataError

@@ -109,10 +109,21 @@ def monitor_relation(
     seed : int
         Of the simulation.
 
+    Returns
+    -------
+    RelationMonitor
+        `.holds`, the date of the `.alarm` (None without one), `.since` (where the departure began), and `.table`
+        with the spread and the detector, to be compared with `.bar`.
+
     Raises
     ------
     DataError
         As `engle_granger`, or a formation window without cointegration at 10 %.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A formation window of fewer than 50 rows.
 
     References
     ----------

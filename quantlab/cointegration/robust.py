@@ -106,6 +106,16 @@ def engle_granger_bootstrap(
     seed : int
         Of the resampling.
 
+    Returns
+    -------
+    BootstrapResult
+        `.statistic`, `.pvalue` (at least 1 / (n + 1) of n resamples), `.asymptotic_pvalue`, `.critical_values`.
+
+    Raises
+    ------
+    DataError
+        `x` is a table of several columns, or the resampled pairs are too smooth to be tested.
+
     References
     ----------
     Chang, Park & Song (2006) for the sieve; Cavaliere & Taylor (2008) for the wild bootstrap of unit-root tests.
@@ -179,7 +189,8 @@ def _restricted_model(result: JohansenResult, rank: int):
 
 
 def johansen_bootstrap(
-    data: pd.DataFrame, *, lags: int = 1, deterministic: str = "constant", seasons: int = 0,
+    data: pd.DataFrame, *, lags: int = 1,
+    deterministic: Literal["none", "restricted_constant", "constant", "restricted_trend", "trend"] = "constant", seasons: int = 0,
     exog: pd.DataFrame | None = None, scheme: Literal["sieve", "wild"] = "wild", n_resamples: int = 399, seed: int,
 ) -> JohansenBootstrapResult:
     """Johansen's trace test with bootstrap p-values.
@@ -194,6 +205,11 @@ def johansen_bootstrap(
         At least 99, for each null rank.
     seed : int
         Of the resampling.
+
+    Returns
+    -------
+    JohansenBootstrapResult
+        `.table`, a row a null rank; `.rank(alpha)`; `.asymptotic`, the result of `johansen`.
 
     References
     ----------
@@ -301,6 +317,17 @@ def gregory_hansen(
         What breaks.
     lags, max_lags : int, optional
         As in `engle_granger`; without `lags` they are chosen by AIC at each date.
+
+    Returns
+    -------
+    GregoryHansenResult
+        `.statistic` (the smallest over all dates), `.pvalue`, `.critical_values`, `.break_date` (the last one of the
+        old regime), `.statistics` by date.
+
+    Raises
+    ------
+    DataError
+        More than one `x`, fewer than 40 rows, or series that are collinear within a regime.
 
     Warns
     -----

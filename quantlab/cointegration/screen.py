@@ -361,10 +361,21 @@ def screen_pairs(
     n_jobs : int
         Threads; -1 for all cores. The numbers do not depend on it.
 
+    Returns
+    -------
+    PairScreen
+        `.table`, a row an ordered pair; `.select()`; `.n_tested`, `.n_rejected` (by q-value), `.n_below_alpha` (by
+        p-value) and `.expected_by_chance`.
+
     Raises
     ------
     DataError
         Infinite, text, duplicated or unsorted data, or fewer than two columns.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags, without `max_lags`, with fewer than 50 observations.
 
     Notes
     -----
@@ -375,6 +386,23 @@ def screen_pairs(
     References
     ----------
     Engle & Granger (1987); MacKinnon (1994); Benjamini & Yekutieli (2001).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.cointegration import screen_pairs
+    >>> from quantlab.simulate import cointegrated_pair, random_walks
+    >>> rng = np.random.default_rng(0)
+    >>> y, x = cointegrated_pair(500, rng=rng)
+    >>> prices = random_walks(500, 3, rng=rng).assign(y=y, x=x)
+    >>> screen = screen_pairs(prices)
+    >>> screen.n_tested, screen.n_rejected
+    (20, 2)
+    >>> print(screen.table.loc[screen.table["qvalue"] < 0.05, ["y", "x", "hedge_ratio"]].round(2))
+        y  x  hedge_ratio
+    15  y  x         1.04
+    19  x  y         0.91
     """
     from scipy.stats import false_discovery_control
 

@@ -167,6 +167,12 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
         Median-unbiased estimate and inverted interval; False gives least squares with a normal
         interval.
 
+    Returns
+    -------
+    HalfLifeResult
+        `.half_life` in periods, infinite where the corrected coefficient reaches 1, with `.lower` and `.upper` (95 %);
+        `.phi` and `.phi_least_squares`, the AR(1) coefficient.
+
     Raises
     ------
     DataError
@@ -175,6 +181,16 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
     References
     ----------
     Andrews (1993); Stock (1991).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import half_life
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> spread = ornstein_uhlenbeck(1000, kappa=np.log(2) / 10, rng=np.random.default_rng(0))
+    >>> result = half_life(spread)
+    >>> round(result.half_life, 1), round(result.lower, 1), round(result.upper, 1)
+    (9.7, 7.2, 15.1)
     """
     x = _check_spread(spread)
     raw, error = _ar1(x)
@@ -255,6 +271,11 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
         Time between observations, positive: 1, or 1/252 for daily data measured in years. It is the unit of
         `kappa`, `sigma` and their errors; `half_life` is in periods of the data whatever `dt` (times `dt` for years).
 
+    Returns
+    -------
+    OUFit
+        `.kappa`, `.mu`, `.sigma` and their `.std_errors`, `.half_life` in periods, `.stationary_std`, `.loglikelihood`.
+
     Raises
     ------
     DataError
@@ -304,6 +325,19 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
         The process, from `ou_fit`.
     cost : float
         Cost of a round trip (in and out) in units of the spread, positive.
+
+    Returns
+    -------
+    ThresholdResult
+        `.entry` and `.exit` in units of the spread, `.entry_in_std`; `.expected_cycle` and `.expected_return` in
+        the unit of time that `fit` has.
+
+    Raises
+    ------
+    SpecificationError
+        `fit` does not come from `ou_fit`.
+    DataError
+        The cost is so many standard deviations of the spread that it never pays to trade.
 
     References
     ----------

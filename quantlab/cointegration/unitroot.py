@@ -161,6 +161,12 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
     lags : int, optional
         Lagged differences; by default chosen by Akaike's criterion, up to ceil(12 (T/100)^(1/4)) and (T - 9) / 5.
 
+    Returns
+    -------
+    UnitRootResult
+        `.statistic`, `.pvalue`, `.critical_values` at 1, 5 and 10 %, the `.lags` used; `.rejects(alpha)`, and
+        `.joint_statistics` (Dickey and Fuller's F tests).
+
     Raises
     ------
     DataError
@@ -174,6 +180,16 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
     References
     ----------
     Dickey & Fuller (1979, 1981); MacKinnon (1994, 2010) for p-values and critical values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import adf
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(500, rng=np.random.default_rng(0))["A0"]
+    >>> level, change = adf(walk), adf(walk.diff().dropna())
+    >>> round(level.pvalue, 2), round(change.pvalue, 2)
+    (0.86, 0.0)
     """
     from statsmodels.tsa.stattools import adfuller
 
@@ -219,6 +235,11 @@ def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = No
     lags : int, optional
         Bartlett bandwidth of the long-run variance; by default the data-dependent rule of
         Hobijn, Franses and Ooms (1998).
+
+    Returns
+    -------
+    UnitRootResult
+        As `adf`, but the null hypothesis is that the series is stationary.
 
     Raises
     ------
@@ -270,6 +291,11 @@ def phillips_perron(
     lags : int, optional
         Newey-West lags; by default ceil(12 (T/100)^(1/4)).
 
+    Returns
+    -------
+    UnitRootResult
+        `.statistic`, `.pvalue`, `.critical_values` and `.lags`, as `adf`.
+
     References
     ----------
     Phillips & Perron (1988).
@@ -296,6 +322,16 @@ def dfgls(
         What is removed first.
     lags : int, optional
         Lagged differences; by default chosen by Akaike's criterion.
+
+    Returns
+    -------
+    UnitRootResult
+        `.statistic`, `.pvalue`, `.critical_values` and `.lags`, as `adf`.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags with fewer than 50 observations.
 
     References
     ----------
@@ -325,6 +361,21 @@ def zivot_andrews(
         What breaks: level, slope, or both.
     lags : int, optional
         Lagged differences; by default chosen once, by Akaike's criterion, without a break.
+
+    Returns
+    -------
+    UnitRootResult
+        As `adf`, with `.break_date`, the last date of the old regime.
+
+    Raises
+    ------
+    DataError
+        The series is too short or too flat for a search for breaks.
+
+    Warns
+    -----
+    SmallSampleWarning
+        A search over lags with fewer than 50 observations.
 
     References
     ----------
@@ -360,6 +411,11 @@ def variance_ratio(x: pd.Series, *, lags: int = 2) -> UnitRootResult:
         Log level, at least 20 values, none missing.
     lags : int
         Horizon q, at least 2 and at most half of the sample.
+
+    Returns
+    -------
+    UnitRootResult
+        `.statistic` (z) and `.pvalue` of a random walk; the ratio itself is in `.joint_statistics`.
 
     References
     ----------

@@ -399,6 +399,11 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     start, end : date
         First and last day.
 
+    Returns
+    -------
+    DatetimeIndex
+        Increasing, without a time zone.
+
     Raises
     ------
     SpecificationError

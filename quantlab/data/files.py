@@ -191,6 +191,28 @@ def load_panel(
     ------
     DataError
         Anything that cannot be read as dates x assets, with file, column and date.
+    MissingDataError
+        There is no such file, or no such field.
+
+    Warns
+    -----
+    DataWarning
+        Some asset has a price that is not above zero.
+    ScaleWarning
+        Returns look like percent.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import load_panel
+    >>> dates = pd.bdate_range("2024-01-02", periods=3)
+    >>> prices = pd.DataFrame({"KO": [60.0, 61.5, 60.9], "PEP": [170.0, 171.7, 168.3]}, index=dates)
+    >>> panel = load_panel(prices, start="2024-01-03")
+    >>> print(panel.prices)
+    asset         KO    PEP
+    date
+    2024-01-03  61.5  171.7
+    2024-01-04  60.9  168.3
     """
     if isinstance(fields, str):
         fields = [fields]
@@ -243,6 +265,13 @@ def save_panel(panel: Panel, path: str | Path) -> Path:
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    DataError
+        `panel` is no panel.
+    SpecificationError
+        `path` is a file, or ends like one.
     """
     if not isinstance(panel, Panel):
         raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")

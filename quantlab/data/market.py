@@ -42,6 +42,11 @@ def market_panel(panel: Panel, *, aliases: Any = None) -> Panel:
 def join_panels(first: Panel, second: Panel) -> Panel:
     """Put `second` behind `first` in time.
 
+    Returns
+    -------
+    Panel
+        The rows of both; sectors and membership are those of `first`.
+
     Raises
     ------
     MissingDataError

@@ -90,6 +90,11 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     name : str
         Name of the field; prices, returns and volumes have a floor.
 
+    Returns
+    -------
+    DataFrame
+        Float; the index is called date, the columns asset.
+
     Raises
     ------
     DataError
@@ -170,6 +175,11 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
     ----------
     membership : DataFrame
         Columns `symbol`, `added`, `removed`; an empty `removed` means still a member.
+
+    Returns
+    -------
+    DataFrame
+        The spells, rows numbered from 0.
 
     Raises
     ------
@@ -381,11 +391,14 @@ def before(data: Any, holdout_start: Any) -> Any:
     Returns
     -------
     same kind as `data`
+        Its rows before `holdout_start`; a panel keeps sectors and membership.
 
     Raises
     ------
     DataError
         Nothing lies before the holdout.
+    SpecificationError
+        `data` has no dates, or there is no date to cut at.
     """
     cut = as_date(holdout_start, "holdout_start")
     index = getattr(data, "index", None)

@@ -110,6 +110,19 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
     -----
     DataWarning
         The data keep another calendar than the contract's, or `returns` are not those of `prices`.
+    ScaleWarning
+        The rows are no days, so they are not compared with the calendar.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import check_panel, load_panel
+    >>> dates = pd.bdate_range("2024-01-02", periods=5)
+    >>> prices = pd.DataFrame({"KO": [60.0, 61.0, 600.0, 61.0, 60.5], "PEP": [170.0, 171.0, 170.5, 170.0, 171.0]}, index=dates)
+    >>> report = check_panel(load_panel(prices))
+    >>> print(report.issues[["asset", "date", "kind", "action"]])
+      asset       date          kind       action
+    0    KO 2024-01-04  out_of_range  quarantined
     """
     if not isinstance(panel, Panel):
         raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")

@@ -51,6 +51,18 @@ def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series
     -----
     DataWarning
         Some asset has a price that is not above zero; its returns to and from that price are missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import simple_returns
+    >>> dates = pd.bdate_range("2024-01-02", periods=4)
+    >>> print(simple_returns(pd.Series([100.0, 110.0, None, 121.0], index=dates)).round(4))
+    2024-01-02    NaN
+    2024-01-03    0.1
+    2024-01-04    NaN
+    2024-01-05    0.1
+    Freq: B, dtype: float64
     """
     frame = _check_prices(prices)
     return _like(returns_of_prices(frame), prices)
@@ -121,6 +133,19 @@ def forward_returns(
         No asset without a price that is not above zero, or an index that is not unique and increasing.
     SpecificationError
         A horizon that is not a whole number from 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import forward_returns
+    >>> dates = pd.bdate_range("2024-01-02", periods=4)
+    >>> prices = pd.DataFrame({"KO": [100.0, 110.0, 99.0, 108.9]}, index=dates)
+    >>> print(forward_returns(prices, periods=[1, 2])[2].round(4))
+                  KO
+    2024-01-02 -0.01
+    2024-01-03 -0.01
+    2024-01-04   NaN
+    2024-01-05   NaN
     """
     frame, horizons = _check_prices(prices), _check_periods(periods)
     carried = frame.ffill().where(frame.bfill().notna())  # nothing after the last price: looks ahead on purpose

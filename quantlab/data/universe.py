@@ -163,6 +163,12 @@ def survivorship_gap(
     hac_lags : int, optional
         Lags of the standard error; by default floor(4 (T/100)^(2/9)).
 
+    Returns
+    -------
+    SurvivorshipResult
+        Annualised returns and Sharpe ratios of both portfolios, `.difference` of their annualised mean returns with
+        `.std_error` and `.statistic`, and `.never_member`, the names that never were in the index.
+
     Raises
     ------
     DataError

@@ -8,8 +8,9 @@ __all__ = ['to_alphalens', 'AlphalensData', 'from_alphalens', 'plot_cumulative_r
 
 # %% ../../nbs/50_factors/7_alphalens.ipynb #78b426de
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,14 @@ from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .transform import as_wide
 from ..results import Result
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # %% ../../nbs/50_factors/7_alphalens.ipynb #96e81a5e
 def to_alphalens(
-    factor, forward_returns, *, quantiles: int | None = 5, bins=None, groups=None, binning_by_group: bool = False,
+    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, quantiles: int | None = 5,
+    bins: int | Sequence[float] | None = None, groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
     max_loss: float = 0.35,
 ) -> pd.DataFrame:
     """The clean factor table of alphalens, rows dropped and quantiles cut by its conventions.
@@ -36,6 +42,11 @@ def to_alphalens(
     -------
     DataFrame
         Index (date, asset); columns of forward returns, factor, group if given, factor_quantile.
+
+    Raises
+    ------
+    DataError
+        An asset has two labels or none.
     """
     names = as_wide(factor).columns
     if names.nlevels > 1 or names.hasnans:
@@ -83,10 +94,17 @@ def from_alphalens(factor_data: pd.DataFrame) -> AlphalensData:
     factor_data : DataFrame
         Index (date, asset), a column "factor", forward returns in columns "1D", "5D", ..., read as 1, 5, ... rows.
 
+    Returns
+    -------
+    AlphalensData
+        `.factor` and `.forward_returns`, wide; `.groups` and `.quantile_of`, None where the table has none.
+
     Raises
     ------
     DataError
         If it is not such a table, or an asset changes its group.
+    MissingDataError
+        If the column "factor" or the forward returns are not there.
 
     Warns
     -----
@@ -151,8 +169,14 @@ def _short_dates(ax, index: pd.Index) -> None:
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = None, ax=None):
-    "Cumulative return of each quantile beyond the universe; returns over h periods count 1/h a date"
+def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
+    """Cumulative return of each quantile beyond the universe; returns over h periods count 1/h a date.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones.
+    """
     h = check_evaluation(evaluation).period(period)
     ax = _axes(ax)
     table = evaluation.quantile_returns_by_date[h].div(h).cumsum()
@@ -165,8 +189,14 @@ def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = N
     return ax
 
 
-def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax=None, *, window: int = 63):
-    "Information coefficient by date, with its moving average"
+def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None, *, window: int = 63) -> "Axes":
+    """Information coefficient by date, with its moving average.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones.
+    """
     h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h]
     ax.plot(series.index, series, lw=0.4, color="0.7")
@@ -178,8 +208,14 @@ def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax=None, *,
     return ax
 
 # %% ../../nbs/50_factors/7_alphalens.ipynb #1c0ccf5a
-def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None, ax=None):
-    "Histogram of the information coefficient with its mean"
+def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
+    """Histogram of the information coefficient with its mean.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones.
+    """
     h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h].dropna()
     ax.hist(series, bins=40, color="0.75")
@@ -189,8 +225,19 @@ def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None
     return ax
 
 
-def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax=None):
-    "Mean information coefficient of each month, years down and months across"
+def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
+    """Mean information coefficient of each month, years down and months across.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones.
+
+    Raises
+    ------
+    DataError
+        The factor has no index of dates.
+    """
     h = check_evaluation(evaluation).period(period)
     ax, series = _axes(ax), evaluation.ic[h].dropna()
     if not isinstance(series.index, pd.DatetimeIndex):
@@ -205,8 +252,14 @@ def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax=
     return ax
 
 
-def plot_decay(evaluation: FactorEvaluation, ax=None):
-    "Mean information coefficient by horizon with its 95 % HAC band"
+def plot_decay(evaluation: FactorEvaluation, ax: "Axes | None" = None) -> "Axes":
+    """Mean information coefficient by horizon with its 95 % HAC band.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones.
+    """
     table, ax = check_evaluation(evaluation).decay, _axes(ax)
     band = np.abs(table[["ic_lower", "ic_upper"]].sub(table["ic"], axis=0).T.to_numpy())
     ax.errorbar(table.index, table["ic"], yerr=band, marker="o", capsize=3)
@@ -216,8 +269,14 @@ def plot_decay(evaluation: FactorEvaluation, ax=None):
     return ax
 
 # %% ../../nbs/50_factors/7_alphalens.ipynb #04c96e48
-def tear_sheet(evaluation: FactorEvaluation, period: int | None = None):
-    "The six pictures on one figure, which is returned"
+def tear_sheet(evaluation: FactorEvaluation, period: int | None = None) -> "Figure":
+    """The six pictures on one figure, which is returned.
+
+    Returns
+    -------
+    Figure
+        Six panels.
+    """
     import matplotlib.pyplot as plt
 
     check_evaluation(evaluation).period(period)

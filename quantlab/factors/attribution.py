@@ -71,7 +71,7 @@ def _attribution_inputs(returns, factor_returns, periods_per_year: float) -> tup
 
 
 def factor_attribution(
-    returns, factor_returns, *, periods_per_year: float, hac_lags: int | None = None
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, periods_per_year: float, hac_lags: int | None = None
 ) -> AttributionResult:
     """Regress returns on factor returns.
 
@@ -89,6 +89,8 @@ def factor_attribution(
     Returns
     -------
     AttributionResult
+        `.params` (alpha annualised, then the betas) with errors, t-statistics and p-values; `.contributions`, annualised;
+        `.rsquared`; `.residuals` by date.
 
     Raises
     ------
@@ -103,6 +105,23 @@ def factor_attribution(
     References
     ----------
     Jensen (1968), J. Finance 23; Newey and West (1987), Econometrica 55.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.factors import factor_attribution
+    >>> rng = np.random.default_rng(0)
+    >>> dates = pd.bdate_range("2023-01-02", periods=500)
+    >>> market = pd.DataFrame({"market": rng.normal(0.0003, 0.01, 500)}, index=dates)
+    >>> fund = 0.8 * market["market"] + pd.Series(rng.normal(0.0002, 0.002, 500), index=dates)
+    >>> result = factor_attribution(fund, market, periods_per_year=252)
+    >>> print(result.params.round(2))
+    alpha     0.02
+    market    0.80
+    dtype: float64
+    >>> round(result.rsquared, 2)
+    0.95
     """
     series, factors = _attribution_inputs(returns, factor_returns, periods_per_year)
     return _attribute(series, factors, periods_per_year, hac_lags)
@@ -139,7 +158,7 @@ def _attribute(
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #e2e11249
 def rolling_attribution(
-    returns, factor_returns, *, window: int, periods_per_year: float, hac_lags: int | None = None
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, window: int, periods_per_year: float, hac_lags: int | None = None
 ) -> pd.DataFrame:
     """`factor_attribution` over the last `window` dates, at each date.
 
@@ -166,7 +185,7 @@ def _row(found: AttributionResult) -> dict:
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #7d3031be
 def attribution_by(
-    returns, factor_returns, labels, *, periods_per_year: float, min_observations: int = 20
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, labels: pd.Series, *, periods_per_year: float, min_observations: int = 20
 ) -> pd.DataFrame:
     """`factor_attribution` separately on the dates of each label.
 
@@ -184,6 +203,13 @@ def attribution_by(
     DataFrame
         A row a label: alpha (annualised), betas, t_alpha, rsquared, mean_return, n_obs. Autocovariances are those of dates that
         are a lag apart on the whole calendar, so that dates of one label with others between them are no neighbours.
+
+    Raises
+    ------
+    SpecificationError
+        `labels` is no Series.
+    MissingDataError
+        `labels` has no label at all.
 
     References
     ----------
@@ -206,8 +232,14 @@ def attribution_by(
     return table.reindex(columns=["alpha", *factors.columns, "t_alpha", "rsquared", "mean_return", "n_obs"])
 
 
-def volatility_regime(returns, *, half_life: float = 21.0, min_observations: int = 252) -> pd.Series:
-    "Label of each date, \"calm\" or \"turbulent\": yesterday's EWMA volatility against the median of its past"
+def volatility_regime(returns: pd.Series, *, half_life: float = 21.0, min_observations: int = 252) -> pd.Series:
+    """Label of each date, "calm" or "turbulent": yesterday's EWMA volatility against the median of its past.
+
+    Returns
+    -------
+    Series
+        Texts by date; missing while the past is shorter than `min_observations`.
+    """
     series = check_series(returns, "returns", allow_constant=False)
     check_number(half_life, "half_life", low=0, strict=True)
     check_integer(min_observations, "min_observations", low=2)
@@ -217,8 +249,19 @@ def volatility_regime(returns, *, half_life: float = 21.0, min_observations: int
     return state.where(usual.notna()).shift(1).rename("volatility")
 
 
-def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
-    "Label of each date by yesterday's drawdown: \"at high\" (to 1e-12), \"below high\", or \"deep\" beyond `depth`"
+def drawdown_regime(returns: pd.Series, *, depth: float = 0.1) -> pd.Series:
+    """Label of each date by yesterday's drawdown: "at high" (to 1e-12), "below high", or "deep" beyond `depth`.
+
+    Returns
+    -------
+    Series
+        Texts by date; missing on the first one.
+
+    Raises
+    ------
+    DataError
+        A return is below -100 %.
+    """
     series = check_series(returns, "returns")
     if series.min() < -1:
         raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
@@ -229,7 +272,7 @@ def drawdown_regime(returns, *, depth: float = 0.1) -> pd.Series:
 
 # %% ../../nbs/50_factors/8_attribution.ipynb #8e6d621b
 def sector_contributions(
-    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series, *, held: bool | None = None
+    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series | dict, *, held: bool | None = None
 ) -> pd.DataFrame:
     """Gross return of a portfolio by sector.
 
@@ -249,6 +292,15 @@ def sector_contributions(
     -------
     DataFrame
         Dates x sectors; rows sum to the portfolio's gross return. Where weights were decided the first row is zero.
+
+    Raises
+    ------
+    DataError
+        A position has no return on a day it is held, or an asset has two sectors.
+    SpecificationError
+        `sectors` is neither Series nor dictionary.
+    MisalignedError
+        `sectors` has none of the assets.
     """
     during = held_from(weights) is not None if held is None else check_option(held, "held", (True, False))
     held = check_frame(weights, "weights").fillna(0.0)

@@ -8,7 +8,7 @@ __all__ = ['TREES', 'combination_weights', 'combine', 'LearnedCombination', 'lea
 # %% ../../nbs/50_factors/9_combination.ipynb #f32689e7
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -78,7 +78,8 @@ def _ridge_weights(
 
 # %% ../../nbs/50_factors/9_combination.ipynb #639e6c22
 def combination_weights(
-    factors, *, method: str = "equal", forward_returns=None, horizon: int | None = None,
+    factors: Mapping[str, pd.DataFrame | pd.Series], *, method: Literal["equal", "ic", "ridge"] = "equal",
+    forward_returns: Mapping[int, pd.DataFrame] | None = None, horizon: int | None = None,
     window: int = 504, min_dates: int = 126, penalty: float = 1.0,
 ) -> pd.DataFrame:
     """Weight of each factor on each date, made from what was known at its close.
@@ -128,7 +129,8 @@ def _weights(frames, method, forward_returns, horizon, window, min_dates, penalt
 
 # %% ../../nbs/50_factors/9_combination.ipynb #4fd1daae
 def combine(
-    factors, *, method: str = "equal", forward_returns=None, horizon: int | None = None,
+    factors: Mapping[str, pd.DataFrame | pd.Series], *, method: Literal["equal", "ic", "ridge"] = "equal",
+    forward_returns: Mapping[int, pd.DataFrame] | None = None, horizon: int | None = None,
     window: int = 504, min_dates: int = 126, penalty: float = 1.0,
 ) -> pd.DataFrame:
     """One factor from many: the weighted sum of the standardised factors.
@@ -235,7 +237,7 @@ def _shuffled_losses(model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.
 
 # %% ../../nbs/50_factors/9_combination.ipynb #2cca60d4
 def learned_combination(
-    factors, forward_returns, *, horizon: int | None = None, train_size: int = 504, test_size: int = 126,
+    factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame], *, horizon: int | None = None, train_size: int = 504, test_size: int = 126,
     purge: int | None = None, embargo: int = 0, params: dict | None = None, importance: bool = True, seed: int,
 ) -> LearnedCombination:
     """Combine factors with boosted trees, walk-forward.
@@ -261,12 +263,19 @@ def learned_combination(
     seed : int
         Of the trees and the shuffles.
 
+    Returns
+    -------
+    LearnedCombination
+        `.factor`, dates x assets, out of sample only; `.folds`, a row a fold; `.importance`; `.mean_ic` over the folds.
+
     Raises
     ------
     LookaheadError
         If `purge` is shorter than the horizon.
     DataError
         If there are too few dates for one fold.
+    SpecificationError
+        If `params` is no dictionary.
     """
     frames = _factor_frames(factors)
     reference = next(iter(frames.values()))

@@ -9,7 +9,7 @@ __all__ = ['REASONS', 'DATE_REASONS', 'OUTSIDE', 'NO_LEGS', 'NEVER_THERE', 'Fact
 # %% ../../nbs/50_factors/6_evaluation.ipynb #d6b7d259
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -336,6 +336,16 @@ def monotonicity_test(
     n_resamples, seed : int
         Of the circular block bootstrap.
 
+    Returns
+    -------
+    MonotonicityTest
+        `.statistic`, the smallest mean step between neighbours, its `.pvalue`, and `.rank_correlation`, in [-1, 1].
+
+    Raises
+    ------
+    DataError
+        Too few complete dates for the horizon.
+
     References
     ----------
     Patton and Timmermann (2010), J. Financial Economics 98, section 2.
@@ -444,8 +454,9 @@ def _ic_by_group(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray) -> p
 
 # %% ../../nbs/50_factors/6_evaluation.ipynb #b85e405d
 def evaluate_factor(
-    factor, forward_returns, *, quantiles: int | None = 5, bins=None, groups=None, binning_by_group: bool = False,
-    group_neutral: bool = False, max_loss: float = 0.35, conventions: str = "quantlab",
+    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, quantiles: int | None = 5,
+    bins: int | Sequence[float] | None = None, groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
+    group_neutral: bool = False, max_loss: float = 0.35, conventions: Literal["quantlab", "alphalens"] = "quantlab",
 ) -> FactorEvaluation:
     """Evaluate how a factor ranks the returns that follow it.
 
@@ -475,6 +486,8 @@ def evaluate_factor(
     Returns
     -------
     FactorEvaluation
+        By period: `.ic` of each date and `.ic_summary`, `.quantile_returns`, `.long_short` and its summary, `.breakeven_cost_bps`, `.decay`;
+        `.turnover` by quantile; `.dropped`, what was left out and why.
 
     Raises
     ------
@@ -482,10 +495,36 @@ def evaluate_factor(
         If more than `max_loss` of the factor values cannot be used.
     MisalignedError
         If factor and returns share no dates or no assets.
+    SpecificationError
+        If the choices contradict each other, such as `quantiles` beside `bins`, or `group_neutral` without `groups`.
 
     References
     ----------
     Grinold and Kahn (2000), Active Portfolio Management, ch. 6 and 12.
+
+    Examples
+    --------
+    A planted edge: the factor is the true expected return of each day, which changes slowly.
+
+    >>> import numpy as np
+    >>> from quantlab.data import forward_returns_from_returns
+    >>> from quantlab.factors import evaluate_factor
+    >>> from quantlab.simulate import factor_world
+    >>> world = factor_world(300, 40, edge=0.002, rng=np.random.default_rng(0))
+    >>> ahead = forward_returns_from_returns(world.returns, periods=[1, 5])
+    >>> found = evaluate_factor(world.drift, ahead, quantiles=4)
+    >>> print(found.ic_summary[["mean", "t_hac"]].round(2))
+            mean  t_hac
+    period
+    1       0.13  13.64
+    5       0.27  15.69
+    >>> print((1e4 * found.quantile_returns).round(0))
+    period       1      5
+    quantile
+    1        -23.0 -118.0
+    2         -8.0  -37.0
+    3          6.0   36.0
+    4         25.0  119.0
     """
     strict = check_option(conventions, "conventions", ("quantlab", "alphalens")) == "alphalens"
     bins = _check_bins(quantiles, bins)

@@ -8,6 +8,7 @@ __all__ = ['TIME_NAMES', 'has_spread', 'check_order', 'default_lags', 'hac_stand
            'bootstrap_interval']
 
 # %% ../../nbs/50_factors/4_inference.ipynb #07b71a40
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -96,7 +97,13 @@ def _least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 # %% ../../nbs/50_factors/4_inference.ipynb #90f2bfe1
 def default_lags(n_obs: int, horizon: int = 1) -> int:
-    "Bandwidth rule: the larger of horizon - 1 and 4 (n/100)^(2/9) rounded up, below n"
+    """Bandwidth rule: the larger of horizon - 1 and 4 (n/100)^(2/9) rounded up, below n.
+
+    Returns
+    -------
+    int
+        From 0 to `n_obs` - 1.
+    """
     check_integer(n_obs, "n_obs", low=1)
     rule = int(np.ceil(4 * (n_obs / 100) ** (2 / 9)))
     return min(n_obs - 1, max(check_integer(horizon, "horizon", low=1) - 1, rule))
@@ -112,7 +119,8 @@ def _long_run(scores: np.ndarray, lags: int) -> np.ndarray:
 
 
 def hac_standard_errors(
-    y, X, *, lags: int, add_constant: bool = True, small_sample: bool = False
+    y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray | None, *,
+    lags: int, add_constant: bool = True, small_sample: bool = False
 ) -> pd.Series:
     """Newey-West standard errors of a least-squares regression (Bartlett kernel, no prewhitening).
 
@@ -160,7 +168,8 @@ def _cluster_variance(scores: np.ndarray, codes: np.ndarray, bread: np.ndarray, 
 
 
 def clustered_standard_errors(
-    y, X, *, clusters, add_constant: bool = True, small_sample: bool = True
+    y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray | None, *,
+    clusters: pd.DataFrame | pd.Series | np.ndarray | Sequence, add_constant: bool = True, small_sample: bool = True
 ) -> pd.Series:
     """Standard errors of a least-squares regression that allow for dependence within clusters.
 
@@ -177,10 +186,17 @@ def clustered_standard_errors(
     small_sample : bool
         Multiply by G / (G - 1) x (n - 1) / (n - k), G the number of clusters.
 
+    Returns
+    -------
+    Series
+        By regressor.
+
     Raises
     ------
     DataError
         With fewer than two clusters, or a row without label.
+    MisalignedError
+        `clusters` does not hold one or two labels a row.
 
     References
     ----------
@@ -308,7 +324,9 @@ def _check_entity(entity: Any, codes: np.ndarray) -> None:
 
 # %% ../../nbs/50_factors/4_inference.ipynb #625c6889
 def fama_macbeth(
-    y, X, *, entity=None, time=None, hac_lags: int = 0, add_constant: bool = True
+    y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray, *,
+    entity: pd.Series | np.ndarray | Sequence | None = None,
+    time: pd.Series | pd.Index | np.ndarray | Sequence | str | None = None, hac_lags: int = 0, add_constant: bool = True
 ) -> FamaMacBethResult:
     """Cross-sectional regressions period by period, and the mean of their coefficients.
 
@@ -328,6 +346,11 @@ def fama_macbeth(
     add_constant : bool
         Put a constant called `const` first, unless there is one.
 
+    Returns
+    -------
+    FamaMacBethResult
+        `.params` (means over periods), `.std_errors`, `.tstats`, `.pvalues`; `.coefficients`, a row a period; `.n_skipped` periods.
+
     Raises
     ------
     MissingDataError
@@ -338,6 +361,25 @@ def fama_macbeth(
     References
     ----------
     Fama and MacBeth (1973), Journal of Political Economy 81.
+
+    Examples
+    --------
+    Returns of the next day on a characteristic that earns 1 basis point per unit:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.factors import fama_macbeth
+    >>> rng = np.random.default_rng(0)
+    >>> rows = pd.MultiIndex.from_product([pd.bdate_range("2024-01-02", periods=250), list("ABCDEFGH")], names=["date", "asset"])
+    >>> signal = pd.DataFrame({"signal": rng.normal(size=len(rows))}, index=rows)
+    >>> following = 0.0001 * signal["signal"] + rng.normal(0, 0.001, len(rows))
+    >>> result = fama_macbeth(following, signal)
+    >>> print((1e4 * result.params).round(2))
+    const     0.14
+    signal    0.92
+    dtype: float64
+    >>> result.n_periods, round(float(result.tstats["signal"]), 1)
+    (250, 3.2)
     """
     response, table = _design(y, X, add_constant)
     labels = _periods(y, X, time, len(response))
@@ -427,7 +469,8 @@ def _disjoint(positions: np.ndarray, horizon: int) -> np.ndarray:
 
 # %% ../../nbs/50_factors/4_inference.ipynb #fc72f479
 def mean_inference(
-    values, *, horizon: int = 1, positions=None, hac_lags: int | None = None
+    values: pd.Series | np.ndarray | Sequence[float], *, horizon: int = 1,
+    positions: pd.Series | np.ndarray | Sequence[int] | None = None, hac_lags: int | None = None
 ) -> MeanInference:
     """Mean of a series of overlapping statistics with naive, HAC and disjoint t-statistics.
 
@@ -443,6 +486,18 @@ def mean_inference(
         rarer than the horizon (a monthly factor) do not overlap, and are then not thinned.
     hac_lags : int, optional
         Bandwidth; by default the rule of `default_lags`.
+
+    Returns
+    -------
+    MeanInference
+        `.mean`, `.t_naive`, `.t_hac`, `.t_disjoint`, and `.pvalue`, the larger of the last two's; NaN where too few values are left.
+
+    Raises
+    ------
+    MisalignedError
+        `positions` is not as long as `values`.
+    DataError
+        `positions` are no whole numbers that rise.
     """
     check_integer(horizon, "horizon", low=1)
     check_order(values, "values")
@@ -497,10 +552,16 @@ class BootstrapInterval(Result):
 
 
 def bootstrap_interval(
-    values, *, horizon: int = 1, confidence: float = 0.95, block_size: int | None = None,
+    values: pd.Series | np.ndarray | Sequence[float], *, horizon: int = 1, confidence: float = 0.95, block_size: int | None = None,
     n_resamples: int = 1000, seed: int,
 ) -> BootstrapInterval:
-    "Percentile interval of the mean of values in time order by the circular block bootstrap; missing values are left out"
+    """Percentile interval of the mean of values in time order by the circular block bootstrap; missing values are left out.
+
+    Returns
+    -------
+    BootstrapInterval
+        `.mean` with `.lower` and `.upper`, and the `.block_size` used (the cube root of n, at least `horizon`, by default).
+    """
     check_order(values, "values")
     series = check_series(np.asanyarray(values), "values", allow_missing=True, allow_constant=False)
     array = series.dropna().to_numpy()

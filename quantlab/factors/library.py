@@ -141,6 +141,11 @@ def define_factor(*, family: str, source: str, horizon: int, library: dict | Non
     Callable
         Turns `f(returns, dollar_volume, ...) -> wide frame` into a Factor. Each parameter without a default is a field of the panel; the
         first line of the docstring, where there is one, describes the factor.
+
+    Raises
+    ------
+    DataError
+        When the factor is computed: the function gives no wide frame.
     """
     check_integer(horizon, "horizon", low=1)
 
@@ -379,6 +384,16 @@ def amihud_illiquidity(
     min_observations : int, optional
         Days with trading that a window needs; by default all.
 
+    Returns
+    -------
+    DataFrame
+        Dates x assets; missing until a window has `min_observations`.
+
+    Raises
+    ------
+    DataError
+        `dollar_volume` is negative.
+
     References
     ----------
     Amihud (2002), J. Financial Markets 5, equation 1.
@@ -577,7 +592,18 @@ def sector_lead(members, returns, dollar_volume, sectors):
 
 # %% ../../nbs/50_factors/3_library.ipynb #cedd39ed
 def library_table(library: dict[str, Factor] | None = None) -> pd.DataFrame:
-    "Name, family, horizon, inputs, description and source of each factor"
+    """Name, family, horizon, inputs, description and source of each factor.
+
+    Returns
+    -------
+    DataFrame
+        A row a factor, its name the index.
+
+    Raises
+    ------
+    SpecificationError
+        `library` is no dictionary of factors, or an empty one.
+    """
     chosen = LIBRARY if library is None else library
     if not isinstance(chosen, Mapping) or not chosen or not all(isinstance(f, Factor) for f in chosen.values()):
         raise SpecificationError("`library` must be a dictionary {name: Factor}, as `LIBRARY` is, with at least one.")

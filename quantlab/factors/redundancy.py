@@ -9,7 +9,7 @@ __all__ = ['FactorComparison', 'adjusted_pvalues', 'compare_factors', 'factor_co
 # %% ../../nbs/50_factors/10_redundancy.ipynb #93be965f
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def adjusted_pvalues(pvalues: pd.Series, fdr: str) -> pd.Series:
 
 # %% ../../nbs/50_factors/10_redundancy.ipynb #5e7ab6d0
 def compare_factors(
-    evaluations: Mapping[str, FactorEvaluation], *, period: int, fdr: str = "by", alpha: float = 0.05,
+    evaluations: Mapping[str, FactorEvaluation], *, period: int, fdr: Literal["by", "bh", "bonferroni"] = "by", alpha: float = 0.05,
     cost_bps: float = 0.0, n_tested: int | None = None,
 ) -> FactorComparison:
     """Rank evaluated factors by what survives overlap, multiple testing and costs.
@@ -88,6 +88,12 @@ def compare_factors(
     Returns
     -------
     FactorComparison
+        `.table`, a row a factor, the best first; `.n_surviving` of `.n_tested`.
+
+    Raises
+    ------
+    SpecificationError
+        `evaluations` is no dictionary of evaluations, or an empty one.
 
     References
     ----------
@@ -131,7 +137,7 @@ def _frames(factors: Any, least: int = 1) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def factor_correlation(factors, *, every: int = 1) -> pd.DataFrame:
+def factor_correlation(factors: Mapping[str, pd.DataFrame | pd.Series], *, every: int = 1) -> pd.DataFrame:
     """Mean cross-sectional rank correlation of factors with each other.
 
     Parameters
@@ -178,6 +184,16 @@ def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.
         As `factor_correlation` makes it; a missing one counts as none.
     threshold : float
         Factors whose mean absolute correlation is above it share a cluster.
+
+    Returns
+    -------
+    Series
+        By factor: number of its cluster, from 1 on.
+
+    Raises
+    ------
+    DataError
+        `correlation` is not square, holds fewer than two factors, or leaves [-1, 1].
     """
     if not isinstance(correlation, pd.DataFrame) or not correlation.index.equals(correlation.columns):
         raise DataError("`correlation` must be a square table with the same names on both sides.")
@@ -217,7 +233,7 @@ class RedundancyResult(Result):
 
 
 def factor_redundancy(
-    factor, others, forward_returns, *, horizon: int | None = None, every: int = 5
+    factor: pd.DataFrame | pd.Series, others: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None, every: int = 5
 ) -> RedundancyResult:
     """Measure what a new factor adds to those already there.
 
@@ -237,6 +253,15 @@ def factor_redundancy(
     Returns
     -------
     RedundancyResult
+        `.explained` (mean R-squared on the others), `.closest` and `.closest_correlation`; `.alone` and `.incremental`, the
+        information coefficient before and after; `.residual`, the part that is its own.
+
+    Raises
+    ------
+    SpecificationError
+        `forward_returns` is no dictionary.
+    DataError
+        No date has enough names, or the new factor is a combination of the others.
     """
     frames = _frames({"the new factor": factor} | dict(_frames(others)), least=2)
     if not isinstance(forward_returns, Mapping) or not forward_returns:
@@ -282,7 +307,7 @@ def _own_part(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # %% ../../nbs/50_factors/10_redundancy.ipynb #971da706
 def redundancy_table(
-    factors, forward_returns, *, horizon: int | None = None, every: int = 5, threshold: float = 0.5
+    factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None, every: int = 5, threshold: float = 0.5
 ) -> pd.DataFrame:
     """What each factor adds to all the others: one row a factor.
 
@@ -305,6 +330,11 @@ def redundancy_table(
         cluster, closest and closest_correlation (mean rank correlation), explained (mean R-squared on all the others), and the information
         coefficient with its disjoint t-statistic alone (ic, t) and beyond the others (ic_beyond, t_beyond, pvalue_beyond). Missing where no
         date has more names than factors, or the factor is a combination of the others.
+
+    Raises
+    ------
+    SpecificationError
+        `forward_returns` is no dictionary.
     """
     frames = _frames(factors, least=2)
     step = check_integer(every, "every", low=1)

@@ -227,6 +227,11 @@ def market_residuals(
     ----------
     returns, market, window, min_observations
         As in `rolling_beta`.
+
+    Returns
+    -------
+    DataFrame
+        As `returns`, decimal; missing until the day after the first beta.
     """
     frame, series = as_wide(returns, "returns"), check_series(market, "market", allow_missing=True)
     beta = rolling_beta(frame, series, window=window, min_observations=min_observations)

@@ -27,6 +27,11 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
     -------
     DataFrame
         Dates x assets, float; missing where the long form has no row.
+
+    Raises
+    ------
+    DataError
+        The index does not have two levels, or a date and asset stand there twice.
     """
     if isinstance(factor, pd.DataFrame) and isinstance(factor.index, pd.MultiIndex) and factor.shape[1] == 1:
         factor = factor.iloc[:, 0]
@@ -76,10 +81,25 @@ def winsorize(
     lower, upper : float
         Probabilities, 0 <= lower < upper <= 1.
 
+    Returns
+    -------
+    DataFrame
+        Dates x assets; missing values stay.
+
     Raises
     ------
     SpecificationError
         If the probabilities are not in order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.factors import winsorize
+    >>> dates = pd.bdate_range("2024-01-02", periods=1)
+    >>> factor = pd.DataFrame([[1.0, 2.0, 3.0, 4.0, 90.0]], index=dates, columns=list("ABCDE"))
+    >>> print(winsorize(factor, lower=0, upper=0.75))
+                  A    B    C    D    E
+    2024-01-02  1.0  2.0  3.0  4.0  4.0
     """
     wide = as_wide(factor)
     if check_number(lower, "lower", low=0, high=1) >= check_number(upper, "upper", low=0, high=1):
@@ -92,6 +112,22 @@ def zscore(factor: pd.DataFrame | pd.Series, *, ddof: int = 1) -> pd.DataFrame:
     """Standardise each date to mean 0 and standard deviation 1 (`ddof` degrees of freedom removed).
 
     Dates with fewer than two values, or with values that are equal but for rounding, become missing.
+
+    Returns
+    -------
+    DataFrame
+        Dates x assets, in standard deviations.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.factors import zscore
+    >>> dates = pd.bdate_range("2024-01-02", periods=2)
+    >>> factor = pd.DataFrame([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]], index=dates, columns=list("ABC"))
+    >>> print(zscore(factor))
+                  A    B    C
+    2024-01-02 -1.0  0.0  1.0
+    2024-01-03  NaN  NaN  NaN
     """
     wide = as_wide(factor)
     check_integer(ddof, "ddof", high=1)
@@ -101,7 +137,13 @@ def zscore(factor: pd.DataFrame | pd.Series, *, ddof: int = 1) -> pd.DataFrame:
 
 # %% ../../nbs/50_factors/1_transform.ipynb #732b1792
 def rank(factor: pd.DataFrame | pd.Series, *, pct: bool = False) -> pd.DataFrame:
-    "Rank the names of each date, 1 the lowest, ties averaged; `pct` divides by their number"
+    """Rank the names of each date, 1 the lowest, ties averaged; `pct` divides by their number.
+
+    Returns
+    -------
+    DataFrame
+        Dates x assets, from 1 on, or in (0, 1] with `pct`; missing values stay.
+    """
     return as_wide(factor).rank(axis=1, pct=pct)
 
 # %% ../../nbs/50_factors/1_transform.ipynb #13b45aec
@@ -149,7 +191,9 @@ def _in_one_unit(values: np.ndarray, given: np.ndarray) -> np.ndarray:
     return values / np.where(largest > 1e-12 * np.abs(given).max(axis=0), largest, np.inf)
 
 # %% ../../nbs/50_factors/1_transform.ipynb #bca2af90
-def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
+def neutralize(
+    factor: pd.DataFrame | pd.Series, exposures: pd.Series | pd.DataFrame | dict
+) -> pd.DataFrame:
     """Residual of each date's cross-sectional regression of the factor on its exposures.
 
     Parameters
@@ -191,7 +235,18 @@ def neutralize(factor: pd.DataFrame | pd.Series, exposures) -> pd.DataFrame:
 
 # %% ../../nbs/50_factors/1_transform.ipynb #fa09c6f8
 def lag(factor: pd.DataFrame | pd.Series, periods: int) -> pd.DataFrame:
-    "Move the factor `periods` rows later, so that each date sees an older value; never negative"
+    """Move the factor `periods` rows later, so that each date sees an older value; never negative.
+
+    Returns
+    -------
+    DataFrame
+        Dates x assets; missing in the first `periods` rows.
+
+    Raises
+    ------
+    LookaheadError
+        `periods` is negative.
+    """
     wide = as_wide(factor)
     if isinstance(periods, (int, np.integer)) and periods < 0:
         raise LookaheadError(
@@ -209,6 +264,12 @@ def check_membership(membership: pd.DataFrame, factor: pd.DataFrame) -> pd.DataF
 
 
 def mask(factor: pd.DataFrame | pd.Series, membership: pd.DataFrame | None) -> pd.DataFrame:
-    "Keep the factor where `membership` (bool, dates x assets) is true; None keeps everything"
+    """Keep the factor where `membership` (bool, dates x assets) is true; None keeps everything.
+
+    Returns
+    -------
+    DataFrame
+        Dates x assets; missing where the asset is no member.
+    """
     wide = as_wide(factor)
     return wide if membership is None else wide.where(check_membership(membership, wide))

@@ -589,6 +589,8 @@ def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None)
     ------
     HandoffError
         When the bundle does not load or was rejected.
+    SpecificationError
+        `by` or `reason` is empty.
     """
     for name, text in {"by": by, "reason": reason}.items():
         if not _is_text(text):

@@ -333,6 +333,11 @@ def replay_bundle(bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar],
         Folder of journal, state and kill switch; None keeps them in memory.
     as_of : date, optional
         Day a bundle given by its path is judged at.
+
+    Returns
+    -------
+    PaperResult
+        As `read_journal`.
     """
     bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, as_of=as_of)
     days = load_feed(feed) if isinstance(feed, (str, Path)) else feed

@@ -84,6 +84,11 @@ def expected_distribution(
     block_length : float, optional
         Mean block of the stationary bootstrap; None takes the optimal one.
 
+    Returns
+    -------
+    ExpectedDistribution
+        `.daily_quantiles`, and `.total_return_quantiles` and `.drawdown_quantiles` after `horizon` days, decimal.
+
     References
     ----------
     Politis & Romano (1994), the stationary bootstrap; Politis & White (2004), the block length.
@@ -238,6 +243,11 @@ def calibrate_monitor(
         Paths per evaluation; the run length has a relative error near 1 over its square root.
     block_length : float, optional
         Mean block of the stationary bootstrap; None takes the optimal one.
+
+    Returns
+    -------
+    SequentialTest
+        `.mean_threshold` and `.volatility_threshold`; `.achieved_run_length` and `.detection_delay` in days.
 
     References
     ----------

@@ -223,6 +223,16 @@ def read_journal(journal: bytes) -> PaperResult:
     ----------
     journal : bytes
         JSON lines, as the engine wrote them.
+
+    Returns
+    -------
+    PaperResult
+        `.state` at the end, `.equity` and `.daily` by date, `.orders` with what the gate said, `.fills`, `.events`.
+
+    Raises
+    ------
+    HandoffError
+        The journal is empty, or not whole.
     """
     try:
         records = [json.loads(line) for line in journal.splitlines()]

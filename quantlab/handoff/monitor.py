@@ -193,6 +193,8 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     ------
     DataError, MissingDataError
         The record has no dates, no numbers, or no usable day.
+    HandoffError
+        `bundle` is no Bundle.
     """
     if not isinstance(bundle, Bundle):
         raise HandoffError(f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}.")

@@ -978,6 +978,16 @@ def open_trials(
     **defaults
         `universe`, `data_md5`, `window`, `costs` for every trial recorded inside.
 
+    Yields
+    ------
+    Trials
+        Records trials; a backtest run inside that was not recorded by hand is recorded at the end.
+
+    Raises
+    ------
+    BaseException
+        What ended the block early, after a trial of status "abandoned" was recorded.
+
     Notes
     -----
     Runs are noted on disk as they are made, so that they count though the process is killed: the next writer of the ledger records them.
@@ -1024,8 +1034,15 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
     into, other : Ledger
         Both must be in order; `other` is only read.
 
+    Returns
+    -------
+    MergeResult
+        `.n_added` and `.n_known`, the records that were new to `into` and those it had.
+
     Raises
     ------
+    SpecificationError
+        One of the two is no Ledger.
     LedgerError
         One of the two is damaged, or a return series is missing; what was merged until then stays.
     """

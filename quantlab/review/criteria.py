@@ -60,7 +60,18 @@ def is_share(name: str) -> bool:
 
 
 def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
-    "Return `thresholds` if they name every criterion and no other, each with a value it can have"
+    """Return `thresholds` if they name every criterion and no other, each with a value it can have.
+
+    Returns
+    -------
+    dict of str to value
+        A copy.
+
+    Raises
+    ------
+    SpecificationError
+        A criterion is missing or unknown, or a value is one that it cannot have.
+    """
     if not isinstance(thresholds, Mapping):
         raise SpecificationError(f"`thresholds` must be a dict of criterion to value; got {type(thresholds).__name__}.")
     unknown, missing = sorted(set(thresholds) - set(CRITERIA)), sorted(set(CRITERIA) - set(thresholds))

@@ -25,7 +25,20 @@ from ..storage import sha256
 
 # %% ../../nbs/70_review/8_dossier.ipynb #796dc4bc
 def show(value: Any, spec: str = "") -> str:
-    "Text of a JSON scalar under a Python format specification"
+    """Text of a JSON scalar under a Python format specification.
+
+    Returns
+    -------
+    str
+        "yes" or "no" for a truth value, "not available" for a missing number.
+
+    Raises
+    ------
+    DataError
+        `value` is more than one number, text, truth value or date.
+    SpecificationError
+        `spec` does not fit the value.
+    """
     value = as_scalar(value)
     if value is None:
         return "not available"
@@ -215,7 +228,13 @@ def check_facts(facts: Any) -> Facts:
 
 
 def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
-    "The box at the top: the verdict (a fact: approved or rejected) and the sentences that give its reasons"
+    """The box at the top: the verdict (a fact: approved or rejected) and the sentences that give its reasons.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     word = check_option(check_facts(facts).get(stage, key).value, f"{stage}:{key}", ("approved", "rejected"))
     return (
         f'<div class="verdict {word}"><span class="word">Verdict: {facts.get(stage, key).html()}</span>\n'
@@ -250,6 +269,16 @@ def render_dossier(
         Markup: provenance and how to check.
     verdict : str
         Markup of the box at the top, from `verdict_box`.
+
+    Returns
+    -------
+    str
+        HTML, sealed by its hash; for `verify_dossier`.
+
+    Raises
+    ------
+    SpecificationError
+        `title` is empty, or `sections` holds something else than sections, or nothing.
     """
     if not isinstance(title, str) or not title.strip():
         raise SpecificationError(f"`title` must be a text that is not empty; got {title!r}.")
@@ -336,7 +365,13 @@ def _check_fact(fact: dict, metrics: Mapping, md5s: Mapping | None) -> str | Non
 
 
 def dossier_inputs(page: str) -> list[str]:
-    "Names of what the tables and figures of a dossier were made from: stages and files"
+    """Names of what the tables and figures of a dossier were made from: stages and files.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+    """
     return sorted({pair.partition("=")[0] for pair in _read(page).inputs})
 
 
@@ -351,6 +386,11 @@ def verify_dossier(page: str, metrics: Mapping, md5s: Mapping | None = None) -> 
         Stage to its metrics, as now on disk.
     md5s : dict, optional
         md5 of the stages' metrics files and of other inputs, as now; without it md5s are not compared.
+
+    Returns
+    -------
+    VerifyResult
+        `.ok`; `.problems`, a sentence each; `.n_checked` facts and `.n_inputs`.
     """
     read, metrics = _read(page), _mapping(metrics, "metrics")
     problems = [p for fact in read.facts if (p := _check_fact(fact, metrics, md5s))]
@@ -385,7 +425,13 @@ def _stated(page: str) -> dict[tuple[str, str], Any]:
 
 
 def diff_dossiers(first: str, second: str) -> pd.DataFrame:
-    "Facts that differ between two dossiers: stage, key, first, second, change (NaN unless both are numbers)"
+    """Facts that differ between two dossiers: stage, key, first, second, change (NaN unless both are numbers).
+
+    Returns
+    -------
+    DataFrame
+        A row a fact, in order of stage and key; no row where they agree.
+    """
     values = [_stated(page) for page in (first, second)]
     rows = []
     for place in sorted(set(values[0]) | set(values[1])):

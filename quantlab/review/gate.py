@@ -361,6 +361,12 @@ def evaluate_gate(
     objections : sequence of str
         Why nothing can be approved, a sentence each: a count that is a lower bound, thresholds that were moved. One is enough to reject.
 
+    Returns
+    -------
+    GateResult
+        `.verdict`, "approved" or "rejected"; `.criteria`, a row a criterion with value, threshold and `passed`; `.power` by true annual Sharpe
+        ratio; `.objections`; `.sentence()`.
+
     Raises
     ------
     SpecificationError, DataError
@@ -430,6 +436,11 @@ def bias_notes(
     -------
     DataFrame
         Index bias: direction size measured note; measured ones first, largest first.
+
+    Raises
+    ------
+    SpecificationError
+        `measured` or `further` is no such dictionary, or a bias is unknown.
     """
     pair = lambda v: isinstance(v, tuple | list) and len(v) == 2
     if not isinstance(measured or {}, Mapping) or not isinstance(further or {}, Mapping) or not all(map(pair, (further or {}).values())):

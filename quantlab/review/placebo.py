@@ -9,7 +9,7 @@ __all__ = ['placebo_world', 'PlaceboResult', 'placebo_false_pass_rate', 'simulat
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def placebo_world(
-    data: pd.DataFrame | Mapping[str, pd.DataFrame], *, kind: str = "bootstrap", block_length: float,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame], *, kind: Literal["bootstrap", "shift"] = "bootstrap", block_length: float,
     rng: np.random.Generator,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Draw one world that has the dependence of the data and no edge.
@@ -50,6 +50,32 @@ def placebo_world(
     -------
     DataFrame or dict of DataFrame
         As `data`, on the same dates.
+
+    Raises
+    ------
+    MissingDataError
+        `data` has no frame `returns`.
+    DataError
+        A frame is not on the dates of `returns`.
+    SpecificationError
+        `rng` is no generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.review import placebo_world
+    >>> rng = np.random.default_rng(0)
+    >>> dates = pd.bdate_range("2023-01-02", periods=500)
+    >>> common = rng.normal(0.002, 0.01, (500, 1))
+    >>> returns = pd.DataFrame(common + rng.normal(0, 0.005, (500, 2)), index=dates, columns=["KO", "PEP"])
+    >>> world = placebo_world(returns, block_length=20, rng=rng)
+    >>> world.shape, round(float(returns.corr().iloc[0, 1]), 2), round(float(world.corr().iloc[0, 1]), 2)
+    ((500, 2), 0.81, 0.81)
+    >>> print((1e4 * pd.DataFrame({"data": returns.mean(), "world": world.mean()})).round(1))
+         data  world
+    KO   17.9    2.0
+    PEP  15.8    0.3
     """
     check_option(kind, "kind", ("bootstrap", "shift"))
     frames = data if isinstance(data, Mapping) else {"returns": data}
@@ -146,7 +172,7 @@ def _each_world(
 def placebo_false_pass_rate(
     evaluate: Callable[[Any], pd.DataFrame], returns: pd.DataFrame | Mapping[str, pd.DataFrame], *,
     n_worlds: int = 200, block_length: float, seed: int, thresholds: Mapping[str, Any], periods_per_year: float,
-    kind: str = "bootstrap", n_trials: int | None = None, sharpe_variance: float | None = None,
+    kind: Literal["bootstrap", "shift"] = "bootstrap", n_trials: int | None = None, sharpe_variance: float | None = None,
     select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95, n_blocks: int = 16,
     n_resamples: int = 1000, block_size: int | None = None, n_jobs: int = 1,
     callback: Callable[[int, int], None] | None = None,
@@ -176,6 +202,16 @@ def placebo_false_pass_rate(
         Worker processes, -1 for as many as there are processors; the result does not depend on it.
     callback : callable, optional
         Called with (worlds done, worlds), after each world or, with several workers, after each stretch of them.
+
+    Returns
+    -------
+    PlaceboResult
+        `.pass_rate` with `.lower` and `.upper`; `.criterion_rates`, the share of worlds in which each statistical criterion held; `.worlds`, a row each.
+
+    Raises
+    ------
+    SpecificationError
+        `evaluate` or `select` is no function.
 
     References
     ----------
@@ -235,6 +271,11 @@ def simulated_power(
     -------
     DataFrame
         Index true annual Sharpe ratio; columns power lower upper (95 % interval), then the share in which each criterion held.
+
+    Raises
+    ------
+    SpecificationError
+        `true_sharpe` is no list of numbers.
     """
     thresholds = check_thresholds(thresholds)
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)

@@ -46,7 +46,18 @@ def equity_curve(
     returns: pd.Series | pd.DataFrame, *, holdout_start: Any = None, ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    "Growth of 1 from simple returns; one line a column (missing values earn nothing)"
+    """Growth of 1 from simple returns; one line a column (missing values earn nothing).
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    SpecificationError
+        `holdout_start` is no date.
+    """
     table = check_frame(returns, "returns", min_rows=2).fillna(0.0)
     growth = (1 + table).cumprod()
     for column in growth:
@@ -69,7 +80,13 @@ def equity_curve(
 
 @picture
 def drawdown(returns: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    "Distance to the highest value so far, in percent"
+    """Distance to the highest value so far, in percent.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     growth = (1 + check_series(returns, "returns", min_length=2)).cumprod()
     depth = -pd.Series(underwater(growth.to_numpy()), index=growth.index)
     ax.fill_between(depth.index, depth, 0, color=COLOURS["vermilion"], alpha=0.35, lw=0)
@@ -87,7 +104,13 @@ def rolling_sharpe(
     returns: pd.Series, *, window: int, periods_per_year: float, ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    "Annualised Sharpe ratio over a rolling window"
+    """Annualised Sharpe ratio over a rolling window.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     series = check_series(returns, "returns", min_length=check_integer(window, "window", low=3) + 1)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
     deviation = series.rolling(window).std()
@@ -104,7 +127,18 @@ def rolling_sharpe(
 # %% ../../nbs/70_review/6_plots.ipynb #3ce9a8ad
 @picture
 def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    "Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its counts marked"
+    """Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its counts marked.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    SpecificationError
+        `curve` does not come from `deflated_sharpe_curve`.
+    """
     if not isinstance(curve, DeflatedSharpeCurve):
         raise SpecificationError(f"`curve` must come from `deflated_sharpe_curve`; got {type(curve).__name__}.")
     ax.semilogx(curve.curve.index, curve.curve)
@@ -121,7 +155,13 @@ def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str 
 
 @picture
 def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    "Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability"
+    """Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     values = check_series(np.asanyarray(logits), "logits", min_length=2).to_numpy()
     limit = max(float(np.abs(values).max()), 0.1)
     bins = np.linspace(-limit, limit, 41)
@@ -136,7 +176,13 @@ def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: 
 def power_curve(
     power: pd.Series | pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe ratio"
+    """Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe ratio.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     table = check_frame(power, "power", min_rows=2)
     for k, column in enumerate(table):
         label = str(column).replace("_", " ").replace("sharpe", "Sharpe")
@@ -154,7 +200,13 @@ def power_curve(
 def placebo_histogram(
     sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Best annual Sharpe ratio of each placebo world, and the one that was observed"
+    """Best annual Sharpe ratio of each placebo world, and the one that was observed.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     values = check_series(np.asanyarray(sharpe_ratios), "sharpe_ratios", min_length=2).to_numpy()
     observed = check_number(observed, "observed")
     ax.hist(values, min(30, max(8, len(values) // 7)), color=COLOURS["sky"])
@@ -168,7 +220,18 @@ def placebo_histogram(
 def pvalue_histogram(
     pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Histogram of p-values, with the flat line that no effect at all would give"
+    """Histogram of p-values, with the flat line that no effect at all would give.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    DataError
+        A p-value is outside [0, 1].
+    """
     values = check_series(np.asanyarray(pvalues), "pvalues", allow_missing=True).dropna().to_numpy()
     if values.min() < 0 or values.max() > 1:
         raise DataError(f"`pvalues` must lie in [0, 1]; got {values.min():g} to {values.max():g}.")
@@ -185,7 +248,13 @@ def cost_stress(
     sharpe_ratios: pd.Series, *, breakeven: float | None = None, ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    "Annualised Sharpe ratio (values) under each multiple of the assumed cost (index)"
+    """Annualised Sharpe ratio (values) under each multiple of the assumed cost (index).
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     series = check_series(sharpe_ratios, "sharpe_ratios")
     colours = [COLOURS["blue"] if v > 0 else COLOURS["vermilion"] for v in series]
     bars = ax.bar([f"{m:g} x" for m in series.index], series, color=colours, width=0.6)
@@ -205,7 +274,18 @@ def parameter_surface(
     values: pd.DataFrame, *, selected: tuple | None = None, quantity: str = "annualised Sharpe ratio",
     ax: Axes | None = None, title: str | None = None,
 ) -> Axes:
-    "Heat map of one quantity over two parameters (index and columns); `selected` = (row, column)"
+    """Heat map of one quantity over two parameters (index and columns); `selected` = (row, column).
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    SpecificationError
+        `selected` is no (row, column) of `values`.
+    """
     labels = values.index if isinstance(values, pd.DataFrame) else None  # settings, not time
     table = check_frame(values if labels is None else values.reset_index(drop=True), "values")
     table = table if labels is None else table.set_axis(labels)

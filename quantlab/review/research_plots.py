@@ -22,7 +22,13 @@ from ..style import COLOURS, date_axis, picture
 def quantile_bars(
     quantile_returns: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Mean forward return by factor quantile (index) and horizon in periods (columns), in basis points"
+    """Mean forward return by factor quantile (index) and horizon in periods (columns), in basis points.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     table = check_frame(quantile_returns, "quantile_returns", min_rows=2) * 1e4
     width = 0.8 / table.shape[1]
     for k, period in enumerate(table):
@@ -39,7 +45,13 @@ def quantile_bars(
 def cumulative_quantiles(
     returns: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Growth of 1 in each quantile portfolio, from dark (lowest) to light (highest)"
+    """Growth of 1 in each quantile portfolio, from dark (lowest) to light (highest).
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     growth = (1 + check_frame(returns, "returns", min_rows=2).fillna(0.0)).cumprod()
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.92, growth.shape[1]))
     for shade, column in zip(shades, growth):
@@ -54,7 +66,13 @@ def cumulative_quantiles(
 def ic_series(
     ic: pd.Series, *, window: int = 63, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Information coefficient of each date and its rolling mean"
+    """Information coefficient of each date and its rolling mean.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     series = check_series(ic, "ic", min_length=3, allow_missing=True)
     ax.plot(series.index, series, color=COLOURS["sky"], lw=0.5, alpha=0.6)
     rolling = series.rolling(check_integer(window, "window", low=2), min_periods=window // 2 + 1).mean()
@@ -68,7 +86,18 @@ def ic_series(
 
 @picture
 def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    "Mean information coefficient of each month, years by months"
+    """Mean information coefficient of each month, years by months.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    DataError
+        `ic` has no index of dates.
+    """
     series = check_series(ic, "ic", min_length=3, allow_missing=True)
     if not isinstance(series.index, pd.DatetimeIndex):
         raise DataError("`ic` needs an index of dates to be sorted into months; give it a DatetimeIndex.")
@@ -89,7 +118,13 @@ def pair_spread(
     zscore: pd.Series, *, entry: float = 2.0, exit: float = 0.0, position: pd.Series | None = None,
     ax: Axes | None = None, title: str | None = None,
 ) -> Axes:
-    "Spread in standard deviations with its entry and exit lines; shaded where a `position` is held"
+    """Spread in standard deviations with its entry and exit lines; shaded where a `position` is held.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     series = check_series(zscore, "zscore", min_length=2, allow_missing=True)
     ax.plot(series.index, series)
     check_number(entry, "entry", low=0, strict=True)
@@ -111,7 +146,13 @@ def volatility_forecast(
     forecast: pd.Series, returns: pd.Series, *, periods_per_year: float, window: int = 21,
     ax: Axes | None = None, title: str | None = None,
 ) -> Axes:
-    "Forecast volatility (per period, made the day before) and the rolling volatility that followed"
+    """Forecast volatility (per period, made the day before) and the rolling volatility that followed.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     predicted = check_series(forecast, "forecast", min_length=2, allow_missing=True)
     check_integer(window, "window", low=2)
     realised = check_series(returns, "returns", min_length=window + 1, allow_missing=True)
@@ -132,7 +173,13 @@ def volatility_forecast(
 def var_exceedances(
     returns: pd.Series, var: pd.Series, *, level: float, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Returns against minus the value at risk (a positive loss); exceedances marked"
+    """Returns against minus the value at risk (a positive loss); exceedances marked.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     series, limit = check_series(returns, "returns"), check_series(var, "var")
     check_aligned("var_exceedances", returns=series, var=limit)
     check_number(level, "level", low=0, high=1, strict=True)
@@ -151,7 +198,20 @@ def var_exceedances(
 def coverage_heatmap(
     present: pd.DataFrame, *, frequency: str = "QE", ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Share of days with a value, assets (sorted by their first one) by calendar period"
+    """Share of days with a value, assets (sorted by their first one) by calendar period.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+
+    Raises
+    ------
+    DataError
+        `present` is no table with an index of dates.
+    SpecificationError
+        `frequency` is no offset of pandas.
+    """
     if not isinstance(present, pd.DataFrame) or not isinstance(present.index, pd.DatetimeIndex):
         raise DataError("`present` must be a table with an index of dates, true where a value is there.")
     mask = check_mask(present, "present")
@@ -172,7 +232,13 @@ def coverage_heatmap(
 
 @picture
 def names_in_universe(mask: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    "Number of names that could be traded on each day"
+    """Number of names that could be traded on each day.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     count = check_mask(mask, "mask").sum(axis=1)
     ax.plot(count.index, count)
     ax.set_ylim(0, count.max() * 1.08)
@@ -185,7 +251,13 @@ def names_in_universe(mask: pd.DataFrame, *, ax: Axes | None = None, title: str 
 def reconciliation(
     expected: pd.Series, realised: pd.Series, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    "Cumulative difference between realised and expected daily returns, in basis points"
+    """Cumulative difference between realised and expected daily returns, in basis points.
+
+    Returns
+    -------
+    Axes
+        `ax`, or new ones; their title is `title`, or a sentence with the main number.
+    """
     left, right = check_series(expected, "expected"), check_series(realised, "realised")
     check_aligned("reconciliation", expected=left, realised=right)
     difference = (right - left) * 1e4

@@ -206,6 +206,16 @@ def strategy_dossier(
         Markup.
     template : sequence
         (heading, blocks) pairs; by default `STRATEGY_TEMPLATE`.
+
+    Returns
+    -------
+    str
+        HTML, as `render_dossier` gives it.
+
+    Raises
+    ------
+    SpecificationError
+        `family` is no key of the metrics, a figure has no place in the template, or `drawn_from` names a file without md5.
     """
     check_facts(facts)
     if not isinstance(family, str) or not family:

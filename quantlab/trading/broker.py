@@ -54,6 +54,18 @@ def bars(
         Daily volatility known at the close; by default the root mean square of the last 63 returns, as `run_backtest`.
     start, end : date, optional
         First and last bar; earlier rows still feed the default volatility.
+
+    Returns
+    -------
+    iterator of Bar
+        One a date from `start` to `end`.
+
+    Raises
+    ------
+    DataError
+        `returns` has no dates, or falls below -100 %.
+    SpecificationError
+        `start` or `end` is no date.
     """
     frames = {"returns": returns, "dollar_volume": dollar_volume, "volatility": volatility}
     frames = {name: check_frame(f, name) for name, f in frames.items() if f is not None or name == "returns"}
@@ -81,7 +93,18 @@ _FEED = ("returns", "dollar_volume", "volatility")
 
 
 def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
-    "Write bars to a parquet file with the columns date, asset, returns, dollar_volume, volatility"
+    """Write bars to a parquet file with the columns date, asset, returns, dollar_volume, volatility.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    HandoffError
+        The file could not be written.
+    """
     rows = [(bar.date, asset, *(getattr(bar, name).get(asset, math.nan) for name in _FEED)) for bar in feed for asset in bar.returns]
     dates, assets, *values = zip(*rows) if rows else [()] * 5
     columns = [pa.array(dates, pa.timestamp("us")), pa.array(assets, pa.string()), *(pa.array(v, pa.float64()) for v in values)]
@@ -96,6 +119,11 @@ def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
 
 def load_feed(path: str | Path) -> list[Bar]:
     """Read bars from a parquet file as `save_feed` writes it.
+
+    Returns
+    -------
+    list of Bar
+        In order of date.
 
     Raises
     ------

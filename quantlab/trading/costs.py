@@ -29,6 +29,15 @@ class CostModel(Result):
         Multiplies volatility times the square root of trade over daily traded value, at least 0.
     borrow_bps_per_year : float
         Basis points a year of the value held short, at least 0.
+
+    Examples
+    --------
+    Selling 100,000 of a stock that trades 10 million a day at a daily volatility of 2 %:
+
+    >>> from quantlab.backtest import CostModel
+    >>> costs = CostModel(commission_bps=1, half_spread_bps=2, impact_coefficient=0.5)
+    >>> round(costs.cost(-100_000, dollar_volume=10_000_000, volatility=0.02), 2)
+    130.0
     """
 
     commission_bps: float = 0.0
@@ -84,7 +93,11 @@ def _beside(x, trades, name: str) -> np.ndarray:
         ) from None
 
 
-def trade_cost(model: CostModel, trades, dollar_volume=None, volatility=None):
+def trade_cost(
+    model: CostModel, trades: float | np.ndarray | pd.Series | pd.DataFrame,
+    dollar_volume: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
+    volatility: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
+) -> float | np.ndarray | pd.Series | pd.DataFrame:
     """Cost in currency of trades in currency under a cost model, without the borrow fee.
 
     Parameters
@@ -98,12 +111,19 @@ def trade_cost(model: CostModel, trades, dollar_volume=None, volatility=None):
     volatility : same form or broadcastable, optional
         Daily standard deviation of returns, decimal; needed where impact is charged.
 
+    Returns
+    -------
+    float, ndarray, Series or DataFrame
+        As `trades`; currency, at least 0.
+
     Raises
     ------
     MissingDataError
         A trade is missing, or one that is not zero meets an unknown or zero volume or an unknown volatility.
     MisalignedError
         Labels or shapes disagree.
+    SpecificationError
+        `model` is no CostModel.
     """
     if not isinstance(model, CostModel):
         raise SpecificationError(f"`model` must be a CostModel; got {type(model).__name__}.")

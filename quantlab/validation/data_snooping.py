@@ -143,9 +143,26 @@ def superior_predictive_ability(
     seed : int
         Of the resampling.
 
+    Returns
+    -------
+    SPAResult
+        `.pvalue_lower`, `.pvalue_consistent` (the one to report) and `.pvalue_upper`; `.best_model`; `.statistics` by model.
+
     References
     ----------
     Hansen (2005), A test for superior predictive ability, JBES 23(4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import superior_predictive_ability
+    >>> returns = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (250, 5)), columns=list("abcde"))
+    >>> returns["c"] += 0.0015
+    >>> cash = pd.Series(0.0, index=returns.index)
+    >>> result = superior_predictive_ability(-cash, -returns, block_size=5, n_resamples=200, seed=0)
+    >>> result.best_model, round(result.pvalue_consistent, 3)
+    ('c', 0.01)
     """
     models, d, statistics, omega = _differences(benchmark_losses, model_losses, block_size, studentize)
     n = len(models)
@@ -196,6 +213,11 @@ def step_m(
         As in `superior_predictive_ability`.
     size : float
         Chance of any false entry in `superior`, in (0, 1).
+
+    Returns
+    -------
+    StepMResult
+        `.superior`, the names of the better models; adjusted `.pvalues` and `.statistics` by model.
 
     References
     ----------
@@ -332,6 +354,16 @@ def model_confidence_set(
         In (0, 1).
     method : {"R", "max"}
         Largest pair, or largest distance from the mean.
+
+    Returns
+    -------
+    MCSResult
+        `.included` and `.excluded`, names of the models; `.pvalues` by model.
+
+    Raises
+    ------
+    DataError
+        All columns hold the same numbers.
 
     References
     ----------

@@ -32,6 +32,11 @@ def effective_trials_from_correlation(n_trials: int, average_correlation: float)
     average_correlation : float
         Average off-diagonal correlation, from 0 to 1.
 
+    Returns
+    -------
+    float
+        From 1 to `n_trials`.
+
     References
     ----------
     Bailey & López de Prado (2014), appendix.
@@ -117,6 +122,11 @@ def estimate_effective_trials(
         Of the interval, in (0, 1).
     n_resamples, block_size, seed
         Of the stationary bootstrap; blocks are the cube root of the rows by default.
+
+    Returns
+    -------
+    EffectiveTrialsResult
+        `.n_effective` with `.lower` and `.upper`, each from 1 to the number of columns.
     """
     estimate = effective_number_of_trials(trial_returns, method=method, threshold=threshold)
     level = check_number(confidence, "confidence", low=0, high=1, strict=True)

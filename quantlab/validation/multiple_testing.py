@@ -43,6 +43,14 @@ def adjust_pvalues(
     References
     ----------
     Holm (1979); Benjamini & Hochberg (1995); Benjamini & Yekutieli (2001).
+
+    Examples
+    --------
+    >>> from quantlab.validation import adjust_pvalues
+    >>> print(adjust_pvalues([0.001, 0.008, 0.039, 0.6], method="holm"))
+    [0.004 0.024 0.078 0.6  ]
+    >>> print(adjust_pvalues([0.001, 0.008, 0.039, 0.6], method="bh"))
+    [0.004 0.016 0.052 0.6  ]
     """
     check_option(method, "method", _METHODS)
     p = _check_pvalues(pvalues)
@@ -151,9 +159,21 @@ def haircut_sharpe(
     distribution : {"t", "normal"}, optional
         Of the statistic; by default Student's t, and the normal for "sidak", as in the paper.
 
+    Returns
+    -------
+    HaircutResult
+        `.haircut_sharpe` (annualised, what is left), `.haircut` (the share cut), `.pvalue` and `.adjusted_pvalue`.
+
     References
     ----------
     Harvey & Liu (2015), Backtesting, Journal of Portfolio Management 42(1).
+
+    Examples
+    --------
+    >>> from quantlab.validation import haircut_sharpe
+    >>> result = haircut_sharpe(0.75, n_obs=240, periods_per_year=12, n_tests=200)
+    >>> round(result.pvalue, 4), round(result.adjusted_pvalue, 2), round(result.haircut_sharpe, 2), round(result.haircut, 2)
+    (0.0009, 0.19, 0.3, 0.6)
     """
     check_option(method, "method", ("bonferroni", "sidak", "holm", "bh", "by"))
     check_option(distribution, "distribution", (None, "t", "normal"))
@@ -191,6 +211,11 @@ def t_threshold(n_tests: int, *, alpha: float = 0.05) -> float:
         Number of tests, at least 1.
     alpha : float
         Family-wise error rate, in (0, 1).
+
+    Returns
+    -------
+    float
+        Positive; of the normal distribution.
     """
     n_tests = check_integer(n_tests, "n_tests", low=1)
     alpha = check_number(alpha, "alpha", low=0, high=1, strict=True)

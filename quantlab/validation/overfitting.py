@@ -236,15 +236,31 @@ def probability_of_backtest_overfitting(
     Returns
     -------
     PBOResult
+        `.pbo`, the share of `.logits` at or below 0, in [0, 1]; `.prob_oos_loss`; `.degradation_slope`; one value a
+        combination in `.logits`, `.in_sample`, `.out_of_sample`.
 
     Raises
     ------
     DataError
         The matrix is transposed, has gaps, or a trial does not vary.
+    SpecificationError
+        `n_blocks` is odd.
 
     References
     ----------
     Bailey, Borwein, López de Prado & Zhu (2017), Journal of Computational Finance 20(4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import probability_of_backtest_overfitting
+    >>> trials = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (400, 8)))
+    >>> noise = probability_of_backtest_overfitting(trials, n_blocks=8)
+    >>> trials[3] += 0.003
+    >>> skill = probability_of_backtest_overfitting(trials, n_blocks=8)
+    >>> noise.n_combinations, round(noise.pbo, 3), round(skill.pbo, 3)
+    (70, 0.286, 0.0)
     """
     n_blocks = check_integer(n_blocks, "n_blocks", low=2, high=24)
     if n_blocks % 2:
@@ -318,6 +334,12 @@ def pbo_under_no_skill(
         Average block of the stationary bootstrap; by default the cube root of the rows.
     seed : int
         Of the resampling.
+
+    Returns
+    -------
+    PBONullResult
+        `.pbo` of the trials; `.null_mean`, `.null_lower` and `.null_upper` (5 and 95 %) of the worlds without skill;
+        `.pvalue`, how often such a world has a PBO as low; NaN where PBO is.
     """
     observed = probability_of_backtest_overfitting(trial_returns, n_blocks=n_blocks)
     frame = _check_trials(trial_returns, 2 * n_blocks)

@@ -101,6 +101,19 @@ def sharpe_ratio(
     -------
     float
         Mean over standard deviation (ddof 1), a `PeriodSharpe`.
+
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent, or `risk_free` is above 30 % a year.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.validation import sharpe_ratio
+    >>> monthly = pd.Series([0.03, -0.01, 0.02, 0.00, 0.01, -0.02])
+    >>> round(sharpe_ratio(monthly), 4)
+    0.2673
     """
     excess = _excess(returns, risk_free)
     return PeriodSharpe(excess.mean() / excess.std())
@@ -142,6 +155,24 @@ def annualized_sharpe_ratio(
         As in `sharpe_ratio`; the risk-free rate is per period.
     periods_per_year : float
         For example 252 for trading days, 12 for months.
+
+    Returns
+    -------
+    float
+        Per year, an `AnnualizedSharpe`.
+
+    Warns
+    -----
+    ScaleWarning
+        As `sharpe_ratio`; and where the dates deny `periods_per_year`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.validation import annualized_sharpe_ratio
+    >>> monthly = pd.Series([0.03, -0.01, 0.02, 0.00, 0.01, -0.02])
+    >>> round(annualized_sharpe_ratio(monthly, periods_per_year=12), 4)
+    0.9258
     """
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     excess = _excess(returns, risk_free, per_year=per_year)
@@ -197,6 +228,11 @@ def sharpe_standard_error(
     autocorrelation : float
         First autocorrelation of the returns, in (-1, 1).
 
+    Returns
+    -------
+    float
+        Per period, as `sharpe`.
+
     References
     ----------
     Lo (2002), eq. 9; Mertens (2002); López de Prado, Lipton & Zoonekynd (2025).
@@ -231,9 +267,22 @@ def probabilistic_sharpe_ratio(
     float
         In [0, 1].
 
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` or `benchmark` looks annualised.
+
     References
     ----------
     Bailey & López de Prado (2012), eq. 11; López de Prado, Lipton & Zoonekynd (2025).
+
+    Examples
+    --------
+    Two years of months with skewness and fat tails, against 0 (Bailey and López de Prado, 2012):
+
+    >>> from quantlab.validation import probabilistic_sharpe_ratio
+    >>> round(probabilistic_sharpe_ratio(0.458, n_obs=24, skewness=-2.448, kurtosis=10.164), 3)
+    0.913
     """
     n_obs = _observations(n_obs)
     sharpe, benchmark = _per_period(sharpe, "sharpe", n_obs), _per_period(benchmark, "benchmark", n_obs)
@@ -270,9 +319,22 @@ def expected_max_sharpe(
     exact : bool
         Integrate the normal maximum instead of using the closed form of 2014.
 
+    Returns
+    -------
+    float
+        In units of the root of `sharpe_variance`, at least 0; 0 for one trial.
+
     References
     ----------
     Bailey & López de Prado (2014), eq. 1.
+
+    Examples
+    --------
+    Ten worthless trials over a year are expected to show an annual Sharpe ratio of 1.57 (Bailey et al., 2014):
+
+    >>> from quantlab.validation import expected_max_sharpe
+    >>> round(expected_max_sharpe(10), 2)
+    1.57
     """
     n_trials = check_number(n_trials, "n_trials", low=1)
     scale = math.sqrt(check_number(sharpe_variance, "sharpe_variance", low=0))
@@ -307,9 +369,29 @@ def deflated_sharpe_ratio(
     revision : {"2014", "2025"}
         See `probabilistic_sharpe_ratio`.
 
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` looks annualised.
+
     References
     ----------
     Bailey & López de Prado (2014), eq. 2; López de Prado, Lipton & Zoonekynd (2025).
+
+    Examples
+    --------
+    An annual Sharpe ratio of 2.5 over five years of days, the best of 100 trials (Bailey and López de Prado, 2014):
+
+    >>> from quantlab.validation import deflated_sharpe_ratio
+    >>> sharpe, variance = 2.5 / 250**0.5, 0.5 / 250
+    >>> moments = {"skewness": -3, "kurtosis": 10}
+    >>> round(deflated_sharpe_ratio(sharpe, n_obs=1250, n_trials=100, sharpe_variance=variance, **moments), 4)
+    0.9004
     """
     benchmark = PeriodSharpe(expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance))
     moments = {"skewness": skewness, "kurtosis": kurtosis, "autocorrelation": autocorrelation}
@@ -355,7 +437,7 @@ class DeflatedSharpeCurve(Result):
 # %% ../../nbs/20_validation/2_sharpe.ipynb #45b325c5
 def deflated_sharpe_curve(
     sharpe: float, *, n_obs: int, sharpe_variance: float, skewness: float = 0.0,
-    kurtosis: float = 3.0, autocorrelation: float = 0.0, revision: str = "2014",
+    kurtosis: float = 3.0, autocorrelation: float = 0.0, revision: Literal["2014", "2025"] = "2014",
     marks: Mapping[str, float] | None = None, max_trials: float = 10_000,
     threshold: float = 0.95,
 ) -> DeflatedSharpeCurve:
@@ -371,6 +453,22 @@ def deflated_sharpe_curve(
         Right end of the curve, above 1.
     threshold : float
         Probability that counts as convincing, in (0, 1).
+
+    Returns
+    -------
+    DeflatedSharpeCurve
+        `.curve` by number of trials, `.marks` at the named ones, and `.break_even`: the most trials at which
+        `threshold` is still reached, NaN if at none.
+
+    Raises
+    ------
+    SpecificationError
+        `marks` is no dict.
+
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` looks annualised.
     """
     if marks is not None and not isinstance(marks, Mapping):
         raise SpecificationError(f"`marks` must be a dict of name to number of trials; got {type(marks).__name__}.")
@@ -417,6 +515,11 @@ def min_track_record_length(
     float
         Observations, not rounded; infinite where `sharpe` does not exceed `benchmark`.
 
+    Warns
+    -----
+    ScaleWarning
+        `sharpe` or `benchmark` looks annualised.
+
     References
     ----------
     Bailey & López de Prado (2012), eq. 13.
@@ -443,9 +546,22 @@ def min_backtest_length(n_trials: float, *, target_annual_sharpe: float = 1.0) -
     target_annual_sharpe : float
         Annual Sharpe ratio, positive.
 
+    Returns
+    -------
+    float
+        Years, 0 for one trial.
+
     References
     ----------
     Bailey, Borwein, López de Prado & Zhu (2014), Theorem 1.
+
+    Examples
+    --------
+    With five years of data, 45 trials are enough for an annual Sharpe ratio of 1 (Bailey et al., 2014):
+
+    >>> from quantlab.validation import min_backtest_length
+    >>> round(min_backtest_length(45), 1)
+    5.0
     """
     target = _per_year(target_annual_sharpe, "target_annual_sharpe", math.nan)
     check_number(target, "target_annual_sharpe", low=0, strict=True)
@@ -464,6 +580,16 @@ def time_aggregation_factor(
         Periods aggregated, at least 1.
     autocorrelation : float or sequence of float
         AR(1) coefficient in (-1, 1), or the autocorrelations at lags 1, 2, ... (later ones are 0).
+
+    Returns
+    -------
+    float
+        What the Sharpe ratio per period is multiplied with; the root of `n_periods` without autocorrelation.
+
+    Raises
+    ------
+    SpecificationError
+        No process has these autocorrelations.
 
     References
     ----------

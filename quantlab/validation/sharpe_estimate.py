@@ -58,6 +58,11 @@ def stationary_bootstrap_indices(
     -------
     ndarray
         (n_resamples, length) integers.
+
+    Raises
+    ------
+    SpecificationError
+        `rng` is no generator.
     """
     n_obs = check_integer(n_obs, "n_obs", low=2)
     length = n_obs if length is None else check_integer(length, "length", low=1)
@@ -123,6 +128,16 @@ def estimate_sharpe(
         For "hac"; by default 4 (n / 100)^(2/9).
     block_size, n_resamples, seed
         For "bootstrap": average block length (n^(1/3) by default), number and seed.
+
+    Returns
+    -------
+    SharpeEstimate
+        `.sharpe`, `.std_error`, `.lower` and `.upper` per period; skewness, raw kurtosis and first autocorrelation.
+
+    Warns
+    -----
+    ScaleWarning
+        As `sharpe_ratio`.
     """
     x = _excess(returns, risk_free, min_length=8).to_numpy()
     check_option(method, "method", ("mertens", "hac", "bootstrap"))

@@ -289,6 +289,16 @@ class WalkForwardSplit(_Splitter):
         Train on everything from the first row on.
     purge, embargo : int
         Rows; `purge` lie between training and test.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.validation import WalkForwardSplit
+    >>> data = pd.Series(range(10))
+    >>> for train, test in WalkForwardSplit(4, 2, purge=1).split(data):
+    ...     print(train, test)
+    [0 1 2 3] [5 6]
+    [2 3 4 5] [7 8]
     """
 
     train_size: int
@@ -364,6 +374,11 @@ def optimal_folds(
         Paths wanted.
     max_splits : int
         Most model fits allowed.
+
+    Returns
+    -------
+    FoldChoice
+        `.n_folds` and `.n_test_folds`, and the `.n_splits`, `.n_paths` and `.train_size` (rows) that they give.
     """
     n_obs = check_integer(n_obs, "n_obs", low=4)
     check_integer(target_train_size, "target_train_size", low=1, high=n_obs - 1)

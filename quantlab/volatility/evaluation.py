@@ -78,6 +78,11 @@ def diagnostics(x: pd.Series, *, lags: int = 10, arch_lags: int = 5) -> Diagnost
     lags, arch_lags : int
         Of the Ljung-Box tests and of the ARCH LM test.
 
+    Returns
+    -------
+    DiagnosticsResult
+        Statistic and p-value of each test: `.ljung_box`, `.ljung_box_pvalue`, and so on.
+
     References
     ----------
     Ljung & Box (1978); McLeod & Li (1983); Engle (1982); Jarque & Bera (1987).
@@ -130,6 +135,12 @@ def volatility_loss(
     Returns
     -------
     Series
+        A loss a day; only differences between forecasts of the same days mean something.
+
+    Raises
+    ------
+    DataError
+        `realized` is negative, or `forecast` is not positive.
 
     References
     ----------
@@ -179,6 +190,16 @@ def diebold_mariano(
         Steps ahead of the forecasts.
     hac_lags : int, optional
         Lags of the Newey-West error; default horizon - 1.
+
+    Returns
+    -------
+    DieboldMarianoResult
+        `.mean_difference` (first less second, positive where the second is better), `.std_error`, `.statistic`, `.pvalue`.
+
+    Raises
+    ------
+    DataError
+        The two losses differ by a constant.
 
     References
     ----------
@@ -230,6 +251,16 @@ def mincer_zarnowitz(
         Variance proxy and forecast of the same days, at least 50.
     hac_lags : int, optional
         Lags of the Newey-West errors; default the integer part of 4 (n / 100)^(2/9).
+
+    Returns
+    -------
+    MincerZarnowitzResult
+        `.intercept` and `.slope` with errors, `.rsquared`, and the Wald `.statistic` and `.pvalue` of 0 and 1.
+
+    Raises
+    ------
+    DataError
+        `forecast` is not positive.
 
     References
     ----------
@@ -285,6 +316,11 @@ def compare_forecasts(
         A row a model, best first: qlike, mse, mz_intercept, mz_slope, mz_rsquared, mz_pvalue and dm_pvalue (against
         the best by QLIKE). The best was chosen from the same data: for many models use
         `quantlab.validation.model_confidence_set`.
+
+    Raises
+    ------
+    DataError
+        A proxy is negative, a forecast is not positive, or there are fewer than 50 rows.
     """
     realized, forecasts = share_index(realized, forecasts)
     table = check_frame(forecasts, "forecasts", min_rows=50, min_columns=2, allow_missing=False)

@@ -386,6 +386,26 @@ def fit_garch(
     ----------
     Bollerslev (1986); Glosten, Jagannathan & Runkle (1993); Nelson (1991); Ding, Granger & Engle (1993);
     Baillie, Bollerslev & Mikkelsen (1996); Bollerslev & Wooldridge (1992) for "robust".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import garch
+    >>> from quantlab.volatility import fit_garch
+    >>> returns = garch(2000, alpha=0.08, beta=0.9, rng=np.random.default_rng(0))["returns"]
+    >>> fit = fit_garch(100 * returns)
+    >>> print(fit.params.round(2))
+    mu      -0.03
+    omega    0.01
+    alpha    0.07
+    beta     0.91
+    Name: params, dtype: float64
+    >>> print(fit.forecast(3).round(2))
+    horizon
+    1    1.13
+    2    1.13
+    3    1.13
+    Name: variance, dtype: float64
     """
     y = check_series(returns, "returns", min_length=MIN_OBSERVATIONS, allow_constant=False)
     check_option(mean, "mean", _MEANS)

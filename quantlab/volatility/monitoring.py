@@ -53,6 +53,12 @@ def traffic_light(exceedances: int, *, n_obs: int = 250, level: float = 0.01) ->
     level : float
         Tail probability.
 
+    Returns
+    -------
+    TrafficLight
+        `.zone` ("green", "yellow", "red"), `.cumulative_probability`, `.green_max` and `.yellow_max`, and
+        `.multiplier_increase`, NaN except for 250 days at 1 %.
+
     References
     ----------
     Basel Committee on Banking Supervision (1996), supervisory framework for backtesting, table 2.
@@ -111,6 +117,11 @@ def sequential_var_test(
         Bound on the probability that a right model is ever rejected.
     prior_days : float
         Days that the first guess, `level` itself, is worth.
+
+    Returns
+    -------
+    SequentialVaRTest
+        `.rejected` and `.rejected_at`; `.e_values` by day, of which 1 / `size` rejects.
 
     References
     ----------

@@ -266,6 +266,22 @@ def har(realized_variance: pd.Series, *, lags: Sequence[int] | int = (1, 5, 22))
     References
     ----------
     Corsi (2009), eq. 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import garch
+    >>> from quantlab.volatility import har
+    >>> variance = garch(1000, rng=np.random.default_rng(0))["volatility"] ** 2
+    >>> fit = har(variance * 1e4)
+    >>> print(fit.params.round(2))
+    const    0.02
+    rv_1     0.90
+    rv_5     0.05
+    rv_22    0.03
+    Name: params, dtype: float64
+    >>> round(fit.rsquared, 2)
+    0.93
     """
     return _fit_har(realized_variance, lags, None)
 
@@ -286,6 +302,13 @@ def harq(
     -------
     HARFit
         With one more parameter, rv_1_x_root_quarticity, usually negative.
+
+    Raises
+    ------
+    DataError
+        `realized_quarticity` is negative.
+    SpecificationError
+        `lags` does not contain 1.
 
     References
     ----------

@@ -235,6 +235,21 @@ def rolling_garch(
         Not more rows than `window`, no value at all, text, infinities, an unsorted or repeated index, prices.
     SpecificationError
         `window` under 50, or `refit_every` or `horizon` under 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import garch
+    >>> from quantlab.volatility import rolling_garch
+    >>> returns = garch(300, rng=np.random.default_rng(0))[["returns"]]
+    >>> rolling = rolling_garch(returns, window=250, refit_every=25)
+    >>> rolling.n_refits
+    2
+    >>> print(rolling.volatility["returns"].tail(2).round(4))
+    date
+    2001-02-22    0.0134
+    2001-02-23    0.0136
+    Freq: B, Name: returns, dtype: float64
     """
     frame = _check_returns(returns)
     if not (frame.max() > frame.min()).any():

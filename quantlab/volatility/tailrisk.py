@@ -58,9 +58,22 @@ def kupiec_region(n_obs: int, level: float, *, confidence: float = 0.95) -> tupl
     tuple of int
         Both ends belong to the region.
 
+    Raises
+    ------
+    SpecificationError
+        `n_obs` is so small that every count is rejected.
+
     References
     ----------
     Kupiec (1995), table 1.
+
+    Examples
+    --------
+    Over 255 days at 1 %, from 1 to 6 exceedances are not rejected (Kupiec, 1995):
+
+    >>> from quantlab.volatility import kupiec_region
+    >>> kupiec_region(255, 0.01)
+    (1, 6)
     """
     counts = np.arange(check_integer(n_obs, "n_obs", low=1) + 1)
     check_number(confidence, "confidence", low=0, high=1, strict=True)
@@ -126,9 +139,26 @@ def christoffersen_from_counts(
         Tail probability; without it lr_uc and lr_cc are NaN. Counts know one day less than the
         sample, so lr_uc here is over the transitions.
 
+    Returns
+    -------
+    ChristoffersenResult
+        `.lr_ind` and `.p_ind` of independence; with `level` also `.lr_uc` `.p_uc` of coverage and `.lr_cc` `.p_cc` of both.
+
+    Raises
+    ------
+    SpecificationError
+        All counts are 0, or one is no whole number from 0.
+
     References
     ----------
     Christoffersen (1998), section 3.
+
+    Examples
+    --------
+    >>> from quantlab.volatility import christoffersen_from_counts
+    >>> result = christoffersen_from_counts(230, 9, 8, 3, level=0.05)
+    >>> round(result.lr_uc, 2), round(result.lr_ind, 2), round(result.lr_cc, 2), round(result.p_cc, 3)
+    (0.02, 6.72, 6.74, 0.034)
     """
     counts = tuple(check_integer(n, name) for n, name in zip((n00, n01, n10, n11), ("n00", "n01", "n10", "n11")))
     if sum(counts) == 0:
@@ -369,6 +399,17 @@ def backtest_var(
     ----------
     Kupiec (1995); Christoffersen (1998); Christoffersen & Pelletier (2004); Engle & Manganelli (2004);
     Dufour (2006) for the simulated p-values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import backtest_var
+    >>> returns = pd.Series(np.random.default_rng(0).normal(0, 0.01, 1000))
+    >>> right = pd.Series(0.01645, index=returns.index)
+    >>> fits, too_low = backtest_var(returns, right, level=0.05), backtest_var(returns, 0.8 * right, level=0.05)
+    >>> fits.exceedances, round(fits.p_uc, 2), too_low.exceedances, round(too_low.p_uc, 4)
+    (44, 0.37, 85, 0.0)
     """
     returns, var = _check_losses("backtest_var", returns, level, var=var)
     lags = check_integer(dq_lags, "dq_lags", low=1, high=len(returns) // 4)

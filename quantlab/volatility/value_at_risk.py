@@ -222,6 +222,11 @@ def value_at_risk(
         Bad returns; a window with fewer than five expected exceedances for an empirical tail; a filter of prices
         that stand still on more than half of the days.
 
+    Warns
+    -----
+    ScaleWarning
+        Returns look like percent.
+
     References
     ----------
     Barone-Adesi, Giannopoulos & Vosper (1999); McNeil & Frey (2000), section 2.
