@@ -412,6 +412,7 @@ def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.Da
     (_, inputs), = _each({"first": book(weights.columns[0])}, asset, options)
     if inputs.engine == "vectorbt":
         return _sweep({name: book(name) for name in weights}, asset, options, observe)
+    _check_sizes(weights[[weights.columns[0]]], inputs.returns)
     net, decided = np.zeros(weights.shape), np.ones(weights.shape, dtype=bool)
     if inputs.rebalance != "daily":
         decided = np.column_stack([_decided(weights[[name]], inputs.rebalance) for name in weights])
@@ -426,7 +427,6 @@ def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.Da
     for name in weights.columns[~net.any(axis=0)]:
         check_frame(weights[[name]], f"target_weights[{name!r}]")
     net = pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
-    _check_sizes(weights[[weights.columns[0]]], inputs.returns)
     if observe:
         for name in weights:
             observe_run(net[name], target_weights=weights[[name]], decision_lag=inputs.lag, rebalance=inputs.rebalance)
@@ -465,8 +465,8 @@ def _sweep(books, returns, options, observe: bool) -> pd.DataFrame:
     if isinstance(returns, pd.Series):
         return _sweep_columns(books, returns, options, observe)
     books = list(_each(books, returns, options))
-    net = pd.DataFrame({name: _net(_run(inputs)[0], inputs.costs) for name, inputs in books}, index=books[0][1].returns.index)
     _check_sizes(pd.concat([inputs.weights for _, inputs in books]), books[0][1].returns)
+    net = pd.DataFrame({name: _net(_run(inputs)[0], inputs.costs) for name, inputs in books}, index=books[0][1].returns.index)
     if observe:
         for name, inputs in books:
             observe_run(net[name], target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
