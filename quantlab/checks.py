@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LARGEST', 'check_option', 'check_kind', 'check_texts', 'check_number', 'check_integer', 'check_jobs', 'check_index',
-           'check_series', 'check_frame', 'is_mask', 'check_mask', 'share_index', 'check_aligned', 'last_rows', 'warn',
-           'check_scale', 'rounding_noise', 'varies', 'first_largest', 'underwater', 'observed_periods',
-           'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
+           'as_float', 'check_series', 'check_frame', 'is_mask', 'check_mask', 'share_index', 'check_aligned',
+           'last_rows', 'warn', 'check_scale', 'rounding_noise', 'varies', 'first_largest', 'underwater',
+           'observed_periods', 'check_periods', 'check_rate', 'mark_held', 'held_from', 'while_held']
 
 # %% ../nbs/01_checks.ipynb #bf03a9a1
 import datetime as dt
@@ -144,7 +144,7 @@ def _number(value: Any, name: str) -> float:
     raise DataError(f"`{name}` {_OBJECTS}.")
 
 
-def _as_float(values: Any, name: str) -> np.ndarray:
+def as_float(values: Any, name: str) -> np.ndarray:
     """Return a new array of floats, or refuse what are no numbers.
 
     Integers, decimals, and pandas' nullable and arrow numbers are converted; what they, or a mask, call missing is NaN.
@@ -164,10 +164,10 @@ def _as_float(values: Any, name: str) -> np.ndarray:
     if isinstance(values, pd.DataFrame):
         if all(dtype == np.float64 for dtype in values.dtypes):
             return np.array(values, dtype=float)
-        columns = [_as_float(values.iloc[:, j], name) for j in range(values.shape[1])]
+        columns = [as_float(values.iloc[:, j], name) for j in range(values.shape[1])]
         return np.column_stack(columns) if columns else np.empty(values.shape)
     if isinstance(values, np.ma.MaskedArray):
-        floats = _as_float(values.data, name)
+        floats = as_float(values.data, name)
         floats[np.ma.getmaskarray(values)] = np.nan
         return floats
     kind = getattr(getattr(values, "dtype", None), "kind", "")
@@ -228,11 +228,11 @@ def check_series(
             raise DataError(f"`{name}` must be one series; got a table of {x.shape[1]} columns.")
         x = x.iloc[:, 0]
     if not isinstance(x, pd.Series):
-        array = _as_float(x, name)
+        array = as_float(x, name)
         if array.ndim != 1:
             raise DataError(f"`{name}` must be one series; got {array.ndim} dimensions.")
         x = pd.Series(array)
-    series = pd.Series(_as_float(x, name), index=check_index(x.index, name), name=x.name)
+    series = pd.Series(as_float(x, name), index=check_index(x.index, name), name=x.name)
     if len(series) < min_length:
         raise DataError(f"`{name}` needs at least {min_length} observations; got {len(series)}.")
     _check_values(series.to_numpy(), name, allow_missing)
@@ -248,7 +248,7 @@ def check_frame(
     if isinstance(x, pd.Series):
         x = x.to_frame()
     if not isinstance(x, pd.DataFrame):
-        array = _as_float(x, name)
+        array = as_float(x, name)
         if array.ndim != 2:
             raise DataError(f"`{name}` must be a table (dates x assets); got {array.ndim} dimensions.")
         x = pd.DataFrame(array)
@@ -261,7 +261,7 @@ def check_frame(
     if not x.columns.is_unique:
         first = x.columns[x.columns.duplicated()][0]
         raise DataError(f"`{name}` has the column {first!r} more than once; keep one.")
-    frame = pd.DataFrame(_as_float(x, name), index=index, columns=x.columns)
+    frame = pd.DataFrame(as_float(x, name), index=index, columns=x.columns)
     _check_values(frame.to_numpy(), name, allow_missing)
     return frame
 

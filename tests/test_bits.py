@@ -25,10 +25,10 @@ from quantlab.volatility import kernel
 x, total = np.random.default_rng(0).standard_t(5, 1003), hashlib.sha256()
 theta, gradient, matrix = np.array([0.03, 0.05, 0.07, 0.9]), np.empty(4), np.empty((4, 4))
 for exact in (False, True):
-    kernel._derivatives(x, theta, kernel._presample(x), exact, gradient, matrix)
+    kernel.loglikelihood_derivatives(x, theta, kernel.presample_variance(x), exact, gradient, matrix)
     total.update(gradient.tobytes() + matrix.tobytes())
 total.update(np.array([kernel._loglikelihood(x, theta, 1.1), *kernel._moments(x)]).tobytes())
-total.update(kernel._variance_path(x, theta).tobytes())
+total.update(kernel.variance_path(x, theta).tobytes())
 u, gram, level = x.cumsum(), np.zeros((4, 4)), np.zeros(4)
 own = screen._cross_products(u, np.diff(u, prepend=u[0]), 3, gram, level)
 total.update(gram.tobytes() + level.tobytes() + np.float64(own).tobytes())

@@ -167,10 +167,10 @@ def test_half_life_equals_r(reference, reference_data):
     corrected = half_life(x)
     assert corrected.phi > raw.phi and corrected.lower < corrected.half_life < corrected.upper
     entry = reference("half_life_analytic")
-    from quantlab.cointegration.spread import _half_life_of
+    from quantlab.cointegration.spread import half_life_of
 
     for phi, exact in zip(entry["params"]["phi"], entry["expected"]["exact"]):
-        assert close(_half_life_of(phi), exact, entry["tol"])
+        assert close(half_life_of(phi), exact, entry["tol"])
 
 
 def test_half_life_refuses():

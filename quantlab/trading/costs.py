@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import _as_float, check_number
+from ..checks import as_float, check_number
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result
 
@@ -73,7 +73,7 @@ class CostModel(Result):
 # %% ../../nbs/16_trading/05_costs.ipynb #12ebea07
 def _values(x, name: str) -> np.ndarray:
     "Numbers as a float array, without infinities"
-    values = _as_float(x, name)
+    values = as_float(x, name)
     if np.isinf(values).any():
         raise DataError(f"`{name}` holds infinite values; replace them.")
     return values
