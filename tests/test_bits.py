@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from numpy._core._multiarray_umath import __cpu_features__ as own
 
-ROOT = Path(__file__).parents[1]
 FEATURES = {
     "sse2": ("generic", "+sse2,-avx,-avx2,-fma"),
     "haswell": ("haswell", "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"),

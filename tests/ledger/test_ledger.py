@@ -505,7 +505,7 @@ def test_one_recorded_window_hides_one_run_only(tmp_path):
 
 KILLED = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
 from test_ledger import a_book
 from quantlab.backtest import run_backtest
 from quantlab.validation import open_trials

@@ -1,10 +1,9 @@
 """Numbers that look right and are not: units, noise, places, and what was counted twice."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from quantlab.backtest import drawdown_table, drawdowns, lint_lookahead, performance_summary, run_backtest, value_at_risk
 from quantlab.errors import QuantlabError, ScaleWarning, SpecificationError
@@ -188,7 +187,7 @@ def test_a_loss_that_differs_by_rounding_is_no_better_model():
 
 
 def test_the_library_does_not_look_ahead_unawares():
-    root = Path(__file__).parents[1]
+    root = ROOT
     wings = [p for p in sorted((root / "nbs").iterdir()) if p.name not in ("stages", "tutorials") and p.suffix in ("", ".ipynb")]
     for place in [root / "quantlab", *wings]:
         found = lint_lookahead(place)

@@ -252,7 +252,7 @@ row(
     v.WalkForwardSplit, {"train_size": 10, "test_size": 5},
     {"train_size": counts(0), "test_size": counts(0), "step": counts(0, none=False), "purge": counts(), "embargo": counts()},
 )  # fmt: skip
-# the ledger's rows stand in tests/test_validation.py, which has files to spoil
+# the ledger's rows stand in tests/validation/test_validation.py, which has files to spoil
 LEDGER = {"Ledger", "merge_ledgers", "open_trials", "Trials"}
 
 # --- backtest -----------------------------------------------------------------------------------
