@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from quantlab.backtest import drawdown_table, drawdowns, lint_lookahead, performance_summary, run_backtest, value_at_risk
+from quantlab.backtest import (
+    drawdown_table,
+    drawdowns,
+    lint_lookahead,
+    performance_summary,
+    run_backtest,
+    value_at_risk,
+)
 from quantlab.errors import QuantlabError, ScaleWarning, SpecificationError
 from quantlab.factors import sector_contributions
 from quantlab.validation import (
@@ -17,6 +24,7 @@ from quantlab.validation import (
     sharpe_ratio,
     superior_predictive_ability,
 )
+
 
 def _daily(n=500, seed=1, mean=0.0006):
     values = np.random.default_rng(seed).normal(mean, 0.01, n)

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from quantlab import storage
 from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
-from quantlab.trading.costs import CostModel
 from quantlab.handoff import (
     Bar,
     KillSwitch,
@@ -41,6 +40,7 @@ from quantlab.handoff import (
 from quantlab.handoff.expectation import SequentialTest
 from quantlab.handoff.manifest import approvals_path, seal_of
 from quantlab.storage import readable_json
+from quantlab.trading.costs import CostModel
 
 DAYS = pd.bdate_range("2015-07-01", periods=6, name="date")
 TEST = SequentialTest(

@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantlab import handoff
-from quantlab.trading.costs import CostModel
 from quantlab.backtest.engine import run_backtest
 from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
 from quantlab.handoff import (
@@ -41,11 +40,12 @@ from quantlab.handoff import (
     read_journal,
     write_bundle,
 )
-from quantlab.trading.orders import make_order
 from quantlab.handoff.manifest import seal_of
 from quantlab.handoff.monitor import VERDICTS
 from quantlab.simulate import factor_world, garch
 from quantlab.storage import readable_json
+from quantlab.trading.costs import CostModel
+from quantlab.trading.orders import make_order
 
 COSTS = CostModel(
     commission_bps=1, half_spread_bps=4, impact_coefficient=0.5, borrow_bps_per_year=50
