@@ -126,7 +126,8 @@ def trend_world(edge_world, tmp_path_factory):
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["base"]["families"].append("strategies.trend")
     params["backtest_candidates"]["grid"] = {
-        "trend": {"window": [60, 120], "long_only": [False, True]}
+        "trend": {"window": [60, 120], "long_only": [False, True]},
+        "pairs": {"entry": [30.0], "stop": [40.0]},  # never trades, and counts all the same
     }
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for notebook in STAGES[5:]:
@@ -328,7 +329,9 @@ def test_a_family_of_the_users_own_goes_from_the_grid_to_the_desk(trend_world):
     assert bundle.family == "trend" and bundle.strategy == "trend_book"
     assert set(bundle.parameters) == {"window", "long_only"}
     assert replay["reconciled"] and replay["n_orders"] > 50
-    assert Ledger(trend_world / "trials/ledger.jsonl").count("trend") >= 4
+    ledger = Ledger(trend_world / "trials/ledger.jsonl")
+    assert ledger.count("trend") >= 4 and ledger.count("pairs") == 1
+    assert "pairs" not in metrics(trend_world, "backtest_candidates")
     page = (trend_world / "reports/dossier.html").read_text()
     assert "News is taken in slowly" in page and "short into the recovery" in page
     for notebook in STAGES:
