@@ -163,22 +163,20 @@ def test_stages_parameters_and_notebooks_agree():
     assert check.n_stages == 12
 
 
-def test_only_one_stage_can_see_the_holdout():
+def _stages() -> dict[str, dict]:
     import yaml
 
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def test_only_one_stage_can_see_the_holdout():
+    stages = _stages()
     readers = {s for s, spec in stages.items() if any("sealed" in str(d) for d in spec["deps"])}
     assert readers == {"confirm_holdout"}
     for notebook in (ROOT / "nbs/stages").glob("*.ipynb"):
         text = notebook.read_text(encoding="utf-8")
         if "artifacts/sealed" in text:
             assert notebook.stem.endswith(("ingest_prices", "confirm_holdout")), notebook.name
-
-
-def _stages() -> dict[str, dict]:
-    import yaml
-
-    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def _rerun(first: set[str]) -> set[str]:

@@ -55,6 +55,7 @@ def test_notebook_begins_with_title_and_subtitle_and_is_clean(path):
     assert all(c.get("execution_count") is None for c in nb.cells)
     for cell in nb.cells:
         assert not any(o.output_type == "error" for o in cell.get("outputs", []))
+        assert "ipykernel_" not in str(cell.get("outputs", [])), "a warning with a path is stored"
 
 
 def _code_lines(source: str) -> int:
