@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError
+from quantlab.errors import (
+    DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError,
+)
 
 # %% ../nbs/01_checks.ipynb #5238dc96
-LARGEST = 1e60  # fourth powers of larger numbers, summed, leave the range of floats; those of their inverses vanish
+# fourth powers of larger numbers, summed, leave the range of floats; those of their inverses vanish
+LARGEST = 1e60
 
 
 _MOST = 12  # choices that a message lists
@@ -32,7 +35,9 @@ _MOST = 12  # choices that a message lists
 def check_option(value: Any, name: str, allowed: Collection) -> Any:
     "Return `value` if it is one of `allowed`"
     if not any(value is a or (type(value) is type(a) and value == a) for a in allowed):
-        choices = ", ".join(repr(a) for a in list(allowed)[:_MOST]) + (f", ... ({len(allowed)} in all)" if len(allowed) > _MOST else "")
+        choices = ", ".join(repr(a) for a in list(allowed)[:_MOST]) + (
+            f", ... ({len(allowed)} in all)" if len(allowed) > _MOST else ""
+        )
         raise SpecificationError(f"`{name}` must be one of {choices}; got {_shown(value)}.")
     return value
 
@@ -40,13 +45,21 @@ def check_option(value: Any, name: str, allowed: Collection) -> Any:
 def check_kind(value: Any, kind: type, name: str, source: str) -> Any:
     "Return `value` if it is a `kind`; `source` says where one comes from"
     if not isinstance(value, kind):
-        raise SpecificationError(f"`{name}` must be a {kind.__name__}, {source}; got {type(value).__name__}.")
+        raise SpecificationError(
+            f"`{name}` must be a {kind.__name__}, {source}; got {type(value).__name__}."
+        )
     return value
 
 
 def check_texts(values: Any, name: str) -> tuple[str, ...]:
     "Return a sequence of texts as a tuple; one text alone is one"
-    texts = (values,) if isinstance(values, str) else tuple(values) if isinstance(values, Iterable) else (None,)
+    texts = (
+        (values,)
+        if isinstance(values, str)
+        else tuple(values)
+        if isinstance(values, Iterable)
+        else (None,)
+    )
     if not all(isinstance(text, str) and text.strip() for text in texts):
         raise SpecificationError(f"`{name}` must be a list of texts; got {_shown(values)}.")
     return texts
@@ -64,21 +77,34 @@ def check_number(
     value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, strict: bool = False
 ) -> float:
     "Return `value` as a float in [low, high], or in (low, high) where `strict`"
-    ok = isinstance(value, Real) and not isinstance(value, (bool, np.timedelta64)) and abs(value) < LARGEST
+    ok = (
+        isinstance(value, Real)
+        and not isinstance(value, (bool, np.timedelta64))
+        and abs(value) < LARGEST
+    )
     if ok:
         ok = low < value < high if strict else low <= value <= high
     if not ok:
         left, right = ("(", ")") if strict else ("[", "]")
-        size = f" and below {LARGEST:g} in size" if isinstance(value, (int, float)) and abs(value) >= LARGEST else ""
+        size = (
+            f" and below {LARGEST:g} in size"
+            if isinstance(value, (int, float)) and abs(value) >= LARGEST
+            else ""
+        )
         raise SpecificationError(
-            f"`{name}` must be a finite number in {left}{low:g}, {high:g}{right}{size}; got {_shown(value)}."
+            f"`{name}` must be a finite number in {left}{low:g}, {high:g}{right}{size}; got "
+            f"{_shown(value)}."
         )
     return float(value)
 
 
 def check_integer(value: Any, name: str, *, low: int = 0, high: int | None = None) -> int:
     "Return `value` as an int of at least `low` and at most `high`"
-    ok = isinstance(value, Integral) and not isinstance(value, (bool, np.timedelta64)) and low <= value < 2**63
+    ok = (
+        isinstance(value, Integral)
+        and not isinstance(value, (bool, np.timedelta64))
+        and low <= value < 2**63
+    )
     if not ok or (high is not None and value > high):
         below = " and below 2**63" if isinstance(value, int) and value >= 2**63 else ""
         allowed = f"at least {low}{below}" if high is None else f"from {low} to {high}"
@@ -98,15 +124,21 @@ def check_jobs(n_jobs: Any) -> int:
 def check_index(index: pd.Index, name: str) -> pd.Index:
     "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
     if isinstance(index, pd.MultiIndex):
-        raise DataError(f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first.")
+        raise DataError(
+            f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first."
+        )
     if index.hasnans:
-        raise DataError(f"`{name}` has {int(index.isna().sum())} rows without a date or number (NaT or NaN as label); drop them.")
+        raise DataError(
+            f"`{name}` has {int(index.isna().sum())} rows without a date or number (NaT or NaN as "
+            "label); drop them."
+        )
     kind = pd.api.types.infer_dtype(index, skipna=False)
     if kind == "date":
         index = pd.DatetimeIndex(index)
     if len(index) and kind in ("string", "mixed", "mixed-integer"):
         raise DataError(
-            f"`{name}` has the row label {index[0]!r}, which is no date; rows are time and columns are assets: "
+            f"`{name}` has the row label {index[0]!r}, which is no date; rows are time and "
+            "columns are assets: "
             "transpose it, or convert text with `pd.to_datetime`."
         )
     if not index.is_unique:
@@ -147,7 +179,8 @@ def _number(value: Any, name: str) -> float:
 def as_float(values: Any, name: str) -> np.ndarray:
     """Return a new array of floats, or refuse what are no numbers.
 
-    Integers, decimals, and pandas' nullable and arrow numbers are converted; what they, or a mask, call missing is NaN.
+    Integers, decimals, and pandas' nullable and arrow numbers are converted; what they, or a mask,
+    call missing is NaN.
 
     Parameters
     ----------
@@ -171,7 +204,9 @@ def as_float(values: Any, name: str) -> np.ndarray:
         floats[np.ma.getmaskarray(values)] = np.nan
         return floats
     kind = getattr(getattr(values, "dtype", None), "kind", "")
-    if isinstance(values, (pd.Series, pd.Index)) and pd.api.types.is_extension_array_dtype(values.dtype):
+    if isinstance(values, (pd.Series, pd.Index)) and pd.api.types.is_extension_array_dtype(
+        values.dtype
+    ):
         if kind in "iuf":
             return values.to_numpy(dtype=float, na_value=np.nan)
         values = values.to_numpy(dtype=object) if kind == "O" else values
@@ -182,7 +217,9 @@ def as_float(values: Any, name: str) -> np.ndarray:
     if kind and kind in "iuf":
         return array.astype(float)
     if kind in ("b", "m", "M") or (kind and kind != "O"):
-        raise DataError(f"`{name}` {_BOOLEANS if kind == 'b' else _TIMES if kind in 'mM' else _OBJECTS}.")
+        raise DataError(
+            f"`{name}` {_BOOLEANS if kind == 'b' else _TIMES if kind in 'mM' else _OBJECTS}."
+        )
     if set(map(type, array.ravel())) <= {float, int, np.float64, np.int64}:
         try:
             return array.astype(float)
@@ -250,7 +287,9 @@ def check_frame(
     if not isinstance(x, pd.DataFrame):
         array = as_float(x, name)
         if array.ndim != 2:
-            raise DataError(f"`{name}` must be a table (dates x assets); got {array.ndim} dimensions.")
+            raise DataError(
+                f"`{name}` must be a table (dates x assets); got {array.ndim} dimensions."
+            )
         x = pd.DataFrame(array)
     if x.shape[0] < min_rows or x.shape[1] < min_columns:
         raise DataError(
@@ -268,17 +307,24 @@ def check_frame(
 
 def is_mask(x: Any) -> bool:
     "Is `x` a table of truth values?"
-    return isinstance(x, pd.DataFrame) and x.size > 0 and all(map(pd.api.types.is_bool_dtype, x.dtypes))
+    return (
+        isinstance(x, pd.DataFrame)
+        and x.size > 0
+        and all(map(pd.api.types.is_bool_dtype, x.dtypes))
+    )
 
 
 def check_mask(x: Any, name: str) -> pd.DataFrame:
-    "Return `x` as a `DataFrame` of truth values, given as such or as 1 and 0; what is missing is false"
+    """Return `x` as a `DataFrame` of truth values, given as such or as 1 and 0; what is missing is
+    false"""
     table = pd.DataFrame(x)
     values = table.to_numpy(dtype=object)
     values = np.where(pd.isna(values), False, values)
     true, false = np.equal(values, True).astype(bool), np.equal(values, False).astype(bool)
     if not (true | false).all():
-        raise DataError(f"`{name}` must hold true and false, or 1 and 0; got {values[~(true | false)][0]!r}.")
+        raise DataError(
+            f"`{name}` must hold true and false, or 1 and 0; got {values[~(true | false)][0]!r}."
+        )
     return check_frame(pd.DataFrame(true.astype(float), table.index, table.columns), name) > 0
 
 
@@ -291,7 +337,8 @@ def _shape(value: Any) -> tuple:
 
 
 def share_index(*values: Any) -> list:
-    "`values`, with arrays and lists dated by the first `Series` or `DataFrame` among them that has as many rows"
+    """`values`, with arrays and lists dated by the first `Series` or `DataFrame` among them that
+    has as many rows"""
     dated, out = [v for v in values if isinstance(v, (pd.Series, pd.DataFrame))], []
     for value in values:
         shape = _shape(value)
@@ -299,7 +346,9 @@ def share_index(*values: Any) -> list:
         if like is not None and len(shape) == 1:
             value = pd.Series(value, index=like.index)
         elif like is not None and len(shape) == 2:
-            value = pd.DataFrame(value, index=like.index, columns=like.columns if shape == like.shape else None)
+            value = pd.DataFrame(
+                value, index=like.index, columns=like.columns if shape == like.shape else None
+            )
         out.append(value)
     return out
 
@@ -311,7 +360,8 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
         if not reference.index.equals(other.index):
             raise MisalignedError(
                 f"`{name}` needs `{first}` and `{label}` on one index: {len(reference.index)} and "
-                f"{len(other.index)} rows, {len(reference.index.intersection(other.index))} shared; "
+                f"{len(other.index)} rows, {len(reference.index.intersection(other.index))} "
+                "shared; "
                 "reindex one to the other."
             )
         tables = isinstance(reference, pd.DataFrame) and isinstance(other, pd.DataFrame)
@@ -324,7 +374,8 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
 
 
 def last_rows(x: Any, like: pd.Series) -> Any:
-    "The last rows of a `Series` that reaches further back than `like`, where those are the rows of `like`; else `x` as it is"
+    """The last rows of a `Series` that reaches further back than `like`, where those are the rows
+    of `like`; else `x` as it is"""
     longer = isinstance(x, pd.Series) and len(x) > len(like)
     return x.iloc[-len(like) :] if longer and x.index[-len(like) :].equals(like.index) else x
 
@@ -344,7 +395,8 @@ def _check_path(values: np.ndarray, of: Callable) -> None:
         gap = known - known.mean()
         if (gap[1:] * gap[:-1]).sum() > 0.9 * (gap**2).sum():
             warn(
-                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} in the middle: these look like "
+                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} "
+                "in the middle: these look like "
                 "returns since the beginning; give the return of each period.",
                 ScaleWarning,
             )
@@ -361,18 +413,21 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
     name : str
         What they are, for the message.
     refuse : bool
-        False only warns of prices: where a long horizon, or a regressor that is no return, may look like one.
+        False only warns of prices: where a long horizon, or a regressor that is no return, may look
+        like one.
 
     Raises
     ------
     DataError
-        A column of at least three values, all above zero and most above 0.5: a price or a growth factor.
+        A column of at least three values, all above zero and most above 0.5: a price or a growth
+        factor.
 
     Warns
     -----
     ScaleWarning
-        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long period. One of at least 50 rows
-        that are mostly beyond +-2 % and hardly change from one to the next: returns since the beginning.
+        A column of at least ten changes, most of them beyond +-25 %: percent, or a very long
+        period. One of at least 50 rows that are mostly beyond +-2 % and hardly change from one to
+        the next: returns since the beginning.
     """
     of = lambda j: f"`{name}`" if labels[j] is None else f"`{name}` of {labels[j]!r}"
     values = returns.to_numpy()
@@ -387,8 +442,10 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
         known = values[~np.isnan(values[:, j]), j]
         if (known > 0).all() and 2 * (known > 0.5).sum() > len(known):
             text = (
-                f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are prices or growth "
-                "factors, where simple returns are wanted; give `simple_returns(prices)`, or subtract 1."
+                f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are "
+                "prices or growth "
+                "factors, where simple returns are wanted; give `simple_returns(prices)`, or "
+                "subtract 1."
             )
             if refuse:
                 raise DataError(text)
@@ -402,14 +459,19 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
         typical = np.nanmedian(np.abs(values[values[:, j] != 0, j]))
         warn(
             f"{of(j)} move by {typical:.3g} in the middle, that is {typical:.0%} a period "
-            f"({len(suspects)} of {values.shape[1]} columns); 0.01 is one percent: divide by 100 if they are percent.",
+            f"({len(suspects)} of {values.shape[1]} columns); 0.01 is one percent: divide by 100 "
+            "if they are percent.",
             ScaleWarning,
         )
 
 # %% ../nbs/01_checks.ipynb #02affc0a
 def rounding_noise(*values: Any, returns: bool = True) -> float:
     "Largest deviation that may be rounding alone in numbers made of `values`"
-    sizes = [np.nanmax(np.abs(v)) for v in (np.asarray(v, dtype=float) for v in values) if v.size and not np.isnan(v).all()]
+    sizes = [
+        np.nanmax(np.abs(v))
+        for v in (np.asarray(v, dtype=float) for v in values)
+        if v.size and not np.isnan(v).all()
+    ]
     return 1e-12 * float(max(sizes, default=0.0)) + (1e-14 if returns else 0.0)
 
 
@@ -419,21 +481,24 @@ def varies(frame: pd.DataFrame) -> pd.Series:
 
 
 def first_largest(values: Any) -> int:
-    "Position of the first value that is the largest but for rounding, so that ties fall alike on every machine; NaN is no value"
+    """Position of the first value that is the largest but for rounding, so that ties fall alike on
+    every machine; NaN is no value"""
     values = np.asarray(values, dtype=float)
     top = np.nanmax(values)
     return int((values >= top - 1e-9 * abs(top)).argmax())
 
 
 def underwater(wealth: Any, axis: int = 0) -> Any:
-    "Share of the highest wealth so far (at least 1) that is lost; 0 at a high, and within a rounding error of one"
+    """Share of the highest wealth so far (at least 1) that is lost; 0 at a high, and within a
+    rounding error of one"""
     peak = np.maximum.accumulate(np.maximum(wealth, 1.0), axis=axis)
     fall = 1 - wealth / peak
     return fall * (fall > 1e-12)
 
 # %% ../nbs/01_checks.ipynb #1dc231a0
 def observed_periods(index: pd.Index) -> tuple[float, float] | None:
-    "Periods in a year by the length of the sample and by the median step; None without dates, or with fewer than three"
+    """Periods in a year by the length of the sample and by the median step; None without dates, or
+    with fewer than three"""
     index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 3:
         return None
@@ -446,20 +511,24 @@ def check_periods(index: pd.Index, periods_per_year: float) -> None:
     seen = observed_periods(index)
     if seen and (periods_per_year > 2 * max(seen) or 2 * periods_per_year < min(seen)):
         warn(
-            f"`periods_per_year` is {periods_per_year:g}, and the dates have about {seen[0]:.3g} rows a year "
-            f"({index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}); give 252 for trading days, 52 for weeks, 12 for months.",
+            f"`periods_per_year` is {periods_per_year:g}, and the dates have about {seen[0]:.3g} "
+            "rows a year "
+            f"({index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}); give 252 for trading days, 52 for "
+            "weeks, 12 for months.",
             ScaleWarning,
         )
 
 
 def check_rate(risk_free: float, returns: pd.Series, periods_per_year: float | None = None) -> None:
-    "Warn where a risk-free return per period is above 30 % a year; without periods, those that the dates say, or 12"
+    """Warn where a risk-free return per period is above 30 % a year; without periods, those that
+    the dates say, or 12"""
     seen = observed_periods(returns.index)
     per_year = periods_per_year or (min(seen) if seen else 12.0)
     annual = risk_free * per_year
     if abs(annual) > 0.3:
         warn(
-            f"`risk_free` is {risk_free:g} a period, about {annual:.0%} a year; it is per period: divide an annual rate "
+            f"`risk_free` is {risk_free:g} a period, about {annual:.0%} a year; it is per period: "
+            "divide an annual rate "
             "by the periods in a year.",
             ScaleWarning,
         )

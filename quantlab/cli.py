@@ -29,10 +29,15 @@ def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
 
     pairs = dict(t.partition("=")[::2] for t in texts)
     if len(pairs) < len(texts) or not all(k.isidentifier() and v for k, v in pairs.items()):
-        raise _Usage(f"Arguments after the notebook are name=path, each once; got {' '.join(texts)}.")
+        raise _Usage(
+            f"Arguments after the notebook are name=path, each once; got {' '.join(texts)}."
+        )
     known = notebook_parameters(notebook) if pairs else {}
     if unknown := sorted(set(pairs) - set(known)):
-        raise _Usage(f"{Path(notebook).name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}.")
+        raise _Usage(
+            f"{Path(notebook).name} has no parameter {unknown[0]!r}; it has "
+            f"{', '.join(sorted(known))}."
+        )
     return pairs
 
 
@@ -46,13 +51,15 @@ def _run(args: argparse.Namespace) -> int:
     run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
-    with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:  # DVC does not track it
+    # DVC does not track it
+    with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:
         times.write(f"{seconds:8.1f} s  {run.stage}\n")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    "Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as committed?"
+    """Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as
+    committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
     from quantlab.pipeline import find_project
 
@@ -91,7 +98,10 @@ def _new_strategy(args: argparse.Namespace) -> int:
         raise _Usage(str(error)) from None
     module, notebook = write_starter(args.name, folder)
     print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
-    print(f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it in params.yaml, then `quantlab check --write` and `dvc repro`.")
+    print(
+        f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
+        "in params.yaml, then `quantlab check --write` and `dvc repro`."
+    )
     return 0
 
 # %% ../nbs/95_cli.ipynb #23da5cd6
@@ -108,7 +118,9 @@ def _trials(args: argparse.Namespace) -> int:
     problems = list(check.problems)
     if not ledger.path.exists():
         where = f"{ledger.path.name} in {ledger.path.parent}"
-        problems = [f"There is no ledger {where}; restore it, or run the stages that write it.", *problems]
+        problems = [
+            f"There is no ledger {where}; restore it, or run the stages that write it.", *problems,
+        ]
     if args.action == "show":
         table = ledger.table()
         print(table.to_string() if len(table) else "The ledger holds no trial.")
@@ -160,7 +172,9 @@ def _one_bundle(args: argparse.Namespace, path: str) -> str:
 
     bundle = load_bundle(path, as_of=_as_of(args))
     if args.action == "approve":
-        return f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
+        return (
+            f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
+        )
     if args.action == "show":
         return bundle.summary().to_string()
     return f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
@@ -184,7 +198,9 @@ def _report(args: argparse.Namespace) -> int:
         from quantlab.rendering import render_pages
 
         if args.files:
-            raise _Usage("report render makes the pages of all stages that have run, and takes no file")
+            raise _Usage(
+                "report render makes the pages of all stages that have run, and takes no file"
+            )
         print(f"{len(render_pages())} pages in reports/")
         return 0
     if args.action == "diff":
@@ -195,17 +211,28 @@ def _report(args: argparse.Namespace) -> int:
         return 1 if len(table) else 0
     project = find_project()
     files = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
-    metrics, md5s = ({stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5))
+    metrics, md5s = (
+        {stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5)
+    )
     ok = True
     for file in args.files or ["reports/dossier.html"]:
         page = read_file(file)
         drawn_from = {name: project / name for name in dossier_inputs(page) if name not in md5s}
-        inside = {name: path for name, path in drawn_from.items() if path.is_file() and not {"..", "/"} & set(Path(name).parts)}
-        check = verify_dossier(page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()})
+        inside = {
+            name: path
+            for name, path in drawn_from.items()
+            if path.is_file() and not {"..", "/"} & set(Path(name).parts)
+        }
+        check = verify_dossier(
+            page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()}
+        )
         ok &= check.ok
         for problem in check.problems:
             print(problem)
-        print(f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems ({REPORT_NOTE})")
+        print(
+            f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems "
+            f"({REPORT_NOTE})"
+        )
     return 0 if ok else 1
 
 
@@ -233,7 +260,10 @@ def _data(args: argparse.Namespace) -> int:
         )
         return 0
     if report.n_quarantined:
-        print(f"nothing was changed; an import leaves the cells of the {report.n_quarantined} quarantined findings empty")
+        print(
+            f"nothing was changed; an import leaves the cells of the {report.n_quarantined} "
+            "quarantined findings empty"
+        )
     return 1 if report.n_quarantined else 0
 
 # %% ../nbs/95_cli.ipynb #0fcd0cbb
@@ -251,40 +281,80 @@ def _parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, text: str, example: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, epilog=f"example: quantlab {example}")
+        sub = commands.add_parser(
+            name, help=text, description=text, epilog=f"example: quantlab {example}"
+        )
         sub.set_defaults(function=function)
         return sub
 
     run = command("run", _run, "Run one stage notebook.", "run nbs/stages/01_ingest_prices.ipynb")
     run.add_argument("notebook")
-    run.add_argument("paths", nargs="*", metavar="name=path", help="a file in place of the one in the parameters cell")
-    run.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
-    check = command("check", _check, "Check the contracts of stages, parameters and notebooks, and this machine.", "check --reproduced")
-    check.add_argument("--write", action="store_true", help="write the modules of each stage into dvc.yaml, and params.yaml into the notebooks")
-    check.add_argument("--reproduced", action="store_true", help="compare metrics and tables with the last commit instead")
+    run.add_argument(
+        "paths", nargs="*", metavar="name=path",
+        help="a file in place of the one in the parameters cell",
+    )
+    run.add_argument(
+        "--params", default="params.yaml", help="parameter file (default: params.yaml)"
+    )
+    check = command(
+        "check", _check,
+        "Check the contracts of stages, parameters and notebooks, and this machine.",
+        "check --reproduced",
+    )
+    check.add_argument(
+        "--write", action="store_true",
+        help="write the modules of each stage into dvc.yaml, and params.yaml into the notebooks",
+    )
+    check.add_argument(
+        "--reproduced", action="store_true",
+        help="compare metrics and tables with the last commit instead",
+    )
     trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
     trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
-    trials.add_argument("--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)")
-    handoff = command("handoff", _handoff, "Verify, show or approve bundles.", "handoff verify handoff/*")
+    trials.add_argument(
+        "--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)"
+    )
+    handoff = command(
+        "handoff", _handoff, "Verify, show or approve bundles.", "handoff verify handoff/*"
+    )
     handoff.add_argument("action", choices=_HANDOFF, nargs="?", default="verify")
     handoff.add_argument("bundles", nargs="+", metavar="bundle")
     handoff.add_argument("--by", help="who approves")
     handoff.add_argument("--reason", help="why")
-    paper = command("paper", _paper, "Replay a bundle through the reference broker.", "paper handoff/BUNDLE --feed feed.parquet --state state")
+    paper = command(
+        "paper", _paper, "Replay a bundle through the reference broker.",
+        "paper handoff/BUNDLE --feed feed.parquet --state state",
+    )
     paper.add_argument("bundle")
-    paper.add_argument("--feed", default="artifacts/feed.parquet", help="days to replay (default: the pipeline's)")
-    paper.add_argument("--state", default="paper_state", help="folder that holds journal and state (default: paper_state)")
+    paper.add_argument(
+        "--feed", default="artifacts/feed.parquet", help="days to replay (default: the pipeline's)"
+    )
+    paper.add_argument(
+        "--state", default="paper_state",
+        help="folder that holds journal and state (default: paper_state)",
+    )
     for sub in (handoff, paper):
         sub.add_argument("--as-of", type=_day, help="the day it is judged at (default: today)")
-    report = command("report", _report, "Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.", "report verify reports/dossier.html")
+    report = command(
+        "report", _report,
+        "Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
+        "report verify reports/dossier.html",
+    )
     report.add_argument("action", choices=["verify", "diff", "render"])
     report.add_argument("files", nargs="*")
-    new = command("new-strategy", _new_strategy, "Write a starter for a strategy: the module of its family and a notebook.", "new-strategy mean_reversion")
+    new = command(
+        "new-strategy", _new_strategy,
+        "Write a starter for a strategy: the module of its family and a notebook.",
+        "new-strategy mean_reversion",
+    )
     new.add_argument("name")
     data = command("data", _data, "Check or import a file of prices.", "data check prices.csv")
     data.add_argument("action", choices=["check", "import"])
     data.add_argument("file")
-    data.add_argument("--to", default="artifacts/imported", help="where the panel goes (default: artifacts/imported)")
+    data.add_argument(
+        "--to", default="artifacts/imported",
+        help="where the panel goes (default: artifacts/imported)",
+    )
     return top
 
 
@@ -312,12 +382,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        return _stop(128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched")
+        return _stop(
+            128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched"
+        )
     except OSError as error:
         return _stop(1, _of_the_system(error))
     except (AttributeError, ImportError) as error:
         if file := _hiding(error):
-            return _stop(1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file.")
+            return _stop(
+                1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file."
+            )
         raise
     except RecursionError:
         return _stop(1, "a file is nested too deeply to be read; take it from git again")

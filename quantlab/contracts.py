@@ -70,7 +70,8 @@ def _closure(package: Path, files: set[Path]) -> set[Path]:
     while todo:
         file = todo.pop()
         done.add(file)
-        if file.suffix == ".pyi":  # a face shows a whole wing; what is taken from it has been looked up
+        # a face shows a whole wing; what is taken from it has been looked up
+        if file.suffix == ".pyi":
             continue
         home = file.relative_to(package.parent).with_suffix("").parts
         for module, level, names in _imports(ast.parse(file.read_text(encoding="utf-8"))):
@@ -80,7 +81,9 @@ def _closure(package: Path, files: set[Path]) -> set[Path]:
     return done
 
 
-def imported_modules(notebook: str | Path, project: str | Path = ".", *, named: Sequence[str] = ()) -> list[str]:
+def imported_modules(
+    notebook: str | Path, project: str | Path = ".", *, named: Sequence[str] = ()
+) -> list[str]:
     """Sources of the project that a notebook imports, directly or through others.
 
     Parameters
@@ -121,24 +124,40 @@ class ProjectCheck(Result):
 
 
 def _sources(notebook: Path, project: Path, sections: dict) -> list[str]:
-    "The modules that a stage depends on, those of the families among them where it looks families up"
-    families = sections.get("base", {}).get("families", []) if "families" in notebook_parameters(notebook) else []
+    """The modules that a stage depends on, those of the families among them where it looks families
+    up"""
+    families = (
+        sections.get("base", {}).get("families", [])
+        if "families" in notebook_parameters(notebook)
+        else []
+    )
     return imported_modules(notebook, project, named=families)
 
 
-def _check_stage(project: Path, stage: str, spec: dict, sections: dict, notebook: Path) -> list[str]:
+def _check_stage(
+    project: Path, stage: str, spec: dict, sections: dict, notebook: Path
+) -> list[str]:
     "Breaches of one stage"
     where = notebook.relative_to(project).as_posix()
     listed = set(spec.get("deps", []))
     given = {*map(path_of, spec.get("outs", [])), *map(path_of, spec.get("metrics", []))}
     needed = {where, *_sources(notebook, project, sections)}
-    problems = [f"Stage {stage} does not list the dependency {d}; `quantlab check --write` does." for d in sorted(needed - listed)]
+    problems = [
+        f"Stage {stage} does not list the dependency {d}; `quantlab check --write` does."
+        for d in sorted(needed - listed)
+    ]
     spare = {d for d in listed if d.endswith((".py", ".pyi"))} - needed
-    problems += [f"Stage {stage} lists {d}, which its notebook does not import; `quantlab check --write` drops it." for d in sorted(spare)]
+    problems += [
+        f"Stage {stage} lists {d}, which its notebook does not import; `quantlab check --write` "
+        "drops it."
+        for d in sorted(spare)
+    ]
     expected = {f"artifacts/notebooks/{stage}.ipynb", f"artifacts/metrics/{stage}.json"}
     problems += [f"Stage {stage} does not list the output {o}." for o in sorted(expected - given)]
     if f"quantlab run {where}" not in str(spec.get("cmd")):
-        problems.append(f"Stage {stage} must run `quantlab run {where}`; its cmd is {spec.get('cmd')!r}.")
+        problems.append(
+            f"Stage {stage} must run `quantlab run {where}`; its cmd is {spec.get('cmd')!r}."
+        )
     if stage not in spec.get("params", []):
         problems.append(f"Stage {stage} does not list its section of params.yaml.")
     problems += _check_clean(where, notebook)
@@ -157,26 +176,41 @@ def _page_sources(project: Path) -> list[str]:
 
 
 def _check_pages(project: Path, spec: dict, stages: list[str]) -> list[str]:
-    "Breaches of the stage that renders: a notebook that it does not read, a page that it does not list"
+    """Breaches of the stage that renders: a notebook that it does not read, a page that it does not
+    list"""
     listed, given = set(spec.get("deps", [])), {*map(path_of, spec.get("outs", []))}
-    needed = {f"artifacts/notebooks/{stage}.ipynb" for stage in stages} | set(_page_sources(project))
+    needed = {f"artifacts/notebooks/{stage}.ipynb" for stage in stages} | set(
+        _page_sources(project)
+    )
     pages = {f"reports/{stage}.html" for stage in stages}
     return (
-        [f"Stage {PAGES} does not list the dependency {d}; `quantlab check --write` lists modules." for d in sorted(needed - listed)]
+        [
+            f"Stage {PAGES} does not list the dependency {d}; `quantlab check --write` lists "
+            "modules."
+            for d in sorted(needed - listed)
+        ]
         + [f"Stage {PAGES} lists {d}, which it does not use." for d in sorted(listed - needed)]
         + [f"Stage {PAGES} does not list the output {page}." for page in sorted(pages - given)]
     )
 
 
 def _check_clean(where: str, notebook: Path) -> list[str]:
-    "DVC hashes the whole file, so that what Run All leaves in a stage notebook would count as new code"
+    """DVC hashes the whole file, so that what Run All leaves in a stage notebook would count as new
+    code"""
     import nbformat
 
     nb = nbformat.read(notebook, as_version=4)
-    left = [c for c in nb.cells if c.get("outputs") or c.get("execution_count") or set(c.metadata) - {"tags"}]
+    left = [
+        c
+        for c in nb.cells
+        if c.get("outputs") or c.get("execution_count") or set(c.metadata) - {"tags"}
+    ]
     if not left and not set(nb.metadata) - {"kernelspec"}:
         return []
-    return [f"{where} holds outputs or marks of a run, which DVC takes for new code; clean it with `make export`."]
+    return [
+        f"{where} holds outputs or marks of a run, which DVC takes for new code; clean it with "
+        "`make export`."
+    ]
 
 
 def _check_values(stage: str, where: str, cell: dict, sections: dict) -> list[str]:
@@ -202,12 +236,16 @@ def check_project(project: str | Path = ".") -> ProjectCheck:
     project = Path(project)
     stages, sections = read_stages(project), read_params(project / "params.yaml")
     notebooks = {stage_name(p): p for p in sorted((project / "nbs/stages").glob("*.ipynb"))}
-    problems = [f"{p.name} has no stage in dvc.yaml." for s, p in notebooks.items() if s not in stages]
+    problems = [
+        f"{p.name} has no stage in dvc.yaml." for s, p in notebooks.items() if s not in stages
+    ]
     extra = set(sections) - {"base"} - set(stages)
     problems += [f"Section {s} of params.yaml belongs to no stage." for s in sorted(extra)]
     used = {name for s, p in notebooks.items() if s in stages for name in notebook_parameters(p)}
     unused = [name for name in sections.get("base", {}) if name not in used]
-    problems += [f"base of params.yaml has {name}, which no stage has as a parameter." for name in unused]
+    problems += [
+        f"base of params.yaml has {name}, which no stage has as a parameter." for name in unused
+    ]
     for stage, spec in stages.items():
         if stage == PAGES:
             problems += _check_pages(project, spec, [s for s in stages if s in notebooks])
@@ -219,7 +257,8 @@ def check_project(project: str | Path = ".") -> ProjectCheck:
 
 # %% ../nbs/91_contracts.ipynb #c0ffee91
 def write_contracts(project: str | Path = ".") -> list[str]:
-    """Write into dvc.yaml which modules each stage depends on, and into each parameters cell what params.yaml says.
+    """Write into dvc.yaml which modules each stage depends on, and into each parameters cell what
+    params.yaml says.
 
     Parameters
     ----------
@@ -241,7 +280,9 @@ def write_contracts(project: str | Path = ".") -> list[str]:
         elif stage not in notebooks:
             continue
         else:
-            if moved := _write_values(notebooks[stage], {**sections.get("base", {}), **sections.get(stage, {})}):
+            if moved := _write_values(
+                notebooks[stage], {**sections.get("base", {}), **sections.get(stage, {})}
+            ):
                 changed.append(f"{notebooks[stage].name}: {', '.join(moved)} as in params.yaml")
             written = _with_modules(text, stage, _sources(notebooks[stage], project, sections))
         if written != text:
@@ -252,11 +293,25 @@ def write_contracts(project: str | Path = ".") -> list[str]:
 
 def _with_modules(text: str, stage: str, sources: list[str]) -> str:
     "The text of dvc.yaml with `sources` as the modules that a stage depends on"
-    block = re.search(rf"(?ms)^  {re.escape(stage)}:[^\n]*\n(?:(?!^  \S).)*?^    deps:\n((?:      - [^\n]*\n)+)", text)
+    block = re.search(
+        rf"(?ms)^  {re.escape(stage)}:[^\n]*\n(?:(?!^  \S).)*?^    deps:\n((?:      - [^\n]*\n)+)",
+        text,
+    )
     if block is None:
-        raise PipelineError(f"Stage {stage} of dvc.yaml has no list `deps:` in the file's own layout; write one with its notebook.")
-    others = [line for line in block[1].splitlines(keepends=True) if not line.rstrip().endswith((".py", ".pyi"))]
-    return text[: block.start(1)] + "".join([*others, *(f"      - {source}\n" for source in sources)]) + text[block.end(1) :]
+        raise PipelineError(
+            f"Stage {stage} of dvc.yaml has no list `deps:` in the file's own layout; write one "
+            "with its notebook."
+        )
+    others = [
+        line
+        for line in block[1].splitlines(keepends=True)
+        if not line.rstrip().endswith((".py", ".pyi"))
+    ]
+    return (
+        text[: block.start(1)]
+        + "".join([*others, *(f"      - {source}\n" for source in sources)])
+        + text[block.end(1) :]
+    )
 
 
 def _write_values(notebook: Path, production: dict) -> list[str]:
@@ -264,7 +319,11 @@ def _write_values(notebook: Path, production: dict) -> list[str]:
     import nbformat
 
     cell_values = notebook_parameters(notebook)
-    moved = [name for name, value in cell_values.items() if name in production and production[name] != value]
+    moved = [
+        name
+        for name, value in cell_values.items()
+        if name in production and production[name] != value
+    ]
     if not moved:
         return []
     nb = nbformat.reads(read_file(notebook), as_version=4)
@@ -277,13 +336,13 @@ def _write_values(notebook: Path, production: dict) -> list[str]:
     write_text(notebook, nbformat.writes(nb).rstrip("\n") + "\n")
     return moved
 
-
 # %% ../nbs/91_contracts.ipynb #91ac0002
 def machine_problems(project: str | Path = ".") -> list[str]:
-    """A sentence for each thing on this machine that would stop the pipeline, or make it run other code.
+    """A sentence for each thing on this machine that would stop the pipeline, or make it run other
+    code.
 
-    Another package than the project's own, a file that hides a module, a lock of DVC that a full disk
-    cut off, a merge that is not settled, and sources without git.
+    Another package than the project's own, a file that hides a module, a lock of DVC that a full
+    disk cut off, a merge that is not settled, and sources without git.
     """
     project = Path(project).resolve()
     problems = import_problems(project)
@@ -294,15 +353,24 @@ def machine_problems(project: str | Path = ".") -> list[str]:
         if rwlock.is_file() and rwlock.stat().st_size:
             json.loads(rwlock.read_text(encoding="utf-8"))
     except ValueError:
-        problems.append(".dvc/tmp/rwlock is cut off, as a full disk leaves it; stop other runs and remove it: rm .dvc/tmp/rwlock")
+        problems.append(
+            ".dvc/tmp/rwlock is cut off, as a full disk leaves it; stop other runs and remove it: "
+            "rm .dvc/tmp/rwlock"
+        )
     if (project / "dvc.lock").is_file():
         try:
             read_yaml(project / "dvc.lock")
         except PipelineError as error:
             problems.append(str(error))
     configs = [project / ".dvc" / name for name in ("config", "config.local")]
-    without = any(re.search(r"^\s*no_scm\s*=\s*true", c.read_text(encoding="utf-8"), re.M | re.I) for c in configs if c.is_file())
-    if not without and not any((folder / ".git").exists() for folder in (project, *project.parents)):
+    without = any(
+        re.search(r"^\s*no_scm\s*=\s*true", c.read_text(encoding="utf-8"), re.M | re.I)
+        for c in configs
+        if c.is_file()
+    )
+    if not without and not any(
+        (folder / ".git").exists() for folder in (project, *project.parents)
+    ):
         problems.append(
             "This folder is not under git, which DVC expects; clone the repository, "
             "or tell DVC to do without: .venv/bin/dvc config --local core.no_scm true"
@@ -363,7 +431,8 @@ result
 
 
 def write_starter(name: str, project: str | Path = ".") -> tuple[Path, Path]:
-    """Write a starter for a strategy: a module that declares its family, and a notebook to look at it.
+    """Write a starter for a strategy: a module that declares its family, and a notebook to look at
+    it.
 
     Parameters
     ----------
@@ -386,7 +455,9 @@ def write_starter(name: str, project: str | Path = ".") -> tuple[Path, Path]:
 
     if not name.isidentifier():
         raise PipelineError(f"A strategy's name is letters, digits and _; got {name!r}.")
-    module, path = Path(project) / f"strategies/{name}.py", Path(project) / f"nbs/strategies/{name}.ipynb"
+    module, path = (
+        Path(project) / f"strategies/{name}.py", Path(project) / f"nbs/strategies/{name}.ipynb",
+    )
     for there in (module, path):
         if there.exists():
             raise PipelineError(f"{there} exists; choose another name or edit that file.")
@@ -400,4 +471,3 @@ def write_starter(name: str, project: str | Path = ".") -> tuple[Path, Path]:
     write_text(module, _MODULE.format(**words))
     write_text(path, nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=kernel)))
     return module, path
-

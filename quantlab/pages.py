@@ -69,7 +69,9 @@ footer table { font-size: .78rem; }
 """
 
 
-def render_page(title: str, body_html: str, footer_html: str = "", *, meta: Mapping[str, str] | None = None) -> str:
+def render_page(
+    title: str, body_html: str, footer_html: str = "", *, meta: Mapping[str, str] | None = None
+) -> str:
     """Wrap a body into one self-contained page.
 
     Parameters
@@ -92,31 +94,46 @@ def render_page(title: str, body_html: str, footer_html: str = "", *, meta: Mapp
         A part is no text.
     """
     if not all(isinstance(text, str) for text in (title, body_html, footer_html)):
-        raise SpecificationError("`title`, `body_html` and `footer_html` must be text; decode bytes first.")
-    tags = "".join(f'<meta name="{html.escape(k)}" content="{html.escape(v)}">\n' for k, v in (meta or {}).items())
+        raise SpecificationError(
+            "`title`, `body_html` and `footer_html` must be text; decode bytes first."
+        )
+    tags = "".join(
+        f'<meta name="{html.escape(k)}" content="{html.escape(v)}">\n'
+        for k, v in (meta or {}).items()
+    )
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n{tags}<style>{PAGE_STYLE}</style>\n</head>\n'
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta '
+        f'charset="utf-8">\n<title>{html.escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, '
+        f'initial-scale=1">\n{tags}<style>{PAGE_STYLE}</style>\n</head>\n'
         f"<body>\n<main>\n{body_html}\n</main>\n<footer>\n{footer_html}\n</footer>\n</body>\n</html>\n"
     )
 
 
 def _check_address(href: object) -> str:
     "Return `href` if it is a file beside or below the page, perhaps a place in it"
-    whole = isinstance(href, str) and re.fullmatch(r"[^\x00-\x20\x7f/\\:?#][^\x00-\x1f\x7f\\:?#]*(#[\w.-]+)?", href)
+    whole = isinstance(href, str) and re.fullmatch(
+        r"[^\x00-\x20\x7f/\\:?#][^\x00-\x1f\x7f\\:?#]*(#[\w.-]+)?", href
+    )
     path = href.split("#")[0].split("/") if whole else [""]
     if not whole or ".." in unquote(href).split("/") or not all(path):
-        raise SpecificationError(f"`href` must be the relative path of a file, such as 'dossier.html' or 'pages/a.html#s1'; got {href!r}.")
+        raise SpecificationError(
+            "`href` must be the relative path of a file, such as 'dossier.html' or "
+            f"'pages/a.html#s1'; got {href!r}."
+        )
     return href
 
 
-def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: str = "", footer: str = "") -> str:
+def index_page(
+    entries: Sequence[Mapping], *, title: str = "Reports", subtitle: str = "", footer: str = ""
+) -> str:
     """Page that leads to the others.
 
     Parameters
     ----------
     entries : sequence of dict
-        `href` (a file beside or below the page), `title`, and where they help `summary` and `status` ("approved", "rejected" get their colours).
+        `href` (a file beside or below the page), `title`, and where they help `summary` and
+        `status` ("approved", "rejected" get their colours).
     title, subtitle, footer : str
         Plain text.
 
@@ -128,17 +145,23 @@ def index_page(entries: Sequence[Mapping], *, title: str = "Reports", subtitle: 
     Raises
     ------
     SpecificationError
-        `entries` is no list of dictionaries with `href` and `title`, or an `href` is no file beside or below the page.
+        `entries` is no list of dictionaries with `href` and `title`, or an `href` is no file beside
+        or below the page.
     """
     lines = []
     if isinstance(entries, str) or not isinstance(entries, Sequence):
-        raise SpecificationError(f"`entries` must be a list of dicts with `href` and `title`; got {type(entries).__name__}.")
+        raise SpecificationError(
+            "`entries` must be a list of dicts with `href` and `title`; got "
+            f"{type(entries).__name__}."
+        )
     for entry in entries:
         if not isinstance(entry, Mapping) or not {"href", "title"} <= set(entry):
             raise SpecificationError(f"An entry needs `href` and `title`; got {entry!r:.60}.")
         _check_address(entry["href"])
         e = {k: html.escape(str(v)) for k, v in entry.items()}
-        status = f'<span class="status {e["status"]}">{e["status"]}</span>' if e.get("status") else ""
+        status = (
+            f'<span class="status {e["status"]}">{e["status"]}</span>' if e.get("status") else ""
+        )
         summary = f"<p>{e['summary']}</p>" if e.get("summary") else ""
         lines.append(f'<li>{status}<a href="{e["href"]}">{e["title"]}</a>{summary}</li>')
     head = f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{html.escape(subtitle)}</p>'
@@ -160,6 +183,8 @@ def external_references(page: str) -> list[str]:
         `page` is no text.
     """
     if not isinstance(page, str):
-        raise SpecificationError(f"`page` must be the text of an HTML page; got {type(page).__name__}.")
+        raise SpecificationError(
+            f"`page` must be the text of an HTML page; got {type(page).__name__}."
+        )
     pattern = r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?)((?:https?:)?//[^"'\s)>]+)"""
     return sorted(set(re.findall(pattern, page, flags=re.IGNORECASE)))

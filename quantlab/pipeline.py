@@ -48,7 +48,8 @@ def find_project(start: str | Path | None = None) -> Path:
 
 
 def enter_project() -> None:
-    "Make the project's folder the current one, its modules to be imported after all others; the first line of every stage notebook"
+    """Make the project's folder the current one, its modules to be imported after all others; the
+    first line of every stage notebook"""
     os.chdir(find_project())
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -76,7 +77,9 @@ def plain(value: Any) -> Any:
     scalar = as_scalar(value)
     if scalar is None or isinstance(scalar, (str, bool, int, float)):
         return scalar
-    raise PipelineError(f"{type(value).__name__} cannot go into a metrics file; give plain numbers.")
+    raise PipelineError(
+        f"{type(value).__name__} cannot go into a metrics file; give plain numbers."
+    )
 
 
 def write_metrics(path: str | Path, metrics: Mapping) -> None:
@@ -89,20 +92,27 @@ def read_metrics(path: str | Path) -> dict:
     try:
         return json.loads(read_file(path))
     except ValueError:
-        raise PipelineError(f"{path} is not whole JSON; run the stage that writes it again.") from None
+        raise PipelineError(
+            f"{path} is not whole JSON; run the stage that writes it again."
+        ) from None
 
 
 def read_file(path: str | Path) -> str:
-    "Text of a file, or a sentence on what to do when it is not there or holds both sides of a merge"
+    """Text of a file, or a sentence on what to do when it is not there or holds both sides of a
+    merge"""
     if not Path(path).is_file():
-        raise PipelineError(f"{path} does not exist; run `dvc repro` (or the stage that writes it).")
+        raise PipelineError(
+            f"{path} does not exist; run `dvc repro` (or the stage that writes it)."
+        )
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise PipelineError(f"{path} is not UTF-8 text; save it as such.") from None
     if conflict := re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):
         line = text.count("\n", 0, conflict.start()) + 1
-        raise PipelineError(f"{path} has git's conflict markers in line {line}; settle the merge first.")
+        raise PipelineError(
+            f"{path} has git's conflict markers in line {line}; settle the merge first."
+        )
     return text
 
 
@@ -115,7 +125,9 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 def read_table(path: str | Path) -> pd.DataFrame:
     "Read what `write_table` wrote"
     if not Path(path).is_file():
-        raise PipelineError(f"{path} does not exist; run `dvc repro` (or the stage that writes it).")
+        raise PipelineError(
+            f"{path} does not exist; run `dvc repro` (or the stage that writes it)."
+        )
     return pd.read_parquet(path, engine="pyarrow")
 
 # %% ../nbs/90_pipeline.ipynb #e3df84ec
@@ -124,11 +136,16 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
     import nbformat
 
     if not Path(notebook).is_file():
-        raise PipelineError(f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage.")
+        raise PipelineError(
+            f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage."
+        )
     try:
         cells = nbformat.reads(read_file(notebook), as_version=4).cells
-    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):  # no JSON, no notebook
-        raise PipelineError(f"{notebook} is not a whole notebook; take it from git again.") from None
+    # no JSON, no notebook
+    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):
+        raise PipelineError(
+            f"{notebook} is not a whole notebook; take it from git again."
+        ) from None
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise PipelineError(
@@ -204,8 +221,13 @@ def resolve_parameters(
         known = ", ".join(k for k in sections if k != "base")
         raise PipelineError(f"params.yaml has no section {stage!r}; it has {known}.")
     base, own = sections.get("base", {}), sections[stage]
-    if moved := next((name for name in given if str(cell.get(name, "")).startswith("trials/")), None):
-        raise PipelineError(f"`{moved}` of stage {stage} is the record of what was tried, {cell[moved]}; it cannot be written or read elsewhere.")
+    if moved := next(
+        (name for name in given if str(cell.get(name, "")).startswith("trials/")), None
+    ):
+        raise PipelineError(
+            f"`{moved}` of stage {stage} is the record of what was tried, {cell[moved]}; it "
+            "cannot be written or read elsewhere."
+        )
     values = {k: v for k, v in base.items() if k in cell} | own | given
     for name in [*own, *given]:
         if name not in cell:
@@ -217,7 +239,8 @@ def resolve_parameters(
     for name, default in cell.items():
         if name not in values and not _is_path(default):
             raise PipelineError(
-                f"Parameter {name!r} of stage {stage} is missing from params.yaml; add it to {stage}."
+                f"Parameter {name!r} of stage {stage} is missing from params.yaml; add it to "
+                f"{stage}."
             )
         if name in values and not _same_type(default, values[name]):
             raise PipelineError(
@@ -233,7 +256,8 @@ def _is_path(value: Any) -> bool:
 
 # %% ../nbs/90_pipeline.ipynb #956cb77d
 _WARNING = re.compile(r"(\w*Warning): (.*)")
-_WHILE_DRAWING = "AutoDateLocator was unable to pick"  # matplotlib's, said after the cell has ended: it arrives or it does not
+# matplotlib's, said after the cell has ended: it arrives or it does not
+_WHILE_DRAWING = "AutoDateLocator was unable to pick"
 
 
 def _strip_output(output: Any) -> Any | None:
@@ -249,7 +273,9 @@ def _strip_output(output: Any) -> Any | None:
         output.metadata = {}
     if "data" in output:
         output.data = {
-            k: re.sub(r" at 0x[0-9a-f]+", "", v) if isinstance(v, str) and k.startswith("text") else v
+            k: re.sub(r" at 0x[0-9a-f]+", "", v)
+            if isinstance(v, str) and k.startswith("text")
+            else v
             for k, v in output.data.items()
         }
     return output
@@ -257,7 +283,9 @@ def _strip_output(output: Any) -> Any | None:
 
 def strip_notebook(nb: Any) -> Any:
     "Remove run times, ids and progress from an executed notebook, in place; return it"
-    nb.metadata = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
+    nb.metadata = {
+        "kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}
+    }
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}
@@ -279,12 +307,15 @@ _HASWELL = {
 _FOREIGN = (
     "NUMBA_", "OPENBLAS_", "GOTO_", "OMP_", "KMP_", "MKL_", "NPY_", "ARROW_", "GLIBC_TUNABLES",
     "PYTHON", "IPYTHON", "JUPYTER_", "MATPLOTLIB", "PANDAS_", "VBT_",
-)  # fmt: skip
-_KEPT = {"PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR"}
+)
+_KEPT = {
+    "PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR",
+}
 
 
 def kernel_environment() -> dict[str, str]:
-    "Environment variables that make a stage's arithmetic and pictures the same on every x86-64 machine"
+    """Environment variables that make a stage's arithmetic and pictures the same on every x86-64
+    machine"""
     from importlib.util import find_spec
 
     from llvmlite.binding import get_host_cpu_features
@@ -305,7 +336,8 @@ def kernel_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def stage_environment() -> Iterator[None]:
-    "For the length of a block: `kernel_environment`, empty Jupyter and IPython folders, and nothing foreign"
+    """For the length of a block: `kernel_environment`, empty Jupyter and IPython folders, and
+    nothing foreign"""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="quantlab-") as empty:
         homes = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
@@ -332,14 +364,19 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
     content = read_yaml(path)
     stages = content.get("stages") if isinstance(content, dict) else None
     if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()):
-        raise PipelineError(f"{path} must hold `stages:`, and below it each stage with what it runs and needs.")
+        raise PipelineError(
+            f"{path} must hold `stages:`, and below it each stage with what it runs and needs."
+        )
     return stages
 
 
 def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
     "What `dvc.yaml` lists as the code, or as the data, that a stage depends on"
     listed = read_stages(project).get(stage, {}).get("deps", [])
-    written = lambda d: d.endswith((".py", ".pyi")) or (d.endswith(".ipynb") and not d.startswith("artifacts/"))  # an executed notebook is data
+    # an executed notebook is data
+    written = lambda d: (
+        d.endswith((".py", ".pyi")) or (d.endswith(".ipynb") and not d.startswith("artifacts/"))
+    )
     return [project / d for d in listed if written(d) == code and (project / d).exists()]
 
 
@@ -355,8 +392,9 @@ def input_hashes(stage: str, project: str | Path = ".") -> dict[str, str]:
 def code_md5(stage: str, project: str | Path = ".") -> str:
     """One md5 over the notebook and modules that `stage` depends on: names and contents.
 
-    It changes when DVC would run the stage again because of its code, and only then. The code of the
-    stages before is fixed by the md5 of what they made (`input_hashes`), which `dvc.lock` ties to it.
+    It changes when DVC would run the stage again because of its code, and only then. The code of
+    the stages before is fixed by the md5 of what they made (`input_hashes`), which `dvc.lock` ties
+    to it.
     """
     files = _dependencies(stage, Path(project), code=True)
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
@@ -368,7 +406,8 @@ class StageRun(Result):
     "What a stage run left behind"
 
     stage: str  # name
-    notebook: str  # executed notebook, stripped; its parameters and the md5 of its inputs are in its metadata
+    # executed notebook, stripped; its parameters and the md5 of its inputs are in its metadata
+    notebook: str
 
 
 def run_stage(
@@ -403,11 +442,14 @@ def run_stage(
         nb = strip_notebook(_execute(Path(notebook).resolve(), parameters, root, stage))
         if missing := _undrawn(nb):
             raise PipelineError(
-                f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage draws with "
-                f"the notebook's own backend, so take `matplotlib.use` out. Kept as failed/{stage}.ipynb."
+                f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage "
+                "draws with "
+                "the notebook's own backend, so take `matplotlib.use` out. Kept as "
+                f"failed/{stage}.ipynb."
             )
     nb.metadata["quantlab"] = {
-        "stage": stage, "parameters": plain(parameters), "inputs": input_hashes(stage, root) | {"code": code_md5(stage, root)},
+        "stage": stage, "parameters": plain(parameters),
+        "inputs": input_hashes(stage, root) | {"code": code_md5(stage, root)},
     }
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
     write_text(root / executed, readable_json(nb))
@@ -423,16 +465,24 @@ def import_problems(root: str | Path) -> list[str]:
     problems = []
     if (root / "quantlab/__init__.py").is_file() and used != root:
         problems.append(
-            f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved project "
-            "needs its own environment. Run `make env` here, then .venv/bin/quantlab of this folder."
+            f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
+            "project "
+            "needs its own environment. Run `make env` here, then .venv/bin/quantlab of this "
+            "folder."
         )
     try:
-        needed = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in importlib.metadata.requires("quantlab") or ()}
+        needed = {
+            re.split(r"[^\w-]", line)[0].replace("-", "_")
+            for line in importlib.metadata.requires("quantlab") or ()
+        }
     except importlib.metadata.PackageNotFoundError:  # a source tree that was not installed
         needed = set()
     for file in sorted(root.glob("*.py")):
         if file.stem in sys.stdlib_module_names | needed | {"sklearn", "yaml"}:
-            problems.append(f"{file.name} in the project's folder hides the module {file.stem}; rename the file.")
+            problems.append(
+                f"{file.name} in the project's folder hides the module {file.stem}; rename the "
+                "file."
+            )
     return problems
 
 
@@ -457,7 +507,8 @@ def _draws(source: str) -> bool:
 
 
 def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any:
-    "Execute through papermill at the project's root; the output stays under failed/ until it is good"
+    """Execute through papermill at the project's root; the output stays under failed/ until it is
+    good"""
     import papermill
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -476,9 +527,10 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
     failed.parent.mkdir(exist_ok=True)
     try:
         return papermill.execute_notebook(
-            notebook, failed, dict(parameters), cwd=root, kernel_name="python3", kernel_manager_class=OwnKernel,
-            progress_bar=False, log_output=False, extra_arguments=["--IPKernelApp.log_level=50"],
-        )  # fmt: skip
+            notebook, failed, dict(parameters), cwd=root, kernel_name="python3",
+            kernel_manager_class=OwnKernel, progress_bar=False, log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=50"],
+        )
     except PapermillExecutionError as error:
         raise PipelineError(
             f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} "
@@ -486,6 +538,8 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
         ) from None
     except (DeadKernelError, RuntimeError) as error:
         raise PipelineError(
-            f"The kernel of stage {stage} died ({' '.join(str(error).split()) or type(error).__name__}); "
-            "look for a lack of memory, then run the stage again. The last good results are untouched."
+            f"The kernel of stage {stage} died "
+            f"({' '.join(str(error).split()) or type(error).__name__}); "
+            "look for a lack of memory, then run the stage again. The last good results are "
+            "untouched."
         ) from None

@@ -23,13 +23,19 @@ _NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.I
 def _join_heads(table: Any) -> None:
     "Put the name of the index, which pandas gives a row of its own, into the empty cell above it"
     rows = [row.find_all("th") for row in table.select("thead tr")]
-    if len(rows) == 2 and len(rows[0]) == len(rows[1]) and not any(cell.get_text() for cell in rows[1][1:]) and not rows[0][0].get_text():
+    if (
+        len(rows) == 2
+        and len(rows[0]) == len(rows[1])
+        and not any(cell.get_text() for cell in rows[1][1:])
+        and not rows[0][0].get_text()
+    ):
         rows[0][0].string = rows[1][0].get_text()
         rows[1][0].parent.decompose()
 
 
 def align_text(body: str) -> str:
-    "Mark the columns of words in pandas' tables, which the style sets to the left, and drop pandas' own frames and style"
+    """Mark the columns of words in pandas' tables, which the style sets to the left, and drop
+    pandas' own frames and style"""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(body, "html.parser")
@@ -68,21 +74,28 @@ def render_notebook(nb: Any) -> str:
     """
     from nbconvert import HTMLExporter
 
-    origin: Mapping = nb.metadata.get("quantlab", {"stage": "unknown", "parameters": {}, "inputs": {}})
+    origin: Mapping = nb.metadata.get(
+        "quantlab", {"stage": "unknown", "parameters": {}, "inputs": {}}
+    )
     exporter = HTMLExporter(
         template_name="basic", exclude_input=True, exclude_input_prompt=True,
         exclude_output_prompt=True, exclude_anchor_links=True,
     )
     body = align_text(exporter.from_notebook_node(nb)[0])
     rows = lambda items: "".join(
-        f"<tr><td>{escape(str(k))}</td><td><code>{escape(str(v))}</code></td></tr>" for k, v in items
+        f"<tr><td>{escape(str(k))}</td><td><code>{escape(str(v))}</code></td></tr>"
+        for k, v in items
     )
     footer = (
         f"<p>Stage <code>{escape(origin['stage'])}</code></p>"
         f"<details><summary>Parameters</summary><table>{rows(origin['parameters'].items())}</table></details>"
-        f"<details open><summary>Inputs (md5)</summary><table>{rows(origin['inputs'].items())}</table></details>"
+        "<details open><summary>Inputs "
+        f"(md5)</summary><table>{rows(origin['inputs'].items())}</table></details>"
     )
-    title = next((c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"), origin["stage"])
+    title = next(
+        (c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"),
+        origin["stage"],
+    )
     return render_page(title, body, footer)
 
 
@@ -116,7 +129,10 @@ def render_pages(project: str | Path | None = None) -> list[str]:
             try:
                 nb = nbformat.reads(read_file(path), as_version=4)
             except (ValueError, AttributeError, KeyError):
-                raise PipelineError(f"{path.name} in artifacts/notebooks is not a whole notebook; run its stage again.") from None
+                raise PipelineError(
+                    f"{path.name} in artifacts/notebooks is not a whole notebook; run its stage "
+                    "again."
+                ) from None
             pages[f"reports/{path.stem}.html"] = render_notebook(nb)
     for page, text in pages.items():
         write_text(root / page, text)

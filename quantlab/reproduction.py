@@ -42,9 +42,14 @@ class Reproduction(Result):
             return f"Not reproduced: {len(self.differences)} difference{'s' * (len(self.differences) > 1)} from commit {self.commit}."
         if not self.notes:
             return f"Reproduced: identical to commit {self.commit}."
-        said = f", {self.n_unseen} table{'s' * (self.n_unseen > 1)} judged by the metrics only" if self.n_unseen else ""
+        said = (
+            f", {self.n_unseen} table{'s' * (self.n_unseen > 1)} judged by the metrics only"
+            if self.n_unseen
+            else ""
+        )
         return (
-            f"Reproduced: equal to {self.tolerance:.0e} to commit {self.commit}{said}. Nothing is to be "
+            f"Reproduced: equal to {self.tolerance:.0e} to commit {self.commit}{said}. Nothing is "
+            "to be "
             "committed for that: git restore dvc.lock artifacts/metrics"
         ).replace("e-0", "e-")
 
@@ -62,7 +67,11 @@ def _leaves(value: Any, name: str = "") -> dict[str, Any]:
     "Path and value of every leaf of a JSON value"
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {k: v for key, part in items for k, v in _leaves(part, f"{name}.{key}".lstrip(".")).items()}
+        return {
+            k: v
+            for key, part in items
+            for k, v in _leaves(part, f"{name}.{key}".lstrip(".")).items()
+        }
     return {name: value}
 
 
@@ -79,14 +88,19 @@ class _Comparison:
         same = (old == new) | (np.isnan(old) & np.isnan(new))
         with np.errstate(invalid="ignore"):
             gap = np.abs(old - new)
-            relative = np.where(same | (gap <= 1e-12), 0.0, gap / np.maximum(np.abs(old), np.abs(new)))
+            relative = np.where(
+                same | (gap <= 1e-12), 0.0, gap / np.maximum(np.abs(old), np.abs(new))
+            )
         worst = np.nanmax(np.where(np.isnan(relative), np.inf, relative), initial=0.0)
         if worst <= self.tolerance:
             self.largest = max(self.largest, float(worst))
         else:
             at = int(np.argmax(np.where(np.isnan(relative), np.inf, relative)))
             count = int((~(relative <= self.tolerance)).sum())
-            self.differences.append(f"{name}: {new.ravel()[at].item()!r} was {old.ravel()[at].item()!r}" + f" ({count} such values)" * (count > 1))
+            self.differences.append(
+                f"{name}: {new.ravel()[at].item()!r} was {old.ravel()[at].item()!r}"
+                + f" ({count} such values)" * (count > 1)
+            )
 
     def leaves(self, name: str, old: Any, new: Any) -> None:
         "Compare two JSON values leaf by leaf"
@@ -108,7 +122,9 @@ class _Comparison:
         for place, column in enumerate(old.columns):
             pair = [frame.iloc[:, place] for frame in (old, new)]
             if all(pd.api.types.is_float_dtype(v.dtype) for v in pair):
-                self.numbers(f"{name}: {column}", *(v.to_numpy(dtype=float, na_value=np.nan) for v in pair))
+                self.numbers(
+                    f"{name}: {column}", *(v.to_numpy(dtype=float, na_value=np.nan) for v in pair)
+                )
             elif not pair[0].equals(pair[1]):
                 self.differences.append(f"{name}: {column} has other values")
 
@@ -116,7 +132,11 @@ class _Comparison:
 def _md5s(path: Path) -> dict[str, str]:
     "File below `path` (or the path itself, as '') -> md5"
     if path.is_dir():
-        return {p.relative_to(path).as_posix(): file_md5(p) for p in sorted(path.rglob("*")) if p.is_file()}
+        return {
+            p.relative_to(path).as_posix(): file_md5(p)
+            for p in sorted(path.rglob("*"))
+            if p.is_file()
+        }
     return {"": file_md5(path)} if path.is_file() else {}
 
 
@@ -126,18 +146,28 @@ def _stored(project: Path, md5: str) -> Path:
 
 
 def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
-    "Compare one output of a stage with the md5, and where the cache has it with the content, of the commit"
+    """Compare one output of a stage with the md5, and where the cache has it with the content, of
+    the commit"""
     name, path, md5 = out["path"], project / out["path"], out["md5"]
     new = _md5s(path)
     if not new:
         found.differences.append(f"{name} is missing; run `make repro`")
         return
     if md5.endswith(".dir"):
-        listing = json.dumps([{"md5": v, "relpath": k} for k, v in sorted(new.items(), key=lambda kv: tuple(kv[0].split("/")))])
+        listing = json.dumps(
+            [
+                {"md5": v, "relpath": k}
+                for k, v in sorted(new.items(), key=lambda kv: tuple(kv[0].split("/")))
+            ]
+        )
         if hashlib.md5(listing.encode()).hexdigest() + ".dir" == md5:
             return
         stored = _stored(project, md5)
-        old = {e["relpath"]: e["md5"] for e in json.loads(stored.read_bytes())} if stored.is_file() else None
+        old = (
+            {e["relpath"]: e["md5"] for e in json.loads(stored.read_bytes())}
+            if stored.is_file()
+            else None
+        )
     else:
         old = {"": md5}
     if old == new:
@@ -147,7 +177,10 @@ def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
         return
     if old is None or not all(_stored(project, old[k]).is_file() for k in old.keys() & new.keys()):
         found.n_unseen += 1
-        found.notes.append(f"{name}: other bytes, and the committed table is not in DVC's cache here: judged by the metrics only")
+        found.notes.append(
+            f"{name}: other bytes, and the committed table is not in DVC's cache here: judged by "
+            "the metrics only"
+        )
         return
     for key in sorted(old.keys() ^ new.keys()):
         found.differences.append(f"{name}: {key} is {'gone' if key in old else 'new'}")
@@ -157,7 +190,9 @@ def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
         if file.suffix == ".parquet":
             found.tables(label, pd.read_parquet(_stored(project, old[key])), read_table(file))
         elif file.suffix == ".json":
-            found.leaves(label, json.loads(_stored(project, old[key]).read_bytes()), read_metrics(file))
+            found.leaves(
+                label, json.loads(_stored(project, old[key]).read_bytes()), read_metrics(file)
+            )
         else:
             found.differences.append(f"{label}: other bytes")
         if len(found.differences) == before:
@@ -165,7 +200,8 @@ def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
 
 # %% ../nbs/92_reproduction.ipynb #9200000f
 def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> Reproduction:
-    """Compare metrics and tables with those of the last commit: what a second machine wants to know.
+    """Compare metrics and tables with those of the last commit: what a second machine wants to
+    know.
 
     Parameters
     ----------
@@ -186,7 +222,8 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
     lock, commit = committed("dvc.lock"), _git(project, "rev-parse", "--short", "HEAD")
     if lock is None or commit is None:
         raise PipelineError(
-            f"git has no commit of {project.name}/dvc.lock to compare with; clone the repository, or let git read the "
+            f"git has no commit of {project.name}/dvc.lock to compare with; clone the repository, "
+            "or let git read the "
             "folder (git config --global --add safe.directory FOLDER)."
         )
     stages_then = yaml.safe_load(lock).get("stages", {})
@@ -195,7 +232,9 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
         for name in map(path_of, spec.get("metrics", [])):
             old = committed(name)
             if old is None or not (project / name).is_file():
-                found.differences.append(f"{name} is {'new' if old is None else 'missing; run `make repro`'}")
+                found.differences.append(
+                    f"{name} is {'new' if old is None else 'missing; run `make repro`'}"
+                )
             elif old != (project / name).read_bytes():
                 before = len(found.differences)
                 found.leaves(name, json.loads(old), read_metrics(project / name))
@@ -209,8 +248,10 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
     found.differences += [f"{line[3:]} is new or changed" for line in status.splitlines()]
     sources = ("nbs/stages", "quantlab", "params.yaml", "dvc.yaml", "data.dvc")
     if found.differences and _git(project, "status", "--porcelain", "--", *sources):
-        found.notes.append("Code, parameters or data have changed since that commit, so differences are expected.")
+        found.notes.append(
+            "Code, parameters or data have changed since that commit, so differences are expected."
+        )
     return Reproduction(
-        not found.differences, tolerance, found.largest, found.n_numbers, found.n_unseen, tuple(found.differences),
-        tuple(found.notes), commit.decode().strip(),
-    )  # fmt: skip
+        not found.differences, tolerance, found.largest, found.n_numbers, found.n_unseen,
+        tuple(found.differences), tuple(found.notes), commit.decode().strip(),
+    )

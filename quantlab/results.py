@@ -22,7 +22,8 @@ _NOT_SCALAR = object()
 _SHORT = 20  # a vector up to this length is a set of named numbers, a longer one is data
 
 
-FORMATS = {"share": ".1%", "return": ".2%", "sharpe": ".2f", "probability": ".3f"}  # one quantity, one format, on every page
+# one quantity, one format, on every page
+FORMATS = {"share": ".1%", "return": ".2%", "sharpe": ".2f", "probability": ".3f"}
 
 
 def as_scalar(value: Any) -> Any:
@@ -78,7 +79,8 @@ class Result:
         ax.set_axis_off()
         ax.set_title(type(self).__name__, loc="left")
         drawn = ax.table(
-            frame.to_numpy(), colLabels=heads, bbox=(0, 0, 1, 1), edges="horizontal", cellLoc="left", colLoc="left",
+            frame.to_numpy(), colLabels=heads, bbox=(0, 0, 1, 1), edges="horizontal",
+            cellLoc="left", colLoc="left",
         )
         drawn.auto_set_font_size(False)
         drawn.set_fontsize(9)
@@ -91,8 +93,14 @@ class Result:
             vector = getattr(self, field.name)
             if isinstance(vector, np.ndarray) and vector.ndim == 1:
                 vector = pd.Series(vector)
-            if isinstance(vector, pd.Series) and len(vector) <= _SHORT and vector.dtype.kind in "fib":
-                values |= {f"{field.name}.{as_text(label)}": as_scalar(v) for label, v in vector.items()}
+            if (
+                isinstance(vector, pd.Series)
+                and len(vector) <= _SHORT
+                and vector.dtype.kind in "fib"
+            ):
+                values |= {
+                    f"{field.name}.{as_text(label)}": as_scalar(v) for label, v in vector.items()
+                }
         return values
 
     def __repr__(self) -> str:

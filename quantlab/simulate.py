@@ -34,8 +34,8 @@ def _check_rng(rng: np.random.Generator) -> np.random.Generator:
 
 # %% ../nbs/03_simulate.ipynb #a4af524c
 def random_walks(
-    n: int | pd.Index = 1000, n_assets: int = 2, *, volatility: float = 0.01,
-    drift: float = 0.0, rng: np.random.Generator,
+    n: int | pd.Index = 1000, n_assets: int = 2, *, volatility: float = 0.01, drift: float = 0.0,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Simulate independent Gaussian random walks (log prices, first value 0 plus one step).
 
@@ -58,13 +58,15 @@ def random_walks(
     index = _dates(n)
     check_number(volatility, "volatility", low=0)
     check_number(drift, "drift")
-    steps = _check_rng(rng).normal(drift, volatility, (len(index), check_integer(n_assets, "n_assets", low=1)))
+    steps = _check_rng(rng).normal(
+        drift, volatility, (len(index), check_integer(n_assets, "n_assets", low=1))
+    )
     return pd.DataFrame(steps.cumsum(0), index=index, columns=[f"A{i}" for i in range(n_assets)])
 
 # %% ../nbs/03_simulate.ipynb #7505946c
 def ornstein_uhlenbeck(
-    n: int | pd.Index = 1000, *, kappa: float, mu: float = 0.0, sigma: float = 1.0,
-    dt: float = 1.0, initial: float | None = None, rng: np.random.Generator,
+    n: int | pd.Index = 1000, *, kappa: float, mu: float = 0.0, sigma: float = 1.0, dt: float = 1.0,
+    initial: float | None = None, rng: np.random.Generator,
 ) -> pd.Series:
     """Simulate an Ornstein-Uhlenbeck process by its exact transition.
 
@@ -98,8 +100,8 @@ def ornstein_uhlenbeck(
 
 # %% ../nbs/03_simulate.ipynb #3e703a7d
 def cointegrated_pair(
-    n: int | pd.Index = 1000, *, hedge_ratio: float = 1.0, intercept: float = 0.0,
-    phi: float = 0.9, volatility: float = 0.01, spread_volatility: float = 0.01,
+    n: int | pd.Index = 1000, *, hedge_ratio: float = 1.0, intercept: float = 0.0, phi: float = 0.9,
+    volatility: float = 0.01, spread_volatility: float = 0.01,
     rng: np.random.Generator,
 ) -> tuple[pd.Series, pd.Series]:
     """Simulate log prices `y, x` with y = intercept + hedge_ratio x + AR(1) spread.
@@ -124,7 +126,9 @@ def cointegrated_pair(
     """
     check_number(phi, "phi", low=-1, high=1)
     if phi == -1:
-        raise SpecificationError("`phi` must be above -1; at -1 the spread jumps from side to side for ever.")
+        raise SpecificationError(
+            "`phi` must be above -1; at -1 the spread jumps from side to side for ever."
+        )
     check_number(hedge_ratio, "hedge_ratio")
     check_number(intercept, "intercept")
     check_number(spread_volatility, "spread_volatility", low=0)
@@ -161,7 +165,8 @@ def garch(
     alpha, beta = check_number(alpha, "alpha"), check_number(beta, "beta")
     if min(alpha, beta) < 0 or alpha + beta >= 1:
         raise SpecificationError(
-            f"`alpha` and `beta` must be non-negative with a sum below 1; got {alpha:g} and {beta:g}."
+            f"`alpha` and `beta` must be non-negative with a sum below 1; got {alpha:g} and "
+            f"{beta:g}."
         )
     _check_rng(rng)
     z = rng.standard_normal(len(index))

@@ -43,7 +43,8 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
     Parameters
     ----------
     value : object
-        Finite numbers, text, dates, None; results, dataclasses, mappings, sequences and sets of them.
+        Finite numbers, text, dates, None; results, dataclasses, mappings, sequences and sets of
+        them.
     name : str
         What the value is, for the message.
     whole : bool
@@ -60,9 +61,14 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     elif isinstance(value, pd.Series) and value.index.is_unique:
         value = value.to_dict()
-    elif isinstance(value, (np.datetime64, np.timedelta64)):  # `.item()` of nanoseconds is a bare number
+    # `.item()` of nanoseconds is a bare number
+    elif isinstance(value, (np.datetime64, np.timedelta64)):
         value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
-    elif isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.shape == () and not isinstance(value, np.ma.MaskedArray)):
+    elif isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray)
+        and value.shape == ()
+        and not isinstance(value, np.ma.MaskedArray)
+    ):
         value = value.item()
     elif isinstance(value, (set, frozenset)):
         with contextlib.suppress(TypeError):  # what has no order has no one form
@@ -77,10 +83,15 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, Mapping):
-        texts = {str(plain_json(k, name)): plain_json(v, f"{name}.{k}", whole=whole) for k, v in value.items()}
+        texts = {
+            str(plain_json(k, name)): plain_json(v, f"{name}.{k}", whole=whole)
+            for k, v in value.items()
+        }
         if len(texts) == len(value):
             return texts
-    if isinstance(value, (list, tuple, np.ndarray, pd.Index)) and not isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, (list, tuple, np.ndarray, pd.Index)) and not isinstance(
+        value, np.ma.MaskedArray
+    ):
         return [plain_json(v, name, whole=whole) for v in value]
     raise SpecificationError(
         f"`{name}` holds {value!r}, which has no plain JSON form; use finite numbers, text, dates, "
@@ -94,7 +105,9 @@ def parse_json(text: str | bytes, name: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise DataError(f"{name} is no JSON text ({reason}); restore it, or write it anew.") from None
+        raise DataError(
+            f"{name} is no JSON text ({reason}); restore it, or write it anew."
+        ) from None
 
 
 def canonical_json(value: Any) -> bytes:
@@ -122,7 +135,8 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise StorageError(
-            f"{path} cannot be written: {reason}; what was there is unchanged. Make room, or allow writing there, and run again."
+            f"{path} cannot be written: {reason}; what was there is unchanged. Make room, or "
+            "allow writing there, and run again."
         ) from error
 
 

@@ -28,16 +28,16 @@ COLOURS = {
 }
 _STYLE = {
     "figure.figsize": (7.6, 3.0), "figure.dpi": 110, "figure.constrained_layout.use": True,
-    "font.family": ["DejaVu Sans"], "font.size": 9,
-    "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 8,
+    "font.family": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 10,
+    "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 8,
     "axes.labelsize": 8.5, "axes.labelcolor": "#374151", "axes.edgecolor": "#9ca3af",
-    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid": True, "grid.color": "#e5e7eb", "grid.linewidth": 0.7,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True,
+    "grid.color": "#e5e7eb", "grid.linewidth": 0.7,
     "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values())[:7]), "lines.linewidth": 1.4,
     "xtick.color": "#4b5563", "ytick.color": "#4b5563", "xtick.labelsize": 8, "ytick.labelsize": 8,
     "legend.frameon": False, "legend.fontsize": 8, "image.cmap": "cividis",
     "svg.hashsalt": "quantlab", "svg.fonttype": "none",
-}  # fmt: skip
+}
 
 
 @contextlib.contextmanager
@@ -52,7 +52,8 @@ def report_style() -> Iterator[None]:
     with mpl.rc_context(_STYLE):
         yield
         interactive = mpl.is_interactive()
-    mpl.interactive(interactive)  # a notebook's backend switches it on with the first figure; that must last
+    # a notebook's backend switches it on with the first figure; that must last
+    mpl.interactive(interactive)
 
 
 def picture(function: Callable[..., Axes]) -> Callable[..., Axes]:
@@ -98,9 +99,13 @@ def figure_svg(figure: Any, *, prefix: str = "f") -> str:
     """
     figure = getattr(figure, "figure", figure)
     if not hasattr(figure, "savefig"):
-        raise SpecificationError(f"`figure` must be a matplotlib figure or axes; got {type(figure).__name__}.")
+        raise SpecificationError(
+            f"`figure` must be a matplotlib figure or axes; got {type(figure).__name__}."
+        )
     if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z][\w-]*", prefix):
-        raise SpecificationError(f"`prefix` must be a word that begins with a letter; got {prefix!r}.")
+        raise SpecificationError(
+            f"`prefix` must be a word that begins with a letter; got {prefix!r}."
+        )
     text = io.StringIO()
     with report_style():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

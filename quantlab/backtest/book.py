@@ -17,9 +17,12 @@ from numba import njit
 
 from ..trading.costs import CostModel
 from quantlab.checks import (
-    check_aligned, check_frame, check_index, check_integer, check_number, check_option, check_periods, check_scale, warn,
+    check_aligned, check_frame, check_index, check_integer, check_number, check_option,
+    check_periods, check_scale, warn,
 )
-from ..errors import DataError, LookaheadError, MissingDataError, ScaleWarning, SpecificationError
+from quantlab.errors import (
+    DataError, LookaheadError, MissingDataError, ScaleWarning, SpecificationError,
+)
 
 # %% ../../nbs/60_backtest/05_book.ipynb #199d531a
 WENT_WELL, NOT_FINITE, RUINED, NO_VOLUME = 0, 1, 2, 3
@@ -59,15 +62,20 @@ def _impact(trade, equity, volume, volatility, t):
 
 # %% ../../nbs/60_backtest/05_book.ipynb #8cfa2ecc
 @njit(cache=True)
-def _book(weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, out, weights_held):
-    """Fill `out` (gross, turnover, impact, borrow: one row a day) and, where it has rows, `weights_held`.
+def _book(
+    weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, out,
+    weights_held,
+):
+    """Fill `out` (gross, turnover, impact, borrow: one row a day) and, where it has rows,
+    `weights_held`.
 
     Tables are asset-major: a row an asset.
 
     Returns status, day of the status, number of missing returns met while holding.
     """
     n_assets, n_days = returns.shape
-    value = np.zeros(n_assets)  # after the day's return, as a share of equity before the day's trade
+    # after the day's return, as a share of equity before the day's trade
+    value = np.zeros(n_assets)
     held, traded, earned = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     wanted, market = np.zeros((_BLOCK, n_assets)), np.zeros((_BLOCK, n_assets))
     equity, scale, missing = capital, 1.0, 0
@@ -140,14 +148,22 @@ class BookInputs:
 
 
 def weight_panel(x, name: str) -> pd.DataFrame:
-    "A table of floats with good labels, asset by asset in memory; values are searched only if they are not floats"
-    fits = isinstance(x, pd.DataFrame) and x.size and x.columns.is_unique and set(x.dtypes) == {np.dtype(float)}
+    """A table of floats with good labels, asset by asset in memory; values are searched only if
+    they are not floats"""
+    fits = (
+        isinstance(x, pd.DataFrame)
+        and x.size
+        and x.columns.is_unique
+        and set(x.dtypes) == {np.dtype(float)}
+    )
     if not fits:
         x = check_frame(x, name)
     check_index(x.index, name)
     if x.to_numpy().flags.f_contiguous:
         return x.copy(deep=False)
-    return pd.DataFrame(np.asfortranarray(x.to_numpy()), index=x.index, columns=x.columns, copy=False)
+    return pd.DataFrame(
+        np.asfortranarray(x.to_numpy()), index=x.index, columns=x.columns, copy=False
+    )
 
 
 def contiguous_values(frame: pd.DataFrame | None) -> np.ndarray:
@@ -162,9 +178,14 @@ def _trailing_volatility(returns: pd.DataFrame, window: int = 63) -> pd.DataFram
 
 def _check_lag(decision_lag: int) -> int:
     "Refuse a lag that would let a decision earn the return it was made with"
-    if isinstance(decision_lag, Integral) and not isinstance(decision_lag, bool) and decision_lag < 1:
+    if (
+        isinstance(decision_lag, Integral)
+        and not isinstance(decision_lag, bool)
+        and decision_lag < 1
+    ):
         raise LookaheadError(
-            f"`decision_lag` must be at least 1: a weight decided with the close of a day earns from the next day on; "
+            "`decision_lag` must be at least 1: a weight decided with the close of a day earns "
+            "from the next day on; "
             f"got {decision_lag}."
         )
     return check_integer(decision_lag, "decision_lag", low=1)
@@ -178,7 +199,9 @@ def decided_rows(weights: pd.DataFrame, rebalance: Rebalance) -> np.ndarray:
     if isinstance(rebalance, str):
         check_option(rebalance, "rebalance", ("daily", *_PERIODS))
         if not isinstance(weights.index, pd.DatetimeIndex):
-            raise SpecificationError(f"`rebalance` {rebalance!r} needs dates as index; give a number of rows.")
+            raise SpecificationError(
+                f"`rebalance` {rebalance!r} needs dates as index; give a number of rows."
+            )
         period = weights.index.to_period(_PERIODS[rebalance])
         return given & ~pd.Series(period).where(given).duplicated().to_numpy()
     step = check_integer(rebalance, "rebalance", low=1)
@@ -186,7 +209,8 @@ def decided_rows(weights: pd.DataFrame, rebalance: Rebalance) -> np.ndarray:
 
 
 def _like_weights(table: pd.DataFrame) -> bool:
-    "Is a table a book rather than returns: it mostly stays as it is, is the same size in nearly every row, or moves slowly?"
+    """Is a table a book rather than returns: it mostly stays as it is, is the same size in nearly
+    every row, or moves slowly?"""
     values = np.nan_to_num(table.to_numpy()[-500:], posinf=0.0, neginf=0.0).clip(-1e9, 1e9)
     size = np.abs(values).sum(axis=1)
     held = size > 0
@@ -196,7 +220,9 @@ def _like_weights(table: pd.DataFrame) -> bool:
     stays = len(same) > 1 and same.mean() > 0.5
     usual = np.median(size[held])
     even = usual >= 0.2 and (np.abs(size[held] / usual - 1) < 1e-9).mean() > 0.9
-    before, after = (values[rows] - values.mean(axis=0) for rows in (slice(None, -1), slice(1, None)))
+    before, after = (
+        values[rows] - values.mean(axis=0) for rows in (slice(None, -1), slice(1, None))
+    )
     return bool(stays or even or (before * after).sum() > 0.9 * (after**2).sum() > 0)
 
 
@@ -204,10 +230,12 @@ def _check_places(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
     "Refuse weights and returns in each other's place"
     sizes = np.abs(weights.to_numpy()[-500:])
     sizes = sizes[(sizes > 0) & (sizes < np.inf)]
-    large = len(sizes) > 0 and np.median(sizes) > 0.1  # no returns: what earns little and slowly, such as bills, may be traded so
+    # no returns: what earns little and slowly, such as bills, may be traded so
+    large = len(sizes) > 0 and np.median(sizes) > 0.1
     if not large and _like_weights(returns) and not _like_weights(weights):
         raise DataError(
-            "`returns` look like weights and `target_weights` do not: they seem to have changed places; call "
+            "`returns` look like weights and `target_weights` do not: they seem to have changed "
+            "places; call "
             "`run_backtest(target_weights, returns)`, or name both."
         )
 
@@ -219,15 +247,16 @@ def check_sizes(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
     usual = float(np.median(gross[gross > 0])) if (gross > 0).any() else 0.0
     if np.isfinite(usual) and usual > 10:
         warn(
-            f"`target_weights` add up to {usual:.3g} times the equity in the middle; a weight of 0.01 is one percent: divide "
+            f"`target_weights` add up to {usual:.3g} times the equity in the middle; a weight of "
+            "0.01 is one percent: divide "
             "by 100 if they are percent.",
             ScaleWarning,
         )
 
 
 def prepare_book(
-    weights, returns, *, decision_lag, costs, dollar_volume, volatility, capital, engine, periods_per_year,
-    rebalance, missing_returns,
+    weights, returns, *, decision_lag, costs, dollar_volume, volatility, capital, engine,
+    periods_per_year, rebalance, missing_returns,
 ) -> BookInputs:
     "Check the arguments of a backtest"
     weights, returns = weight_panel(weights, "target_weights"), weight_panel(returns, "returns")
@@ -243,15 +272,22 @@ def prepare_book(
         check_number(periods_per_year, "periods_per_year", low=0, strict=True)
         check_periods(returns.index, periods_per_year)
     elif costs.borrow_bps_per_year and not isinstance(returns.index, pd.DatetimeIndex):
-        raise SpecificationError("A borrow fee a year is charged without dates: `periods_per_year` is needed.")
+        raise SpecificationError(
+            "A borrow fee a year is charged without dates: `periods_per_year` is needed."
+        )
     if costs.impact_coefficient:
         if dollar_volume is None:
             raise MissingDataError("Impact is charged: `dollar_volume` is needed.")
         volatility = _trailing_volatility(returns) if volatility is None else volatility
-        dollar_volume, volatility = weight_panel(dollar_volume, "dollar_volume"), weight_panel(volatility, "volatility")
-        check_aligned("run_backtest", returns=returns, dollar_volume=dollar_volume, volatility=volatility)
+        dollar_volume, volatility = (
+            weight_panel(dollar_volume, "dollar_volume"), weight_panel(volatility, "volatility"),
+        )
+        check_aligned(
+            "run_backtest", returns=returns, dollar_volume=dollar_volume, volatility=volatility
+        )
     return BookInputs(
-        weights=weights, returns=returns, lag=lag, costs=costs, volume=dollar_volume, volatility=volatility,
+        weights=weights, returns=returns, lag=lag, costs=costs, volume=dollar_volume,
+        volatility=volatility,
         capital=check_number(capital, "capital", low=0, strict=True),
         engine=check_option(engine, "engine", ("kernel", "vectorbt")),
         periods_per_year=periods_per_year, rebalance=rebalance,
@@ -265,7 +301,8 @@ def explain_status(status: int, day: int, inputs: BookInputs) -> None:
     if status == NO_VOLUME:
         traded = inputs.returns.index[day - 1]
         raise MissingDataError(
-            f"A trade on {traded} has no positive `dollar_volume` or no `volatility`, so its impact is unknown; "
+            f"A trade on {traded} has no positive `dollar_volume` or no `volatility`, so its "
+            "impact is unknown; "
             "give trailing estimates such as `dollar_volume.rolling(21, min_periods=1).median()`."
         )
     check_frame(inputs.weights, "target_weights")
@@ -273,20 +310,27 @@ def explain_status(status: int, day: int, inputs: BookInputs) -> None:
     below = inputs.returns.loc[date].lt(-1)
     if below.any():
         raise DataError(
-            f"`returns` falls below -100 % on {date} for {below.idxmax()!r}; simple decimal returns are expected "
+            f"`returns` falls below -100 % on {date} for {below.idxmax()!r}; simple decimal "
+            "returns are expected "
             "(0.01 is one percent)."
         )
-    raise DataError(f"The account loses all its equity on {date}; lower the weights or look at the returns of that day.")
+    raise DataError(
+        f"The account loses all its equity on {date}; lower the weights or look at the returns of "
+        "that day."
+    )
 
 
-def run_kernel(inputs: BookInputs, keep_weights: bool = False) -> tuple[np.ndarray, int, np.ndarray]:
+def run_kernel(
+    inputs: BookInputs, keep_weights: bool = False
+) -> tuple[np.ndarray, int, np.ndarray]:
     "Gross return, turnover, impact and borrow by day; missing returns met; weights held"
     returns = contiguous_values(inputs.returns)
     out, held = np.zeros((returns.shape[1], 4)), np.zeros(returns.shape if keep_weights else (0, 0))
     status, day, missing = _book(
-        contiguous_values(inputs.weights), returns, decided_rows(inputs.weights, inputs.rebalance), inputs.lag,
-        inputs.costs.linear_rate, inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital,
-        contiguous_values(inputs.volume), contiguous_values(inputs.volatility), out, held,
+        contiguous_values(inputs.weights), returns, decided_rows(inputs.weights, inputs.rebalance),
+        inputs.lag, inputs.costs.linear_rate, inputs.costs.impact_coefficient, inputs.borrow(),
+        inputs.capital, contiguous_values(inputs.volume), contiguous_values(inputs.volatility), out,
+        held,
     )
     if status != WENT_WELL:
         explain_status(status, day, inputs)

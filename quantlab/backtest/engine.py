@@ -16,7 +16,8 @@ import pandas as pd
 from numba import njit
 
 from quantlab.backtest.book import (
-    NO_VOLUME, NOT_FINITE, WENT_WELL, RUINED, Rebalance, check_sizes, decided_rows, explain_status, BookInputs, net_of_costs, weight_panel, prepare_book, run_kernel, contiguous_values,
+    NO_VOLUME, NOT_FINITE, WENT_WELL, RUINED, Rebalance, check_sizes, decided_rows, explain_status,
+    BookInputs, net_of_costs, weight_panel, prepare_book, run_kernel, contiguous_values,
 )
 from ..trading.costs import CostModel
 from ..checks import check_aligned, check_frame, mark_held, rounding_noise, underwater
@@ -27,7 +28,8 @@ from ..ledger.trials import observe_run
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #4602ed9c
 def _vectorbt_once(prices, size, fees, fixed, capital):
-    "Equity before each day's trade, traded value, fees paid and value held, all from vectorbt's own records"
+    """Equity before each day's trade, traded value, fees paid and value held, all from vectorbt's
+    own records"""
     import vectorbt as vbt
 
     portfolio = vbt.Portfolio.from_orders(
@@ -40,7 +42,10 @@ def _vectorbt_once(prices, size, fees, fixed, capital):
     traded = np.zeros(prices.shape)
     traded[days, columns] = orders["size"] * orders["price"]
     value = np.asarray(portfolio.value(), dtype=float) + paid
-    return value, traded[:, 1:], paid, np.asarray(portfolio.assets(), dtype=float)[:, 1:] * prices[:, 1:]
+    return (
+        value, traded[:, 1:], paid,
+        np.asarray(portfolio.assets(), dtype=float)[:, 1:] * prices[:, 1:],
+    )
 
 
 def _run_vectorbt(inputs: BookInputs) -> tuple[np.ndarray, int, np.ndarray]:
@@ -48,14 +53,20 @@ def _run_vectorbt(inputs: BookInputs) -> tuple[np.ndarray, int, np.ndarray]:
     run_kernel(inputs)
     returns = inputs.returns.fillna(0.0).to_numpy()
     if (returns == -1).any():
-        raise DataError("vectorbt cannot trade at a price of zero; use `engine='kernel'` where a return is -100 %.")
+        raise DataError(
+            "vectorbt cannot trade at a price of zero; use `engine='kernel'` where a return is "
+            "-100 %."
+        )
     n_days, n_assets = returns.shape
     prices = np.column_stack([np.ones(n_days), np.cumprod(1.0 + returns, axis=0)])
-    target = np.where(decided_rows(inputs.weights, inputs.rebalance)[:, None], inputs.weights.to_numpy(), np.nan)
+    target = np.where(
+        decided_rows(inputs.weights, inputs.rebalance)[:, None], inputs.weights.to_numpy(), np.nan
+    )
     size = np.full(prices.shape, np.nan)
     size[inputs.lag - 1 : n_days - 1, 1:] = target[: n_days - inputs.lag]
     loan = 10.0 * (1.0 + np.nansum(np.abs(target), axis=1).max())
-    size[:, 0] = -loan - np.arange(n_days) % 2  # alternating: there is always an order to carry the borrow fee
+    # alternating: there is always an order to carry the borrow fee
+    size[:, 0] = -loan - np.arange(n_days) % 2
     linear, impact = inputs.costs.linear_rate, inputs.costs.impact_coefficient
     borrow = inputs.borrow() if inputs.costs.borrow_bps_per_year else np.zeros(n_days)
     rate, fixed, last = np.zeros((n_days, n_assets)), np.zeros(prices.shape), np.inf
@@ -84,7 +95,8 @@ def _check_missing(missing: int, inputs: BookInputs) -> None:
     "Missing returns met are an error where they were declared one"
     if missing and inputs.missing_returns == "raise":
         raise MissingDataError(
-            f"{missing} returns are missing while the asset is held; exit before, or use `missing_returns='zero'`."
+            f"{missing} returns are missing while the asset is held; exit before, or use "
+            "`missing_returns='zero'`."
         )
 
 
@@ -116,7 +128,8 @@ class BacktestResult(Result):
     periods_per_year: float | None
     cost_model: CostModel
     inputs: BookInputs
-    recorded: bool = False  # was it run inside `open_trials`? What is run outside leaves no record of the try
+    # was it run inside `open_trials`? What is run outside leaves no record of the try
+    recorded: bool = False
 
     LABELS: ClassVar[dict[str, str]] = {
         "start": "first day held",
@@ -129,7 +142,8 @@ class BacktestResult(Result):
 
     @property
     def weights(self) -> pd.DataFrame:
-        "Weights held over each day, after trading, as a share of equity before the trade; marked as held, not decided"
+        """Weights held over each day, after trading, as a share of equity before the trade; marked
+        as held, not decided"""
         *_, held = _run(self.inputs, keep_weights=True)
         frame = pd.DataFrame(held, index=self.returns.index, columns=self.inputs.returns.columns)
         return mark_held(frame, self.start) if self.nobs else frame
@@ -138,17 +152,28 @@ class BacktestResult(Result):
     def breakeven_cost_bps(self) -> float:
         "Cost in basis points of traded value at which the book earns nothing; NaN without trades"
         traded = self.turnover.sum()
-        return float(1e4 * (self.gross_returns - self.borrow_costs).sum() / traded) if traded else np.nan
+        return (
+            float(1e4 * (self.gross_returns - self.borrow_costs).sum() / traded)
+            if traded
+            else np.nan
+        )
 
     @property
     def capacity(self) -> float:
-        "Starting capital at which impact eats the rest of the return; NaN without an impact charge, or if not found"
+        """Starting capital at which impact eats the rest of the return; NaN without an impact
+        charge, or if not found"""
         return _capacity(self.inputs) if self.impact_costs.any() else np.nan
 
     def stress(self, multiples=(1, 2, 3)) -> pd.DataFrame:
         "The book run again with every cost multiplied: one row a multiple"
-        if not isinstance(multiples, Collection) or isinstance(multiples, str) or not len(multiples):
-            raise SpecificationError(f"`multiples` must be at least one number, such as (1, 2, 3); got {multiples!r}.")
+        if (
+            not isinstance(multiples, Collection)
+            or isinstance(multiples, str)
+            or not len(multiples)
+        ):
+            raise SpecificationError(
+                f"`multiples` must be at least one number, such as (1, 2, 3); got {multiples!r}."
+            )
         rows = {}
         for multiple in multiples:
             run = _simulate(replace(self.inputs, costs=self.cost_model.scaled(multiple)))
@@ -158,9 +183,15 @@ class BacktestResult(Result):
     def summary(self) -> pd.Series:
         "Labelled table"
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
-        names = {"sharpe_ratio": "Sharpe ratio (per period)", "annualized_sharpe_ratio": "Sharpe ratio (annualized)"}
+        names = {
+            "sharpe_ratio": "Sharpe ratio (per period)",
+            "annualized_sharpe_ratio": "Sharpe ratio (annualized)",
+        }
         figures = {names.get(k, k.replace("_", " ")): v for k, v in _headline(self).items()}
-        extra = {"breakeven cost (bps of traded value)": self.breakeven_cost_bps, "capacity (currency)": self.capacity}
+        extra = {
+            "breakeven cost (bps of traded value)": self.breakeven_cost_bps,
+            "capacity (currency)": self.capacity,
+        }
         return pd.Series({**figures, **extra, **values}, name="Backtest", dtype=object)
 
     def plot(self, ax=None):
@@ -191,12 +222,15 @@ def _headline(result: "BacktestResult") -> dict[str, float]:
     }
     if result.periods_per_year:
         figures["annualized_return"] = wealth[-1] ** (result.periods_per_year / len(live)) - 1
-        figures["annualized_sharpe_ratio"] = AnnualizedSharpe(sharpe * np.sqrt(result.periods_per_year))
+        figures["annualized_sharpe_ratio"] = AnnualizedSharpe(
+            sharpe * np.sqrt(result.periods_per_year)
+        )
     return figures
 
 
 def _capacity(inputs: BookInputs) -> float:
-    "Starting capital at which the mean net return is zero, to one part in a million; 0 if there is none"
+    """Starting capital at which the mean net return is zero, to one part in a million; 0 if there
+    is none"""
     capital = sound = inputs.capital
     for _ in range(60):
         try:
@@ -230,16 +264,19 @@ def _simulate(inputs: BookInputs) -> BacktestResult:
     return BacktestResult(
         returns=series(net, "returns"), gross_returns=series(out[:, 0], "gross_returns"),
         turnover=series(out[:, 1], "turnover"), costs=series(out[:, 0] - net, "costs"),
-        impact_costs=series(out[:, 2], "impact_costs"), borrow_costs=series(out[:, 3], "borrow_costs"),
-        start=index[first] if active.any() else None, nobs=len(index) - first, n_missing_returns=missing,
-        decision_lag=inputs.lag, rebalance=inputs.rebalance, capital=inputs.capital, engine=inputs.engine,
-        periods_per_year=inputs.periods_per_year, cost_model=inputs.costs, inputs=inputs,
+        impact_costs=series(out[:, 2], "impact_costs"),
+        borrow_costs=series(out[:, 3], "borrow_costs"),
+        start=index[first] if active.any() else None, nobs=len(index) - first,
+        n_missing_returns=missing, decision_lag=inputs.lag, rebalance=inputs.rebalance,
+        capital=inputs.capital, engine=inputs.engine, periods_per_year=inputs.periods_per_year,
+        cost_model=inputs.costs, inputs=inputs,
     )
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #4a7d3c36
 def run_backtest(
-    target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1, costs: CostModel | None = None,
-    dollar_volume: pd.DataFrame | None = None, volatility: pd.DataFrame | None = None, capital: float = 1e7,
+    target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1,
+    costs: CostModel | None = None, dollar_volume: pd.DataFrame | None = None,
+    volatility: pd.DataFrame | None = None, capital: float = 1e7,
     engine: Literal["kernel", "vectorbt"] = "kernel", periods_per_year: float | None = None,
     rebalance: Rebalance = "daily", missing_returns: Literal["zero", "raise"] = "zero",
 ) -> BacktestResult:
@@ -248,9 +285,11 @@ def run_backtest(
     Parameters
     ----------
     target_weights : DataFrame
-        Dates x assets: share of equity wanted, decided with data up to that close. NaN: no trade in that name; 0: none held.
+        Dates x assets: share of equity wanted, decided with data up to that close. NaN: no trade in
+        that name; 0: none held.
     returns : DataFrame
-        Same labels; simple decimal returns from the close before. NaN while held is taken as zero and counted.
+        Same labels; simple decimal returns from the close before. NaN while held is taken as zero
+        and counted.
     decision_lag : int
         Rows from decision to first return earned, at least 1.
     costs : CostModel, optional
@@ -258,13 +297,15 @@ def run_backtest(
     dollar_volume : DataFrame, optional
         Value traded a day, used at the day of the trade; needed where impact is charged.
     volatility : DataFrame, optional
-        Daily volatility known at the day of the trade; by default the root mean square of the last 63 returns.
+        Daily volatility known at the day of the trade; by default the root mean square of the last
+        63 returns.
     capital : float
         Starting equity in currency; matters for impact only.
     engine : {"kernel", "vectorbt"}
         Whose bookkeeping.
     periods_per_year : float, optional
-        For annualised figures, and for the borrow fee; by default that goes with calendar days over 365.
+        For annualised figures, and for the borrow fee; by default that goes with calendar days over
+        365.
     rebalance : {"daily", "weekly", "monthly", "quarterly"} or int
         Which targets are traded: all, the first of each period, or every n-th row.
     missing_returns : {"zero", "raise"}
@@ -273,16 +314,18 @@ def run_backtest(
     Returns
     -------
     BacktestResult
-        Net `.returns`, `.gross_returns`, `.turnover` and `.costs` (shares of equity) by date, `.start` (the first day held), the
-        `.weights` held, `.breakeven_cost_bps`; `.stress()`, `.summary()`.
+        Net `.returns`, `.gross_returns`, `.turnover` and `.costs` (shares of equity) by date,
+        `.start` (the first day held), the `.weights` held, `.breakeven_cost_bps`; `.stress()`,
+        `.summary()`.
 
     Raises
     ------
     LookaheadError
         `decision_lag` below 1.
     MisalignedError, MissingDataError, DataError, SpecificationError
-        Labels differ; volumes are unknown; values are infinite, below -100 %, or ruin the account; weights and returns change
-        places, or prices are given as returns; an argument is not allowed.
+        Labels differ; volumes are unknown; values are infinite, below -100 %, or ruin the account;
+        weights and returns change places, or prices are given as returns; an argument is not
+        allowed.
 
     Warns
     -----
@@ -306,9 +349,9 @@ def run_backtest(
     2024-01-08 -0.005 -0.0050    0.0197
     """
     inputs = prepare_book(
-        target_weights, returns, decision_lag=decision_lag, costs=costs, dollar_volume=dollar_volume,
-        volatility=volatility, capital=capital, engine=engine, periods_per_year=periods_per_year,
-        rebalance=rebalance, missing_returns=missing_returns,
+        target_weights, returns, decision_lag=decision_lag, costs=costs,
+        dollar_volume=dollar_volume, volatility=volatility, capital=capital, engine=engine,
+        periods_per_year=periods_per_year, rebalance=rebalance, missing_returns=missing_returns,
     )
     result = _observed(inputs)
     check_sizes(inputs.weights, inputs.returns)
@@ -318,19 +361,26 @@ def run_backtest(
 def _observed(inputs: BookInputs) -> BacktestResult:
     "The result, of which an open trial is told"
     result = _simulate(inputs)
-    told = observe_run(result.returns, target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+    told = observe_run(
+        result.returns, target_weights=inputs.weights, decision_lag=inputs.lag,
+        rebalance=inputs.rebalance,
+    )
     return replace(result, recorded=told)
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #769b29ff
 def _each(books, returns, options) -> Iterator[tuple[str, BookInputs]]:
     "Checked inputs of each book; what the books share is checked once"
     if not isinstance(books, Mapping) or not books:
-        raise SpecificationError("`target_weights` must be a mapping of at least one name to its weights.")
+        raise SpecificationError(
+            "`target_weights` must be a mapping of at least one name to its weights."
+        )
     parameters = inspect.signature(run_backtest).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     unknown = sorted(set(options) - set(defaults))
     if unknown:
-        raise SpecificationError(f"Unknown option {unknown[0]!r}; allowed are {', '.join(sorted(defaults))}.")
+        raise SpecificationError(
+            f"Unknown option {unknown[0]!r}; allowed are {', '.join(sorted(defaults))}."
+        )
     shared = prepare_book(next(iter(books.values())), returns, **{**defaults, **options})
     for name, weights in books.items():
         weights = weight_panel(weights, f"target_weights[{name!r}]")
@@ -364,15 +414,21 @@ def run_backtests(
     """
     books = dict(_each(target_weights, returns, options))
     results = {name: _observed(inputs) for name, inputs in books.items()}
-    check_sizes(pd.concat([inputs.weights for inputs in books.values()]), next(iter(books.values())).returns)
+    check_sizes(
+        pd.concat([inputs.weights for inputs in books.values()]), next(iter(books.values())).returns
+    )
     return results
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #632be044
 @njit(cache=True)
-def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, net):
-    """As `_book`, for one asset and one book a column; the days are outside, so that the books run side by side.
+def _columns(
+    weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, net
+):
+    """As `_book`, for one asset and one book a column; the days are outside, so that the books run
+    side by side.
 
-    Fills `net`. Returns status, its day and its book, and the number of missing returns met while holding.
+    Fills `net`. Returns status, its day and its book, and the number of missing returns met while
+    holding.
     """
     n_days, n_books = weights.shape
     value, scale, equity = np.zeros(n_books), np.ones(n_books), np.full(n_books, capital)
@@ -389,7 +445,9 @@ def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, vo
             if impact > 0.0 and traded > 0.0:
                 if not (volume[t - 1] > 0.0 and volatility[t - 1] >= 0.0):
                     return NO_VOLUME, t, k, missing
-                pressure = impact * (traded * volatility[t - 1] * np.sqrt(traded * equity[k] / volume[t - 1]))
+                pressure = impact * (
+                    traded * volatility[t - 1] * np.sqrt(traded * equity[k] / volume[t - 1])
+                )
             fee = -borrow[t] * min(target, 0.0) if fees else 0.0
             value[k] = target + gross
             growth = 1.0 + gross - linear * traded - pressure - fee
@@ -407,19 +465,23 @@ def _columns(weights, returns, decided, lag, linear, impact, borrow, capital, vo
 def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.DataFrame:
     "Net returns of books that are columns of one table, in one asset"
     weights, asset = weight_panel(weights, "target_weights"), returns.to_frame("asset")
-    options = {k: v.to_frame("asset") if isinstance(v, pd.Series) else v for k, v in options.items()}
+    options = {
+        k: v.to_frame("asset") if isinstance(v, pd.Series) else v for k, v in options.items()
+    }
     book = lambda name: weights[[name]].set_axis(["asset"], axis=1)
-    (_, inputs), = _each({"first": book(weights.columns[0])}, asset, options)
+    ((_, inputs),) = _each({"first": book(weights.columns[0])}, asset, options)
     if inputs.engine == "vectorbt":
         return sweep_books({name: book(name) for name in weights}, asset, options, observe)
     check_sizes(weights[[weights.columns[0]]], inputs.returns)
     net, decided = np.zeros(weights.shape), np.ones(weights.shape, dtype=bool)
     if inputs.rebalance != "daily":
-        decided = np.column_stack([decided_rows(weights[[name]], inputs.rebalance) for name in weights])
+        decided = np.column_stack(
+            [decided_rows(weights[[name]], inputs.rebalance) for name in weights]
+        )
     status, day, k, missing = _columns(
-        np.ascontiguousarray(weights), contiguous_values(inputs.returns)[0], decided, inputs.lag, inputs.costs.linear_rate,
-        inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital, contiguous_values(inputs.volume)[0],
-        contiguous_values(inputs.volatility)[0], net,
+        np.ascontiguousarray(weights), contiguous_values(inputs.returns)[0], decided, inputs.lag,
+        inputs.costs.linear_rate, inputs.costs.impact_coefficient, inputs.borrow(), inputs.capital,
+        contiguous_values(inputs.volume)[0], contiguous_values(inputs.volatility)[0], net,
     )
     if status != WENT_WELL:
         explain_status(status, day, replace(inputs, weights=book(weights.columns[k])))
@@ -429,12 +491,16 @@ def _sweep_columns(weights, returns: pd.Series, options, observe: bool) -> pd.Da
     net = pd.DataFrame(net, index=weights.index, columns=weights.columns, copy=False)
     if observe:
         for name in weights:
-            observe_run(net[name], target_weights=weights[[name]], decision_lag=inputs.lag, rebalance=inputs.rebalance)
+            observe_run(
+                net[name], target_weights=weights[[name]], decision_lag=inputs.lag,
+                rebalance=inputs.rebalance,
+            )
     return net
 
 
 def sweep_returns(
-    target_weights: Mapping[str, pd.DataFrame] | pd.DataFrame, returns: pd.DataFrame | pd.Series, **options: Any
+    target_weights: Mapping[str, pd.DataFrame] | pd.DataFrame, returns: pd.DataFrame | pd.Series,
+    **options: Any,
 ) -> pd.DataFrame:
     """Net returns of many books, the same numbers as `run_backtest`, one column a book.
 
@@ -445,7 +511,8 @@ def sweep_returns(
     returns : DataFrame or Series
         Returns of the assets, or of the one asset.
     **options
-        The other arguments of `run_backtest`; volumes and volatilities are Series where `returns` is one.
+        The other arguments of `run_backtest`; volumes and volatilities are Series where `returns`
+        is one.
 
     Returns
     -------
@@ -466,8 +533,14 @@ def sweep_books(books, returns, options, observe: bool) -> pd.DataFrame:
         return _sweep_columns(books, returns, options, observe)
     books = list(_each(books, returns, options))
     check_sizes(pd.concat([inputs.weights for _, inputs in books]), books[0][1].returns)
-    net = pd.DataFrame({name: net_of_costs(_run(inputs)[0], inputs.costs) for name, inputs in books}, index=books[0][1].returns.index)
+    net = pd.DataFrame(
+        {name: net_of_costs(_run(inputs)[0], inputs.costs) for name, inputs in books},
+        index=books[0][1].returns.index,
+    )
     if observe:
         for name, inputs in books:
-            observe_run(net[name], target_weights=inputs.weights, decision_lag=inputs.lag, rebalance=inputs.rebalance)
+            observe_run(
+                net[name], target_weights=inputs.weights, decision_lag=inputs.lag,
+                rebalance=inputs.rebalance,
+            )
     return net

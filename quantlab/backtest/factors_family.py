@@ -52,17 +52,23 @@ def factor_values(name: str, panel: Panel, membership: pd.DataFrame) -> pd.DataF
         return sum(parts[1:], parts[0]) / len(parts)
     check_kind(panel, Panel, "panel", "from load_panel")
     if not isinstance(name, str) or name not in LIBRARY:
-        raise SpecificationError(f"there is no factor {name!r}; it must be 'combined' or one of the {len(LIBRARY)} keys of `quantlab.factors.LIBRARY`.")
+        raise SpecificationError(
+            f"there is no factor {name!r}; it must be 'combined' or one of the {len(LIBRARY)} "
+            "keys of `quantlab.factors.LIBRARY`."
+        )
     values = LIBRARY[name].function(panel)
     check_aligned("factor_values", panel=values, membership=membership)
     return values.where(membership)
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #b1e2f401
-def _weights(market: Market, *, factor: str, inverse_volatility: bool = False, **parameters: Any) -> pd.DataFrame:
+def _weights(
+    market: Market, *, factor: str, inverse_volatility: bool = False, **parameters: Any
+) -> pd.DataFrame:
     "Weights of one factor book"
     values = factor_values(factor, market.panel, market.membership).loc[market.start :]
     return long_short_weights(
-        values, volatility=market.volatility if inverse_volatility else None, membership=market.membership.loc[market.start :], **parameters
+        values, volatility=market.volatility if inverse_volatility else None,
+        membership=market.membership.loc[market.start :], **parameters,
     )
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #146620eb
@@ -71,16 +77,22 @@ def _leg_shares(values, places):
     "Share of a place in the long and in the short leg; a tie across both edges is held in neither"
     ordered = np.sort(values)
     top, bottom = ordered[len(values) - places], ordered[places - 1]
-    above, below, at_top, at_bottom = (values > top).sum(), (values < bottom).sum(), (values == top).sum(), (values == bottom).sum()
+    above, below, at_top, at_bottom = (
+        (values > top).sum(), (values < bottom).sum(), (values == top).sum(),
+        (values == bottom).sum(),
+    )
     long = np.where(values > top, 1.0, np.where(values == top, (places - above) / at_top, 0.0))
-    short = np.where(values < bottom, 1.0, np.where(values == bottom, (places - below) / at_bottom, 0.0))
+    short = np.where(
+        values < bottom, 1.0, np.where(values == bottom, (places - below) / at_bottom, 0.0)
+    )
     common = np.minimum(long, short)
     return long - common, short - common
 
 
 @njit(cache=True)
 def _fill_book(factor, usable, scale, quantile, step, out):
-    "Fill `out` (assets x days, missing before) with the book that `long_short_weights` holds at a gross of 1"
+    """Fill `out` (assets x days, missing before) with the book that `long_short_weights` holds at a
+    gross of 1"""
     first, held = -1, np.zeros(factor.shape[1], np.bool_)
     for t in range(len(factor)):
         if first >= 0 and (t - first) % step:
@@ -114,7 +126,8 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 
 
 def _factors(names: set[str], market: Market) -> dict[str, np.ndarray]:
-    "Values of each factor from the first day of evaluation on, the parts of the combination computed once"
+    """Values of each factor from the first day of evaluation on, the parts of the combination
+    computed once"""
     parts = names - {"combined"} | (set(COMBINED) if "combined" in names else set())
     values = lambda n: factor_values(n, market.panel, market.membership).loc[market.start :]
     found = {n: np.ascontiguousarray(values(n)) for n in sorted(parts)}
@@ -133,24 +146,33 @@ def _books(market: Market, points: Mapping[str, Mapping[str, Any]]) -> dict[str,
         choice = {**FACTORS.defaults, **parameters}
         values, out = factors[choice["factor"]], np.full(inside.shape[::-1], np.nan)
         scale = inverse if choice["inverse_volatility"] else flat
-        _fill_book(values, inside & ~np.isnan(values), scale, choice["quantile"], choice["rebalance_every"], out)
+        _fill_book(
+            values, inside & ~np.isnan(values), scale, choice["quantile"],
+            choice["rebalance_every"], out,
+        )
         books[name] = pd.DataFrame(out.T, index=like.index, columns=like.columns, copy=False)
     return books
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #3a576ef8
 FACTORS = Family(
     "factors",
-    hypothesis="Stocks that share a trait earn more than others for a while, because the trait is a risk that is paid for or a mistake that is repeated.",
+    hypothesis="Stocks that share a trait earn more than others for a while, because the trait is "
+    "a risk that is paid for or a mistake that is repeated.",
     parameters={
-        "factor": (str, ("combined", *LIBRARY)), "quantile": (float, (0.0, 0.5), 0.2), "rebalance_every": (int, (1, None), 21),
+        "factor": (str, ("combined", *LIBRARY)), "quantile": (float, (0.0, 0.5), 0.2),
+        "rebalance_every": (int, (1, None), 21),
         "inverse_volatility": (bool, None, False),
     },
-    needs=("volatility",), weights=_weights, books=_books, placebo=in_world, fields=("returns", "dollar_volume", "intraday_abs_return"),
+    needs=("volatility",), weights=_weights, books=_books, placebo=in_world,
+    fields=("returns", "dollar_volume", "intraday_abs_return"),
     also_moved=("quantile",),
     failure_modes=(
-        "The trait was a feature of this sample or became known, and those who traded on it have taken what there was.",
+        "The trait was a feature of this sample or became known, and those who traded on it have "
+        "taken what there was.",
         "The short leg is bought back in a rush: what fell most rises most when a market turns.",
-        "Names that left the market are missing from the data, and with them the losses of the leg that held them.",
-        "What is earned lies in names that trade little, at prices at which nobody could have traded this size.",
+        "Names that left the market are missing from the data, and with them the losses of the "
+        "leg that held them.",
+        "What is earned lies in names that trade little, at prices at which nobody could have "
+        "traded this size.",
     ),
 )

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_aligned, check_frame, check_integer, check_kind, check_number, check_option, check_texts
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_kind, check_number, check_option, check_texts,
+)
 from ..data.panel import Panel, unchecked_panel
 from ..errors import MissingDataError, SpecificationError
 from ..results import Result
@@ -27,13 +29,16 @@ _KNOWN_AT = ("known_at", "formation_end")
 def _known(name: str, table: Any, last: Any) -> pd.DataFrame:
     "The rows of an artifact that were known at the close of `last`"
     if not isinstance(table, pd.DataFrame):
-        raise SpecificationError(f"the artifact {name!r} must be a DataFrame; got {type(table).__name__}.")
+        raise SpecificationError(
+            f"the artifact {name!r} must be a DataFrame; got {type(table).__name__}."
+        )
     if isinstance(table.index, pd.DatetimeIndex):
         return table.loc[table.index <= last]
     when = next((column for column in _KNOWN_AT if column in table), None)
     if when is None:
         raise SpecificationError(
-            f"the artifact {name!r} must say when it was known: give it dates as its index, or a column `known_at` with the close "
+            f"the artifact {name!r} must say when it was known: give it dates as its index, or a "
+            "column `known_at` with the close "
             "from which each row may be used."
         )
     return table[table[when] <= last]
@@ -49,7 +54,8 @@ class Market(Result):
     returns: pd.DataFrame  # from `start` on
     dollar_volume: pd.DataFrame  # median of the last 21 days, from `start` on
     volatility: pd.DataFrame  # of the next day, known at the close; from `start` on
-    artifacts: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # what earlier stages worked out, by name
+    # what earlier stages worked out, by name
+    artifacts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def on(self, panel: Panel) -> "Market":
         "The same market seen through other data"
@@ -58,20 +64,26 @@ class Market(Result):
         return _assemble(panel, self.volatility.reindex(panel.returns.index), known, self.start)
 
 
-def _assemble(panel: Panel, known: pd.DataFrame, artifacts: Mapping[str, pd.DataFrame], start: pd.Timestamp) -> Market:
+def _assemble(
+    panel: Panel, known: pd.DataFrame, artifacts: Mapping[str, pd.DataFrame], start: pd.Timestamp
+) -> Market:
     "A market from the volatility known at each close"
-    fields = {name: frame for name, frame in panel.fields.items() if not name.startswith("forward_")}
+    fields = {
+        name: frame for name, frame in panel.fields.items() if not name.startswith("forward_")
+    }
     volume = panel.dollar_volume.where(panel.dollar_volume > 0).rolling(21, min_periods=1).median()
     trailing = panel.returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
     return Market(
-        panel=unchecked_panel(fields, panel.sectors, panel.membership), start=start, membership=panel.member > 0.5,
-        returns=panel.returns.loc[start:], dollar_volume=volume.ffill().loc[start:],
-        volatility=known.fillna(trailing).loc[start:], artifacts=artifacts,
+        panel=unchecked_panel(fields, panel.sectors, panel.membership), start=start,
+        membership=panel.member > 0.5, returns=panel.returns.loc[start:],
+        dollar_volume=volume.ffill().loc[start:], volatility=known.fillna(trailing).loc[start:],
+        artifacts=artifacts,
     )
 
 
 def market_of(
-    panel: Panel, *, volatility: pd.DataFrame, artifacts: Mapping[str, pd.DataFrame] | None = None, start: Any
+    panel: Panel, *, volatility: pd.DataFrame, artifacts: Mapping[str, pd.DataFrame] | None = None,
+    start: Any,
 ) -> Market:
     """Put together what candidates may see.
 
@@ -80,10 +92,11 @@ def market_of(
     panel : Panel
         With the fields `returns`, `log_prices`, `dollar_volume` and `member` (1 where eligible).
     volatility : DataFrame
-        Forecasts, the row of day t made at the close of t-1, on the panel's dates and assets. Where there
-        is none yet, the root mean square of the last 63 returns stands in.
+        Forecasts, the row of day t made at the close of t-1, on the panel's dates and assets. Where
+        there is none yet, the root mean square of the last 63 returns stands in.
     artifacts : mapping of name to DataFrame, optional
-        What earlier stages worked out: tables on dates, or with a column `known_at` or `formation_end`.
+        What earlier stages worked out: tables on dates, or with a column `known_at` or
+        `formation_end`.
     start : date
         First day of evaluation.
 
@@ -106,9 +119,14 @@ def market_of(
         if not start <= returns.index[-1]:
             raise ValueError
     except (TypeError, ValueError):
-        raise SpecificationError(f"`start` must be a date up to {returns.index[-1].date()}, the last of the panel; got {start!r}.") from None
+        raise SpecificationError(
+            f"`start` must be a date up to {returns.index[-1].date()}, the last of the panel; got "
+            f"{start!r}."
+        ) from None
     check_aligned("market_of", returns=returns, volatility=volatility)
-    artifacts = {name: _known(name, table, returns.index[-1]) for name, table in (artifacts or {}).items()}
+    artifacts = {
+        name: _known(name, table, returns.index[-1]) for name, table in (artifacts or {}).items()
+    }
     return _assemble(panel, volatility.shift(-1), artifacts, start)  # looks ahead on purpose
 
 # %% ../../nbs/60_backtest/30_families.ipynb #cad19787
@@ -122,7 +140,8 @@ class Artifact(Result):
     name: str  # kept as artifacts/<name>.parquet
     _: KW_ONLY
     stage: str  # whose metrics hold the `settings`
-    make: Callable[..., pd.DataFrame]  # make(panel, first_trade=date, **settings), walk-forward: each row from its own past
+    # make(panel, first_trade=date, **settings), walk-forward: each row from its own past
+    make: Callable[..., pd.DataFrame]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -146,25 +165,30 @@ class Family(Result):
     hypothesis : str
         What has to be true of the market for it to earn anything, in one or two sentences.
     parameters : mapping of name to (type, range, default)
-        Type: float, int, bool or str. Range: (lowest, highest), None for an open end; for a text, the texts allowed; None for a
-        switch. Without a default the grid has to name the parameter.
+        Type: float, int, bool or str. Range: (lowest, highest), None for an open end; for a text,
+        the texts allowed; None for a switch. Without a default the grid has to name the parameter.
     needs : sequence of str
-        Artifacts that it reads from the market, by name, such as "pairs"; "volatility" is always there.
+        Artifacts that it reads from the market, by name, such as "pairs"; "volatility" is always
+        there.
     weights : callable
-        `weights(market, **parameters)`: target weights decided with what is known at each close, dates x assets from
-        `market.start` on; NaN for no trade.
+        `weights(market, **parameters)`: target weights decided with what is known at each close,
+        dates x assets from `market.start` on; NaN for no trade.
     placebo : callable or str
-        `placebo(market, world)`: the market with a world in the place of its data, such as `in_world`; or why decisions are kept.
+        `placebo(market, world)`: the market with a world in the place of its data, such as
+        `in_world`; or why decisions are kept.
     failure_modes : sequence of str
         How it loses money, a sentence each; the dossier prints them.
     fields : sequence of str
         Fields of the panel that a placebo world has to draw for it.
     artifacts : sequence of Artifact
-        How what it needs goes on over data that come later, by which the holdout and live trading continue it.
+        How what it needs goes on over data that come later, by which the holdout and live trading
+        continue it.
     books : callable, optional
-        `books(market, points)`: the weights of many points at once, by name, where they share work; by default one at a time.
+        `books(market, points)`: the weights of many points at once, by name, where they share work;
+        by default one at a time.
     also_moved : sequence of str
-        Parameters that a surface around a point moves from their default even where the grid did not name them.
+        Parameters that a surface around a point moves from their default even where the grid did
+        not name them.
 
     Raises
     ------
@@ -187,13 +211,23 @@ class Family(Result):
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise SpecificationError(f"`name` must be letters, digits and _, such as 'trend'; got {self.name!r}.")
+            raise SpecificationError(
+                f"`name` must be letters, digits and _, such as 'trend'; got {self.name!r}."
+            )
         for part in ("needs", "failure_modes", "fields", "also_moved"):
-            object.__setattr__(self, part, check_texts(getattr(self, part), f"{part}` of the family `{self.name}"))
+            object.__setattr__(
+                self, part, check_texts(getattr(self, part), f"{part}` of the family `{self.name}")
+            )
         if not isinstance(self.hypothesis, str) or not self.hypothesis.strip():
-            raise SpecificationError(f"the family {self.name!r} needs a `hypothesis`: what has to be true for it to earn anything.")
+            raise SpecificationError(
+                f"the family {self.name!r} needs a `hypothesis`: what has to be true for it to "
+                "earn anything."
+            )
         if not callable(self.weights):
-            raise SpecificationError(f"`weights` of the family {self.name!r} must be a function of a market; got {self.weights!r}.")
+            raise SpecificationError(
+                f"`weights` of the family {self.name!r} must be a function of a market; got "
+                f"{self.weights!r}."
+            )
         check_kind(self.parameters, Mapping, "parameters", "of name to (type, range, default)")
         for name, rule in self.parameters.items():
             _check_rule(self.name, name, rule)
@@ -220,9 +254,17 @@ class Family(Result):
         check_kind(parameters, Mapping, "parameters", "of name to value")
         if unknown := sorted(set(parameters) - set(self.parameters), key=str):
             known = ", ".join(sorted(self.parameters)) or "none"
-            raise SpecificationError(f"the family {self.name!r} has no parameter {unknown[0]!r}; it has {known}.")
-        if missing := [name for name, rule in self.parameters.items() if len(rule) == 2 and name not in parameters]:
-            raise SpecificationError(f"the family {self.name!r} needs a value of {missing[0]!r}, which has no default.")
+            raise SpecificationError(
+                f"the family {self.name!r} has no parameter {unknown[0]!r}; it has {known}."
+            )
+        if missing := [
+            name
+            for name, rule in self.parameters.items()
+            if len(rule) == 2 and name not in parameters
+        ]:
+            raise SpecificationError(
+                f"the family {self.name!r} needs a value of {missing[0]!r}, which has no default."
+            )
         for name, value in parameters.items():
             _check_value(f"{self.name}.{name}", self.parameters[name], value)
         return dict(parameters)
@@ -232,29 +274,50 @@ class Family(Result):
         parameters = self.check(parameters)
         return Candidate(self.name, _in_words(self.name, parameters), parameters, self)
 
-    def carry_on(self, panel: Panel, *, first_trade: Any, settings: Mapping[str, Mapping]) -> dict[str, pd.DataFrame]:
+    def carry_on(
+        self, panel: Panel, *, first_trade: Any, settings: Mapping[str, Mapping]
+    ) -> dict[str, pd.DataFrame]:
         "What it needs, worked out again over `panel`, which goes on; `settings` by stage"
         made = {artifact.name: artifact for artifact in self.artifacts}
         if lost := [name for name in self.needs if name not in made and name != VOLATILITY.name]:
             raise SpecificationError(
-                f"the family {self.name!r} needs the artifact {lost[0]!r}, and nothing says how it goes on over later data; "
+                f"the family {self.name!r} needs the artifact {lost[0]!r}, and nothing says how "
+                "it goes on over later data; "
                 f"declare `artifacts=[Artifact({lost[0]!r}, stage=..., make=...)]`."
             )
         return {
-            name: made[name].make(panel, first_trade=first_trade, **settings.get(made[name].stage, {}))
-            for name in self.needs if name in made
+            name: made[name].make(
+                panel, first_trade=first_trade, **settings.get(made[name].stage, {})
+            )
+            for name in self.needs
+            if name in made
         }
 
 # %% ../../nbs/60_backtest/30_families.ipynb #e8420bb0
 def _check_rule(family: str, name: str, rule: Any) -> None:
     "Refuse a parameter's (type, range, default) that cannot be"
     of = f"parameter {name!r} of the family {family!r}"
-    if not isinstance(rule, tuple | list) or len(rule) not in (2, 3) or rule[0] not in (float, int, bool, str):
-        raise SpecificationError(f"the {of} must be (type, range, default) with a type of float, int, bool or str; got {rule!r}.")
+    if (
+        not isinstance(rule, tuple | list)
+        or len(rule) not in (2, 3)
+        or rule[0] not in (float, int, bool, str)
+    ):
+        raise SpecificationError(
+            f"the {of} must be (type, range, default) with a type of float, int, bool or str; got "
+            f"{rule!r}."
+        )
     kind, allowed, *default = rule
     ends = isinstance(allowed, tuple | list) and len(allowed) == 2
-    if kind in _BOUNDS and not (allowed is None or ends) or kind is str and (isinstance(allowed, str) or not isinstance(allowed, Iterable)):
-        raise SpecificationError(f"the range of the {of} must be (lowest, highest), or the texts allowed; got {allowed!r}.")
+    if (
+        kind in _BOUNDS
+        and not (allowed is None or ends)
+        or kind is str
+        and (isinstance(allowed, str) or not isinstance(allowed, Iterable))
+    ):
+        raise SpecificationError(
+            f"the range of the {of} must be (lowest, highest), or the texts allowed; got "
+            f"{allowed!r}."
+        )
     if default:
         _check_value(f"{family}.{name}", rule, default[0])
 
@@ -269,7 +332,10 @@ def _check_value(name: str, rule: Sequence, value: Any) -> None:
     else:
         check, lowest = _BOUNDS[kind]
         low, high = allowed or (None, None)
-        check(value, name, low=lowest if low is None else low, **({} if high is None else {"high": high}))
+        check(
+            value, name, low=lowest if low is None else low,
+            **({} if high is None else {"high": high}),
+        )
 
 
 def _check_signature(family: Family) -> None:
@@ -278,10 +344,21 @@ def _check_signature(family: Family) -> None:
     names = {p.name for p in taken}
     loose = any(p.kind is p.VAR_KEYWORD for p in taken)
     lost = [] if loose else [name for name in family.parameters if name not in names]
-    asked = [p.name for p in taken if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in family.parameters]
+    asked = [
+        p.name
+        for p in taken
+        if p.default is p.empty
+        and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        and p.name not in family.parameters
+    ]
     if lost or asked:
         raise SpecificationError(
-            f"`weights` of the family {family.name!r} " + (f"does not take the parameter {lost[0]!r}" if lost else f"asks for {asked[0]!r}, which `parameters` does not declare")
+            f"`weights` of the family {family.name!r} "
+            + (
+                f"does not take the parameter {lost[0]!r}"
+                if lost
+                else f"asks for {asked[0]!r}, which `parameters` does not declare"
+            )
             + "; it is called as weights(market, **parameters)."
         )
 
@@ -290,14 +367,21 @@ def _in_words(family: str, parameters: Mapping[str, Any]) -> str:
     "Family and parameters in words: a switch is named where it is on, a text stands for itself"
     words = {k: k.replace("_", " ") for k in parameters}
     parts = [
-        v if isinstance(v, str) else words[k] if v is True else f"no {words[k]}" if v is False else f"{words[k]} {v}"
+        v
+        if isinstance(v, str)
+        else words[k]
+        if v is True
+        else f"no {words[k]}"
+        if v is False
+        else f"{words[k]} {v}"
         for k, v in parameters.items()
     ]
     return f"{family}: {', '.join(parts)}" if parts else family
 
 
 def _carried_volatility(panel: Panel, *, first_trade: Any, **settings) -> pd.DataFrame:
-    "Rolling GARCH forecasts; each is made with the past alone, so the first day of trading changes nothing"
+    """Rolling GARCH forecasts; each is made with the past alone, so the first day of trading
+    changes nothing"""
     from quantlab.volatility.rolling import rolling_garch
 
     return rolling_garch(panel.returns, **settings).volatility
@@ -306,7 +390,8 @@ def _carried_volatility(panel: Panel, *, first_trade: Any, **settings) -> pd.Dat
 VOLATILITY = Artifact("volatility", stage="fit_volatility", make=_carried_volatility)
 
 # %% ../../nbs/60_backtest/30_families.ipynb #7459e628
-OWN = ("quantlab.backtest.pairs_family", "quantlab.backtest.factors_family")  # what this package declares
+# what this package declares
+OWN = ("quantlab.backtest.pairs_family", "quantlab.backtest.factors_family")
 
 
 def load_families(modules: Sequence[str] = OWN) -> dict[str, Family]:
@@ -315,7 +400,8 @@ def load_families(modules: Sequence[str] = OWN) -> dict[str, Family]:
     Parameters
     ----------
     modules : sequence of str
-        Import paths, such as "strategies.trend" for strategies/trend.py in the project's folder; by default those of this package.
+        Import paths, such as "strategies.trend" for strategies/trend.py in the project's folder; by
+        default those of this package.
 
     Returns
     -------
@@ -328,7 +414,9 @@ def load_families(modules: Sequence[str] = OWN) -> dict[str, Family]:
         A module cannot be imported or declares no family, or two families have one name.
     """
     if isinstance(modules, str):
-        raise SpecificationError(f"`families` must be a list of modules, such as ['strategies.trend']; got {modules!r}.")
+        raise SpecificationError(
+            f"`families` must be a list of modules, such as ['strategies.trend']; got {modules!r}."
+        )
     found: dict[str, Family] = {}
     for path in check_texts(modules, "families"):
         try:
@@ -337,14 +425,19 @@ def load_families(modules: Sequence[str] = OWN) -> dict[str, Family]:
             if error.name is None or not f"{path}.".startswith(f"{error.name}."):
                 raise
             raise SpecificationError(
-                f"there is no module {path!r} to take families from; a file strategies/trend.py in the project's folder is 'strategies.trend'."
+                f"there is no module {path!r} to take families from; a file strategies/trend.py "
+                "in the project's folder is 'strategies.trend'."
             ) from None
         own = [value for value in vars(module).values() if isinstance(value, Family)]
         if not own:
-            raise SpecificationError(f"the module {path!r} declares no family; put `NAME = Family(...)` into it.")
+            raise SpecificationError(
+                f"the module {path!r} declares no family; put `NAME = Family(...)` into it."
+            )
         for family in own:
             if found.setdefault(family.name, family) is not family:
-                raise SpecificationError(f"two families are called {family.name!r}, one of them in {path!r}; rename one.")
+                raise SpecificationError(
+                    f"two families are called {family.name!r}, one of them in {path!r}; rename one."
+                )
     return found
 
 # %% ../../nbs/60_backtest/30_families.ipynb #2244ae90
@@ -354,9 +447,11 @@ def in_world(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     Parameters
     ----------
     market : Market
-        From `market_of`; its membership and first day of evaluation are kept, its artifacts are not.
+        From `market_of`; its membership and first day of evaluation are kept, its artifacts are
+        not.
     world : mapping of name to DataFrame
-        Drawn `returns` and `dollar_volume`, and any other field that a signal needs, on the panel's dates and assets.
+        Drawn `returns` and `dollar_volume`, and any other field that a signal needs, on the panel's
+        dates and assets.
 
     Returns
     -------
@@ -372,14 +467,20 @@ def in_world(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     check_kind(world, Mapping, "world", "of field to table")
     absent = [name for name in ("returns", "dollar_volume") if name not in world]
     if absent:
-        raise MissingDataError(f"`world` needs the fields returns and dollar_volume; it lacks {' and '.join(absent)}.")
+        raise MissingDataError(
+            f"`world` needs the fields returns and dollar_volume; it lacks {' and '.join(absent)}."
+        )
     check_aligned("in_world", panel=market.panel.returns, **world)
     returns, traded = world["returns"], world["dollar_volume"]
-    fields = {**world, "log_prices": np.log1p(returns.fillna(0.0)).cumsum(), "member": market.panel.member}
+    fields = {
+        **world, "log_prices": np.log1p(returns.fillna(0.0)).cumsum(),
+        "member": market.panel.member,
+    }
     volume = traded.where(traded > 0).rolling(21, min_periods=1).mean().ffill()
     known = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
     return Market(
-        panel=unchecked_panel(fields, market.panel.sectors, market.panel.membership), start=market.start,
-        membership=market.membership, returns=returns.loc[market.start :], dollar_volume=volume.loc[market.start :],
+        panel=unchecked_panel(fields, market.panel.sectors, market.panel.membership),
+        start=market.start, membership=market.membership, returns=returns.loc[market.start :],
+        dollar_volume=volume.loc[market.start :],
         volatility=known.loc[market.start :],
     )

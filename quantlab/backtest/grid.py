@@ -23,11 +23,16 @@ def _among(families: Mapping[str, Family] | None, name: object, source: str) -> 
     families = load_families() if families is None else families
     check_kind(families, Mapping, "families", "from load_families")
     if name not in families:
-        raise SpecificationError(f"`{source}` has the family {name!r}; known are {', '.join(families) or 'none'}. One of your own is named by its module under `families`.")
+        raise SpecificationError(
+            f"`{source}` has the family {name!r}; known are {', '.join(families) or 'none'}. One "
+            "of your own is named by its module under `families`."
+        )
     return families[name]
 
 
-def declare_candidates(grid: Mapping[str, Mapping[str, list]], families: Mapping[str, Family] | None = None) -> list[Candidate]:
+def declare_candidates(
+    grid: Mapping[str, Mapping[str, list]], families: Mapping[str, Family] | None = None
+) -> list[Candidate]:
     """Every point of a grid, in a fixed order.
 
     Parameters
@@ -49,14 +54,18 @@ def declare_candidates(grid: Mapping[str, Mapping[str, list]], families: Mapping
     """
     check_kind(grid, Mapping, "grid", "family to parameter to list of values")
     if not grid:
-        raise SpecificationError("`grid` declares no candidate; name at least one family with its parameters.")
+        raise SpecificationError(
+            "`grid` declares no candidate; name at least one family with its parameters."
+        )
     candidates = []
     for name, axes in grid.items():
         family = _among(families, name, "grid")
         check_kind(axes, Mapping, f"grid[{name!r}]", "parameter to list of values")
         for parameter, values in axes.items():
             if not isinstance(values, list) or not values:
-                raise SpecificationError(f"`grid` needs a list of values for {name}.{parameter}; got {values!r}.")
+                raise SpecificationError(
+                    f"`grid` needs a list of values for {name}.{parameter}; got {values!r}."
+                )
         candidates += [family.point(dict(zip(axes, values))) for values in product(*axes.values())]
     return candidates
 
@@ -71,8 +80,13 @@ def _definition(candidate: Candidate) -> Family:
 
 def _equipped(family: Family, market: Market) -> Family:
     "Refuse a market that lacks what the family needs"
-    if lost := [name for name in family.needs if name != "volatility" and name not in market.artifacts]:
-        raise SpecificationError(f"the family {family.name!r} needs the artifact {lost[0]!r}; give it in `artifacts` of `market_of`.")
+    if lost := [
+        name for name in family.needs if name != "volatility" and name not in market.artifacts
+    ]:
+        raise SpecificationError(
+            f"the family {family.name!r} needs the artifact {lost[0]!r}; give it in `artifacts` "
+            "of `market_of`."
+        )
     return family
 
 
@@ -103,13 +117,16 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     return _equipped(family, market).weights(market, **candidate.parameters)
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #106e14cf
-def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0, 1.25)) -> dict[str, list]:
+def perturbed_grid(
+    candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0, 1.25)
+) -> dict[str, list]:
     """Values around each parameter of a candidate.
 
     Parameters
     ----------
     candidate : Candidate
-        The centre. What its family declares in `also_moved` is moved from its default where the candidate does not have it.
+        The centre. What its family declares in `also_moved` is moved from its default where the
+        candidate does not have it.
     steps : sequence of float
         What each number is multiplied with; whole numbers stay whole.
 
@@ -128,18 +145,23 @@ def perturbed_grid(candidate: Candidate, *, steps: Sequence[float] = (0.75, 1.0,
         raise SpecificationError(f"`steps` must be a list of positive factors; got {steps!r}.")
     for step in steps:
         check_number(step, "steps", low=0, strict=True)
-    centre = {name: family.defaults[name] for name in family.also_moved} | dict(candidate.parameters)
+    centre = {name: family.defaults[name] for name in family.also_moved} | dict(
+        candidate.parameters
+    )
     number = lambda v: isinstance(v, int | float) and not isinstance(v, bool)
     around = lambda v: sorted({type(v)(round(v * step, 12)) for step in steps})
     return {
-        name: around(v) if number(v) else [False, True] if isinstance(v, bool) else [v] for name, v in centre.items()
+        name: around(v) if number(v) else [False, True] if isinstance(v, bool) else [v]
+        for name, v in centre.items()
     }
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #3e4a0ca9
 def grid_returns(
-    candidates: Mapping[str, Candidate], market: Market, *, costs: CostModel, capital: float, periods_per_year: float
+    candidates: Mapping[str, Candidate], market: Market, *, costs: CostModel, capital: float,
+    periods_per_year: float,
 ) -> pd.DataFrame:
-    """Net returns of many candidates, sharing what they share: the numbers of `candidate_weights` and `run_backtest`.
+    """Net returns of many candidates, sharing what they share: the numbers of `candidate_weights`
+    and `run_backtest`.
 
     Parameters
     ----------
@@ -164,13 +186,20 @@ def grid_returns(
     check_kind(market, Market, "market", "from market_of")
     check_kind(costs, CostModel, "costs", "all zero for none")
     if market.returns.empty or not candidates:
-        raise SpecificationError("`candidates` must name at least one candidate and `market` hold days to evaluate.")
+        raise SpecificationError(
+            "`candidates` must name at least one candidate and `market` hold days to evaluate."
+        )
     families = {name: _equipped(_definition(c), market) for name, c in candidates.items()}
     books: dict[str, pd.DataFrame] = {}
     for family in dict.fromkeys(families.values()):
         points = {name: candidates[name].parameters for name, f in families.items() if f is family}
-        books |= family.books(market, points) if family.books else {n: family.weights(market, **p) for n, p in points.items()}
+        books |= (
+            family.books(market, points)
+            if family.books
+            else {n: family.weights(market, **p) for n, p in points.items()}
+        )
     return sweep_returns(
-        {name: books[name] for name in candidates}, market.returns, costs=costs, dollar_volume=market.dollar_volume,
-        volatility=market.volatility, capital=capital, periods_per_year=periods_per_year,
+        {name: books[name] for name in candidates}, market.returns, costs=costs,
+        dollar_volume=market.dollar_volume, volatility=market.volatility, capital=capital,
+        periods_per_year=periods_per_year,
     )

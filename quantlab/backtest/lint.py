@@ -18,19 +18,28 @@ import pandas as pd
 from ..errors import DataError, SpecificationError
 
 # %% ../../nbs/60_backtest/55_lint.ipynb #66ea8fb1
-_ON_PURPOSE = re.compile(r"#.*(looks ahead|whole sample) on purpose")  # on the statement's lines or the one before: silent
-_FORWARD = re.compile(r"(?i)forward|ahead|future|target|horizon|\bafter\b")  # a statement or function that says so is silent
+# on the statement's lines or the one before: silent
+_ON_PURPOSE = re.compile(r"#.*(looks ahead|whole sample) on purpose")
+# a statement or function that says so is silent
+_FORWARD = re.compile(r"(?i)forward|ahead|future|target|horizon|\bafter\b")
 _BACK = ("bfill", "backfill", "nearest")
-_TWO_SIDED = ("savgol_filter", "filtfilt", "sosfiltfilt", "gaussian_filter1d", "uniform_filter1d", "medfilt", "hpfilter", "bkfilter")
-_PERIOD_ENDS = ("W", "ME", "BME", "QE", "BQE", "YE", "BYE")  # pandas labels these by the end, all others by the start
+_TWO_SIDED = (
+    "savgol_filter", "filtfilt", "sosfiltfilt", "gaussian_filter1d", "uniform_filter1d", "medfilt",
+    "hpfilter", "bkfilter",
+)
+# pandas labels these by the end, all others by the start
+_PERIOD_ENDS = ("W", "ME", "BME", "QE", "BQE", "YE", "BYE")
 _ADVICE = {
     "negative shift": "brings a later row to this one; right for a target, wrong for a signal.",
     "filled backwards": "a gap takes a value that was not known yet; use ffill.",
     "interpolated": "a gap is filled with the value after it too; use ffill.",
     "centred window": "half of the window lies ahead; use a trailing one.",
-    "full-sample scale": "mean, deviation or quantile of the whole sample, the later rows too; use expanding or rolling, or fit on the past.",
-    "resample label": "the row is labelled by the start of its period and holds its end; give label='right'.",
-    "shuffled split": "rows of the test come before rows of the training; split by time (`quantlab.validation`).",
+    "full-sample scale": "mean, deviation or quantile of the whole sample, the later rows too; "
+    "use expanding or rolling, or fit on the past.",
+    "resample label": "the row is labelled by the start of its period and holds its end; give "
+    "label='right'.",
+    "shuffled split": "rows of the test come before rows of the training; split by time "
+    "(`quantlab.validation`).",
     "not read": "no Python that can be parsed.",
 }
 
@@ -42,12 +51,21 @@ def _said(node: ast.Call, name: str) -> Any:
 
 def _negative(node: ast.AST | None) -> bool:
     "Is it written with a minus?"
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and getattr(node.operand, "value", 1) != 0
+    return (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and getattr(node.operand, "value", 1) != 0
+    )
 
 
 def _of_whole(node: ast.AST, *names: str) -> str | None:
     "What a call such as `x.mean()` is made of, unless across columns"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names and _said(node, "axis") != 1:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in names
+        and _said(node, "axis") != 1
+    ):
         return ast.dump(node.func.value)
     return None
 
@@ -56,22 +74,65 @@ def _kind_of_call(node: ast.Call) -> str | None:
     "The kind of lookahead that a call may be"
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    first = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "periods"), None)
-    if name in ("shift", "diff", "pct_change") and _negative(first) or name == "roll" and len(node.args) > 1 and _negative(node.args[1]):
+    first = (
+        node.args[0]
+        if node.args
+        else next((k.value for k in node.keywords if k.arg == "periods"), None)
+    )
+    if (
+        name in ("shift", "diff", "pct_change")
+        and _negative(first)
+        or name == "roll"
+        and len(node.args) > 1
+        and _negative(node.args[1])
+    ):
         return "negative shift"
-    if name in ("bfill", "backfill") or _said(node, "method") in _BACK or name == "merge_asof" and _said(node, "direction") in ("forward", "nearest"):
+    if (
+        name in ("bfill", "backfill")
+        or _said(node, "method") in _BACK
+        or name == "merge_asof"
+        and _said(node, "direction") in ("forward", "nearest")
+    ):
         return "filled backwards"
     if name == "interpolate" and receiver and _said(node, "method") not in ("pad", "ffill"):
         return "interpolated"
-    if _said(node, "center") is True or name in _TWO_SIDED or name == "convolve" and _said(node, "mode") == "same":
+    if (
+        _said(node, "center") is True
+        or name in _TWO_SIDED
+        or name == "convolve"
+        and _said(node, "mode") == "same"
+    ):
         return "centred window"
-    if name == "fit_transform" or name == "fit" and re.search(r"(?i)scaler|imputer|pca|transformer", receiver):
-        return None if first is None or re.search(r"(?i)train|past|\[:", ast.unparse(first)) else "full-sample scale"
+    if (
+        name == "fit_transform"
+        or name == "fit"
+        and re.search(r"(?i)scaler|imputer|pca|transformer", receiver)
+    ):
+        return (
+            None
+            if first is None or re.search(r"(?i)train|past|\[:", ast.unparse(first))
+            else "full-sample scale"
+        )
     if name in ("resample", "Grouper"):
-        rule = first.value if name == "resample" and isinstance(first, ast.Constant) else _said(node, "rule") or _said(node, "freq")
+        rule = (
+            first.value
+            if name == "resample" and isinstance(first, ast.Constant)
+            else _said(node, "rule") or _said(node, "freq")
+        )
         ends = isinstance(rule, str) and re.sub(r"^\d+", "", rule).split("-")[0] in _PERIOD_ENDS
-        return "resample label" if isinstance(rule, str) and _said(node, "label") != "right" and (not ends or _said(node, "label") == "left") else None
-    if name == "train_test_split" and _said(node, "shuffle") is not False or name.endswith("KFold") and _said(node, "shuffle") is True:
+        return (
+            "resample label"
+            if isinstance(rule, str)
+            and _said(node, "label") != "right"
+            and (not ends or _said(node, "label") == "left")
+            else None
+        )
+    if (
+        name == "train_test_split"
+        and _said(node, "shuffle") is not False
+        or name.endswith("KFold")
+        and _said(node, "shuffle") is True
+    ):
         return "shuffled split"
     return None
 
@@ -80,17 +141,34 @@ def _kind(node: ast.AST) -> str | None:
     "The kind of lookahead that a node may be"
     if isinstance(node, ast.Call):
         return _kind_of_call(node)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Sub):
+    if (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and isinstance(node.left, ast.BinOp)
+        and isinstance(node.left.op, ast.Sub)
+    ):
         whole = ast.dump(node.left.left)
-        return "full-sample scale" if whole == _of_whole(node.left.right, "mean", "min", "median") and _of_whole(node.right, "std", "max") == whole else None
+        return (
+            "full-sample scale"
+            if whole == _of_whole(node.left.right, "mean", "min", "median")
+            and _of_whole(node.right, "std", "max") == whole
+            else None
+        )
     if isinstance(node, ast.Compare):
-        return "full-sample scale" if ast.dump(node.left) in {_of_whole(c, "quantile", "mean", "median") for c in node.comparators} else None
+        return (
+            "full-sample scale"
+            if ast.dump(node.left)
+            in {_of_whole(c, "quantile", "mean", "median") for c in node.comparators}
+            else None
+        )
     return None
 
 
 def _findings(source: str) -> list[tuple[int, str]]:
     "(line, kind) of each suspect in a piece of Python; lines of magic are left out"
-    lines = ["" if line.lstrip().startswith(("%", "!", "?")) else line for line in source.splitlines()]
+    lines = [
+        "" if line.lstrip().startswith(("%", "!", "?")) else line for line in source.splitlines()
+    ]
     try:
         tree = ast.parse("\n".join(lines))
     except SyntaxError as error:
@@ -100,13 +178,17 @@ def _findings(source: str) -> list[tuple[int, str]]:
         if isinstance(statement, ast.stmt):
             owner |= dict.fromkeys(ast.walk(statement), statement)
     found = set()
-    forward = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and _FORWARD.search(f.name)]
+    forward = [
+        f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and _FORWARD.search(f.name)
+    ]
     for node, statement in owner.items():
         kind, said = _kind(node), lines[max(statement.lineno - 2, 0) : statement.end_lineno]
         if not kind or any(map(_ON_PURPOSE.search, said)):
             continue
         code = "\n".join(line.split("#")[0] for line in said[min(statement.lineno, 2) - 1 :])
-        told = _FORWARD.search(code) or any(f.lineno <= node.lineno <= f.end_lineno for f in forward)
+        told = _FORWARD.search(code) or any(
+            f.lineno <= node.lineno <= f.end_lineno for f in forward
+        )
         if kind != "negative shift" or not told:
             found.add((node.end_lineno if kind == "negative shift" else node.lineno, kind))
     return sorted(found)
@@ -119,13 +201,18 @@ def _sources(file: Path) -> list[tuple[int | None, str]]:
         return [(None, text)]
     try:
         cells = json.loads(text)["cells"]
-        return [(i, "".join(c["source"])) for i, c in enumerate(cells, 1) if c["cell_type"] == "code"]
+        return [
+            (i, "".join(c["source"])) for i, c in enumerate(cells, 1) if c["cell_type"] == "code"
+        ]
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{file} is no notebook that can be read; open it in JupyterLab and save it again.") from None
+        raise DataError(
+            f"{file} is no notebook that can be read; open it in JupyterLab and save it again."
+        ) from None
 
 
 def lint_lookahead(path: str | Path) -> pd.DataFrame:
-    """List what in notebooks and modules looks like a use of the future, cell by cell; a warning, not a proof.
+    """List what in notebooks and modules looks like a use of the future, cell by cell; a warning,
+    not a proof.
 
     Parameters
     ----------
@@ -135,8 +222,8 @@ def lint_lookahead(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a finding: file, cell (of a notebook, from 1), line (of the cell or module), kind, advice. Statements with
-        the comment "looks ahead on purpose" are left out.
+        A row a finding: file, cell (of a notebook, from 1), line (of the cell or module), kind,
+        advice. Statements with the comment "looks ahead on purpose" are left out.
 
     Raises
     ------
@@ -146,16 +233,27 @@ def lint_lookahead(path: str | Path) -> pd.DataFrame:
         There is no notebook, module or folder at `path`.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise SpecificationError(f"`path` must be a notebook, a module or a folder; got {type(path).__name__}.")
+        raise SpecificationError(
+            f"`path` must be a notebook, a module or a folder; got {type(path).__name__}."
+        )
     path = Path(path)
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.suffix in (".py", ".ipynb") and not any(p.startswith(".") for p in f.relative_to(path).parts))
+        files = sorted(
+            f
+            for f in path.rglob("*")
+            if f.suffix in (".py", ".ipynb")
+            and not any(p.startswith(".") for p in f.relative_to(path).parts)
+        )
     elif path.is_file() and path.suffix in (".py", ".ipynb"):
         files = [path]
     else:
         raise DataError(f"{path} is no notebook (.ipynb), module (.py) or folder that exists.")
     rows = [
         (str(file), cell, line, kind, _ADVICE[kind])
-        for file in files for cell, source in _sources(file) for line, kind in _findings(source)
+        for file in files
+        for cell, source in _sources(file)
+        for line, kind in _findings(source)
     ]
-    return pd.DataFrame(rows, columns=["file", "cell", "line", "kind", "advice"]).astype({"cell": "Int64"})
+    return pd.DataFrame(rows, columns=["file", "cell", "line", "kind", "advice"]).astype(
+        {"cell": "Int64"}
+    )

@@ -34,26 +34,36 @@ def screened_pairs(panel: Panel, *, first_trade: Any, **settings) -> pd.DataFram
     """
     from quantlab.cointegration.formation import screen_formations
 
-    return screen_formations(panel.log_prices, panel.member == 1, first_trade=first_trade, **settings).pairs
+    return screen_formations(
+        panel.log_prices, panel.member == 1, first_trade=first_trade, **settings
+    ).pairs
 
 
 def _weights(market: Market, **parameters) -> pd.DataFrame:
     "Weights of the pairs of the market"
-    return pairs_weights(market.panel.log_prices.loc[market.start :], market.artifacts["pairs"], **parameters)
+    return pairs_weights(
+        market.panel.log_prices.loc[market.start :], market.artifacts["pairs"], **parameters
+    )
 
 
 PAIRS = Family(
     "pairs",
-    hypothesis="Prices of two companies with one business are held together by those who own both, so that a gap between them closes.",
+    hypothesis="Prices of two companies with one business are held together by those who own "
+    "both, so that a gap between them closes.",
     parameters={
-        "entry": (float, (0.0, None), 2.0), "exit": (float, (0.0, None), 0.5), "stop": (float, (0.0, None), 4.0), "max_pairs": (int, (1, None), 20),
+        "entry": (float, (0.0, None), 2.0), "exit": (float, (0.0, None), 0.5),
+        "stop": (float, (0.0, None), 4.0), "max_pairs": (int, (1, None), 20),
     },
-    needs=("volatility", "pairs"), weights=_weights, artifacts=(Artifact("pairs", stage="screen_pairs", make=screened_pairs),),
+    needs=("volatility", "pairs"), weights=_weights,
+    artifacts=(Artifact("pairs", stage="screen_pairs", make=screened_pairs),),
     placebo="screening every world again would take hours.",
     failure_modes=(
-        "The tie breaks (a merger, a new product, a change of regulation), and the gap that was to close goes on to widen.",
-        "Many hold the same pairs; when one of them has to sell, all gaps widen at once and with no news.",
-        "The winners of a screen of thousands of pairs are mostly chance, so the tie was never there.",
+        "The tie breaks (a merger, a new product, a change of regulation), and the gap that was "
+        "to close goes on to widen.",
+        "Many hold the same pairs; when one of them has to sell, all gaps widen at once and with "
+        "no news.",
+        "The winners of a screen of thousands of pairs are mostly chance, so the tie was never "
+        "there.",
         "The gap that closes is smaller than what two legs cost to trade and to borrow.",
     ),
 )

@@ -16,8 +16,8 @@ from numpy.polynomial.hermite_e import hermeval
 from scipy.stats import norm
 
 from quantlab.checks import (
-    check_aligned, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
-    last_rows, rounding_noise, underwater, warn, while_held,
+    check_aligned, check_integer, check_number, check_option, check_periods, check_rate,
+    check_scale, check_series, last_rows, rounding_noise, underwater, warn, while_held,
 )
 from ..errors import DataError, QuantlabWarning
 from ..results import Result
@@ -25,12 +25,15 @@ from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #4062624f
 def _returns(returns, name: str = "returns", min_length: int = 1) -> pd.Series:
-    "A series of simple returns that can be compounded: none below -100 %; of a backtest, from the first day held"
+    """A series of simple returns that can be compounded: none below -100 %; of a backtest, from the
+    first day held"""
     series = check_series(while_held(returns), name, min_length=min_length)
     if (series < -1).any():
         raise DataError(
-            f"`{name}` holds a return below -100 % ({series.min():g}), after which wealth cannot be compounded; simple decimal "
-            "returns are expected (0.01 is one percent). Where the loss is true, `sharpe_ratio` and the like take it."
+            f"`{name}` holds a return below -100 % ({series.min():g}), after which wealth cannot "
+            "be compounded; simple decimal "
+            "returns are expected (0.01 is one percent). Where the loss is true, `sharpe_ratio` "
+            "and the like take it."
         )
     check_scale(series, name)
     return series
@@ -59,7 +62,9 @@ def drawdowns(returns: pd.Series) -> pd.Series:
 
 def _drawdowns(series: pd.Series) -> pd.Series:
     "As `drawdowns`, of checked returns"
-    return pd.Series(underwater((1 + series.to_numpy()).cumprod()), index=series.index, name="drawdown")
+    return pd.Series(
+        underwater((1 + series.to_numpy()).cumprod()), index=series.index, name="drawdown"
+    )
 
 
 def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
@@ -94,12 +99,16 @@ def _episodes(depth: pd.Series, top: int | None) -> pd.DataFrame:
     rows = []
     for _, part in depth[under].groupby(episode):
         after = depth.index[depth.index.get_loc(part.index[-1]) + 1 :]
-        rows.append({
-            "depth": part.max(), "start": part.index[0], "trough": part.idxmax(),
-            "end": after[0] if len(after) else None, "length": len(part),
-        })
+        rows.append(
+            {
+                "depth": part.max(), "start": part.index[0], "trough": part.idxmax(),
+                "end": after[0] if len(after) else None, "length": len(part),
+            }
+        )
     table = pd.DataFrame(rows, columns=["depth", "start", "trough", "end", "length"])
-    return table.sort_values("depth", ascending=False, kind="stable", ignore_index=True).head(top or len(table))
+    return table.sort_values("depth", ascending=False, kind="stable", ignore_index=True).head(
+        top or len(table)
+    )
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #c137d1fc
 Tail = Literal["historical", "gaussian", "modified"]
@@ -118,18 +127,26 @@ def _tail_arguments(returns, level: float, method: Tail):
         return values, mean, deviation, 0.0, 0.0, z
     skewness, excess = _moment(values, 3), _moment(values, 4) - 3.0
     _check_expansion(z, skewness, excess)
-    h = z + (z**2 - 1) / 6 * skewness + (z**3 - 3 * z) / 24 * excess - (2 * z**3 - 5 * z) / 36 * skewness**2
+    h = (
+        z
+        + (z**2 - 1) / 6 * skewness
+        + (z**3 - 3 * z) / 24 * excess
+        - (2 * z**3 - 5 * z) / 36 * skewness**2
+    )
     return values, mean, deviation, skewness, excess, h
 
 
 def _check_expansion(z: float, skewness: float, excess: float) -> None:
-    "Warn where the Cornish-Fisher quantile falls as the normal one rises: the moments are beyond what the expansion can bear"
+    """Warn where the Cornish-Fisher quantile falls as the normal one rises: the moments are beyond
+    what the expansion can bear"""
     at = np.linspace(-abs(z), abs(z), 101)
     slope = 1 + at / 3 * skewness + (at**2 - 1) / 8 * excess - (6 * at**2 - 5) / 36 * skewness**2
     if slope.min() <= 0:
         warn(
-            f"skewness {skewness:.3g} and excess kurtosis {excess:.3g} are beyond what the Cornish-Fisher expansion can bear: its "
-            "quantiles are not in order, and the number may be far off or of the wrong sign; use `method='historical'`.",
+            f"skewness {skewness:.3g} and excess kurtosis {excess:.3g} are beyond what the "
+            "Cornish-Fisher expansion can bear: its "
+            "quantiles are not in order, and the number may be far off or of the wrong sign; use "
+            "`method='historical'`.",
             QuantlabWarning,
         )
 
@@ -169,14 +186,17 @@ def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "hi
 
     References
     ----------
-    Favre and Galeano (2002), "Mean-modified value-at-risk optimization with hedge funds", eq. for the modified quantile;
-    Maillard (2012), "A user's guide to the Cornish Fisher expansion", for the moments it can bear.
+    Favre and Galeano (2002), "Mean-modified value-at-risk optimization with hedge funds", eq. for
+    the modified quantile; Maillard (2012), "A user's guide to the Cornish Fisher expansion", for
+    the moments it can bear.
     """
     values, mean, deviation, _, _, h = _tail_arguments(returns, level, method)
     return float(-np.quantile(values, level) if method == "historical" else -(mean + deviation * h))
 
 
-def expected_shortfall(returns: pd.Series, *, level: float = 0.05, method: Tail = "historical") -> float:
+def expected_shortfall(
+    returns: pd.Series, *, level: float = 0.05, method: Tail = "historical"
+) -> float:
     """Compute the mean loss in the worst `level` of cases, as a positive decimal.
 
     Parameters
@@ -196,7 +216,8 @@ def expected_shortfall(returns: pd.Series, *, level: float = 0.05, method: Tail 
 
     References
     ----------
-    Boudt, Peterson and Croux (2008), "Estimation and decomposition of downside risk for portfolios with non-normal returns", sec. 3.
+    Boudt, Peterson and Croux (2008), "Estimation and decomposition of downside risk for portfolios
+    with non-normal returns", sec. 3.
     """
     values, mean, deviation, skewness, excess, h = _tail_arguments(returns, level, method)
     if method == "historical":
@@ -247,11 +268,14 @@ class PerformanceResult(Result):
     returns: pd.Series
 
     LABELS: ClassVar[dict[str, str]] = {
-        "nobs": "periods", "sharpe_ratio": "Sharpe ratio (per period)", "annualized_sharpe_ratio": "Sharpe ratio (annualized)",
-        "sortino_ratio": "Sortino ratio (per period)", "calmar_ratio": "Calmar ratio", "kurtosis": "kurtosis (normal 3)",
-        "value_at_risk": "value at risk (historical, 5 %)", "expected_shortfall": "expected shortfall (historical, 5 %)",
+        "nobs": "periods", "sharpe_ratio": "Sharpe ratio (per period)",
+        "annualized_sharpe_ratio": "Sharpe ratio (annualized)",
+        "sortino_ratio": "Sortino ratio (per period)", "calmar_ratio": "Calmar ratio",
+        "kurtosis": "kurtosis (normal 3)", "value_at_risk": "value at risk (historical, 5 %)",
+        "expected_shortfall": "expected shortfall (historical, 5 %)",
         "longest_drawdown": "longest drawdown (periods)", "hit_rate": "share of periods above zero",
-        "information_ratio": "information ratio (annualized)", "tracking_error": "tracking error (annualized)",
+        "information_ratio": "information ratio (annualized)",
+        "tracking_error": "tracking error (annualized)",
     }
 
     def plot(self, ax=None):
@@ -271,7 +295,9 @@ def _ratio(numerator: float, denominator: float, noise: float) -> float:
     return float(numerator / denominator) if denominator > noise else np.nan
 
 
-def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: float) -> dict[str, float]:
+def _against(
+    returns: pd.Series, benchmark, risk_free: float, periods_per_year: float
+) -> dict[str, float]:
     "How the series stands to a benchmark; NaN without one"
     names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
     if benchmark is None:
@@ -291,15 +317,16 @@ def _against(returns: pd.Series, benchmark, risk_free: float, periods_per_year: 
 
 
 def performance_summary(
-    returns: pd.Series, *, periods_per_year: float, risk_free: float = 0.0, benchmark: pd.Series | None = None
+    returns: pd.Series, *, periods_per_year: float, risk_free: float = 0.0,
+    benchmark: pd.Series | None = None,
 ) -> PerformanceResult:
     """Summarise a return series.
 
     Parameters
     ----------
     returns : Series
-        Simple decimal returns, at least 3, without missing values, not constant; or a backtest's result. Returns of a
-        backtest count from its first day held.
+        Simple decimal returns, at least 3, without missing values, not constant; or a backtest's
+        result. Returns of a backtest count from its first day held.
     periods_per_year : float
         Periods in a year, such as 252 for days or 12 for months.
     risk_free : float
@@ -310,18 +337,21 @@ def performance_summary(
     Returns
     -------
     PerformanceResult
-        Total and annualised return, volatility, `.sharpe_ratio` per period and `.annualized_sharpe_ratio`, drawdowns (positive
-        decimals), tail risk; beta, alpha, correlation and information ratio, NaN without a `benchmark`.
+        Total and annualised return, volatility, `.sharpe_ratio` per period and
+        `.annualized_sharpe_ratio`, drawdowns (positive decimals), tail risk; beta, alpha,
+        correlation and information ratio, NaN without a `benchmark`.
 
     Raises
     ------
     DataError, MissingDataError, MisalignedError
-        The series is too short, constant, has missing values, returns below -100 % or prices; the benchmark has another index.
+        The series is too short, constant, has missing values, returns below -100 % or prices; the
+        benchmark has another index.
 
     Warns
     -----
     ScaleWarning
-        Returns look like percent, the dates deny `periods_per_year`, or `risk_free` is above 30 % a year.
+        Returns look like percent, the dates deny `periods_per_year`, or `risk_free` is above 30 % a
+        year.
 
     Notes
     -----
@@ -352,18 +382,23 @@ def performance_summary(
     annual = total ** (q / len(values)) - 1
     sharpe = _ratio(excess.mean(), excess.std(ddof=1), noise)
     return PerformanceResult(
-        start=series.index[0], end=series.index[-1], nobs=len(values), periods_per_year=q, risk_free=risk_free,
-        total_return=total - 1, annualized_return=annual, annualized_volatility=float(values.std(ddof=1) * np.sqrt(q)),
-        annualized_sharpe_ratio=AnnualizedSharpe(sharpe * np.sqrt(q)), sharpe_ratio=PeriodSharpe(sharpe),
+        start=series.index[0], end=series.index[-1], nobs=len(values), periods_per_year=q,
+        risk_free=risk_free, total_return=total - 1, annualized_return=annual,
+        annualized_volatility=float(values.std(ddof=1) * np.sqrt(q)),
+        annualized_sharpe_ratio=AnnualizedSharpe(sharpe * np.sqrt(q)),
+        sharpe_ratio=PeriodSharpe(sharpe),
         sortino_ratio=_ratio(excess.mean(), downside, noise),
         omega_ratio=_ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum(), noise),
-        mean_return=float(values.mean()), volatility=float(values.std(ddof=1)), downside_deviation=downside,
+        mean_return=float(values.mean()), volatility=float(values.std(ddof=1)),
+        downside_deviation=downside,
         semideviation=float(np.sqrt((np.minimum(values - values.mean(), 0) ** 2).mean())),
-        max_drawdown=float(depth.max()), average_drawdown=float(episodes["depth"].mean()) if len(episodes) else 0.0,
+        max_drawdown=float(depth.max()),
+        average_drawdown=float(episodes["depth"].mean()) if len(episodes) else 0.0,
         longest_drawdown=int(episodes["length"].max()) if len(episodes) else 0,
-        calmar_ratio=_ratio(annual, depth.max(), 0.0), ulcer_index=float(np.sqrt((depth**2).mean())),
-        skewness=_moment(values, 3), kurtosis=_moment(values, 4),
-        value_at_risk=value_at_risk(series), expected_shortfall=expected_shortfall(series),
-        hit_rate=float((values > 0).mean()), best=float(values.max()), worst=float(values.min()),
+        calmar_ratio=_ratio(annual, depth.max(), 0.0),
+        ulcer_index=float(np.sqrt((depth**2).mean())), skewness=_moment(values, 3),
+        kurtosis=_moment(values, 4), value_at_risk=value_at_risk(series),
+        expected_shortfall=expected_shortfall(series), hit_rate=float((values > 0).mean()),
+        best=float(values.max()), worst=float(values.min()),
         **_against(series, benchmark, risk_free, q), returns=series,
     )

@@ -16,7 +16,10 @@ import pandas as pd
 
 from .engine import sweep_books, run_backtest, sweep_returns
 from .performance import drawdowns
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_periods, check_series, rounding_noise
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_number, check_periods, check_series,
+    rounding_noise,
+)
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from ..ledger.trials import observe_run
@@ -33,7 +36,8 @@ class ParameterSurface(Result):
     n_points: int
     n_neighbours: int
     start: object  # first day counted
-    table: pd.DataFrame  # a row a point: parameters, sharpe_ratio, total_return, is_centre, is_neighbour
+    # a row a point: parameters, sharpe_ratio, total_return, is_centre, is_neighbour
+    table: pd.DataFrame
     returns: pd.DataFrame  # net returns, a column a point (the row of the table)
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -54,9 +58,14 @@ class ParameterSurface(Result):
             ax.plot(self.table[names[0]], self.table["sharpe_ratio"], marker="o")
             ax.set(xlabel=names[0], ylabel="Sharpe ratio per period")
             return ax
-        grid = self.table.pivot_table(index=names[0], columns=names[1], values="sharpe_ratio", sort=False)
+        grid = self.table.pivot_table(
+            index=names[0], columns=names[1], values="sharpe_ratio", sort=False
+        )
         image = ax.imshow(grid, aspect="auto", origin="lower")
-        ax.set(xlabel=names[1], ylabel=names[0], xticks=range(grid.shape[1]), yticks=range(grid.shape[0]))
+        ax.set(
+            xlabel=names[1], ylabel=names[0], xticks=range(grid.shape[1]),
+            yticks=range(grid.shape[0]),
+        )
         ax.set_xticklabels(grid.columns)
         ax.set_yticklabels(grid.index)
         ax.figure.colorbar(image, label="Sharpe ratio per period")
@@ -71,12 +80,15 @@ def _sharpe(returns):
 
 def _words(value: Any) -> Any:
     "A plain value as it is, the name of anything else"
-    plain = value is None or isinstance(value, (str, bool, int, float, np.bool_, np.integer, np.floating))
+    plain = value is None or isinstance(
+        value, (str, bool, int, float, np.bool_, np.integer, np.floating)
+    )
     return value if plain else getattr(value, "__name__", type(value).__name__)
 
 
 def parameter_surface(
-    strategy: Callable[..., pd.DataFrame], returns: pd.DataFrame, *, grid: Mapping[str, Sequence], centre: Mapping[str, Any],
+    strategy: Callable[..., pd.DataFrame], returns: pd.DataFrame, *, grid: Mapping[str, Sequence],
+    centre: Mapping[str, Any],
     **options: Any,
 ) -> ParameterSurface:
     """Run a strategy over a grid of parameters around the one that was chosen.
@@ -97,8 +109,9 @@ def parameter_surface(
     Returns
     -------
     ParameterSurface
-        `.plateau`, the share of the centre's neighbours with at least half its Sharpe ratio; `.worst_neighbour`; `.centre_rank`;
-        `.table`, a row a point; net `.returns`, a column a point.
+        `.plateau`, the share of the centre's neighbours with at least half its Sharpe ratio;
+        `.worst_neighbour`; `.centre_rank`; `.table`, a row a point; net `.returns`, a column a
+        point.
 
     Raises
     ------
@@ -113,40 +126,69 @@ def parameter_surface(
         The dates deny `periods_per_year`.
     """
     if not callable(strategy):
-        raise SpecificationError(f"`strategy` must be a function from parameters to weights; got {type(strategy).__name__}.")
-    if not isinstance(grid, Mapping) or not grid or not all(pd.api.types.is_list_like(v) and len(v) for v in grid.values()):
-        raise SpecificationError("`grid` must map at least one parameter to a list of at least one value.")
+        raise SpecificationError(
+            "`strategy` must be a function from parameters to weights; got "
+            f"{type(strategy).__name__}."
+        )
+    if (
+        not isinstance(grid, Mapping)
+        or not grid
+        or not all(pd.api.types.is_list_like(v) and len(v) for v in grid.values())
+    ):
+        raise SpecificationError(
+            "`grid` must map at least one parameter to a list of at least one value."
+        )
     if not isinstance(centre, Mapping):
-        raise SpecificationError(f"`centre` must map each parameter of `grid` to its value; got {centre!r}.")
+        raise SpecificationError(
+            f"`centre` must map each parameter of `grid` to its value; got {centre!r}."
+        )
     steps = {name: list(values) for name, values in grid.items()}
-    if set(centre) != set(steps) or any(centre[name] not in values for name, values in steps.items()):
-        raise SpecificationError(f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}.")
+    if set(centre) != set(steps) or any(
+        centre[name] not in values for name, values in steps.items()
+    ):
+        raise SpecificationError(
+            f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}."
+        )
     points = [dict(zip(steps, values)) for values in product(*steps.values())]
     weights = {i: strategy(**point) for i, point in enumerate(points)}
     net = sweep_books(weights, returns, options, observe=False)
     for i, point in enumerate(points):
-        observe_run(net[i], strategy="(point of a surface)", point={str(k): _words(v) for k, v in point.items()})
+        observe_run(
+            net[i], strategy="(point of a surface)",
+            point={str(k): _words(v) for k, v in point.items()},
+        )
     started = net.ne(0).idxmax() if net.ne(0).any().all() else None
     if started is None:
         raise DataError("A point of the grid never holds a position; narrow the grid.")
     net = net.loc[started.max() :]
-    distance = np.array([
-        [abs(values.index(point[name]) - values.index(centre[name])) for name, values in steps.items()] for point in points
-    ]).sum(axis=1)
+    distance = np.array(
+        [
+            [
+                abs(values.index(point[name]) - values.index(centre[name]))
+                for name, values in steps.items()
+            ]
+            for point in points
+        ]
+    ).sum(axis=1)
     table = pd.DataFrame(points).assign(
-        sharpe_ratio=_sharpe(net), total_return=(1 + net).prod() - 1, is_centre=distance == 0, is_neighbour=distance == 1
+        sharpe_ratio=_sharpe(net), total_return=(1 + net).prod() - 1, is_centre=distance == 0,
+        is_neighbour=distance == 1,
     )
     at_centre = float(table.loc[table["is_centre"], "sharpe_ratio"].iloc[0])
     relative = table.loc[table["is_neighbour"], "sharpe_ratio"] / at_centre
     stands = at_centre > 0 and len(relative) > 0
     return ParameterSurface(
-        plateau=float((relative >= 0.5).mean()) if stands else np.nan, worst_neighbour=float(relative.min()) if stands else np.nan,
-        centre_sharpe_ratio=at_centre, centre_rank=int((table["sharpe_ratio"] > at_centre).sum()) + 1, n_points=len(points),
+        plateau=float((relative >= 0.5).mean()) if stands else np.nan,
+        worst_neighbour=float(relative.min()) if stands else np.nan, centre_sharpe_ratio=at_centre,
+        centre_rank=int((table["sharpe_ratio"] > at_centre).sum()) + 1, n_points=len(points),
         n_neighbours=len(relative), start=started.max(), table=table, returns=net,
     )
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #46d3918e
-def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year", "quarter", "month"] | int = "year") -> pd.DataFrame:
+def subperiods(
+    returns: pd.Series, *, periods_per_year: float,
+    by: Literal["year", "quarter", "month"] | int = "year",
+) -> pd.DataFrame:
     """Summarise a return series period by period.
 
     Parameters
@@ -161,8 +203,9 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year
     Returns
     -------
     DataFrame
-        A row a period: start, end, nobs, total_return, annualized_sharpe_ratio (NaN under 3 observations or without
-        variation), max_drawdown, share_of_total (of the sum of all returns).
+        A row a period: start, end, nobs, total_return, annualized_sharpe_ratio (NaN under 3
+        observations or without variation), max_drawdown, share_of_total (of the sum of all
+        returns).
 
     Raises
     ------
@@ -180,7 +223,10 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year
     if isinstance(by, str):
         rules = {"year": "Y", "quarter": "Q", "month": "M"}
         if by not in rules or not isinstance(series.index, pd.DatetimeIndex):
-            raise SpecificationError(f"`by` must be 'year', 'quarter' or 'month' on an index of dates, or a number; got {by!r}.")
+            raise SpecificationError(
+                "`by` must be 'year', 'quarter' or 'month' on an index of dates, or a number; "
+                f"got {by!r}."
+            )
         label = series.index.to_period(rules[by]).astype(str)
     else:
         parts = check_integer(by, "by", low=1, high=len(series))
@@ -188,9 +234,12 @@ def subperiods(returns: pd.Series, *, periods_per_year: float, by: Literal["year
     rows = {}
     for name, part in series.groupby(np.asarray(label), sort=False):
         rows[name] = {
-            "start": part.index[0], "end": part.index[-1], "nobs": len(part), "total_return": (1 + part).prod() - 1,
-            "annualized_sharpe_ratio": _sharpe(part) * np.sqrt(periods_per_year) if len(part) > 2 else np.nan,
-            "max_drawdown": drawdowns(part).max(), "share_of_total": part.sum() / series.sum() if series.sum() else np.nan,
+            "start": part.index[0], "end": part.index[-1], "nobs": len(part),
+            "total_return": (1 + part).prod() - 1,
+            "annualized_sharpe_ratio": _sharpe(part) * np.sqrt(periods_per_year)
+            if len(part) > 2
+            else np.nan, "max_drawdown": drawdowns(part).max(),
+            "share_of_total": part.sum() / series.sum() if series.sum() else np.nan,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("period")
 
@@ -212,8 +261,9 @@ def leave_one_out(
     Returns
     -------
     DataFrame
-        A row for the whole book ("all") and for each group left out: n_names (left out), sharpe_ratio (per period), total_return,
-        change (of the Sharpe ratio against the whole). Counted from the first day on which the whole book holds a position.
+        A row for the whole book ("all") and for each group left out: n_names (left out),
+        sharpe_ratio (per period), total_return, change (of the Sharpe ratio against the whole).
+        Counted from the first day on which the whole book holds a position.
 
     Raises
     ------
@@ -230,20 +280,36 @@ def leave_one_out(
     weights = check_frame(target_weights, "target_weights")
     groups = pd.Series(groups)
     if not groups.index.is_unique:
-        raise DataError(f"`groups` names {groups.index[groups.index.duplicated()][0]!r} more than once; keep one group a name.")
+        raise DataError(
+            f"`groups` names {groups.index[groups.index.duplicated()][0]!r} more than once; keep "
+            "one group a name."
+        )
     groups = groups.reindex(weights.columns)
     if groups.isna().any():
-        raise MissingDataError(f"`groups` has no group for {groups.index[groups.isna()][0]!r} ({int(groups.isna().sum())} in all).")
+        raise MissingDataError(
+            f"`groups` has no group for {groups.index[groups.isna()][0]!r} "
+            f"({int(groups.isna().sum())} in all)."
+        )
     if groups.nunique() < 2:
-        raise DataError("`groups` must hold at least two groups; leaving out the only one leaves nothing.")
-    members = {"all": np.zeros(len(groups), dtype=bool), **{g: groups.eq(g).to_numpy() for g in sorted(groups.unique())}}
+        raise DataError(
+            "`groups` must hold at least two groups; leaving out the only one leaves nothing."
+        )
+    members = {
+        "all": np.zeros(len(groups), dtype=bool),
+        **{g: groups.eq(g).to_numpy() for g in sorted(groups.unique())},
+    }
     books = {g: weights.where(weights.isna() | ~out, 0.0) for g, out in members.items()}
     whole = run_backtest(books["all"], returns, **options)
     net = sweep_returns(books, returns, **options).loc[whole.start :]
-    table = pd.DataFrame({
-        "n_names": {g: int(out.sum()) for g, out in members.items()}, "sharpe_ratio": _sharpe(net), "total_return": (1 + net).prod() - 1,
-    })
-    return table.assign(change=table["sharpe_ratio"] - table.loc["all", "sharpe_ratio"]).rename_axis("left_out")
+    table = pd.DataFrame(
+        {
+            "n_names": {g: int(out.sum()) for g, out in members.items()},
+            "sharpe_ratio": _sharpe(net), "total_return": (1 + net).prod() - 1,
+        }
+    )
+    return table.assign(
+        change=table["sharpe_ratio"] - table.loc["all", "sharpe_ratio"]
+    ).rename_axis("left_out")
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #32299a1f
 def stress_windows(
@@ -265,7 +331,8 @@ def stress_windows(
     Returns
     -------
     DataFrame
-        start, end, total_return, max_drawdown within the window, and benchmark_return where a benchmark is given; worst first.
+        start, end, total_return, max_drawdown within the window, and benchmark_return where a
+        benchmark is given; worst first.
 
     Raises
     ------
@@ -287,7 +354,10 @@ def stress_windows(
         check_aligned("stress_windows", returns=series, benchmark=guide)
     for name, x in (("returns", series), ("benchmark", guide)):
         if (x <= -1).any():
-            raise DataError(f"`{name}` holds a return of -100 % or less; simple decimal returns are expected (0.01 is one percent).")
+            raise DataError(
+                f"`{name}` holds a return of -100 % or less; simple decimal returns are expected "
+                "(0.01 is one percent)."
+            )
     total = np.expm1(np.log1p(guide).rolling(length).sum()).to_numpy()
     rows, taken = [], np.zeros(len(series), dtype=bool)
     for last in np.argsort(total[length - 1 :], kind="stable") + length - 1:
@@ -297,6 +367,9 @@ def stress_windows(
         if not taken[window].any():
             taken[window] = True
             part = series.iloc[window]
-            row = {"start": part.index[0], "end": part.index[-1], "total_return": (1 + part).prod() - 1, "max_drawdown": drawdowns(part).max()}
+            row = {
+                "start": part.index[0], "end": part.index[-1],
+                "total_return": (1 + part).prod() - 1, "max_drawdown": drawdowns(part).max(),
+            }
             rows.append(row if benchmark is None else {**row, "benchmark_return": total[last]})
     return pd.DataFrame(rows)

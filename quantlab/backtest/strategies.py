@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from ..checks import check_aligned, check_frame, check_integer, check_mask, check_number, is_mask
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_mask, check_number, is_mask,
+)
 from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #ffd1a0e1
@@ -20,19 +22,25 @@ def equal_weight(membership: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     membership : DataFrame
-        Dates x assets: booleans, True for a member; or returns or prices, where any value makes a member.
+        Dates x assets: booleans, True for a member; or returns or prices, where any value makes a
+        member.
 
     Returns
     -------
     DataFrame
         Weights that sum to 1 on each day with members, 0 elsewhere.
     """
-    member = check_mask(membership, "membership") if is_mask(membership) else check_frame(membership, "membership").notna()
+    member = (
+        check_mask(membership, "membership")
+        if is_mask(membership)
+        else check_frame(membership, "membership").notna()
+    )
     return member.div(member.sum(axis=1).where(lambda n: n > 0, 1), axis=0)
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #41a073f9
 def _leg(values: np.ndarray, places: int) -> np.ndarray:
-    "Share of a place that each of the largest `places` values gets; ties at the edge share what is left"
+    """Share of a place that each of the largest `places` values gets; ties at the edge share what
+    is left"""
     edge = np.partition(values, len(values) - places)[len(values) - places]
     above, tied = values > edge, values == edge
     return above + tied * (places - above.sum()) / tied.sum()
@@ -49,8 +57,8 @@ def _long_short_row(factor: np.ndarray, scale: np.ndarray, places: int, gross: f
 
 
 def long_short_weights(
-    factor: pd.DataFrame, *, quantile: float = 0.2, volatility: pd.DataFrame | None = None, gross: float = 1.0,
-    rebalance_every: int = 21, membership: pd.DataFrame | None = None,
+    factor: pd.DataFrame, *, quantile: float = 0.2, volatility: pd.DataFrame | None = None,
+    gross: float = 1.0, rebalance_every: int = 21, membership: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compute a dollar-neutral book: long the top and short the bottom quantile of a factor.
 
@@ -61,7 +69,8 @@ def long_short_weights(
     quantile : float
         Share of the names in each leg, in (0, 0.5].
     volatility : DataFrame, optional
-        Forecast for the next day, known at the close; weights inside a leg go with its inverse. Default: equal weights.
+        Forecast for the next day, known at the close; weights inside a leg go with its inverse.
+        Default: equal weights.
     gross : float
         Sum of absolute weights on a rebalancing day.
     rebalance_every : int
@@ -84,7 +93,9 @@ def long_short_weights(
     check_number(gross, "gross", low=0)
     step = check_integer(rebalance_every, "rebalance_every", low=1)
     if quantile == 0:
-        raise SpecificationError("`quantile` must be above 0: a share of the names in each leg, such as 0.2.")
+        raise SpecificationError(
+            "`quantile` must be above 0: a share of the names in each leg, such as 0.2."
+        )
     usable = factor.notna().to_numpy()
     scale = np.ones(factor.shape)
     if membership is not None:
@@ -105,14 +116,18 @@ def long_short_weights(
 
 
 def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.ndarray:
-    "Rows of weights on rebalancing days; NaN between, and 0 for a held name that is no longer usable"
+    """Rows of weights on rebalancing days; NaN between, and 0 for a held name that is no longer
+    usable"""
     places = np.floor(eligible.sum(axis=1) * quantile + 1e-9).astype(int)
     if not places.any():
         raise DataError(
-            f"No day has enough names for a leg of {quantile:g}: at most {int(eligible.sum(axis=1).max())} are usable; "
+            f"No day has enough names for a leg of {quantile:g}: at most "
+            f"{int(eligible.sum(axis=1).max())} are usable; "
             "raise `quantile` or extend the universe."
         )
-    weights, held, first = np.full(factor.shape, np.nan), np.zeros(factor.shape[1], dtype=bool), (places > 0).argmax()
+    weights, held, first = (
+        np.full(factor.shape, np.nan), np.zeros(factor.shape[1], dtype=bool), (places > 0).argmax(),
+    )
     for t in range(first, len(factor)):
         if (t - first) % step == 0:
             row, names = np.zeros(factor.shape[1]), eligible[t]
@@ -135,10 +150,13 @@ _FLAT, _HELD, _WAITING, _DONE = range(4)
 def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
     """Round trips of all pairs: rows of pair, opened, closed, side, reason.
 
-    `z` is pairs x days; a pair may trade from row `first` and is closed on row `last` (beyond the end if not seen yet).
+    `z` is pairs x days; a pair may trade from row `first` and is closed on row `last` (beyond the
+    end if not seen yet).
     """
     n_pairs, n_days = z.shape
-    state, side, since = np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64)
+    state, side, since = (
+        np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64),
+    )
     trips = [(0, 0, 0, 0, 0) for _ in range(0)]
     free = slots
     for t in range(n_days):
@@ -159,7 +177,9 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
                 if reason != _OPEN:
                     trips.append((p, since[p], t, side[p], reason))
                     free += 1
-                    state[p] = _DONE if reason == _STOP else _WAITING if reason == _TIMEOUT else _FLAT
+                    state[p] = (
+                        _DONE if reason == _STOP else _WAITING if reason == _TIMEOUT else _FLAT
+                    )
             elif state[p] == _WAITING and abs(score) < leave:
                 state[p] = _FLAT
             if t >= last[p]:
@@ -174,32 +194,53 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
     return trips
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #9bce5aca
-_PAIR_COLUMNS = ["window", "y", "x", "hedge_ratio", "intercept", "spread_mean", "spread_std", "trade_start", "trade_end"]
+_PAIR_COLUMNS = [
+    "window", "y", "x", "hedge_ratio", "intercept", "spread_mean", "spread_std", "trade_start",
+    "trade_end",
+]
 
 
 def _check_pairs(pairs: pd.DataFrame, prices: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
     "The best `max_pairs` of each window, in order, with numbers that can be traded on"
     missing = [c for c in _PAIR_COLUMNS if c not in getattr(pairs, "columns", [])]
     if missing:
-        raise MissingDataError(f"`pairs` lacks the columns {', '.join(missing)}; it needs {', '.join(_PAIR_COLUMNS)}.")
+        raise MissingDataError(
+            f"`pairs` lacks the columns {', '.join(missing)}; it needs {', '.join(_PAIR_COLUMNS)}."
+        )
     table = pairs.sort_values(["window", "rank"], kind="stable") if "rank" in pairs else pairs
     table = table.groupby("window", sort=False).head(max_pairs).reset_index(drop=True)
     unknown = sorted({str(n) for leg in ("y", "x") for n in table[leg] if n not in prices.columns})
     if unknown:
-        raise MissingDataError(f"`pairs` names {unknown[0]!r}, which `log_prices` does not have ({len(unknown)} in all).")
-    numbers = table[["hedge_ratio", "intercept", "spread_mean", "spread_std"]].apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1) | ~(numbers["spread_std"] > 0) | table["y"].eq(table["x"])
+        raise MissingDataError(
+            f"`pairs` names {unknown[0]!r}, which `log_prices` does not have ({len(unknown)} in "
+            "all)."
+        )
+    numbers = table[["hedge_ratio", "intercept", "spread_mean", "spread_std"]].apply(
+        pd.to_numeric, errors="coerce"
+    )
+    bad = (
+        ~np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1)
+        | ~(numbers["spread_std"] > 0)
+        | table["y"].eq(table["x"])
+    )
     if bad.any():
         pair = table[bad.to_numpy()].iloc[0]
         raise DataError(
-            f"`pairs` has a row that cannot be traded ({pair['y']}, {pair['x']} in window {pair['window']}): the legs must "
+            f"`pairs` has a row that cannot be traded ({pair['y']}, {pair['x']} in window "
+            f"{pair['window']}): the legs must "
             "differ, the numbers be finite and `spread_std` positive."
         )
     table[["trade_start", "trade_end"]] = table[["trade_start", "trade_end"]].apply(pd.to_datetime)
     if not (table["trade_start"] < table["trade_end"]).all():
         raise DataError("`pairs` has a `trade_end` that is not after its `trade_start`.")
-    if "formation_end" in table and not (pd.to_datetime(table["formation_end"]) < table["trade_start"]).all():
-        raise LookaheadError("`pairs` has a `formation_end` on or after its `trade_start`: the trading window was seen in formation.")
+    if (
+        "formation_end" in table
+        and not (pd.to_datetime(table["formation_end"]) < table["trade_start"]).all()
+    ):
+        raise LookaheadError(
+            "`pairs` has a `formation_end` on or after its `trade_start`: the trading window was "
+            "seen in formation."
+        )
     return table
 
 
@@ -210,20 +251,24 @@ def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
     check_number(entry, "entry", low=exit, strict=True)
     check_number(stop, "stop", low=entry, strict=True)
     slots = check_integer(max_pairs, "max_pairs", low=1)
-    longest = len(prices) if max_holding is None else check_integer(max_holding, "max_holding", low=1)
+    longest = (
+        len(prices) if max_holding is None else check_integer(max_holding, "max_holding", low=1)
+    )
     table = _check_pairs(pairs, prices, slots)
     values = prices.to_numpy()
     leg = {side: values[:, prices.columns.get_indexer(table[side])].T for side in ("y", "x")}
     column = lambda name: table[name].to_numpy(dtype=float)[:, None]
-    z = (leg["y"] - column("hedge_ratio") * leg["x"] - column("intercept") - column("spread_mean")) / column("spread_std")
+    z = (
+        leg["y"] - column("hedge_ratio") * leg["x"] - column("intercept") - column("spread_mean")
+    ) / column("spread_std")
     first, last = (prices.index.searchsorted(table[c]) for c in ("trade_start", "trade_end"))
     trips = _pair_events(z, first, last, float(entry), float(exit), float(stop), slots, longest)
     return prices, table, z, np.array(trips, dtype=np.int64).reshape(-1, 5)
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #b68ff41e
 def pairs_weights(
-    log_prices: pd.DataFrame, pairs: pd.DataFrame, *, entry: float = 2.0, exit: float = 0.5, stop: float = 4.0,
-    max_pairs: int = 20, gross: float = 1.0, max_holding: int | None = None,
+    log_prices: pd.DataFrame, pairs: pd.DataFrame, *, entry: float = 2.0, exit: float = 0.5,
+    stop: float = 4.0, max_pairs: int = 20, gross: float = 1.0, max_holding: int | None = None,
 ) -> pd.DataFrame:
     """Compute the target weights of a book of pairs, each traded on the z-score of its spread.
 
@@ -232,8 +277,9 @@ def pairs_weights(
     log_prices : DataFrame
         Dates x assets, natural logs; NaN where there is no price.
     pairs : DataFrame
-        A row a pair and window: window, y, x, hedge_ratio, intercept, spread_mean, spread_std, trade_start, trade_end;
-        optionally rank (1 is best) and formation_end (checked to lie before trade_start).
+        A row a pair and window: window, y, x, hedge_ratio, intercept, spread_mean, spread_std,
+        trade_start, trade_end; optionally rank (1 is best) and formation_end (checked to lie before
+        trade_start).
     entry, exit, stop : float
         Thresholds on the absolute z-score, exit < entry < stop.
     max_pairs : int
@@ -248,7 +294,9 @@ def pairs_weights(
     DataFrame
         Target weights; NaN: no trade.
     """
-    prices, table, _, trips = _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding)
+    prices, table, _, trips = _pair_trips(
+        log_prices, pairs, entry, exit, stop, max_pairs, max_holding
+    )
     slot = check_number(gross, "gross", low=0) / max_pairs
     legs = prices.columns.get_indexer(table["y"]), prices.columns.get_indexer(table["x"])
     hedge = table["hedge_ratio"].to_numpy(dtype=float)
@@ -270,8 +318,8 @@ def pairs_weights(
 
 
 def pair_trades(
-    log_prices: pd.DataFrame, pairs: pd.DataFrame, *, entry: float = 2.0, exit: float = 0.5, stop: float = 4.0,
-    max_pairs: int = 20, max_holding: int | None = None,
+    log_prices: pd.DataFrame, pairs: pd.DataFrame, *, entry: float = 2.0, exit: float = 0.5,
+    stop: float = 4.0, max_pairs: int = 20, max_holding: int | None = None,
 ) -> pd.DataFrame:
     """List the round trips that `pairs_weights` makes with the same arguments.
 
@@ -283,11 +331,14 @@ def pair_trades(
     Returns
     -------
     DataFrame
-        A row a trip, by entry date: window, y, x, side (1: long the spread), entry_date, exit_date, entry_z, exit_z,
-        holding (rows), return (per unit of the slot, before costs, between the two closes), reason (exit, stop, window end,
-        max holding; open: not closed by the end of the data).
+        A row a trip, by entry date: window, y, x, side (1: long the spread), entry_date, exit_date,
+        entry_z, exit_z, holding (rows), return (per unit of the slot, before costs, between the two
+        closes), reason (exit, stop, window end, max holding; open: not closed by the end of the
+        data).
     """
-    prices, table, z, trips = _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding)
+    prices, table, z, trips = _pair_trips(
+        log_prices, pairs, entry, exit, stop, max_pairs, max_holding
+    )
     pair, opened, closed, side, reason = trips[np.lexsort((trips[:, 0], trips[:, 1]))].T
     last_price = prices.ffill()
     growth = {}
@@ -295,10 +346,12 @@ def pair_trades(
         values = last_price.to_numpy()[:, prices.columns.get_indexer(table[name])]
         growth[name] = np.expm1(values[closed, pair] - values[opened, pair])
     hedge = table["hedge_ratio"].to_numpy(dtype=float)[pair]
-    return pd.DataFrame({
-        **{name: table[name].to_numpy()[pair] for name in ("window", "y", "x")},
-        "side": side, "entry_date": prices.index[opened], "exit_date": prices.index[closed],
-        "entry_z": z[pair, opened], "exit_z": z[pair, closed], "holding": closed - opened,
-        "return": side * (growth["y"] - hedge * growth["x"]) / (1 + np.abs(hedge)),
-        "reason": [_REASONS[r] for r in reason],
-    })
+    return pd.DataFrame(
+        {
+            **{name: table[name].to_numpy()[pair] for name in ("window", "y", "x")},
+            "side": side, "entry_date": prices.index[opened], "exit_date": prices.index[closed],
+            "entry_z": z[pair, opened], "exit_z": z[pair, closed], "holding": closed - opened,
+            "return": side * (growth["y"] - hedge * growth["x"]) / (1 + np.abs(hedge)),
+            "reason": [_REASONS[r] for r in reason],
+        }
+    )

@@ -19,14 +19,17 @@ from quantlab.checks import (
     share_index,
 )
 from quantlab.cointegration.unitroot import (
-    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, leg_note, leg_problem, longest_lag, warn_if_short,
+    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, leg_note, leg_problem, longest_lag,
+    warn_if_short,
     in_near_units,
 )
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #2a7cafe6
-def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend: Trend = "c") -> Any:
+def mackinnon_pvalue(
+    statistic: float | np.ndarray, *, n_series: int = 2, trend: Trend = "c"
+) -> Any:
     """Asymptotic p-value of a Dickey-Fuller or Engle-Granger statistic.
 
     Parameters
@@ -64,12 +67,15 @@ def mackinnon_pvalue(statistic: float | np.ndarray, *, n_series: int = 2, trend:
     left = np.polynomial.polynomial.polyval(within, table("tau_{}_smallp"))
     right = np.polynomial.polynomial.polyval(within, table("tau_{}_largep"))
     pvalue = ndtr(np.where(tau <= table("tau_star_{}"), left, right))
-    pvalue = np.where(tau > table("tau_max_{}"), 1.0, np.where(tau < table("tau_min_{}"), 0.0, pvalue))
+    pvalue = np.where(
+        tau > table("tau_max_{}"), 1.0, np.where(tau < table("tau_min_{}"), 0.0, pvalue)
+    )
     pvalue = np.where(np.isnan(tau), np.nan, pvalue)
     return pvalue if pvalue.ndim else float(pvalue)
 
 
-_AS_PRINTED = {  # MacKinnon (2010), table 2, in the four rows where statsmodels and arch differ from it
+# MacKinnon (2010), table 2, in the four rows where statsmodels and arch differ from it
+_AS_PRINTED = {
     ("c", 2, 0.01): (-3.89644, -10.9519, -22.527, 0.0),
     ("c", 3, 0.05): (-3.74066, -8.5631, -10.852, 27.982),
     ("c", 5, 0.05): (-4.41519, -14.0406, -12.575, 0.0),
@@ -161,7 +167,8 @@ class EngleGrangerResult(Result):
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #5c90ae05
 def check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
-    "Return `y`, the columns of `x` on one index, each fit for a cointegration test, and a note on those in doubt"
+    """Return `y`, the columns of `x` on one index, each fit for a cointegration test, and a note on
+    those in doubt"""
     y, x = share_index(y, x)
     target = check_series(y, "y", min_length=MIN_OBSERVATIONS, allow_constant=False)
     others = check_frame(x if np.ndim(x) == 2 else check_series(x, "x"), "x", allow_missing=False)
@@ -176,21 +183,27 @@ def check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
     for name, column in legs:
         problem = leg_problem(column.to_numpy())
         if problem in REFUSED:
-            raise DataError(f"`{name}` {LEG_PROBLEMS[problem]}; a cointegration test needs series that wander.")
+            raise DataError(
+                f"`{name}` {LEG_PROBLEMS[problem]}; a cointegration test needs series that wander."
+            )
     notes = (leg_note(column.to_numpy(), column.index, name) for name, column in legs)
     return target, others, "; ".join(note for note in notes if note)
 
 
 def deterministic_terms(n: int, trend: str) -> np.ndarray:
     "Columns 1, t, t^2 with t = 1, ..., n, as many as `trend` asks for"
-    terms = {"n": 0, "c": 1, "ct": 2, "ctt": 3}[check_option(trend, "trend", ("n", "c", "ct", "ctt"))]
+    terms = {"n": 0, "c": 1, "ct": 2, "ctt": 3}[
+        check_option(trend, "trend", ("n", "c", "ct", "ctt"))
+    ]
     return np.arange(1.0, n + 1)[:, None] ** np.arange(terms)
 
 
 NEARLY_COLLINEAR = 1 - 100 * np.sqrt(np.finfo(float).eps)  # R-squared at which statsmodels gives up
 
 
-def _cointegrating_regression(y: pd.Series, x: pd.DataFrame, trend: str) -> tuple[np.ndarray, np.ndarray]:
+def _cointegrating_regression(
+    y: pd.Series, x: pd.DataFrame, trend: str
+) -> tuple[np.ndarray, np.ndarray]:
     "Least-squares coefficients (x first) and residuals, refusing collinear series"
     design = np.column_stack([x.to_numpy(), deterministic_terms(len(y), trend)])
     scale = np.sqrt((design**2).sum(0))
@@ -200,7 +213,8 @@ def _cointegrating_regression(y: pd.Series, x: pd.DataFrame, trend: str) -> tupl
     unexplained = residual @ residual / (total @ total)
     if rank < design.shape[1] or 1 - unexplained >= NEARLY_COLLINEAR:
         raise DataError(
-            "`y` and `x` are (almost) perfectly collinear: the spread is rounding error and its test "
+            "`y` and `x` are (almost) perfectly collinear: the spread is rounding error and its "
+            "test "
             "means nothing; drop the duplicate series."
         )
     return coefficients / scale, residual
@@ -219,7 +233,8 @@ def engle_granger(
     trend : {"n", "c", "ct", "ctt"}
         Deterministic terms of the cointegrating regression.
     lags : int, optional
-        Lagged differences of the spread; given, nothing is searched and `max_lags`, `method` are unused.
+        Lagged differences of the spread; given, nothing is searched and `max_lags`, `method` are
+        unused.
     max_lags : int, optional
         Longest lag searched; by default ceil(12 (T/100)^(1/4)), and at most (T - 9) / 5.
     method : {"aic", "bic", "t-stat"}
@@ -228,14 +243,14 @@ def engle_granger(
     Returns
     -------
     EngleGrangerResult
-        `.statistic`, `.pvalue` and `.critical_values`; `.hedge_ratio`, `.intercept` and the `.spread` of the
-        cointegrating regression; `.rejects(alpha)`.
+        `.statistic`, `.pvalue` and `.critical_values`; `.hedge_ratio`, `.intercept` and the
+        `.spread` of the cointegrating regression; `.rejects(alpha)`.
 
     Raises
     ------
     DataError
-        Too short, constant, missing, infinite, misaligned, collinear, or a straight line. Series that may be
-        of order two or explosive are tested, with a `note`.
+        Too short, constant, missing, infinite, misaligned, collinear, or a straight line. Series
+        that may be of order two or explosive are tested, with a `note`.
 
     Warns
     -----
@@ -311,7 +326,8 @@ class PhillipsOuliarisResult(Result):
 
 def phillips_ouliaris(
     y: pd.Series, x: pd.Series | pd.DataFrame, *, kind: Literal["Za", "Zt", "Pu", "Pz"] = "Pu",
-    trend: Trend = "c", kernel: Literal["bartlett", "parzen", "quadratic-spectral"] = "bartlett", bandwidth: float | None = None,
+    trend: Trend = "c", kernel: Literal["bartlett", "parzen", "quadratic-spectral"] = "bartlett",
+    bandwidth: float | None = None,
 ) -> PhillipsOuliarisResult:
     """Test whether `y` and `x` are cointegrated, by long-run variances.
 
@@ -331,7 +347,8 @@ def phillips_ouliaris(
     Returns
     -------
     PhillipsOuliarisResult
-        `.statistic`, `.pvalue`, `.critical_values`, the `.bandwidth` used, `.hedge_ratio` and `.spread`.
+        `.statistic`, `.pvalue`, `.critical_values`, the `.bandwidth` used, `.hedge_ratio` and
+        `.spread`.
 
     References
     ----------
@@ -346,7 +363,9 @@ def phillips_ouliaris(
         check_number(bandwidth, "bandwidth", low=0, high=len(y) - 2)
     coefficients, residual = _cointegrating_regression(y, x, trend)
     legs = in_near_units(np.column_stack([y, x]), shift=trend != "n")
-    fit = fit_phillips_ouliaris(legs[:, 0], legs[:, 1:], trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth)
+    fit = fit_phillips_ouliaris(
+        legs[:, 0], legs[:, 1:], trend=trend, test_type=kind, kernel=kernel, bandwidth=bandwidth
+    )
     critical = fit.critical_values
     return PhillipsOuliarisResult(
         kind=kind, statistic=float(fit.stat), pvalue=float(fit.pvalue), trend=trend, kernel=kernel,

@@ -40,7 +40,9 @@ def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) 
         The index is too short for one window and one day of trading.
     """
     if not isinstance(index, pd.Index) or index.hasnans:
-        raise DataError(f"`index` must be an index of days, none missing; got {type(index).__name__}.")
+        raise DataError(
+            f"`index` must be an index of days, none missing; got {type(index).__name__}."
+        )
     check_index(index, "index")
     formation = check_integer(formation, "formation", low=30)
     trading = check_integer(trading, "trading", low=1)
@@ -75,7 +77,10 @@ class FormationScreen(Result):
 
 
 _COVERAGE = 0.98  # share of a window's days on which a name must have a price
-_PAIR = ["y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life", "note"]
+_PAIR = [
+    "y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life",
+    "note",
+]
 
 
 def _covered(prices: pd.DataFrame) -> pd.DataFrame:
@@ -91,10 +96,10 @@ def _spread_width(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame
 
 
 def screen_formations(
-    log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int,
-    trading: int, half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40,
-    alpha: float = 0.05, fdr: Literal["by", "bh"] = "by", first_trade: Any = None,
-    progress: Callable = iter, **screen: Any,
+    log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int, trading: int,
+    half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40, alpha: float = 0.05,
+    fdr: Literal["by", "bh"] = "by", first_trade: Any = None, progress: Callable = iter,
+    **screen: Any,
 ) -> FormationScreen:
     """Screen all pairs in each formation window and keep the best for the trading window after it.
 
@@ -103,7 +108,8 @@ def screen_formations(
     log_prices : DataFrame
         Natural logs of prices, dates x assets.
     eligible : DataFrame of bool, optional
-        True where a name may be chosen (index membership); its value on the last formation day counts.
+        True where a name may be chosen (index membership); its value on the last formation day
+        counts.
     formation, trading : int
         Lengths in days.
     half_life : (float, float)
@@ -122,8 +128,9 @@ def screen_formations(
     Returns
     -------
     FormationScreen
-        `.pairs`, the pairs kept for each trading window; `.windows`, a row a window with the counts; `.n_tested` and
-        `.n_discoveries` in all windows; `.pvalues`, their histogram by window.
+        `.pairs`, the pairs kept for each trading window; `.windows`, a row a window with the
+        counts; `.n_tested` and `.n_discoveries` in all windows; `.pvalues`, their histogram by
+        window.
 
     Raises
     ------
@@ -142,13 +149,18 @@ def screen_formations(
     log_prices = check_frame(log_prices, "log_prices", min_columns=2)
     keep = check_integer(keep, "keep", low=1)
     if np.shape(half_life) != (2,) or not 0 < half_life[0] < half_life[1]:
-        raise SpecificationError(f"`half_life` must be (low, high) with 0 < low < high; got {half_life}.")
+        raise SpecificationError(
+            f"`half_life` must be (low, high) with 0 < low < high; got {half_life}."
+        )
     calendar = formation_windows(log_prices.index, formation=formation, trading=trading)
     if eligible is not None:
         eligible = check_mask(eligible, "eligible")
         absent = calendar.loc[~calendar["formation_end"].isin(eligible.index), "formation_end"]
         if len(absent):
-            raise MisalignedError(f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to `log_prices`.")
+            raise MisalignedError(
+                f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to "
+                "`log_prices`."
+            )
     if first_trade is not None:
         first_trade = pd.to_datetime(first_trade, errors="coerce")
         calendar = calendar[calendar["trade_end"] >= first_trade]
@@ -156,7 +168,9 @@ def screen_formations(
     for window, row in progress(list(calendar.iterrows())):
         prices = _covered(log_prices.loc[row["formation_start"] : row["formation_end"]])
         if eligible is not None:
-            prices = prices.loc[:, eligible.loc[row["formation_end"]].reindex(prices.columns, fill_value=False)]
+            prices = prices.loc[
+                :, eligible.loc[row["formation_end"]].reindex(prices.columns, fill_value=False)
+            ]
         result = screen_pairs(prices, fdr=fdr, alpha=alpha, **screen)
         table = result.table.dropna(subset=["pvalue", "hedge_ratio", "half_life"])
         ok = (table["hedge_ratio"] > 0) & table["half_life"].between(*half_life)
@@ -168,7 +182,9 @@ def screen_formations(
             "below_alpha": int((result.table["pvalue"] <= alpha).sum()),
             "expected_by_chance": alpha * result.n_tested, "discoveries": found, "kept": len(best),
         }
-        best = _spread_width(prices, best[_PAIR]).assign(window=window, rank=np.arange(1, len(best) + 1))
+        best = _spread_width(prices, best[_PAIR]).assign(
+            window=window, rank=np.arange(1, len(best) + 1)
+        )
         chosen.append(best.join(row.to_frame().T, on="window"))
     if not chosen:
         raise DataError(f"No trading window ends on or after {first_trade}; give an earlier date.")
@@ -179,8 +195,12 @@ def screen_formations(
     edges = [f"{low:.2f}" for low in np.linspace(0, 0.95, 20)]
     return FormationScreen(
         pairs=_test_again(pairs, log_prices, calendar, screen),
-        windows=table.astype(dict.fromkeys(("names", "tested", "below_alpha", "discoveries", "kept"), int)),
-        pvalues=pd.DataFrame(bins, index=pd.Index(edges, name="p-value from")).T.rename_axis("window"),
+        windows=table.astype(
+            dict.fromkeys(("names", "tested", "below_alpha", "discoveries", "kept"), int)
+        ),
+        pvalues=pd.DataFrame(bins, index=pd.Index(edges, name="p-value from")).T.rename_axis(
+            "window"
+        ),
         n_tested=int(table["tested"].sum()), n_discoveries=int(table["discoveries"].sum()),
     )
 
@@ -206,5 +226,7 @@ def _test_again(
         names = pd.unique(pairs.loc[rows, ["y", "x"]].to_numpy().ravel())
         prices = _covered(log_prices.iloc[start : start + length][names])
         again = screen_pairs(prices, **screen).table.set_index(["y", "x"])["pvalue"]
-        later[rows] = again.reindex(pd.MultiIndex.from_frame(pairs.loc[rows, ["y", "x"]])).to_numpy()
+        later[rows] = again.reindex(
+            pd.MultiIndex.from_frame(pairs.loc[rows, ["y", "x"]])
+        ).to_numpy()
     return pairs.assign(pvalue_next=later)

@@ -14,7 +14,9 @@ import pandas as pd
 from numba import njit
 from scipy.optimize import minimize
 
-from ..checks import as_float, check_aligned, check_frame, check_integer, check_number, check_series, share_index
+from quantlab.checks import (
+    as_float, check_aligned, check_frame, check_integer, check_number, check_series, share_index,
+)
 from .engle_granger import check_relation, engle_granger
 from .johansen import johansen
 from ..errors import ConvergenceError, DataError, SpecificationError
@@ -24,8 +26,8 @@ from ..errors import ConvergenceError, DataError, SpecificationError
 def _start_diffuse(y, h, variance, q, mean, cov, out):
     """Filter from an exactly diffuse state until it is identified; return the number of rows used.
 
-    The covariance is kappa `unknown` + `cov` with kappa infinite. Which row identifies the state hangs on `h` alone:
-    the first on which x has moved, by more than rounding.
+    The covariance is kappa `unknown` + `cov` with kappa infinite. Which row identifies the state
+    hangs on `h` alone: the first on which x has moved, by more than rounding.
     """
     k = h.shape[1]
     unknown, gain = np.eye(k), np.empty(k)
@@ -53,7 +55,8 @@ def _start_diffuse(y, h, variance, q, mean, cov, out):
 
 @njit(cache=True)
 def _filter(y, h, variance, q, mean, cov, diffuse):
-    """Filtered states of y = h state + noise with a random-walk state, and the likelihood's two sums.
+    """Filtered states of y = h state + noise with a random-walk state, and the likelihood's two
+    sums.
 
     Returns (states, sum of squared standardised innovations, sum of log variances, their number).
     """
@@ -85,7 +88,8 @@ def _filter(y, h, variance, q, mean, cov, diffuse):
 
 # %% ../../nbs/30_cointegration/30_hedge.ipynb #aaf7cc8f
 _RATIOS = 10.0 ** np.arange(-10.0, 1.1, 2.0)  # of state to observation variance, in scaled units
-_LARGEST = 1e8  # the largest ratio looked at: beyond it the filter repeats y, and only rounding changes
+# the largest ratio looked at: beyond it the filter repeats y, and only rounding changes
+_LARGEST = 1e8
 
 
 def _loglikelihood(squares: float, logs: float, count: int) -> float:
@@ -95,7 +99,9 @@ def _loglikelihood(squares: float, logs: float, count: int) -> float:
 def _search(objective, starts: list) -> np.ndarray:
     "Minimise over the logs of variances, by Nelder and Mead from each start; return the logs"
     options = {"xatol": 1e-4, "fatol": 1e-8, "maxiter": 4000, "maxfev": 4000}
-    fits = [minimize(objective, np.asarray(v), method="Nelder-Mead", options=options) for v in starts]
+    fits = [
+        minimize(objective, np.asarray(v), method="Nelder-Mead", options=options) for v in starts
+    ]
     best = min(fits, key=lambda fit: fit.fun)
     if not (best.success and math.isfinite(best.fun)):
         raise ConvergenceError("the variances were not found by maximum likelihood; pass them.")
@@ -103,7 +109,8 @@ def _search(objective, starts: list) -> np.ndarray:
 
 
 def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[float, np.ndarray]:
-    """Maximum-likelihood variances for those that are None; the state's is diagonal in the caller's units.
+    """Maximum-likelihood variances for those that are None; the state's is diagonal in the caller's
+    units.
 
     `units` scales the diagonal, `turn` takes a covariance into the filter's coordinates, `start` is
     (mean, cov, diffuse).
@@ -114,13 +121,19 @@ def _estimate_variances(y, h, observation, state, units, turn, start) -> tuple[f
 
     if _filter(y, h, 1.0, np.zeros((k, k)), start[0], start[1], True)[1] <= 1e-24 * (y @ y):
         raise DataError(
-            "the data leave no error at all (a constant, or one series an exact function of the other), so there is "
+            "the data leave no error at all (a constant, or one series an exact function of the "
+            "other), so there is "
             "no variance to estimate; pass the variances."
         )
 
-    def concentrated(v):  # diffuse start: the observation variance is the mean square, in closed form
-        squares, logs, count = _filter(y, h, 1.0, turn(diagonal(free(v))), start[0], start[1], True)[1:]
-        return 0.5 * (count * math.log(squares / count) + logs) if count and squares > 0 else math.inf
+    # diffuse start: the observation variance is the mean square, in closed form
+    def concentrated(v):
+        squares, logs, count = _filter(
+            y, h, 1.0, turn(diagonal(free(v))), start[0], start[1], True
+        )[1:]
+        return (
+            0.5 * (count * math.log(squares / count) + logs) if count and squares > 0 else math.inf
+        )
 
     grid = np.array(np.meshgrid(*[np.log(_RATIOS)] * k)).reshape(k, -1).T
     values = np.argsort([concentrated(v) for v in grid], kind="stable")
@@ -152,21 +165,29 @@ def _state_variance(value: Any, k: int) -> np.ndarray | None:
         return None
     array = as_float(value, "state_variance")
     matrix = np.diag(array * np.ones(k)) if array.ndim < 2 and array.size in (1, k) else array
-    ok = matrix.shape == (k, k) and np.isfinite(matrix).all() and (abs(matrix - matrix.T) <= 1e-9 * abs(matrix).max()).all()
+    ok = (
+        matrix.shape == (k, k)
+        and np.isfinite(matrix).all()
+        and (abs(matrix - matrix.T) <= 1e-9 * abs(matrix).max()).all()
+    )
     if ok:
         least = matrix.diagonal().min() if array.ndim < 2 else np.linalg.eigvalsh(matrix).min()
     if not ok or least < -1e-12 * abs(matrix).max():
         raise SpecificationError(
-            f"`state_variance` and `initial_covariance` must be a number, {k} numbers or a symmetric {k} x {k} matrix "
+            f"`state_variance` and `initial_covariance` must be a number, {k} numbers or a "
+            f"symmetric {k} x {k} matrix "
             f"without negative eigenvalues; got {value!r}."
         )
     return np.ascontiguousarray(matrix)
 
 
 def _initial_mean(value: Any, prior: np.ndarray | None, k: int) -> np.ndarray:
-    "The mean of the state before the first row: zero, or `value` where a covariance stands beside it"
+    """The mean of the state before the first row: zero, or `value` where a covariance stands beside
+    it"""
     if value is not None and prior is None:
-        raise SpecificationError("`initial_state` needs `initial_covariance` beside it; give both or neither.")
+        raise SpecificationError(
+            "`initial_state` needs `initial_covariance` beside it; give both or neither."
+        )
     mean = np.zeros(k) if value is None else np.atleast_1d(as_float(value, "initial_state"))
     if mean.shape != (k,) or not np.isfinite(mean).all():
         raise SpecificationError(f"`initial_state` must be {k} finite numbers; got {value!r}.")
@@ -189,15 +210,16 @@ def _run_filter(y, h, transform, units, observation, state, initial_state, initi
             note = "no observation error is found: the filter repeats y, and what it leaves is rounding"
     states, *sums = _filter(y, h, float(observation), turn(state), *start)
     attrs = {
-        "observation_variance": float(observation), "state_variance": state.tolist() if k > 1 else float(state[0, 0]),
+        "observation_variance": float(observation),
+        "state_variance": state.tolist() if k > 1 else float(state[0, 0]),
         "loglikelihood": _loglikelihood(*sums), "note": note,
     }
     return states @ np.linalg.inv(transform).T, attrs
 
 
 def kalman_hedge_ratio(
-    y: pd.Series, x: pd.Series, *, observation_variance: float | None = None, state_variance: Any = None,
-    initial_state: Any = None, initial_covariance: Any = None,
+    y: pd.Series, x: pd.Series, *, observation_variance: float | None = None,
+    state_variance: Any = None, initial_state: Any = None, initial_covariance: Any = None,
 ) -> pd.DataFrame:
     """Filter an intercept and a hedge ratio that follow random walks (filtered values only).
 
@@ -216,9 +238,9 @@ def kalman_hedge_ratio(
     -------
     DataFrame
         Columns intercept and hedge_ratio; row t uses rows up to t. NaN until both are identified.
-        `attrs` holds observation_variance, state_variance, loglikelihood and a note, which says where the
-        likelihood rises until the filter repeats y (state variances are searched up to 1e8 times the
-        observation's, with x in standard deviations).
+        `attrs` holds observation_variance, state_variance, loglikelihood and a note, which says
+        where the likelihood rises until the filter repeats y (state variances are searched up to
+        1e8 times the observation's, with x in standard deviations).
 
     References
     ----------
@@ -249,8 +271,8 @@ def kalman_hedge_ratio(
     h[:, 1] = (price - origin) / scale
     transform = np.array([[1.0, origin], [0.0, scale]])
     states, attrs = _run_filter(
-        y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(price**2)]), observation_variance, state_variance,
-        initial_state, initial_covariance,
+        y.to_numpy(), h, transform, np.array([1.0, 1 / np.mean(price**2)]), observation_variance,
+        state_variance, initial_state, initial_covariance,
     )
     out = pd.DataFrame(states, index=y.index, columns=_COLUMNS)
     out.attrs = attrs
@@ -281,7 +303,8 @@ def filtered_level(
     shortest = 20 if observation_variance is None or state_variance is None else 2
     x = check_series(x, "x", min_length=shortest)
     states, attrs = _run_filter(
-        x.to_numpy(), np.ones((len(x), 1)), np.eye(1), np.ones(1), observation_variance, state_variance, None, None
+        x.to_numpy(), np.ones((len(x), 1)), np.eye(1), np.ones(1), observation_variance,
+        state_variance, None, None,
     )
     out = pd.Series(states[:, 0], index=x.index, name="level")
     out.attrs = attrs
@@ -293,7 +316,8 @@ _WIDE, _LONG = 8, 64  # pairs side by side in the registers, rows of a tile in t
 
 @njit(cache=True)
 def _filter_panel(y, x, variance, q, mean, cov, diffuse):
-    """Filtered intercepts and hedge ratios, a pair in two rows, of the pairs in the rows of `y` and `x`.
+    """Filtered intercepts and hedge ratios, a pair in two rows, of the pairs in the rows of `y` and
+    `x`.
 
     Each pair measures x from its first value; a lane starts once its state is identified.
     """
@@ -309,14 +333,18 @@ def _filter_panel(y, x, variance, q, mean, cov, diffuse):
             if diffuse:
                 h = np.column_stack((np.ones(n), x[which[k]] - x[which[k], 0]))
                 first[k] = _start_diffuse(y[which[k]], h, variance, own, a, c, np.empty((n, 2)))
-            state[0, k], state[1, k], state[2, k], state[3, k], state[4, k] = a[0], a[1], c[0, 0], c[0, 1], c[1, 1]
+            state[0, k], state[1, k], state[2, k], state[3, k], state[4, k] = (
+                a[0], a[1], c[0, 0], c[0, 1], c[1, 1],
+            )
             noise[0, k], noise[1, k], noise[2, k] = own[0, 0], own[0, 1], own[1, 1]
         for start in range(0, n, _LONG):
             rows = min(_LONG, n - start)
             for k in range(_WIDE):
                 origin = x[which[k], 0]
                 for t in range(rows):
-                    tile[0, t, k], tile[1, t, k] = y[which[k], start + t], x[which[k], start + t] - origin
+                    tile[0, t, k], tile[1, t, k] = (
+                        y[which[k], start + t], x[which[k], start + t] - origin,
+                    )
             _advance(tile, state, noise, variance, first - start, rows)
             for k in range(_WIDE):
                 pair, origin = which[k], x[which[k], 0]
@@ -330,11 +358,14 @@ def _filter_panel(y, x, variance, q, mean, cov, diffuse):
 
 @njit(cache=True)
 def _advance(tile, state, noise, variance, first, rows):
-    "Run the filter through a tile of rows: y and x in, states out; lane k stands still before row first[k]"
+    """Run the filter through a tile of rows: y and x in, states out; lane k stands still before row
+    first[k]"""
     for t in range(rows):
         for k in range(_WIDE):
             h, a, b = tile[1, t, k], state[0, k], state[1, k]
-            c00, c01, c11 = state[2, k] + noise[0, k], state[3, k] + noise[1, k], state[4, k] + noise[2, k]
+            c00, c01, c11 = (
+                state[2, k] + noise[0, k], state[3, k] + noise[1, k], state[4, k] + noise[2, k],
+            )
             p0, p1 = c00 + c01 * h, c01 + c11 * h
             total = 1.0 / (p0 + h * p1 + variance)
             g0, g1, innovation = p0 * total, p1 * total, tile[0, t, k] - a - h * b
@@ -347,7 +378,8 @@ def _advance(tile, state, noise, variance, first, rows):
 
 
 def kalman_hedge_ratios(
-    y: pd.DataFrame, x: pd.DataFrame, *, observation_variance: float, state_variance: Any, initial_state: Any = None,
+    y: pd.DataFrame, x: pd.DataFrame, *, observation_variance: float, state_variance: Any,
+    initial_state: Any = None,
     initial_covariance: Any = None,
 ) -> pd.DataFrame:
     """Filter the hedge ratios of many pairs, `y` and `x` column by column.
@@ -375,11 +407,17 @@ def kalman_hedge_ratios(
     y, x = (check_frame(f, name, min_rows=2, allow_missing=False) for f, name in given)
     check_aligned("kalman_hedge_ratios", y=y.iloc[:, 0], x=x.iloc[:, 0])
     if y.shape[1] != x.shape[1] or any((f.max() == f.min()).any() for f in (y, x)):
-        raise DataError(f"`y` and `x` need as many columns each, and none of them constant; got {y.shape[1]} and {x.shape[1]}.")
+        raise DataError(
+            f"`y` and `x` need as many columns each, and none of them constant; got {y.shape[1]} "
+            f"and {x.shape[1]}."
+        )
     check_number(observation_variance, "observation_variance", low=0, strict=True)
     q, prior = _state_variance(state_variance, 2), _state_variance(initial_covariance, 2)
     if q is None:
-        raise SpecificationError("`state_variance` must be given for many pairs at once; `kalman_hedge_ratio` estimates it.")
+        raise SpecificationError(
+            "`state_variance` must be given for many pairs at once; `kalman_hedge_ratio` "
+            "estimates it."
+        )
     mean = _initial_mean(initial_state, prior, 2)
     start = np.eye(2) if prior is None else prior
     arrays = (np.ascontiguousarray(f.to_numpy().T) for f in (y, x))
@@ -401,8 +439,9 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Rows ols, tls, dols, fmols, johansen; columns hedge_ratio, intercept, std_error (NaN where the method
-        gives none; the one of OLS would be wrong). `attrs["note"]` names legs that are in doubt.
+        Rows ols, tls, dols, fmols, johansen; columns hedge_ratio, intercept, std_error (NaN where
+        the method gives none; the one of OLS would be wrong). `attrs["note"]` names legs that are
+        in doubt.
 
     Raises
     ------
@@ -422,21 +461,28 @@ def hedge_ratios(y: pd.Series, x: pd.Series, *, lags: int = 1) -> pd.DataFrame:
     ols = engle_granger(y, x, lags=0)
     y, x = y.rename("y"), x.set_axis(["x"], axis=1)
     price = x["x"]
-    _, _, v = np.linalg.svd(np.column_stack([price - price.mean(), y - y.mean()]), full_matrices=False)
+    _, _, v = np.linalg.svd(
+        np.column_stack([price - price.mean(), y - y.mean()]), full_matrices=False
+    )
     total = -v[1, 0] / v[1, 1]
-    vector = johansen(pd.DataFrame({"y": y, "x": price}), lags=lags, deterministic="restricted_constant")
+    vector = johansen(
+        pd.DataFrame({"y": y, "x": price}), lags=lags, deterministic="restricted_constant"
+    )
     beta = vector.cointegrating_vectors[0]
     rows = {
         "ols": (ols.hedge_ratio.iloc[0], ols.intercept, np.nan),
         "tls": (total, y.mean() - total * price.mean(), np.nan),
     }
     models = {
-        "dols": DynamicOLS(y, x, trend="c", lags=lags, leads=lags), "fmols": FullyModifiedOLS(y, x, trend="c"),
+        "dols": DynamicOLS(y, x, trend="c", lags=lags, leads=lags),
+        "fmols": FullyModifiedOLS(y, x, trend="c"),
     }
     for name, model in models.items():
         fit = model.fit()
         rows[name] = (fit.params.iloc[0], fit.params["const"], fit.std_errors.iloc[0])
     rows["johansen"] = (-beta["x"], -beta["const"], np.nan)
-    out = pd.DataFrame(rows, index=["hedge_ratio", "intercept", "std_error"]).T.rename_axis("method")
+    out = pd.DataFrame(rows, index=["hedge_ratio", "intercept", "std_error"]).T.rename_axis(
+        "method"
+    )
     out.attrs["note"] = note
     return out

@@ -16,10 +16,12 @@ from scipy.special import gammaincc, gammainccinv
 from scipy.stats import chi2
 
 from quantlab.checks import (
-    as_float, check_aligned, check_frame, check_integer, check_number, check_option,
-    share_index, warn,
+    as_float, check_aligned, check_frame, check_integer, check_number, check_option, share_index,
+    warn,
 )
-from .unitroot import LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, leg_note, leg_problem
+from quantlab.cointegration.unitroot import (
+    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, leg_note, leg_problem,
+)
 from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
@@ -27,7 +29,8 @@ from ..results import Result
 CASES = ("none", "restricted_constant", "constant", "restricted_trend", "trend")
 LEVELS = (0.10, 0.05, 0.01)
 _FEW = 0.75  # small-sample factor below which a user is warned
-_DOORNIK = {  # Doornik (1998), tables 7 and 8: mean and variance, a pair a case, of n^2 sqrt(n) n 1 (n=1) (n=2)
+# Doornik (1998), tables 7 and 8: mean and variance, a pair a case, of n^2 sqrt(n) n 1 (n=1) (n=2)
+_DOORNIK = {
     "trace": [
         ([2, 0, -1, 0.07, 0.07, 0], [3, 0, -0.33, -0.55, 0, 0]),
         ([2, 0, 2.01, 0, 0.06, 0.05], [3, 0, 3.6, 0.75, -0.4, -0.3]),
@@ -36,11 +39,26 @@ _DOORNIK = {  # Doornik (1998), tables 7 and 8: mean and variance, a pair a case
         ([2, 1.35, 2.85, -5.1, -0.1, -0.06], [3, 0, 4, 0.8, -5.8, -2.66]),
     ],
     "max_eigen": [
-        ([0, -2.7764, 6.0019, -2.7558, 0.67185, 0.1149], [0, 14.714, 1.8806, -15.499, 1.1136, 0.070508]),
-        ([0, -2.3669, 5.9498, 0.43402, 0.04836, 0.018198], [0, 12.058, 2.2231, -7.9064, 0.58592, -0.034324]),
-        ([0, -1.5666, 5.8271, -1.6487, -1.6118, -0.25949], [0, 13.074, 2.0785, -9.7846, -3.368, -0.24528]),
-        ([0, -1.7552, 5.8658, 2.5595, -0.34443, -0.077991], [0, 12.841, 1.9955, -5.5428, 1.2425, 0.41949]),
-        ([0, -0.21447, 5.6364, -0.90531, -3.5166, -0.47966], [0, 12.393, 2.0899, -5.3303, -7.1523, -0.2526]),
+        (
+            [0, -2.7764, 6.0019, -2.7558, 0.67185, 0.1149],
+            [0, 14.714, 1.8806, -15.499, 1.1136, 0.070508],
+        ),
+        (
+            [0, -2.3669, 5.9498, 0.43402, 0.04836, 0.018198],
+            [0, 12.058, 2.2231, -7.9064, 0.58592, -0.034324],
+        ),
+        (
+            [0, -1.5666, 5.8271, -1.6487, -1.6118, -0.25949],
+            [0, 13.074, 2.0785, -9.7846, -3.368, -0.24528],
+        ),
+        (
+            [0, -1.7552, 5.8658, 2.5595, -0.34443, -0.077991],
+            [0, 12.841, 1.9955, -5.5428, 1.2425, 0.41949],
+        ),
+        (
+            [0, -0.21447, 5.6364, -0.90531, -3.5166, -0.47966],
+            [0, 12.393, 2.0899, -5.3303, -7.1523, -0.2526],
+        ),
     ],
 }
 
@@ -90,13 +108,16 @@ def regress_out(y: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def scaled_least_squares(design: np.ndarray, y: np.ndarray) -> np.ndarray:
-    "Coefficients of `y` on `design`, whose columns may be of any size: none is taken for rounding of another"
+    """Coefficients of `y` on `design`, whose columns may be of any size: none is taken for rounding
+    of another"""
     size = np.linalg.norm(design, axis=0)
     size = np.where(size > 0, size, 1.0)
     return (np.linalg.lstsq(design / size, y, rcond=None)[0].T / size).T
 
 
-_COLLINEAR = "`data` holds (almost) perfectly collinear series: one is a combination of the others; drop it."
+_COLLINEAR = (
+    "`data` holds (almost) perfectly collinear series: one is a combination of the others; drop it."
+)
 
 
 def canonical_correlations(r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,12 +176,14 @@ class JohansenResult(Result):
     max_eigen_pvalue: pd.Series
     trace_critical_values: pd.DataFrame  # null rank x level 0.10, 0.05, 0.01
     max_eigen_critical_values: pd.DataFrame
-    cointegrating_vectors: pd.DataFrame  # series (and restricted term) x relation, 1 on the first series
+    # series (and restricted term) x relation, 1 on the first series
+    cointegrating_vectors: pd.DataFrame
     loadings: pd.DataFrame  # series x relation
     changes: pd.DataFrame  # what the regressions were run on
     levels: pd.DataFrame
     short_run_design: pd.DataFrame
-    small_sample_factor: float  # 1 - series x lags in levels / nobs, for the trace and maximum-eigenvalue statistics
+    # 1 - series x lags in levels / nobs, for the trace and maximum-eigenvalue statistics
+    small_sample_factor: float
     note: str = ""  # a small sample, and legs that are in doubt
 
     LABELS: ClassVar[dict[str, str]] = {"nobs": "observations", "n_series": "series"}
@@ -168,17 +191,21 @@ class JohansenResult(Result):
     def summary(self) -> pd.DataFrame:
         "Table with a row for each null hypothesis"
         level = 0.05
-        table = pd.DataFrame({
-            "eigenvalue": self.eigenvalues, "trace": self.trace_statistic,
-            "5 % point (trace)": self.trace_critical_values[level], "p-value (trace)": self.trace_pvalue,
-            "max eigenvalue": self.max_eigen_statistic,
-            "5 % point (max)": self.max_eigen_critical_values[level],
-            "p-value (max)": self.max_eigen_pvalue,
-        })
+        table = pd.DataFrame(
+            {
+                "eigenvalue": self.eigenvalues, "trace": self.trace_statistic,
+                "5 % point (trace)": self.trace_critical_values[level],
+                "p-value (trace)": self.trace_pvalue,
+                "max eigenvalue": self.max_eigen_statistic,
+                "5 % point (max)": self.max_eigen_critical_values[level],
+                "p-value (max)": self.max_eigen_pvalue,
+            }
+        )
         return table.rename(index=lambda r: f"at most {r}").rename_axis("relations under the null")
 
     def rank(
-        self, alpha: float = 0.05, *, method: Literal["trace", "max_eigen"] = "trace", small_sample: bool = False
+        self, alpha: float = 0.05, *, method: Literal["trace", "max_eigen"] = "trace",
+        small_sample: bool = False,
     ) -> int:
         """Number of relations: the first null rank that is not rejected at level `alpha`.
 
@@ -193,12 +220,16 @@ class JohansenResult(Result):
         """
         check_option(method, "method", ("trace", "max_eigen"))
         check_number(alpha, "alpha", low=0, high=1)
-        statistic = getattr(self, f"{method}_statistic") * (self.small_sample_factor if small_sample else 1.0)
+        statistic = getattr(self, f"{method}_statistic") * (
+            self.small_sample_factor if small_sample else 1.0
+        )
         if alpha in LEVELS:
             rejected = statistic > getattr(self, f"{method}_critical_values")[alpha]
         else:
             n, case = self.n_series, self.deterministic
-            rejected = pd.Series([_pvalue(s, n - r, case, method) < alpha for r, s in statistic.items()])
+            rejected = pd.Series(
+                [_pvalue(s, n - r, case, method) < alpha for r, s in statistic.items()]
+            )
         return int(rejected.cumprod().sum())
 
     def plot(self, ax: Any = None) -> Any:
@@ -207,8 +238,13 @@ class JohansenResult(Result):
 
         ax = plt.subplots(figsize=(7, 2.8), layout="constrained")[1] if ax is None else ax
         ranks = self.trace_statistic.index.to_numpy()
-        ax.bar(ranks, self.trace_statistic, width=0.5, color="C0", alpha=0.8, label="trace statistic")
-        ax.hlines(self.trace_critical_values[0.05], ranks - 0.35, ranks + 0.35, color="C3", lw=2, label="5 % point")
+        ax.bar(
+            ranks, self.trace_statistic, width=0.5, color="C0", alpha=0.8, label="trace statistic"
+        )
+        ax.hlines(
+            self.trace_critical_values[0.05], ranks - 0.35, ranks + 0.35, color="C3", lw=2,
+            label="5 % point",
+        )
         ax.set(xticks=ranks, xlabel="relations under the null: at most", ylabel="trace statistic")
         ax.set_title(f"{self.rank()} of {self.n_series} possible relations at 5 %", loc="left")
         ax.legend(frameon=False)
@@ -223,7 +259,9 @@ class JohansenResult(Result):
         z = self.short_run_design.to_numpy()
         return regress_out(self.changes.to_numpy(), z), regress_out(self.levels.to_numpy(), z)
 
-    def _likelihood_ratio(self, restricted: np.ndarray, rank: int, freedom: int, null: str) -> RestrictionTest:
+    def _likelihood_ratio(
+        self, restricted: np.ndarray, rank: int, freedom: int, null: str
+    ) -> RestrictionTest:
         free = np.log1p(-self.eigenvalues.to_numpy()[:rank]).sum()
         statistic = self.nobs * (np.log1p(-restricted[:rank]).sum() - free)
         return RestrictionTest(
@@ -271,8 +309,11 @@ class JohansenResult(Result):
         freedom = rank * (a.shape[0] - a.shape[1])
         return self._likelihood_ratio(values, rank, freedom, "the loadings lie in the span of A")
 
-    def test_vectors_and_loadings(self, vectors: Any, loadings: Any, *, rank: int = 1) -> RestrictionTest:
-        """Test both at once: every relation is `vectors @ phi` and the loadings are `loadings @ psi`.
+    def test_vectors_and_loadings(
+        self, vectors: Any, loadings: Any, *, rank: int = 1
+    ) -> RestrictionTest:
+        """Test both at once: every relation is `vectors @ phi` and the loadings are `loadings @
+        psi`.
 
         Parameters
         ----------
@@ -290,7 +331,9 @@ class JohansenResult(Result):
         a = _check_restriction(loadings, self.n_series, rank, self.n_series)
         values, _ = canonical_correlations(*_within(a, r0, r1 @ h))
         freedom = rank * (h.shape[0] - h.shape[1] + a.shape[0] - a.shape[1])
-        return self._likelihood_ratio(values, rank, freedom, "the relations lie in the span of H, the loadings in that of A")
+        return self._likelihood_ratio(
+            values, rank, freedom, "the relations lie in the span of H, the loadings in that of A"
+        )
 
     def vecm(self, rank: int = 1) -> VECMFit:
         "Error-correction form with `rank` relations, identity on the first `rank` series"
@@ -313,7 +356,8 @@ class JohansenResult(Result):
         frame = lambda values, columns: pd.DataFrame(values, index=names, columns=columns)
         return VECMFit(
             rank=rank, nobs=self.nobs, loglikelihood=float(likelihood),
-            loadings=frame(coefficients[:rank].T, labels), std_errors_loadings=frame(errors, labels),
+            loadings=frame(coefficients[:rank].T, labels),
+            std_errors_loadings=frame(errors, labels),
             cointegrating_vectors=pd.DataFrame(beta, index=vectors.index, columns=labels),
             short_run=frame(coefficients[rank:].T, self.short_run_design.columns),
             residual_covariance=frame(covariance, names),
@@ -333,17 +377,26 @@ def _check_restriction(restriction: Any, rows: int, rank: int, n_series: int) ->
     check_integer(rank, "rank", low=1, high=n_series)
     matrix = as_float(restriction, "restriction")
     matrix = matrix[:, None] if matrix.ndim == 1 else matrix
-    ok = np.isfinite(matrix).all() and matrix.ndim == 2 and matrix.shape[0] == rows and rank <= matrix.shape[1] < rows
+    ok = (
+        np.isfinite(matrix).all()
+        and matrix.ndim == 2
+        and matrix.shape[0] == rows
+        and rank <= matrix.shape[1] < rows
+    )
     if not ok or np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         raise SpecificationError(
-            f"`restriction` must have {rows} rows and {rank} to {rows - 1} independent columns of finite numbers; "
+            f"`restriction` must have {rows} rows and {rank} to {rows - 1} independent columns of "
+            "finite numbers; "
             f"got shape {np.shape(restriction)}."
         )
     return matrix
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #d8733cfd
-def vecm_design(values: np.ndarray, lags: int, deterministic: str, dummies: np.ndarray | None = None):
-    "Changes, levels (with a restricted term last) and short-run regressors (lags, dummies, constant, trend)"
+def vecm_design(
+    values: np.ndarray, lags: int, deterministic: str, dummies: np.ndarray | None = None
+):
+    """Changes, levels (with a restricted term last) and short-run regressors (lags, dummies,
+    constant, trend)"""
     change, time = np.diff(values, axis=0), np.arange(lags + 1.0, len(values))
     ones, time = np.ones((len(time), 1)), time[:, None]
     levels, short = [values[lags:-1]], [change[lags - k : -k] for k in range(1, lags + 1)]
@@ -364,8 +417,12 @@ def _dummies(index: pd.Index, lags: int, seasons: int, exog: pd.DataFrame | None
 
 def _label(arrays, frame: pd.DataFrame, lags: int, deterministic: str, dummies: pd.DataFrame):
     "The arrays of `vecm_design` as frames"
-    restricted = {"restricted_constant": ["const"], "restricted_trend": ["trend"]}.get(deterministic, [])
-    free = {"none": [], "restricted_constant": [], "trend": ["const", "trend"]}.get(deterministic, ["const"])
+    restricted = {"restricted_constant": ["const"], "restricted_trend": ["trend"]}.get(
+        deterministic, []
+    )
+    free = {"none": [], "restricted_constant": [], "trend": ["const", "trend"]}.get(
+        deterministic, ["const"]
+    )
     short = [f"{c}.d{k}" for k in range(1, lags + 1) for c in frame] + [*dummies.columns] + free
     names = (list(frame.columns), [*frame.columns, *restricted], short)
     return [pd.DataFrame(a, index=dummies.index, columns=n) for a, n in zip(arrays, names)]
@@ -373,7 +430,9 @@ def _label(arrays, frame: pd.DataFrame, lags: int, deterministic: str, dummies: 
 
 def johansen(
     data: pd.DataFrame, *, lags: int = 1,
-    deterministic: Literal["none", "restricted_constant", "constant", "restricted_trend", "trend"] = "constant",
+    deterministic: Literal[
+        "none", "restricted_constant", "constant", "restricted_trend", "trend"
+    ] = "constant",
     seasons: int = 0, exog: pd.DataFrame | None = None,
 ) -> JohansenResult:
     """Test how many cointegrating relations hold between the columns of `data`.
@@ -389,19 +448,21 @@ def johansen(
     seasons : int
         Periods a year for centred seasonal dummies, 0 for none.
     exog : DataFrame, optional
-        Dummies on the index of `data`, unrestricted and undated: the row of t acts on the change at t.
+        Dummies on the index of `data`, unrestricted and undated: the row of t acts on the change at
+        t.
 
     Returns
     -------
     JohansenResult
-        Trace and maximum-eigenvalue statistics with p-values and critical values by rank; `.rank(alpha)`,
-        `.cointegrating_vectors`, `.loadings`, `.spread()`, tests of restrictions on them, and `.vecm()`.
+        Trace and maximum-eigenvalue statistics with p-values and critical values by rank;
+        `.rank(alpha)`, `.cointegrating_vectors`, `.loadings`, `.spread()`, tests of restrictions on
+        them, and `.vecm()`.
 
     Raises
     ------
     DataError
-        Bad values, collinear series, too few rows, or a leg that is constant or a straight line. Series that
-        may be of order two or explosive are tested, with a `note`.
+        Bad values, collinear series, too few rows, or a leg that is constant or a straight line.
+        Series that may be of order two or explosive are tested, with a `note`.
 
     Warns
     -----
@@ -440,7 +501,10 @@ def johansen(
     for column in frame:
         problem = leg_problem(frame[column].to_numpy())
         if problem in REFUSED:
-            raise DataError(f"`data[{column!r}]` {LEG_PROBLEMS[problem]}; Johansen's test needs series that wander.")
+            raise DataError(
+                f"`data[{column!r}]` {LEG_PROBLEMS[problem]}; Johansen's test needs series that "
+                "wander."
+            )
     centred = frame - frame.mean()
     if np.abs(np.diag(np.linalg.qr(centred / np.sqrt((centred**2).sum()))[1])).min() < 1e-8:
         raise DataError(_COLLINEAR)
@@ -450,7 +514,8 @@ def johansen(
     needed = short.shape[1] + levels.shape[1] + frame.shape[1] + 1
     if len(changes) < needed:
         raise DataError(
-            f"`data` needs at least {needed + lags + 1} rows for {frame.shape[1]} series and {lags} lags; got {len(frame)}."
+            f"`data` needs at least {needed + lags + 1} rows for {frame.shape[1]} series and "
+            f"{lags} lags; got {len(frame)}."
         )
     r0, r1 = (regress_out(a, arrays[2]) for a in arrays[:2])
     values, vectors = canonical_correlations(r0, r1)
@@ -461,9 +526,13 @@ def johansen(
     factor = 1 - n * (lags + 1) / nobs
     notes = [leg_note(frame[c].to_numpy(), frame.index, f"data[{c!r}]") for c in frame]
     if factor < _FEW:
-        notes.insert(0, f"small sample: {nobs} rows for {n} series in {lags + 1} lags; see small_sample_factor")
+        notes.insert(
+            0,
+            f"small sample: {nobs} rows for {n} series in {lags + 1} lags; see small_sample_factor",
+        )
         warn(
-            f"{nobs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds relations that are not there; use "
+            f"{nobs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds "
+            "relations that are not there; use "
             "`rank(small_sample=True)` or `johansen_bootstrap`.", SmallSampleWarning,
         )
     ranks = pd.RangeIndex(n, name="rank")
@@ -471,10 +540,14 @@ def johansen(
     largest = -nobs * np.log1p(-values)
     statistics = {"trace": largest[::-1].cumsum()[::-1], "max_eigen": largest}
     pvalues = {
-        test: series([_pvalue(s[r], n - r, deterministic, test) for r in ranks]) for test, s in statistics.items()
+        test: series([_pvalue(s[r], n - r, deterministic, test) for r in ranks])
+        for test, s in statistics.items()
     }
     critical = {
-        test: pd.DataFrame([johansen_critical_values(n - r, deterministic, test) for r in ranks], index=ranks, columns=LEVELS)
+        test: pd.DataFrame(
+            [johansen_critical_values(n - r, deterministic, test) for r in ranks], index=ranks,
+            columns=LEVELS,
+        )
         for test in statistics
     }
     return JohansenResult(

@@ -15,8 +15,12 @@ from numba import njit
 from scipy.special import gammaincc
 
 from ..checks import check_frame, check_integer, check_number, check_option, warn
-from .johansen import CASES, johansen_critical_values, residual_moments, regress_out
-from .screen import COLLINEAR, NOTES, TOO_SHORT, pair_blocks, cholesky_factor, join_notes, leg_notes
+from quantlab.cointegration.johansen import (
+    CASES, johansen_critical_values, residual_moments, regress_out,
+)
+from quantlab.cointegration.screen import (
+    COLLINEAR, NOTES, TOO_SHORT, pair_blocks, cholesky_factor, join_notes, leg_notes,
+)
 from .unitroot import MIN_OBSERVATIONS, REFUSED, leg_problem
 from ..errors import DataError, SmallSampleWarning
 from ..results import Result
@@ -24,12 +28,14 @@ from ..results import Result
 # %% ../../nbs/30_cointegration/45_johansen_pairs.ipynb #6738aa72
 @njit(cache=True, nogil=True)
 def _johansen_block(
-    gram: np.ndarray, scale: np.ndarray, pairs: np.ndarray, n_assets: int, lags: int, restricted: int, numbers: np.ndarray
+    gram: np.ndarray, scale: np.ndarray, pairs: np.ndarray, n_assets: int, lags: int,
+    restricted: int, numbers: np.ndarray,
 ) -> None:
-    """Fill `numbers` (two eigenvalues, hedge ratio, restricted term) of pairs of assets; NaN if collinear.
+    """Fill `numbers` (two eigenvalues, hedge ratio, restricted term) of pairs of assets; NaN if
+    collinear.
 
-    `gram` holds the cross products of scaled columns: changes, levels and each lag, a block of `n_assets`
-    each, then the restricted term.
+    `gram` holds the cross products of scaled columns: changes, levels and each lag, a block of
+    `n_assets` each, then the restricted term.
     """
     size = 2 * lags + 4 + restricted
     a, where, beta = np.empty((size + 1, size)), np.empty(size, dtype=np.int64), np.empty(3)
@@ -48,9 +54,12 @@ def _johansen_block(
             a[size, i] = a[i, i]
         p, q = size - 2, size - 1
         numbers[row] = np.nan
-        if cholesky_factor(a, size) < 1e-11:  # turns all rows but the last; row p is divided by its pivot
+        # turns all rows but the last; row p is divided by its pivot
+        if cholesky_factor(a, size) < 1e-11:
             continue
-        left = np.array([[a[p, p] ** 2, a[p, p] * a[p, q]], [a[p, p] * a[p, q], a[q, q] + a[p, q] ** 2]])
+        left = np.array(
+            [[a[p, p] ** 2, a[p, p] * a[p, q]], [a[p, p] * a[p, q], a[q, q] + a[p, q] ** 2]]
+        )
         c = a[2 * lags : p, p : q + 1].copy()
         explained = c.T @ c
         whole = left + explained
@@ -65,7 +74,8 @@ def _johansen_block(
         first = (m00 + m11) / 2 + root
         product = (explained[0, 0] * explained[1, 1] - explained[0, 1] ** 2) / det
         numbers[row, 0] = first
-        numbers[row, 1] = product / first if first > 0 else 0.0  # the small root without cancellation
+        # the small root without cancellation
+        numbers[row, 1] = product / first if first > 0 else 0.0
         w0, w1 = (m01, first - m00) if abs(first - m00) > abs(first - m11) else (first - m11, m10)
         for i in range(2 + restricted - 1, -1, -1):
             value = c[i, 0] * w0 + c[i, 1] * w1
@@ -89,7 +99,8 @@ class JohansenScreen(Result):
     lags: int
     deterministic: str
     fdr: str
-    table: pd.DataFrame  # y x trace_statistic pvalue qvalue second_trace_statistic rank hedge_ratio nobs note
+    # y x trace_statistic pvalue qvalue second_trace_statistic rank hedge_ratio nobs note
+    table: pd.DataFrame
 
     LABELS: ClassVar[dict[str, str]] = {
         "n_assets": "assets", "n_tested": "pairs tested", "n_rejected": "q-value at most alpha",
@@ -98,13 +109,21 @@ class JohansenScreen(Result):
 
 
 def _stack(values: np.ndarray, lags: int, deterministic: str) -> tuple[np.ndarray, np.ndarray, int]:
-    "Scaled columns (changes, levels, lags, restricted term) less deterministic terms, their scales, rows"
+    """Scaled columns (changes, levels, lags, restricted term) less deterministic terms, their
+    scales, rows"""
     change = np.diff(values, axis=0)
     n, time = len(change) - lags, np.arange(lags + 1.0, len(values))[:, None]
-    blocks = [change[lags:], values[lags:-1] - values.mean(0) * (deterministic not in ("none", "restricted_constant"))]
+    blocks = [
+        change[lags:],
+        values[lags:-1] - values.mean(0) * (deterministic not in ("none", "restricted_constant")),
+    ]
     blocks += [change[lags - k : -k] for k in range(1, lags + 1)]
-    blocks += {"restricted_constant": [np.ones((n, 1))], "restricted_trend": [time]}.get(deterministic, [])
-    terms = {"none": [], "restricted_constant": [], "trend": [np.ones((n, 1)), time]}.get(deterministic, [np.ones((n, 1))])
+    blocks += {"restricted_constant": [np.ones((n, 1))], "restricted_trend": [time]}.get(
+        deterministic, []
+    )
+    terms = {"none": [], "restricted_constant": [], "trend": [np.ones((n, 1)), time]}.get(
+        deterministic, [np.ones((n, 1))]
+    )
     columns = regress_out(np.hstack(blocks), np.hstack(terms) if terms else np.empty((n, 0)))
     scale = np.sqrt((columns**2).sum(0))
     return columns / np.where(scale > 0, scale, 1.0), scale, n
@@ -112,7 +131,9 @@ def _stack(values: np.ndarray, lags: int, deterministic: str) -> tuple[np.ndarra
 
 def screen_johansen(
     log_prices: pd.DataFrame, *, lags: int = 1,
-    deterministic: Literal["none", "restricted_constant", "constant", "restricted_trend", "trend"] = "constant",
+    deterministic: Literal[
+        "none", "restricted_constant", "constant", "restricted_trend", "trend"
+    ] = "constant",
     fdr: Literal["by", "bh"] = "by", alpha: float = 0.05,
 ) -> JohansenScreen:
     """Run Johansen's trace test on every unordered pair of columns.
@@ -156,11 +177,14 @@ def screen_johansen(
     check_number(alpha, "alpha", low=0, high=1)
     if len(frame) < 50:
         warn(
-            f"{len(frame)} rows are few for the asymptotic trace test: at 20 it rejects one true null in five at 5 %, at 50 one in "
+            f"{len(frame)} rows are few for the asymptotic trace test: at 20 it rejects one true "
+            "null in five at 5 %, at 50 one in "
             "seven; use `johansen_bootstrap` for a pair.", SmallSampleWarning,
         )
     values, n_assets, legs = frame.to_numpy(), frame.shape[1], leg_notes(frame)
-    numbers, codes = np.full((n_assets, n_assets, 4), np.nan), np.zeros((n_assets, n_assets), dtype=int)
+    numbers, codes = (
+        np.full((n_assets, n_assets, 4), np.nan), np.zeros((n_assets, n_assets), dtype=int),
+    )
     used = np.zeros((n_assets, n_assets), dtype=int)
     for rows, columns, pairs in pair_blocks(~np.isnan(values)):
         pairs = pairs[columns[pairs[:, 0]] < columns[pairs[:, 1]]]
@@ -175,7 +199,9 @@ def screen_johansen(
         found = np.full((len(pairs), 4), np.nan)
         restricted = int(deterministic.startswith("restricted"))
         _johansen_block(scaled.T @ scaled, scale, pairs, len(columns), lags, restricted, found)
-        trouble = np.where(problem[pairs[:, 0]] > 0, problem[pairs[:, 0]], 10 * problem[pairs[:, 1]])
+        trouble = np.where(
+            problem[pairs[:, 0]] > 0, problem[pairs[:, 0]], 10 * problem[pairs[:, 1]]
+        )
         codes[i, j] = np.where(trouble > 0, trouble, np.where(np.isnan(found[:, 0]), COLLINEAR, 0))
         found[codes[i, j] != 0] = np.nan
         numbers[i, j] = found
@@ -187,19 +213,24 @@ def screen_johansen(
     pvalue, tested = gammaincc(shape, trace / width), codes == 0
     if not tested.any():
         raise DataError(
-            "`log_prices` holds no pair that can be tested: " + "; ".join(sorted({NOTES[c] for c in np.unique(codes)})) + "."
+            "`log_prices` holds no pair that can be tested: "
+            + "; ".join(sorted({NOTES[c] for c in np.unique(codes)}))
+            + "."
         )
     qvalue = np.full(len(pvalue), np.nan)
     qvalue[tested] = false_discovery_control(pvalue[tested], method=fdr)
     five = [johansen_critical_values(n, deterministic, "trace")[1] for n in (2, 1)]
     rank = np.where(trace > five[0], 1 + (second > five[1]), 0)
-    table = pd.DataFrame({
-        "y": frame.columns[y], "x": frame.columns[x], "trace_statistic": trace, "pvalue": pvalue, "qvalue": qvalue,
-        "second_trace_statistic": second, "rank": pd.array(rank, dtype="Int64"), "hedge_ratio": numbers[:, 2], "nobs": used,
-        "note": join_notes([NOTES.get(c, "") for c in codes], legs.iloc[y], legs.iloc[x]),
-    })
+    table = pd.DataFrame(
+        {
+            "y": frame.columns[y], "x": frame.columns[x], "trace_statistic": trace,
+            "pvalue": pvalue, "qvalue": qvalue, "second_trace_statistic": second,
+            "rank": pd.array(rank, dtype="Int64"), "hedge_ratio": numbers[:, 2], "nobs": used,
+            "note": join_notes([NOTES.get(c, "") for c in codes], legs.iloc[y], legs.iloc[x]),
+        }
+    )
     table.loc[~tested, "rank"] = pd.NA
     return JohansenScreen(
-        n_assets=n_assets, n_tested=int(tested.sum()), n_rejected=int((qvalue <= alpha).sum()), alpha=float(alpha), lags=lags,
-        deterministic=deterministic, fdr=fdr, table=table,
+        n_assets=n_assets, n_tested=int(tested.sum()), n_rejected=int((qvalue <= alpha).sum()),
+        alpha=float(alpha), lags=lags, deterministic=deterministic, fdr=fdr, table=table,
     )

@@ -39,8 +39,9 @@ class RelationMonitor(Result):
     note: str = ""  # legs of the formation window that are in doubt
 
     LABELS: ClassVar[dict[str, str]] = {
-        "holds": "still holds", "since": "held until about", "formation": "formation window (rows)", "n_monitored": "rows monitored",
-        "half_life": "half-life at formation (periods)", "alpha": "false-alarm probability",
+        "holds": "still holds", "since": "held until about", "formation": "formation window (rows)",
+        "n_monitored": "rows monitored", "half_life": "half-life at formation (periods)",
+        "alpha": "false-alarm probability",
     }
 
     def plot(self, ax=None):
@@ -52,12 +53,17 @@ class RelationMonitor(Result):
         ax.axhline(self.bar, color="C3", lw=1)
         if self.alarm is not None:
             ax.axvline(self.since, color="0.5", ls=":")
-        ax.set(title="holds" if self.holds else f"broken, held until about {self.since}", ylabel="detector")
+        ax.set(
+            title="holds" if self.holds else f"broken, held until about {self.since}",
+            ylabel="detector",
+        )
         return ax
 
 
 @njit(cache=True)
-def _detector(y: np.ndarray, x: np.ndarray, m: int, spread: np.ndarray, detector: np.ndarray) -> tuple[float, float]:
+def _detector(
+    y: np.ndarray, x: np.ndarray, m: int, spread: np.ndarray, detector: np.ndarray
+) -> tuple[float, float]:
     "Fill the spread (all rows) and the detector (rows after m); return hedge ratio and intercept"
     mean_y, mean_x = y[:m].mean(), x[:m].mean()
     xx = xy = 0.0
@@ -92,7 +98,8 @@ def _largest(phi: float, shocks: np.ndarray, steps: np.ndarray, m: int) -> float
 
 # %% ../../nbs/30_cointegration/40_monitor.ipynb #71041ad6
 def monitor_relation(
-    y: pd.Series, x: pd.Series, *, formation: int, alpha: float = 0.05, n_resamples: int = 999, seed: int = 0
+    y: pd.Series, x: pd.Series, *, formation: int, alpha: float = 0.05, n_resamples: int = 999,
+    seed: int = 0,
 ) -> RelationMonitor:
     """Monitor a cointegrating relation after its formation window.
 
@@ -112,8 +119,8 @@ def monitor_relation(
     Returns
     -------
     RelationMonitor
-        `.holds`, the date of the `.alarm` (None without one), `.since` (where the departure began), and `.table`
-        with the spread and the detector, to be compared with `.bar`.
+        `.holds`, the date of the `.alarm` (None without one), `.since` (where the departure began),
+        and `.table` with the spread and the detector, to be compared with `.bar`.
 
     Raises
     ------
@@ -141,7 +148,8 @@ def monitor_relation(
     speed = half_life(fit.spread)
     if not fit.rejects(0.10) or speed.phi >= 1:
         raise DataError(
-            f"the formation window shows no cointegration (p-value {fit.pvalue:.2f}); there is no relation to monitor."
+            f"the formation window shows no cointegration (p-value {fit.pvalue:.2f}); there is no "
+            "relation to monitor."
         )
     phi = max(speed.phi, 0.0)
     u, steps = fit.spread.to_numpy(), np.diff(x.to_numpy()[:formation, 0])
@@ -151,15 +159,21 @@ def monitor_relation(
     largest = [_largest(phi, draw(shocks), draw(steps), formation) for _ in range(n_resamples)]
     bar = float(np.quantile(largest, 1 - alpha))
     spread, detector = np.empty(n), np.empty(n - formation)
-    ratio, intercept = _detector(y.to_numpy(), x.to_numpy()[:, 0].copy(), formation, spread, detector)
+    ratio, intercept = _detector(
+        y.to_numpy(), x.to_numpy()[:, 0].copy(), formation, spread, detector
+    )
     over = np.flatnonzero(detector > bar)
     alarm = since = None
     if len(over):
         seen = spread[formation : formation + over[0] + 1]
-        after = seen[::-1].cumsum()[::-1] ** 2 / np.arange(len(seen), 0, -1)  # what a mean from here on explains
+        # what a mean from here on explains
+        after = seen[::-1].cumsum()[::-1] ** 2 / np.arange(len(seen), 0, -1)
         alarm, since = y.index[formation + over[0]], y.index[formation + int(after.argmax()) - 1]
     return RelationMonitor(
-        holds=alarm is None, alarm=alarm, since=since, bar=bar, alpha=float(alpha), formation=formation,
-        note=fit.note, n_monitored=n - formation, hedge_ratio=ratio, intercept=intercept, half_life=speed.half_life,
-        table=pd.DataFrame({"spread": spread[formation:], "detector": detector}, index=y.index[formation:]),
+        holds=alarm is None, alarm=alarm, since=since, bar=bar, alpha=float(alpha),
+        formation=formation, note=fit.note, n_monitored=n - formation, hedge_ratio=ratio,
+        intercept=intercept, half_life=speed.half_life,
+        table=pd.DataFrame(
+            {"spread": spread[formation:], "detector": detector}, index=y.index[formation:]
+        ),
     )

@@ -18,9 +18,12 @@ from numba import njit
 from ..checks import check_integer, check_number, check_option
 from .engle_granger import check_relation, engle_granger
 from quantlab.cointegration.johansen import (
-    JohansenResult, canonical_correlations, vecm_design, regress_out, johansen, scaled_least_squares,
+    JohansenResult, canonical_correlations, vecm_design, regress_out, johansen,
+    scaled_least_squares,
 )
-from .screen import AIC, FIXED, remove_trend, lag_limit, screen_block, spread_statistic
+from quantlab.cointegration.screen import (
+    AIC, FIXED, remove_trend, lag_limit, screen_block, spread_statistic,
+)
 from .spread import BIAS_NODES, BIAS_QUANTILES
 from .unitroot import Trend, warn_if_short
 from ..errors import DataError, SmallSampleWarning, SpecificationError
@@ -46,8 +49,11 @@ class BootstrapResult(Result):
 
 
 @njit(cache=True)
-def _accumulate(first: np.ndarray, shocks: np.ndarray, pi: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-    """Levels x_t = x_{t-1} + pi x_{t-1} + sum_i gamma_i dx_{t-i} + shock_t, after the rows of `first`.
+def _accumulate(
+    first: np.ndarray, shocks: np.ndarray, pi: np.ndarray, gamma: np.ndarray
+) -> np.ndarray:
+    """Levels x_t = x_{t-1} + pi x_{t-1} + sum_i gamma_i dx_{t-i} + shock_t, after the rows of
+    `first`.
 
     `gamma` is lags x series x series; `first` has at least lags + 1 rows.
     """
@@ -85,20 +91,25 @@ def _pair_statistic(values: np.ndarray, trend: str, p: int, search: int) -> floa
     numbers, codes = np.empty((1, 4)), np.empty((1, 2), dtype=np.int64)
     none = np.zeros(2, dtype=np.int64)
     squares = (detrended**2).sum(1)
-    screen_block(detrended, total, squares, none, np.array([[0, 1]]), p, search, BIAS_NODES, BIAS_QUANTILES, numbers, codes, 0, 1)
+    screen_block(
+        detrended, total, squares, none, np.array([[0, 1]]), p, search, BIAS_NODES, BIAS_QUANTILES,
+        numbers, codes, 0, 1,
+    )
     return numbers[0, 0]
 
 
 def engle_granger_bootstrap(
-    y: pd.Series, x: pd.Series, *, trend: Trend = "c", lags: int | None = None, max_lags: int | None = None,
-    scheme: Literal["sieve", "wild"] = "wild", n_resamples: int = 999, seed: int,
+    y: pd.Series, x: pd.Series, *, trend: Trend = "c", lags: int | None = None,
+    max_lags: int | None = None, scheme: Literal["sieve", "wild"] = "wild", n_resamples: int = 999,
+    seed: int,
 ) -> BootstrapResult:
     """Engle-Granger test with a bootstrap p-value.
 
     Parameters
     ----------
     y, x, trend, lags, max_lags
-        As in `engle_granger` (one x); without `lags` they are chosen by AIC, in each resample again.
+        As in `engle_granger` (one x); without `lags` they are chosen by AIC, in each resample
+        again.
     scheme : {"sieve", "wild"}
         Residuals drawn in any order, or kept in place with random signs (for changing variance).
     n_resamples : int
@@ -109,7 +120,8 @@ def engle_granger_bootstrap(
     Returns
     -------
     BootstrapResult
-        `.statistic`, `.pvalue` (at least 1 / (n + 1) of n resamples), `.asymptotic_pvalue`, `.critical_values`.
+        `.statistic`, `.pvalue` (at least 1 / (n + 1) of n resamples), `.asymptotic_pvalue`,
+        `.critical_values`.
 
     Raises
     ------
@@ -118,14 +130,16 @@ def engle_granger_bootstrap(
 
     References
     ----------
-    Chang, Park & Song (2006) for the sieve; Cavaliere & Taylor (2008) for the wild bootstrap of unit-root tests.
+    Chang, Park & Song (2006) for the sieve; Cavaliere & Taylor (2008) for the wild bootstrap of
+    unit-root tests.
     """
     rng = _check_resampling(scheme, n_resamples, seed)
     y, x, note = check_relation(y, x)
     if x.shape[1] != 1:
         raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
     p, search = lag_limit(len(y), lags, max_lags), AIC if lags is None else FIXED
-    limit = p if lags is None and max_lags is None else max_lags  # a given limit: short samples are what this is for
+    # a given limit: short samples are what this is for
+    limit = p if lags is None and max_lags is None else max_lags
     fit = engle_granger(y, x, trend=trend, lags=lags, max_lags=limit)
     values = np.column_stack([y, x.iloc[:, 0]])
     changes, _, lagged = vecm_design(values - values[0], fit.lags, "none")
@@ -136,16 +150,26 @@ def engle_granger_bootstrap(
     gamma = np.ascontiguousarray(coefficients.reshape(fit.lags, 2, 2).transpose(0, 2, 1))
     drift = np.arange(fit.lags + 1.0)[:, None] * centre
     first = values[: fit.lags + 1] - values[0] - drift
-    draws = np.array([
-        _pair_statistic(_accumulate(first, _redraw(residual, scheme, rng), np.zeros((2, 2)), gamma), trend, p, search)
-        for _ in range(n_resamples)
-    ])
+    draws = np.array(
+        [
+            _pair_statistic(
+                _accumulate(first, _redraw(residual, scheme, rng), np.zeros((2, 2)), gamma), trend,
+                p, search,
+            )
+            for _ in range(n_resamples)
+        ]
+    )
     draws = draws[~np.isnan(draws)]
     if len(draws) < 0.99 * n_resamples:
-        raise DataError("the resampled pairs are too smooth to be tested; the changes of `y` and `x` are nearly integrated.")
+        raise DataError(
+            "the resampled pairs are too smooth to be tested; the changes of `y` and `x` are "
+            "nearly integrated."
+        )
     return BootstrapResult(
-        statistic=fit.statistic, pvalue=float((1 + (draws <= fit.statistic).sum()) / (1 + len(draws))),
-        asymptotic_pvalue=fit.pvalue, scheme=scheme, n_resamples=len(draws), lags=fit.lags, trend=trend, seed=seed,
+        statistic=fit.statistic,
+        pvalue=float((1 + (draws <= fit.statistic).sum()) / (1 + len(draws))),
+        asymptotic_pvalue=fit.pvalue, scheme=scheme, n_resamples=len(draws), lags=fit.lags,
+        trend=trend, seed=seed,
         critical_values=pd.Series(np.quantile(draws, [0.01, 0.05, 0.1]), index=[0.01, 0.05, 0.10]),
         distribution=draws, note=note,
     )
@@ -190,8 +214,11 @@ def _restricted_model(result: JohansenResult, rank: int):
 
 def johansen_bootstrap(
     data: pd.DataFrame, *, lags: int = 1,
-    deterministic: Literal["none", "restricted_constant", "constant", "restricted_trend", "trend"] = "constant", seasons: int = 0,
-    exog: pd.DataFrame | None = None, scheme: Literal["sieve", "wild"] = "wild", n_resamples: int = 399, seed: int,
+    deterministic: Literal[
+        "none", "restricted_constant", "constant", "restricted_trend", "trend"
+    ] = "constant",
+    seasons: int = 0, exog: pd.DataFrame | None = None, scheme: Literal["sieve", "wild"] = "wild",
+    n_resamples: int = 399, seed: int,
 ) -> JohansenBootstrapResult:
     """Johansen's trace test with bootstrap p-values.
 
@@ -230,21 +257,40 @@ def johansen_bootstrap(
             path = _accumulate(first, fixed + _redraw(residual, scheme, rng), pi, gamma)
             parts = vecm_design(path, lags, deterministic, dummies)
             values, _ = canonical_correlations(*(regress_out(part, parts[2]) for part in parts[:2]))
-            larger += -result.nobs * np.log1p(-values[rank : result.n_series]).sum() >= result.trace_statistic[rank]
+            larger += (
+                -result.nobs * np.log1p(-values[rank : result.n_series]).sum()
+                >= result.trace_statistic[rank]
+            )
         pvalues.append((1 + larger) / (1 + n_resamples))
-    table = pd.DataFrame({
-        "trace_statistic": result.trace_statistic, "asymptotic_pvalue": result.trace_pvalue, "pvalue": pvalues,
-    })
-    return JohansenBootstrapResult(scheme=scheme, n_resamples=n_resamples, seed=seed, table=table, asymptotic=result)
+    table = pd.DataFrame(
+        {
+            "trace_statistic": result.trace_statistic, "asymptotic_pvalue": result.trace_pvalue,
+            "pvalue": pvalues,
+        }
+    )
+    return JohansenBootstrapResult(
+        scheme=scheme, n_resamples=n_resamples, seed=seed, table=table, asymptotic=result
+    )
 
 # %% ../../nbs/30_cointegration/35_robust.ipynb #336e0ce9
 MODELS = ("level", "level_trend", "regime")
-_GH_CRITICAL = {"level": (-5.13, -4.61, -4.34), "level_trend": (-5.45, -4.99, -4.72), "regime": (-5.47, -4.95, -4.68)}
+_GH_CRITICAL = {
+    "level": (-5.13, -4.61, -4.34), "level_trend": (-5.45, -4.99, -4.72),
+    "regime": (-5.47, -4.95, -4.68),
+}
 _GH_LEVELS = np.array([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99])
 _GH_QUANTILES = {
-    "level": [-5.724, -5.355, -5.131, -4.839, -4.637, -4.357, -4.013, -3.791, -3.439, -3.116, -2.638, -2.008],
-    "level_trend": [-5.964, -5.671, -5.524, -5.263, -4.996, -4.754, -4.442, -4.236, -3.91, -3.6, -3.157, -2.42],
-    "regime": [-6.116, -5.667, -5.509, -5.21, -4.932, -4.652, -4.325, -4.104, -3.752, -3.413, -2.949, -2.346],
+    "level": [
+        -5.724, -5.355, -5.131, -4.839, -4.637, -4.357, -4.013, -3.791, -3.439, -3.116, -2.638,
+        -2.008,
+    ],
+    "level_trend": [
+        -5.964, -5.671, -5.524, -5.263, -4.996, -4.754, -4.442, -4.236, -3.91, -3.6, -3.157, -2.42,
+    ],
+    "regime": [
+        -6.116, -5.667, -5.509, -5.21, -4.932, -4.652, -4.325, -4.104, -3.752, -3.413, -2.949,
+        -2.346,
+    ],
 }
 
 
@@ -263,7 +309,9 @@ class GregoryHansenResult(Result):
     note: str = ""  # legs that are in doubt, as in `engle_granger`
     null_hypothesis: str = "no cointegration"
 
-    LABELS: ClassVar[dict[str, str]] = {"break_date": "last date of the old regime", "pvalue": "p-value", "nobs": "observations"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "break_date": "last date of the old regime", "pvalue": "p-value", "nobs": "observations",
+    }
 
     def plot(self, ax=None):
         "Draw the statistic against the break date"
@@ -278,7 +326,8 @@ class GregoryHansenResult(Result):
 
 @njit(cache=True, nogil=True)
 def _break_statistics(
-    y: np.ndarray, x: np.ndarray, model: int, p: int, search: int, first: int, out: np.ndarray, lags: np.ndarray
+    y: np.ndarray, x: np.ndarray, model: int, p: int, search: int, first: int, out: np.ndarray,
+    lags: np.ndarray,
 ) -> None:
     "Fill the statistic and its lags for each first row of the new regime, from `first` on"
     n, columns = len(y), 3 if model == 0 else 4
@@ -304,7 +353,8 @@ def _break_statistics(
 
 
 def gregory_hansen(
-    y: pd.Series, x: pd.Series, *, model: Literal["level", "level_trend", "regime"] = "level", lags: int | None = None,
+    y: pd.Series, x: pd.Series, *, model: Literal["level", "level_trend", "regime"] = "level",
+    lags: int | None = None,
     max_lags: int | None = None,
 ) -> GregoryHansenResult:
     """Test for cointegration with one break at an unknown date.
@@ -321,8 +371,8 @@ def gregory_hansen(
     Returns
     -------
     GregoryHansenResult
-        `.statistic` (the smallest over all dates), `.pvalue`, `.critical_values`, `.break_date` (the last one of the
-        old regime), `.statistics` by date.
+        `.statistic` (the smallest over all dates), `.pvalue`, `.critical_values`, `.break_date`
+        (the last one of the old regime), `.statistics` by date.
 
     Raises
     ------
@@ -342,7 +392,9 @@ def gregory_hansen(
     y, x, note = check_relation(y, x)
     n = len(y)
     if x.shape[1] != 1 or n < 40:
-        raise DataError(f"`gregory_hansen` needs one `x` and at least 40 rows; got {x.shape[1]} and {n}.")
+        raise DataError(
+            f"`gregory_hansen` needs one `x` and at least 40 rows; got {x.shape[1]} and {n}."
+        )
     for name, value in (("lags", lags), ("max_lags", max_lags)):
         if value is not None:
             check_integer(value, name, high=n // 2 - 1)
@@ -353,14 +405,19 @@ def gregory_hansen(
     out, used = np.empty(stop - first), np.empty(stop - first, dtype=np.int64)
     values = [np.ascontiguousarray(s - s.mean()) for s in (y, x.iloc[:, 0])]
     search = AIC if lags is None else FIXED
-    _break_statistics(*values, MODELS.index(model), lag_limit(n, lags, max_lags), search, first, out, used)
+    _break_statistics(
+        *values, MODELS.index(model), lag_limit(n, lags, max_lags), search, first, out, used
+    )
     if np.isnan(out).any():
-        raise DataError("`y` and `x` are (almost) perfectly collinear within a regime; the test means nothing.")
+        raise DataError(
+            "`y` and `x` are (almost) perfectly collinear within a regime; the test means nothing."
+        )
     best = int(out.argmin())
     pvalue = float(np.interp(out[best], _GH_QUANTILES[model], _GH_LEVELS))
     dates = y.index[first - 1 : stop - 1]
     return GregoryHansenResult(
-        statistic=float(out[best]), pvalue=pvalue, break_date=dates[best], model=model, lags=int(used[best]), nobs=n,
+        statistic=float(out[best]), pvalue=pvalue, break_date=dates[best], model=model,
+        lags=int(used[best]), nobs=n,
         critical_values=pd.Series(_GH_CRITICAL[model], index=[0.01, 0.05, 0.10]),
         statistics=pd.Series(out, index=dates, name="statistic"), note=note,
     )

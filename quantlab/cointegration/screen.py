@@ -21,17 +21,23 @@ from ..checks import check_frame, check_integer, check_jobs, check_number, check
 from quantlab.cointegration.engle_granger import (
     NEARLY_COLLINEAR, deterministic_terms, engle_granger, mackinnon_pvalue,
 )
-from .spread import BIAS_NODES, BIAS_QUANTILES, ar1_of_sums, dot_product, half_life_of, invert_bias
+from quantlab.cointegration.spread import (
+    BIAS_NODES, BIAS_QUANTILES, ar1_of_sums, dot_product, half_life_of, invert_bias,
+)
 from quantlab.cointegration.unitroot import (
-    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, leg_note, leg_problem, longest_lag, warn_if_short,
+    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, leg_note, leg_problem, longest_lag,
+    warn_if_short,
 )
 from ..errors import DataError, QuantlabError, SpecificationError
 from ..results import Result, as_text
 
 # %% ../../nbs/30_cointegration/25_screen.ipynb #82dca76c
 @njit(cache=True, nogil=True)
-def _cross_products(u: np.ndarray, d: np.ndarray, p: int, gram: np.ndarray, level: np.ndarray) -> float:
-    """Fill products of the differences at lags 0..p, and of the level with them; return the level's own.
+def _cross_products(
+    u: np.ndarray, d: np.ndarray, p: int, gram: np.ndarray, level: np.ndarray
+) -> float:
+    """Fill products of the differences at lags 0..p, and of the level with them; return the level's
+    own.
 
     `d[t] = u[t] - u[t-1]`; the sample is t = p + 1, ..., T - 1.
     """
@@ -51,7 +57,8 @@ def _cross_products(u: np.ndarray, d: np.ndarray, p: int, gram: np.ndarray, leve
 
 @njit(cache=True, nogil=True)
 def cholesky_factor(a: np.ndarray, size: int) -> float:
-    """Turn the upper triangle of `a` into its Cholesky factor, row by row; return the worst pivot ratio.
+    """Turn the upper triangle of `a` into its Cholesky factor, row by row; return the worst pivot
+    ratio.
 
     The last row is left as what remains of its diagonal: the sum of squared residuals.
     """
@@ -96,7 +103,8 @@ def spread_statistic(
     u: np.ndarray, d: np.ndarray, p: int, search: int, gram: np.ndarray, level: np.ndarray,
     a: np.ndarray,
 ) -> tuple[float, int]:
-    "Dickey-Fuller t statistic of `u` without a constant, and its lag length; NaN if ill-conditioned"
+    """Dickey-Fuller t statistic of `u` without a constant, and its lag length; NaN if
+    ill-conditioned"""
     lags = p
     if search != FIXED and p > 0:
         own = _cross_products(u, d, p, gram, level)
@@ -142,12 +150,14 @@ COLLINEAR, TOO_SHORT, DECLINED = 5, 6, 7
 @njit(cache=True, nogil=True)
 def screen_block(
     detrended: np.ndarray, total: np.ndarray, squares: np.ndarray, problem: np.ndarray,
-    pairs: np.ndarray, p: int, search: int, nodes: np.ndarray, quantiles: np.ndarray, numbers: np.ndarray, codes: np.ndarray,
-    start: int, stop: int,
+    pairs: np.ndarray, p: int, search: int, nodes: np.ndarray, quantiles: np.ndarray,
+    numbers: np.ndarray, codes: np.ndarray, start: int, stop: int,
 ) -> None:
-    """Fill `numbers` (statistic, hedge ratio, half-life) and `codes` (lags, problem) of pairs start..stop.
+    """Fill `numbers` (statistic, hedge ratio, half-life) and `codes` (lags, problem) of pairs
+    start..stop.
 
-    `detrended` is series x time, `squares` its sums of squares, `total` those about which R-squared is taken.
+    `detrended` is series x time, `squares` its sums of squares, `total` those about which R-squared
+    is taken.
     """
     size = detrended.shape[1]
     u, d, ones = np.empty(size), np.empty(size), np.ones(size)
@@ -171,7 +181,9 @@ def screen_block(
         for t in range(1, size):
             d[t] = u[t] - u[t - 1]
         statistic, lags = spread_statistic(u, d, p, search, gram, level, a)
-        phi, error = ar1_of_sums(size, u[0], u[size - 1], dot_product(u, ones), own, dot_product(d, d))
+        phi, error = ar1_of_sums(
+            size, u[0], u[size - 1], dot_product(u, ones), own, dot_product(d, d)
+        )
         numbers[row, 0] = statistic
         numbers[row, 1] = ratio
         numbers[row, 2] = half_life_of(invert_bias(phi, error, size - 1, 1, nodes, quantiles))
@@ -180,7 +192,8 @@ def screen_block(
 
 # %% ../../nbs/30_cointegration/25_screen.ipynb #c816dcff
 def pair_blocks(valid: np.ndarray):
-    "Yield (rows, columns, ordered pairs of positions among them) for each pair of missing-data patterns"
+    """Yield (rows, columns, ordered pairs of positions among them) for each pair of missing-data
+    patterns"""
     keys = [column.tobytes() for column in np.packbits(valid, axis=0).T]
     members: dict[bytes, list[int]] = {}
     for asset, key in enumerate(keys):
@@ -194,13 +207,17 @@ def pair_blocks(valid: np.ndarray):
                 i, j = np.nonzero(~np.eye(len(first), dtype=bool))
                 yield rows, first, np.column_stack([i, j])
             else:
-                i, j = (k.ravel() for k in np.meshgrid(np.arange(len(first)), len(first) + np.arange(len(second))))
+                i, j = (
+                    k.ravel()
+                    for k in np.meshgrid(np.arange(len(first)), len(first) + np.arange(len(second)))
+                )
                 pairs = np.concatenate([np.column_stack([i, j]), np.column_stack([j, i])])
                 yield rows, np.concatenate([first, second]), pairs
 
 
 def remove_trend(values: np.ndarray, trend: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Columns less their deterministic terms (series x time), constants taken out, and total sums of squares"
+    """Columns less their deterministic terms (series x time), constants taken out, and total sums
+    of squares"""
     terms = deterministic_terms(len(values), trend)
     total = (values**2).sum(0) if trend == "n" else ((values - values.mean(0)) ** 2).sum(0)
     if not terms.shape[1]:
@@ -228,7 +245,8 @@ class PairScreen(Result):
     trend: str
     method: str
     fdr: str
-    table: pd.DataFrame  # y x statistic pvalue qvalue hedge_ratio intercept lags half_life nobs note
+    # y x statistic pvalue qvalue hedge_ratio intercept lags half_life nobs note
+    table: pd.DataFrame
 
     LABELS: ClassVar[dict[str, str]] = {
         "n_assets": "assets", "n_tested": "ordered pairs tested",
@@ -250,12 +268,17 @@ class PairScreen(Result):
         half_life : tuple of float, optional
             Smallest and largest half-life, in periods.
         one_direction : bool
-            Keep of each unordered pair the direction with the smaller statistic, then apply the rules.
+            Keep of each unordered pair the direction with the smaller statistic, then apply the
+            rules.
         """
         alpha = self.alpha if alpha is None else check_number(alpha, "alpha", low=0, high=1)
         rows = self.table.sort_values(["statistic", "y", "x"], kind="stable")
         if one_direction:
-            rows = rows[~pd.Series([frozenset(p) for p in zip(rows["y"], rows["x"])], index=rows.index).duplicated()]
+            rows = rows[
+                ~pd.Series(
+                    [frozenset(p) for p in zip(rows["y"], rows["x"])], index=rows.index
+                ).duplicated()
+            ]
         keep = rows["qvalue"] <= alpha
         if half_life is not None:
             if np.shape(half_life) != (2,) or not 0 <= half_life[0] <= half_life[1]:
@@ -272,11 +295,15 @@ class PairScreen(Result):
         ax = ax or plt.subplots(figsize=(7, 2.5))[1]
         ax.hist(self.table["pvalue"].dropna(), bins=np.linspace(0, 1, 41), color="0.5")
         ax.axhline(self.n_tested / 40, color="C3", lw=1)
-        ax.set(xlabel="p-value", ylabel="ordered pairs", title=f"{self.n_tested} ordered pairs tested")
+        ax.set(
+            xlabel="p-value", ylabel="ordered pairs", title=f"{self.n_tested} ordered pairs tested"
+        )
         return ax
 
 # %% ../../nbs/30_cointegration/25_screen.ipynb #5f240b09
-NOTES = {code: f"y {LEG_PROBLEMS[code]}" for code in REFUSED} | {10 * code: f"x {LEG_PROBLEMS[code]}" for code in REFUSED}
+NOTES = {code: f"y {LEG_PROBLEMS[code]}" for code in REFUSED} | {
+    10 * code: f"x {LEG_PROBLEMS[code]}" for code in REFUSED
+}
 NOTES |= {
     COLLINEAR: "y and x are almost perfectly collinear",
     TOO_SHORT: "too few common observations",
@@ -304,8 +331,8 @@ def _run_block(values, pairs, trend, p, search, n_jobs):
     edges = np.linspace(0, len(pairs), 4 * n_jobs + 1 if n_jobs > 1 else 2).astype(int)
     squares = np.array([dot_product(row, row) for row in detrended])
     work = lambda k: screen_block(
-        detrended, total, squares, problem, pairs, p, search, BIAS_NODES, BIAS_QUANTILES, numbers, codes,
-        edges[k], edges[k + 1],
+        detrended, total, squares, problem, pairs, p, search, BIAS_NODES, BIAS_QUANTILES, numbers,
+        codes, edges[k], edges[k + 1],
     )
     if n_jobs == 1 or len(pairs) < 1000:
         for k in range(len(edges) - 1):
@@ -330,7 +357,8 @@ def join_notes(declined: list[str], y: pd.Series, x: pd.Series) -> list[str]:
 
 
 def _slow_path(frame, i, j, trend, lags, max_lags, method):
-    "Statistic and lags of a pair that the kernel declined, by `engle_granger`; NaN if that declines too"
+    """Statistic and lags of a pair that the kernel declined, by `engle_granger`; NaN if that
+    declines too"""
     pair = frame.iloc[:, [i, j]].dropna()
     limit = lag_limit(len(pair), lags, max_lags)
     try:
@@ -366,8 +394,8 @@ def screen_pairs(
     Returns
     -------
     PairScreen
-        `.table`, a row an ordered pair; `.select()`; `.n_tested`, `.n_rejected` (by q-value), `.n_below_alpha` (by
-        p-value) and `.expected_by_chance`.
+        `.table`, a row an ordered pair; `.select()`; `.n_tested`, `.n_rejected` (by q-value),
+        `.n_below_alpha` (by p-value) and `.expected_by_chance`.
 
     Raises
     ------
@@ -381,9 +409,9 @@ def screen_pairs(
 
     Notes
     -----
-    The column `note` says why a pair was not tested (its numbers are missing), or what must be known of a leg:
-    that it may be of order two or explosive, or that one change carries a fifth or more of its squared changes, as a
-    bad price does.
+    The column `note` says why a pair was not tested (its numbers are missing), or what must be
+    known of a leg: that it may be of order two or explosive, or that one change carries a fifth or
+    more of its squared changes, as a bad price does.
 
     References
     ----------
@@ -410,7 +438,9 @@ def screen_pairs(
 
     frame = check_frame(log_prices, "log_prices", min_rows=MIN_OBSERVATIONS, min_columns=2)
     check_option(trend, "trend", ("n", "c", "ct", "ctt"))
-    search = 1 + ("aic", "bic", "t-stat").index(check_option(method, "method", ("aic", "bic", "t-stat")))
+    search = 1 + ("aic", "bic", "t-stat").index(
+        check_option(method, "method", ("aic", "bic", "t-stat"))
+    )
     check_option(fdr, "fdr", ("by", "bh"))
     check_number(alpha, "alpha", low=0, high=1)
     for name, value in (("lags", lags), ("max_lags", max_lags)):
@@ -426,11 +456,14 @@ def screen_pairs(
         p = lag_limit(len(rows), lags, max_lags)
         i, j = columns[pairs[:, 0]], columns[pairs[:, 1]]
         numbers[i, j], codes[i, j] = _run_block(
-            values[np.ix_(rows, columns)], pairs, trend, p, search if lags is None else FIXED, n_jobs
+            values[np.ix_(rows, columns)], pairs, trend, p, search if lags is None else FIXED,
+            n_jobs,
         )
         nobs[i, j] = len(rows)
     for i, j in np.argwhere(codes[:, :, 1] == DECLINED):
-        numbers[i, j, 0], codes[i, j, 0], codes[i, j, 1] = _slow_path(frame, i, j, trend, lags, max_lags, method)
+        numbers[i, j, 0], codes[i, j, 0], codes[i, j, 1] = _slow_path(
+            frame, i, j, trend, lags, max_lags, method
+        )
     y, x = np.nonzero(~np.eye(n_assets, dtype=bool))
     numbers, codes = numbers[y, x], codes[y, x]
     numbers[codes[:, 1] != 0] = np.nan
@@ -439,20 +472,25 @@ def screen_pairs(
     if not tested.any():
         raise DataError(
             "`log_prices` holds no pair that can be tested: "
-            + "; ".join(sorted({NOTES[c] for c in np.unique(codes[:, 1])})) + "."
+            + "; ".join(sorted({NOTES[c] for c in np.unique(codes[:, 1])}))
+            + "."
         )
     qvalue = np.full(len(pvalue), np.nan)
     qvalue[tested] = false_discovery_control(pvalue[tested], method=fdr)
-    table = pd.DataFrame({
-        "y": frame.columns[y], "x": frame.columns[x], "statistic": numbers[:, 0], "pvalue": pvalue,
-        "qvalue": qvalue, "hedge_ratio": numbers[:, 1], "intercept": numbers[:, 3],
-        "lags": pd.array(np.where(tested, codes[:, 0], 0), dtype="Int64"),
-        "half_life": numbers[:, 2], "nobs": nobs[y, x],
-        "note": join_notes([NOTES.get(c, "") for c in codes[:, 1]], legs.iloc[y], legs.iloc[x]),
-    })
+    table = pd.DataFrame(
+        {
+            "y": frame.columns[y], "x": frame.columns[x], "statistic": numbers[:, 0],
+            "pvalue": pvalue, "qvalue": qvalue, "hedge_ratio": numbers[:, 1],
+            "intercept": numbers[:, 3],
+            "lags": pd.array(np.where(tested, codes[:, 0], 0), dtype="Int64"),
+            "half_life": numbers[:, 2], "nobs": nobs[y, x],
+            "note": join_notes([NOTES.get(c, "") for c in codes[:, 1]], legs.iloc[y], legs.iloc[x]),
+        }
+    )
     table.loc[~tested, "lags"] = pd.NA
     return PairScreen(
         n_assets=n_assets, n_tested=int(tested.sum()), n_rejected=int((qvalue <= alpha).sum()),
         n_below_alpha=int((pvalue <= alpha).sum()), expected_by_chance=alpha * tested.sum(),
-        alpha=float(alpha), trend=trend, method=method if lags is None else "fixed", fdr=fdr, table=table,
+        alpha=float(alpha), trend=trend, method=method if lags is None else "fixed", fdr=fdr,
+        table=table,
     )

@@ -24,14 +24,22 @@ from ..results import Result
 
 # %% ../../nbs/30_cointegration/20_spread.ipynb #9b9efd67
 _GRID = np.array([0, 0.5, 1, 2, 3.5, 5, 7.5, 10, 15, 20, 30, 50, 80, 150, 300, np.inf])
-BIAS_QUANTILES = np.array([  # rows 2.5 %, 50 %, 97.5 %
-    [-3.127, -3.056, -2.988, -2.883, -2.77, -2.696, -2.606, -2.538,
-     -2.452, -2.394, -2.325, -2.25, -2.194, -2.132, -2.083, -1.96],
-    [-1.57, -1.443, -1.336, -1.167, -0.99, -0.87, -0.737, -0.649,
-     -0.539, -0.47, -0.387, -0.301, -0.238, -0.178, -0.127, 0.0],
-    [0.238, 0.378, 0.487, 0.657, 0.842, 0.981, 1.146, 1.254,
-     1.385, 1.465, 1.563, 1.661, 1.72, 1.784, 1.833, 1.96],
-])
+BIAS_QUANTILES = np.array(
+    [  # rows 2.5 %, 50 %, 97.5 %
+        [
+            -3.127, -3.056, -2.988, -2.883, -2.77, -2.696, -2.606, -2.538, -2.452, -2.394, -2.325,
+            -2.25, -2.194, -2.132, -2.083, -1.96,
+        ],
+        [
+            -1.57, -1.443, -1.336, -1.167, -0.99, -0.87, -0.737, -0.649, -0.539, -0.47, -0.387,
+            -0.301, -0.238, -0.178, -0.127, 0.0,
+        ],
+        [
+            0.238, 0.378, 0.487, 0.657, 0.842, 0.981, 1.146, 1.254, 1.385, 1.465, 1.563, 1.661,
+            1.72, 1.784, 1.833, 1.96,
+        ],
+    ]
+)
 BIAS_NODES = 1 / (1 + np.sqrt(_GRID))  # 1 at a unit root, towards 0 (the normal law) far from it
 
 
@@ -65,7 +73,8 @@ def dot_product(a: np.ndarray, b: np.ndarray) -> float:
 
 @njit(cache=True, nogil=True)
 def ar1_of_sums(size: int, first: float, last: float, total: float, squares: float, moves: float):
-    "AR(1) coefficient and its standard error from the sums of x, of its squares and of its squared changes"
+    """AR(1) coefficient and its standard error from the sums of x, of its squares and of its
+    squared changes"""
     n = size - 1
     before, after = (total - last) / n, (total - first) / n
     xx = squares - last * last - n * before * before
@@ -107,7 +116,8 @@ def half_life_of(phi: float) -> float:
     return math.log(2.0) / -math.log(phi) if phi > 0.0 else 0.0
 
 # %% ../../nbs/30_cointegration/20_spread.ipynb #dee6a06a
-BIAS_NODES, BIAS_QUANTILES = BIAS_NODES[::-1].copy(), BIAS_QUANTILES[:, ::-1].copy()  # increasing nodes
+# increasing nodes
+BIAS_NODES, BIAS_QUANTILES = BIAS_NODES[::-1].copy(), BIAS_QUANTILES[:, ::-1].copy()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -136,13 +146,20 @@ class HalfLifeResult(Result):
         ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
         known = [v for v in (self.lower, self.half_life, self.upper) if math.isfinite(v)]
         end = 1.25 * max(known, default=1.0) or 1.0
-        ax.hlines(0.5, min(self.lower, end), min(self.upper, end), color="C0", lw=2, label="95 % interval")
+        ax.hlines(
+            0.5, min(self.lower, end), min(self.upper, end), color="C0", lw=2, label="95 % interval"
+        )
         if not math.isfinite(self.upper):
             ax.plot(end, 0.5, ">", color="C0", ms=9, clip_on=False, label="no upper end")
         if math.isfinite(self.half_life):
             ax.plot(self.half_life, 0.5, "o", color="C3", ms=8, label="half-life")
-        ax.set(xlim=(0, end), ylim=(0, 1), yticks=[], xlabel="periods until half of a gap is closed")
-        ax.set_title(f"Half-life {self.half_life:.3g} periods, 95 % interval {self.lower:.3g} to {self.upper:.3g}", loc="left")
+        ax.set(
+            xlim=(0, end), ylim=(0, 1), yticks=[], xlabel="periods until half of a gap is closed"
+        )
+        ax.set_title(
+            f"Half-life {self.half_life:.3g} periods, 95 % interval {self.lower:.3g} to "
+            f"{self.upper:.3g}", loc="left",
+        )
         ax.legend(frameon=False, ncols=3, loc="upper right", fontsize=8)
         return ax
 
@@ -171,8 +188,8 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
     Returns
     -------
     HalfLifeResult
-        `.half_life` in periods, infinite where the corrected coefficient reaches 1, with `.lower` and `.upper` (95 %);
-        `.phi` and `.phi_least_squares`, the AR(1) coefficient.
+        `.half_life` in periods, infinite where the corrected coefficient reaches 1, with `.lower`
+        and `.upper` (95 %); `.phi` and `.phi_least_squares`, the AR(1) coefficient.
 
     Raises
     ------
@@ -198,11 +215,14 @@ def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeRes
     n = len(x) - 1
     if raw >= 1:
         raise DataError(
-            f"`spread` has an AR(1) coefficient of {raw:.4f}, not below 1: it does not come back, so "
+            f"`spread` has an AR(1) coefficient of {raw:.4f}, not below 1: it does not come back, "
+            "so "
             "there is no half-life; test it with `adf` or `engle_granger` first."
         )
     if bias_correction:
-        low, phi, high = (invert_bias(raw, error, n, row, BIAS_NODES, BIAS_QUANTILES) for row in (2, 1, 0))
+        low, phi, high = (
+            invert_bias(raw, error, n, row, BIAS_NODES, BIAS_QUANTILES) for row in (2, 1, 0)
+        )
     else:
         low, phi, high = (raw + k * error for k in (-1.96, 0.0, 1.96))
     note = ""
@@ -251,12 +271,20 @@ class OUFit(Result):
 
         ax = plt.subplots(figsize=(7, 2.5), layout="constrained")[1] if ax is None else ax
         z = np.linspace(-3.5, 3.5, 201)
-        x, density = self.mu + z * self.stationary_std, np.exp(-z * z / 2) / math.sqrt(2 * math.pi) / self.stationary_std
+        x, density = (
+            self.mu + z * self.stationary_std,
+            np.exp(-z * z / 2) / math.sqrt(2 * math.pi) / self.stationary_std,
+        )
         ax.plot(x, density, lw=1.2)
-        ax.fill_between(x, density, where=abs(z) <= 1, alpha=0.25, lw=0, label="one standard deviation")
+        ax.fill_between(
+            x, density, where=abs(z) <= 1, alpha=0.25, lw=0, label="one standard deviation"
+        )
         ax.axvline(self.mu, color="0.4", lw=0.8, ls="--", label="long-run mean")
         ax.set(xlabel="spread", ylabel="stationary density", ylim=(0, None))
-        ax.set_title(f"Mean {self.mu:.3g}, standard deviation {self.stationary_std:.3g}, half-life {self.half_life:.3g} periods", loc="left")
+        ax.set_title(
+            f"Mean {self.mu:.3g}, standard deviation {self.stationary_std:.3g}, half-life "
+            f"{self.half_life:.3g} periods", loc="left",
+        )
         ax.legend(frameon=False)
         return ax
 
@@ -269,13 +297,15 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     spread : Series
         At least 20 values, equally spaced, none missing.
     dt : float
-        Time between observations, positive: 1, or 1/252 for daily data measured in years. It is the unit of
-        `kappa`, `sigma` and their errors; `half_life` is in periods of the data whatever `dt` (times `dt` for years).
+        Time between observations, positive: 1, or 1/252 for daily data measured in years. It is the
+        unit of `kappa`, `sigma` and their errors; `half_life` is in periods of the data whatever
+        `dt` (times `dt` for years).
 
     Returns
     -------
     OUFit
-        `.kappa`, `.mu`, `.sigma` and their `.std_errors`, `.half_life` in periods, `.stationary_std`, `.loglikelihood`.
+        `.kappa`, `.mu`, `.sigma` and their `.std_errors`, `.half_life` in periods,
+        `.stationary_std`, `.loglikelihood`.
 
     Raises
     ------
@@ -287,16 +317,20 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     phi, error = _ar1(x)
     if not 0 < phi < 1:
         raise DataError(
-            f"`spread` has an AR(1) coefficient of {phi:.4f}; an Ornstein-Uhlenbeck process needs one between 0 and 1."
+            f"`spread` has an AR(1) coefficient of {phi:.4f}; an Ornstein-Uhlenbeck process needs "
+            "one between 0 and 1."
         )
     n = len(x) - 1
     constant = x[1:].mean() - phi * x[:-1].mean()
     variance = np.mean((x[1:] - constant - phi * x[:-1]) ** 2)
     kappa, mu = -math.log(phi) / dt, constant / (1 - phi)
     sigma = math.sqrt(variance * 2 * kappa / (1 - phi**2))
-    errors = pd.Series({
-        "kappa": error / (phi * dt), "mu": math.sqrt(variance / n) / (1 - phi), "sigma": sigma / math.sqrt(2 * n),
-    })
+    errors = pd.Series(
+        {
+            "kappa": error / (phi * dt), "mu": math.sqrt(variance / n) / (1 - phi),
+            "sigma": sigma / math.sqrt(2 * n),
+        }
+    )
     return OUFit(
         kappa=kappa, mu=mu, sigma=sigma, dt=float(dt), half_life=math.log(2) / -math.log(phi),
         stationary_std=sigma / math.sqrt(2 * kappa), nobs=len(x), std_errors=errors,
@@ -330,8 +364,8 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     Returns
     -------
     ThresholdResult
-        `.entry` and `.exit` in units of the spread, `.entry_in_std`; `.expected_cycle` and `.expected_return` in
-        the unit of time that `fit` has.
+        `.entry` and `.exit` in units of the spread, `.entry_in_std`; `.expected_cycle` and
+        `.expected_return` in the unit of time that `fit` has.
 
     Raises
     ------
@@ -349,12 +383,14 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     check_number(cost, "cost", low=0, strict=True)
     unit = fit.sigma / math.sqrt(fit.kappa)
     target = cost / unit / 2
-    rise = lambda v: v - dawsn(v) if v > 0.02 else v**3 * (2 / 3 - 4 / 15 * v**2 + 8 / 105 * v**4)  # without cancellation
+    # without cancellation
+    rise = lambda v: v - dawsn(v) if v > 0.02 else v**3 * (2 / 3 - 4 / 15 * v**2 + 8 / 105 * v**4)
     z = brentq(lambda v: rise(v) - target, 0.0, target + 1.0, xtol=1e-60, rtol=1e-14)
     cycle = 2 * math.pi / fit.kappa * erfi(z)
     if not math.isfinite(cycle):
         raise DataError(
-            f"a cost of {cost:g} is {cost / fit.stationary_std:.0f} standard deviations of the spread: it never pays to trade it."
+            f"a cost of {cost:g} is {cost / fit.stationary_std:.0f} standard deviations of the "
+            "spread: it never pays to trade it."
         )
     profit = 2 * unit * dawsn(z)  # 2 z unit - cost at the optimum
     return ThresholdResult(

@@ -60,10 +60,15 @@ class UnitRootResult(Result):
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
-        levels, wide = self.critical_values, 0.15 * (np.ptp([0.0, self.statistic, *self.critical_values]) + 1e-9)
+        levels, wide = (
+            self.critical_values,
+            0.15 * (np.ptp([0.0, self.statistic, *self.critical_values]) + 1e-9),
+        )
         both = self.null_hypothesis == "random walk"
         right, left = both or levels[0.01] > levels[0.10], both or levels[0.01] < levels[0.10]
-        marks = {sign * v: level for level, v in levels.items() for sign in ((1, -1) if both else (1,))}
+        marks = {
+            sign * v: level for level, v in levels.items() for sign in ((1, -1) if both else (1,))
+        }
         low, high = (f([self.statistic, *marks]) + k * wide for f, k in ((min, -1), (max, 1)))
         if right:
             ax.axvspan(levels[0.05], high, color="C3", alpha=0.12, lw=0)
@@ -71,11 +76,16 @@ class UnitRootResult(Result):
             ax.axvspan(low, -levels[0.05] if both else levels[0.05], color="C3", alpha=0.12, lw=0)
         for value, level in marks.items():
             ax.axvline(value, color="0.5", lw=0.8, ls="--")
-            ax.annotate(f"{level:.0%}", (value, 0.97), (2, 0), xycoords=("data", "axes fraction"),
-                        textcoords="offset points", va="top", fontsize=8, color="0.35")  # fmt: skip
+            ax.annotate(
+                f"{level:.0%}", (value, 0.97), (2, 0), xycoords=("data", "axes fraction"),
+                textcoords="offset points", va="top", fontsize=8, color="0.35",
+            )
         ax.plot(self.statistic, 0.4, "o", ms=8, color="C0")
         ax.set(xlim=(low, high), ylim=(0, 1), yticks=[], xlabel="statistic and critical values")
-        ax.set_title(f"{self.test}: {self.statistic:.2f}, p = {self.pvalue:.3g} (null: {self.null_hypothesis})", loc="left")
+        ax.set_title(
+            f"{self.test}: {self.statistic:.2f}, p = {self.pvalue:.3g} (null: "
+            f"{self.null_hypothesis})", loc="left",
+        )
         return ax
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #4ac34a72
@@ -111,8 +121,10 @@ def warn_if_short(n: int) -> None:
     "Say that a lag search over so few rows is cut, and rejects too often all the same"
     if n < _SHORT:
         warn(
-            f"{n} observations are few for a search over lags: it ends at {longest_lag(n)}, and still rejects about one true "
-            "null in ten at 5 %; give `lags`, or `engle_granger_bootstrap` for a pair.", SmallSampleWarning,
+            f"{n} observations are few for a search over lags: it ends at {longest_lag(n)}, and "
+            "still rejects about one true "
+            "null in ten at 5 %; give `lags`, or `engle_granger_bootstrap` for a pair.",
+            SmallSampleWarning,
         )
 
 
@@ -128,7 +140,9 @@ def _joint_statistics(x: np.ndarray, lags: int, trend: str) -> pd.Series | None:
         return None
     change = np.diff(x)
     y = change[lags:]
-    lagged = np.column_stack([change[lags - i : -i] for i in range(1, lags + 1)] or [np.empty((len(y), 0))])
+    lagged = np.column_stack(
+        [change[lags - i : -i] for i in range(1, lags + 1)] or [np.empty((len(y), 0))]
+    )
     full = np.column_stack([lagged, np.ones(len(y)), x[lags:-1]])
     if trend == "ct":
         full = np.column_stack([full, np.arange(len(y))])
@@ -143,10 +157,12 @@ def _joint_statistics(x: np.ndarray, lags: int, trend: str) -> pd.Series | None:
     nulls = {"phi1": (lagged, 2)}
     if trend == "ct":
         nulls = {"phi2": (lagged, 3), "phi3": (full[:, : lags + 1], 2)}
-    return pd.Series({
-        name: (ssr(design) - unrestricted) / q / (unrestricted / n_free)
-        for name, (design, q) in nulls.items()
-    })
+    return pd.Series(
+        {
+            name: (ssr(design) - unrestricted) / q / (unrestricted / n_free)
+            for name, (design, q) in nulls.items()
+        }
+    )
 
 
 def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRootResult:
@@ -159,13 +175,14 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
     trend : {"n", "c", "ct", "ctt"}
         Deterministic terms of the regression.
     lags : int, optional
-        Lagged differences; by default chosen by Akaike's criterion, up to ceil(12 (T/100)^(1/4)) and (T - 9) / 5.
+        Lagged differences; by default chosen by Akaike's criterion, up to ceil(12 (T/100)^(1/4))
+        and (T - 9) / 5.
 
     Returns
     -------
     UnitRootResult
-        `.statistic`, `.pvalue`, `.critical_values` at 1, 5 and 10 %, the `.lags` used; `.rejects(alpha)`, and
-        `.joint_statistics` (Dickey and Fuller's F tests).
+        `.statistic`, `.pvalue`, `.critical_values` at 1, 5 and 10 %, the `.lags` used;
+        `.rejects(alpha)`, and `.joint_statistics` (Dickey and Fuller's F tests).
 
     Raises
     ------
@@ -199,8 +216,8 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
     if lags is None:
         warn_if_short(len(series))
     fit = adfuller(
-        series.to_numpy(), maxlag=longest_lag(len(series)) if lags is None else lags, regression=trend,
-        autolag="aic" if lags is None else None, result_object=True,
+        series.to_numpy(), maxlag=longest_lag(len(series)) if lags is None else lags,
+        regression=trend, autolag="aic" if lags is None else None, result_object=True,
     )
     return UnitRootResult(
         test="augmented Dickey-Fuller", statistic=float(fit.statistic), pvalue=float(fit.pvalue),
@@ -213,17 +230,23 @@ def adf(x: pd.Series, *, trend: Trend = "c", lags: int | None = None) -> UnitRoo
 def _bandwidth(x: np.ndarray, trend: str, high: int) -> int:
     "Bartlett bandwidth that the residuals ask for"
     n = len(x)
-    residual = x - np.polynomial.polynomial.Polynomial.fit(np.arange(n), x, int(trend == "ct"))(np.arange(n))
+    residual = x - np.polynomial.polynomial.Polynomial.fit(np.arange(n), x, int(trend == "ct"))(
+        np.arange(n)
+    )
     lag = np.arange(1, int(n ** (2 / 9)) + 1)
     gamma = np.array([residual[k:] @ residual[:-k] for k in lag])
     total, first = residual @ residual + 2 * gamma.sum(), 2 * lag @ gamma
     wanted = 1.1447 * ((first / total) ** 2 * n) ** (1 / 3) if total > 0 else math.inf
     if wanted > high:
-        raise DataError("`x` swings to and fro so hard that no bandwidth follows from it; give `lags`.")
+        raise DataError(
+            "`x` swings to and fro so hard that no bandwidth follows from it; give `lags`."
+        )
     return int(wanted)
 
 
-def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = None) -> UnitRootResult:
+def kpss(
+    x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = None
+) -> UnitRootResult:
     """Test for stationarity (Kwiatkowski, Phillips, Schmidt and Shin).
 
     Parameters
@@ -255,14 +278,19 @@ def kpss(x: pd.Series, *, trend: Literal["c", "ct"] = "c", lags: int | None = No
     check_option(trend, "trend", ("c", "ct"))
     series = check_testable(x)
     high = len(series) - 2
-    lags = _bandwidth(series.to_numpy(), trend, high) if lags is None else check_integer(lags, "lags", high=high)
+    lags = (
+        _bandwidth(series.to_numpy(), trend, high)
+        if lags is None
+        else check_integer(lags, "lags", high=high)
+    )
     fit = KPSS(series.to_numpy(), trend=trend, lags=lags)
     return _from_arch(fit, "KPSS", series, trend, "stationary")
 
 
 def in_near_units(values: np.ndarray, *, shift: bool = True) -> np.ndarray:
-    """Values less the first row and over powers of two, for routines that take small or far columns for rounding: one power for all
-    columns, or one each where their deviations are more than a thousandfold apart"""
+    """Values less the first row and over powers of two, for routines that take small or far columns
+    for rounding: one power for all columns, or one each where their deviations are more than a
+    thousandfold apart"""
     moved = values - values[0] if shift else values
     size = moved.std(axis=0)
     return moved / 2.0 ** np.round(np.log2(size if size.max() > 1e3 * size.min() else size.max()))
@@ -344,7 +372,9 @@ def dfgls(
     lags = _check_lags(lags, len(series), trend)
     if lags is None:
         warn_if_short(len(series))
-    fit = DFGLS(in_near_units(series.to_numpy()), trend=trend, lags=lags, max_lags=longest_lag(len(series)))
+    fit = DFGLS(
+        in_near_units(series.to_numpy()), trend=trend, lags=lags, max_lags=longest_lag(len(series))
+    )
     return _from_arch(fit, "DF-GLS", series, trend, "unit root")
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #90e63876
@@ -391,7 +421,9 @@ def zivot_andrews(
     else:
         warn_if_short(len(series))
     try:
-        fit = ZivotAndrews(series.to_numpy(), lags=lags, trend=trend, max_lags=longest_lag(len(series)))
+        fit = ZivotAndrews(
+            series.to_numpy(), lags=lags, trend=trend, max_lags=longest_lag(len(series))
+        )
         result = _from_arch(fit, "Zivot-Andrews", series, trend, "unit root without a break")
     except InfeasibleTestException:
         raise DataError(
@@ -442,7 +474,8 @@ LEG_PROBLEMS = {
     STRAIGHT: "is an exact straight line",
 }
 REFUSED = (CONSTANT, STRAIGHT)  # nothing can be computed; the others are told, and tested
-_CARRIED, _FAR = 0.2, 8.0  # a change is told from this share of all squared changes on, if it is so many usual ones
+# a change is told from this share of all squared changes on, if it is so many usual ones
+_CARRIED, _FAR = 0.2, 8.0
 
 
 @njit(cache=True)
@@ -489,6 +522,7 @@ def leg_problem(x: np.ndarray) -> int:
         return EXPLOSIVE
     return ORDER_TWO if changes > bar else 0
 
+
 def leg_note(x: np.ndarray, dates: pd.Index, name: str) -> str:
     "What a reader must know of a series that enters a cointegration test, or nothing"
     change = np.diff(x)
@@ -500,7 +534,8 @@ def leg_note(x: np.ndarray, dates: pd.Index, name: str) -> str:
     share = move[at] ** 2 / max(move @ move, np.finfo(float).tiny)
     if problem not in REFUSED and share >= _CARRIED and move[at] >= _FAR * 1.4826 * np.median(move):
         parts.append(
-            f"one change of {name} ({as_text(dates[at + 1])}, {change[at]:+.3g}) is {share:.0%} of its squared changes: a bad price?"
+            f"one change of {name} ({as_text(dates[at + 1])}, {change[at]:+.3g}) is {share:.0%} "
+            "of its squared changes: a bad price?"
         )
     return "; ".join(parts)
 

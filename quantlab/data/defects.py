@@ -51,8 +51,9 @@ class DataContract:
     Parameters
     ----------
     calendar : str or None
-        Exchange calendar by its market code ("XNYS": New York); None checks no calendar. Where most assets move on more
-        than one row in a hundred (and on more than two) that it calls closed, the data keep another one: a warning, no finding.
+        Exchange calendar by its market code ("XNYS": New York); None checks no calendar. Where most
+        assets move on more than one row in a hundred (and on more than two) that it calls closed,
+        the data keep another one: a warning, no finding.
     quarantine : tuple of str
         Kinds of finding (keys of `KINDS`) whose cells are set to missing.
     max_return : float
@@ -94,8 +95,9 @@ class DataContract:
 
     calendar: str | None = "XNYS"
     quarantine: tuple[str, ...] = (
-        "out_of_range", "non_session", "repeated_row", "early_price", "stale_price", "unadjusted_split",
-        "unconfirmed_jump", "reversed_return", "implausible_open", "zero_volume",
+        "out_of_range", "non_session", "repeated_row", "early_price", "stale_price",
+        "unadjusted_split", "unconfirmed_jump", "reversed_return", "implausible_open",
+        "zero_volume",
     )
     max_return: float = 3.0
     max_intraday: float = 1.5
@@ -128,9 +130,13 @@ class DataContract:
         object.__setattr__(self, "quarantine", tuple(self.quarantine))
         unknown = [kind for kind in self.quarantine if kind not in KINDS]
         if unknown:
-            raise SpecificationError(f"`quarantine` names {unknown[0]!r}; allowed kinds: {', '.join(KINDS)}.")
+            raise SpecificationError(
+                f"`quarantine` names {unknown[0]!r}; allowed kinds: {', '.join(KINDS)}."
+            )
         if self.calendar is not None and not isinstance(self.calendar, str):
-            raise SpecificationError(f"`calendar` must be a market code such as 'XNYS', or None; got {self.calendar!r}.")
+            raise SpecificationError(
+                f"`calendar` must be a market code such as 'XNYS', or None; got {self.calendar!r}."
+            )
         for item in fields(self)[2:]:
             check = check_integer if item.type in (int, "int") else check_number
             check(getattr(self, item.name), item.name, low=1 if check is check_integer else 0)
@@ -153,7 +159,9 @@ def _relative_volume(volume: pd.DataFrame, window: int, min_peers: int) -> pd.Da
     "Dollar volume over its own past median, over the same of the day's median asset"
     usual = volume.rolling(window, min_periods=window // 3).median().shift(1)
     relative = volume / usual.where(usual > 0)
-    return relative.div(relative.median(axis=1), axis=0) if volume.shape[1] >= min_peers else relative
+    return (
+        relative.div(relative.median(axis=1), axis=0) if volume.shape[1] >= min_peers else relative
+    )
 
 
 def _evidence(panel: Panel, contract: DataContract) -> dict[str, pd.DataFrame]:
@@ -186,11 +194,16 @@ def _cells(mask: pd.DataFrame) -> list[tuple]:
     return [tuple(cell) for cell in np.argwhere(mask.fillna(False).to_numpy(dtype=bool))]
 
 
-def _findings(mask: pd.DataFrame, kind: str, values: pd.DataFrame, field: str, say: Any) -> list[tuple]:
+def _findings(
+    mask: pd.DataFrame, kind: str, values: pd.DataFrame, field: str, say: Any
+) -> list[tuple]:
     "One row a true cell; `say` is a text or a function of the position"
     table = values.to_numpy()
     return [
-        (mask.columns[j], mask.index[i], kind, float(table[i, j]), field, say(i, j) if callable(say) else say)
+        (
+            mask.columns[j], mask.index[i], kind, float(table[i, j]), field,
+            say(i, j) if callable(say) else say,
+        )
         for i, j in _cells(mask)
     ]
 
@@ -212,7 +225,15 @@ def _describe(e: dict[str, pd.DataFrame]) -> Any:
     return say
 
 # %% ../../nbs/10_data/15_defects.ipynb #da61e140
-_RATIOS = np.array(sorted({p / q for p, q in [(3, 2), (5, 2), (25, 1), (30, 1), (50, 1), (100, 1)] + [(k, 1) for k in range(2, 21)]}))
+_RATIOS = np.array(
+    sorted(
+        {
+            p / q
+            for p, q in [(3, 2), (5, 2), (25, 1), (30, 1), (50, 1), (100, 1)]
+            + [(k, 1) for k in range(2, 21)]
+        }
+    )
+)
 _LOG_RATIOS = np.concatenate([-np.log(_RATIOS), np.log(_RATIOS)])
 
 
@@ -242,7 +263,12 @@ def _large_moves(e: dict[str, pd.DataFrame], c: DataContract) -> list[tuple]:
     pair = lambda mask: mask | mask.shift(1, fill_value=False)
     bad_close, doubtful = pair(undone & sure), pair(undone & ~sure)
     taken = bad_close | doubtful
-    jump = (score >= c.jump_score) & (size >= c.jump_return) & (e["log"].abs() >= c.jump_return) & ~taken
+    jump = (
+        (score >= c.jump_score)
+        & (size >= c.jump_return)
+        & (e["log"].abs() >= c.jump_return)
+        & ~taken
+    )
     simple = jump & _near_ratio(e["residual"], c.split_tolerance)
     gap = jump & (e["overnight"] >= c.overnight_share)
     oddness = score / e["shares"]
@@ -254,8 +280,9 @@ def _large_moves(e: dict[str, pd.DataFrame], c: DataContract) -> list[tuple]:
     extreme &= ~(taken | split | unconfirmed | possible)
     rows = []
     for mask, kind in (
-        (bad_close, "reversed_return"), (doubtful, "possible_reversal"), (split, "unadjusted_split"),
-        (unconfirmed, "unconfirmed_jump"), (possible, "possible_split"), (extreme, "extreme_return"),
+        (bad_close, "reversed_return"), (doubtful, "possible_reversal"),
+        (split, "unadjusted_split"), (unconfirmed, "unconfirmed_jump"),
+        (possible, "possible_split"), (extreme, "extreme_return"),
     ):
         rows += _findings(mask, kind, returns, "returns", say)
     return rows + _findings(returns <= -1, "extreme_return", returns, "returns", "a total loss")
@@ -265,7 +292,13 @@ def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
     "Rows equal to the day before"
     zero, known = (returns == 0).sum(axis=1), returns.notna().sum(axis=1)
     still = (zero >= c.repeat_names) & (zero >= 0.9 * known)
-    rows = [("", day, "still_day", float(zero[day]), "returns", f"{zero[day]} of {known[day]} returns are zero") for day in returns.index[still]]
+    rows = [
+        (
+            "", day, "still_day", float(zero[day]), "returns",
+            f"{zero[day]} of {known[day]} returns are zero",
+        )
+        for day in returns.index[still]
+    ]
     if "intraday_abs_return" not in panel.fields:
         return rows
     move, names = panel.intraday_abs_return, "returns, intraday_abs_return"
@@ -275,9 +308,17 @@ def _repeats(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
     wide = same.where(vendor, False, axis=0).astype(bool)
     before = wide.shift(-1, fill_value=False) & ~wide  # looks ahead on purpose
     number = count.to_numpy()
-    rows += _findings(wide, "repeated_row", returns, names, lambda i, j: f"one of {number[i]} assets that repeat the day before")
-    rows += _findings(before, "early_price", returns, names, lambda i, j: f"one of {number[i + 1]} assets whose row stands again on the next day")
-    return rows + _findings(same & ~wide, "isolated_repeat", returns, names, "open and close as on the day before")
+    rows += _findings(
+        wide, "repeated_row", returns, names,
+        lambda i, j: f"one of {number[i]} assets that repeat the day before",
+    )
+    rows += _findings(
+        before, "early_price", returns, names,
+        lambda i, j: f"one of {number[i + 1]} assets whose row stands again on the next day",
+    )
+    return rows + _findings(
+        same & ~wide, "isolated_repeat", returns, names, "open and close as on the day before"
+    )
 
 
 def _run_length(flag: pd.DataFrame) -> pd.DataFrame:
@@ -294,7 +335,10 @@ def _stale(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple]:
     candidates = zero.columns[(zero.rolling(c.stale_days).sum() >= c.stale_days).any()]
     length = _run_length(zero[candidates])
     days = length.to_numpy()
-    return _findings(length >= c.stale_days, "stale_price", returns[candidates], "returns", lambda i, j: f"one of {days[i, j]:.0f} zero returns in a row")
+    return _findings(
+        length >= c.stale_days, "stale_price", returns[candidates], "returns",
+        lambda i, j: f"one of {days[i, j]:.0f} zero returns in a row",
+    )
 
 # %% ../../nbs/10_data/15_defects.ipynb #4ffde771
 def _opens(panel: Panel, e: dict[str, pd.DataFrame], c: DataContract) -> list[tuple]:
@@ -307,7 +351,9 @@ def _opens(panel: Panel, e: dict[str, pd.DataFrame], c: DataContract) -> list[tu
     score = (excess / e["scale"]).to_numpy()
     mask = (excess >= c.open_move) & (excess / e["scale"] >= c.open_score)
     closes = e["returns"].to_numpy()
-    say = lambda i, j: f"close moved {closes[i, j]:+.1%}, excess is {score[i, j]:.1f} of its standard deviations"
+    say = lambda i, j: (
+        f"close moved {closes[i, j]:+.1%}, excess is {score[i, j]:.1f} of its standard deviations"
+    )
     return _findings(mask, "implausible_open", move, "intraday_abs_return", say)
 
 
@@ -318,9 +364,17 @@ def _volumes(panel: Panel, returns: pd.DataFrame, c: DataContract) -> list[tuple
     volume = panel.dollar_volume
     zero = (volume == 0).where(volume.median(axis=1) > 0, False, axis=0).astype(bool)
     still = zero & (returns == 0)
-    price_too = ", ".join(name for name in ("returns", "dollar_volume", "intraday_abs_return") if name in panel.fields or name == "returns")
-    rows = _findings(zero & ~still, "zero_volume", volume, "dollar_volume", "the price moved without a trade")
-    rows += _findings(still, "zero_volume", volume, price_too, "no trade and no move: the record is missing")
+    price_too = ", ".join(
+        name
+        for name in ("returns", "dollar_volume", "intraday_abs_return")
+        if name in panel.fields or name == "returns"
+    )
+    rows = _findings(
+        zero & ~still, "zero_volume", volume, "dollar_volume", "the price moved without a trade"
+    )
+    rows += _findings(
+        still, "zero_volume", volume, price_too, "no trade and no move: the record is missing"
+    )
     level = np.log10(volume.where(volume > 0))
     half = {"window": c.volume_window, "min_periods": c.volume_window // 2}
     shift = level[::-1].rolling(**half).median()[::-1] - level.rolling(**half).median().shift(1)
@@ -338,7 +392,10 @@ def _holes(returns: pd.DataFrame, c: DataContract) -> list[tuple]:
     "Assets without returns, and missing ones between the first and the last of an asset"
     known = returns.notna()
     inside = ~known & known.cummax() & known[::-1].cummax()[::-1]
-    rows = [(name, pd.NaT, "no_data", np.nan, "returns", "no value") for name in known.columns[~known.any()]]
+    rows = [
+        (name, pd.NaT, "no_data", np.nan, "returns", "no value")
+        for name in known.columns[~known.any()]
+    ]
     for name in inside.columns[inside.any()]:
         flag = inside[name]
         for _, run in flag[flag].groupby((flag != flag.shift()).cumsum()[flag]):
@@ -346,7 +403,10 @@ def _holes(returns: pd.DataFrame, c: DataContract) -> list[tuple]:
                 text = f"missing from {run.index[0]:%Y-%m-%d} to {run.index[-1]:%Y-%m-%d}"
                 rows.append((name, run.index[0], "listing_gap", float(len(run)), "returns", text))
             else:
-                rows += [(name, day, "missing_return", np.nan, "returns", "no value") for day in run.index]
+                rows += [
+                    (name, day, "missing_return", np.nan, "returns", "no value")
+                    for day in run.index
+                ]
     return rows
 
 
@@ -361,7 +421,12 @@ def _duplicates(returns: pd.DataFrame, c: DataContract) -> list[tuple]:
     rows = []
     for i, j in np.argwhere(np.triu(np.nan_to_num(correlation) >= c.duplicate_correlation, 1)):
         text = f"correlation {correlation[i, j]:.4f} with {returns.columns[i]}"
-        rows.append((returns.columns[j], pd.NaT, "duplicated_series", float(correlation[i, j]), "returns", text))
+        rows.append(
+            (
+                returns.columns[j], pd.NaT, "duplicated_series", float(correlation[i, j]),
+                "returns", text,
+            )
+        )
     return rows
 
 # %% ../../nbs/10_data/15_defects.ipynb #40034490
@@ -379,13 +444,17 @@ def _ranges(panel: Panel, c: DataContract) -> list[tuple]:
         outside = lambda table, low=low, high=high: (table < low) | (table > high)
         index = pa.Index("datetime64[ns]", unique=True, name="date")
         cells = pa.Column(float, nullable=True, regex=True)
-        schema = pa.DataFrameSchema({".*": cells}, checks=pa.Check(lambda t, bad=outside: ~bad(t)), index=index)
+        schema = pa.DataFrameSchema(
+            {".*": cells}, checks=pa.Check(lambda t, bad=outside: ~bad(t)), index=index
+        )
         table = getattr(panel, name)
         try:
             schema.validate(table, lazy=True)
         except pa.errors.SchemaErrors:
             field = "returns" if name == "prices" else name  # the price stays, as the evidence
-            rows += _findings(outside(table), "out_of_range", table, field, f"allowed are {low:g} to {high:g}")
+            rows += _findings(
+                outside(table), "out_of_range", table, field, f"allowed are {low:g} to {high:g}"
+            )
     return rows
 
 
@@ -417,23 +486,34 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     first, last = first.normalize(), last.normalize()
     margin = pd.Timedelta(days=10)
     try:
-        with warnings.catch_warnings():  # exchange_calendars 4.13 reads Series.values of zoned times
+        # exchange_calendars 4.13 reads Series.values of zoned times
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
-            market = exchange_calendars.get_calendar(calendar, start=first - margin, end=last + margin)
+            market = exchange_calendars.get_calendar(
+                calendar, start=first - margin, end=last + margin
+            )
         return market.sessions_in_range(first, last).as_unit("ns")
     except (exchange_calendars.errors.CalendarError, ValueError) as error:
-        raise SpecificationError(f"the calendar {calendar!r} cannot be used for these dates: {error}") from None
+        raise SpecificationError(
+            f"the calendar {calendar!r} cannot be used for these dates: {error}"
+        ) from None
 
 
 def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     "Days that the exchange calendar has and the panel has not, and the reverse"
     if c.calendar is None:
         return []
-    apart = np.median(np.diff(panel.index.to_numpy()) / np.timedelta64(1, "D")) if len(panel.index) > 2 else 1.0
+    apart = (
+        np.median(np.diff(panel.index.to_numpy()) / np.timedelta64(1, "D"))
+        if len(panel.index) > 2
+        else 1.0
+    )
     if apart > 4:
         warn(
-            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are not compared with the "
-            f"calendar {c.calendar!r}, and the other thresholds of the contract are meant for days.",
+            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are "
+            "not compared with the "
+            f"calendar {c.calendar!r}, and the other thresholds of the contract are meant for "
+            "days.",
             ScaleWarning,
         )
         return []
@@ -443,8 +523,10 @@ def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     alive = closed[((known != 0) & known.notna()).sum(axis=1) > 0.5 * known.notna().sum(axis=1)]
     if len(alive) > max(2, len(panel.index) / 100):
         warn(
-            f"most assets moved on {len(alive)} rows, first {alive[0]:%Y-%m-%d}, that are no sessions of {c.calendar!r}: the data keep "
-            "another calendar, and are not compared with this one; give theirs, `DataContract(calendar='XLON')` for London, or None.",
+            f"most assets moved on {len(alive)} rows, first {alive[0]:%Y-%m-%d}, that are no "
+            f"sessions of {c.calendar!r}: the data keep "
+            "another calendar, and are not compared with this one; give theirs, "
+            "`DataContract(calendar='XLON')` for London, or None.",
             DataWarning,
         )
         return []
@@ -456,7 +538,9 @@ def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     absent = open_days.difference(panel.index)
     rows = [("", day, "missing_session", np.nan, "", f"{c.calendar} was open") for day in absent]
     every = ", ".join(panel.fields)
-    return rows + [("", day, "non_session", np.nan, every, f"{c.calendar} was closed") for day in closed]
+    return rows + [
+        ("", day, "non_session", np.nan, every, f"{c.calendar} was closed") for day in closed
+    ]
 
 # %% ../../nbs/10_data/15_defects.ipynb #455fbf91
 def find_defects(panel: Panel, contract: DataContract) -> pd.DataFrame:

@@ -28,7 +28,9 @@ _SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".parquet")
 
 def _suffix(path: Path) -> str | None:
     "The known ending of a file name"
-    return next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
+    return next(
+        (s for s in sorted(_SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None
+    )
 
 
 def _header(path: Path) -> list[str]:
@@ -38,10 +40,14 @@ def _header(path: Path) -> list[str]:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
             header = next(csv.reader(lines), [])
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise DataError(f"{path.name} cannot be read as CSV text ({error}); is it complete?") from None
+        raise DataError(
+            f"{path.name} cannot be read as CSV text ({error}); is it complete?"
+        ) from None
     names = [name.strip() for name in header]
     if len(names) < 2:
-        raise DataError(f"{path.name} is empty or has one column; dates come first, then a column an asset.")
+        raise DataError(
+            f"{path.name} is empty or has one column; dates come first, then a column an asset."
+        )
     for number, name in enumerate(names[1:], 2):
         if not name or name in names[1 : number - 1]:
             what = f"the column {name!r} more than once" if name else f"no name for column {number}"
@@ -59,7 +65,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
     options = arrow_csv.ReadOptions(column_names=columns, skip_rows=1)
     numbers = {c: pa.float64() for c in columns[1:]}
     try:
-        convert = arrow_csv.ConvertOptions(column_types={"c0": pa.string(), **numbers}, null_values=_MISSING)
+        convert = arrow_csv.ConvertOptions(
+            column_types={"c0": pa.string(), **numbers}, null_values=_MISSING
+        )
         table = arrow_csv.read_csv(path, read_options=options, convert_options=convert)
     except pa.ArrowInvalid as error:
         _raise_bad_cell(path, names, options, error)
@@ -76,7 +84,9 @@ def _raise_bad_cell(path: Path, names: list[str], options: arrow_csv.ReadOptions
     try:
         table = arrow_csv.read_csv(path, read_options=options, convert_options=text).to_pandas()
     except pa.ArrowInvalid:
-        raise DataError(f"{path.name} does not have {len(names)} cells in every row ({error}).") from None
+        raise DataError(
+            f"{path.name} does not have {len(names)} cells in every row ({error})."
+        ) from None
     for name, column in zip(names[1:], table.columns[1:]):
         cells = table[column].where(~table[column].isin(_MISSING))
         bad = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
@@ -94,7 +104,9 @@ def _read_wide(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingDataError(f"there is no file {path}; check the path, or pull the data first.")
     if _suffix(path) is None:
-        raise DataError(f"{path.name} is of an unknown kind; allowed endings: {', '.join(_SUFFIXES)}.")
+        raise DataError(
+            f"{path.name} is of an unknown kind; allowed endings: {', '.join(_SUFFIXES)}."
+        )
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty; dates come first, then a column an asset.")
     if _suffix(path) != ".parquet":
@@ -102,10 +114,14 @@ def _read_wide(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path.name} cannot be read as parquet ({str(error).strip('.')}).") from None
+        raise DataError(
+            f"{path.name} cannot be read as parquet ({str(error).strip('.')})."
+        ) from None
     if not isinstance(frame.index, pd.DatetimeIndex) and frame.shape[1]:
         dates = frame.iloc[:, 0]
-        frame = frame.iloc[:, 1:].set_index(parse_dates(dates, f"{path.name} column {dates.name!r}"))
+        frame = frame.iloc[:, 1:].set_index(
+            parse_dates(dates, f"{path.name} column {dates.name!r}")
+        )
     return frame
 
 
@@ -113,7 +129,9 @@ def _read_side_table(path: Path, need: tuple[str, ...]) -> pd.DataFrame:
     "A small table of text columns, such as sectors"
     table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     if not set(need) <= set(table.columns):
-        raise DataError(f"{path.name} needs the columns {', '.join(need)}; got {', '.join(table.columns)}.")
+        raise DataError(
+            f"{path.name} needs the columns {', '.join(need)}; got {', '.join(table.columns)}."
+        )
     return table
 
 # %% ../../nbs/10_data/10_files.ipynb #e1543b79
@@ -129,7 +147,9 @@ def _files(folder: Path) -> dict[str, Path]:
             continue
         name = path.name.removesuffix(suffix)
         if name in found:
-            raise DataError(f"{folder} holds `{name}` twice, as {found[name].name} and {path.name}; keep one.")
+            raise DataError(
+                f"{folder} holds `{name}` twice, as {found[name].name} and {path.name}; keep one."
+            )
         found[name] = path
     return found
 
@@ -223,7 +243,9 @@ def load_panel(
     if isinstance(source, Mapping):
         absent = [name for name in fields or [] if name not in source]
         if absent:
-            raise MissingDataError(f"there is no field {', '.join(absent)}; there are {', '.join(map(str, source))}.")
+            raise MissingDataError(
+                f"there is no field {', '.join(absent)}; there are {', '.join(map(str, source))}."
+            )
         chosen = {name: source[name] for name in (source if fields is None else fields)}
         panel = Panel(chosen, sectors=sectors, membership=membership)
     elif isinstance(source, (str, Path)) and Path(source).is_dir():
@@ -236,7 +258,9 @@ def load_panel(
 def _single_name(fields: Collection[str] | None) -> str:
     "Name of the one field in a single file or table"
     if fields is not None and len(fields) != 1:
-        raise SpecificationError(f"a single file or table is one field; `fields` names {len(fields)}.")
+        raise SpecificationError(
+            f"a single file or table is one field; `fields` names {len(fields)}."
+        )
     return "prices" if fields is None else next(iter(fields))
 
 
@@ -248,7 +272,9 @@ def _read_single(source: Any, name: str) -> pd.DataFrame:
         source = source.to_frame(source.name or "asset")
     if isinstance(source, pd.DataFrame):
         return source
-    raise DataError(f"`source` must be a path, a DataFrame or a mapping of them; got {type(source).__name__}.")
+    raise DataError(
+        f"`source` must be a path, a DataFrame or a mapping of them; got {type(source).__name__}."
+    )
 
 # %% ../../nbs/10_data/10_files.ipynb #ddaf812a
 def save_panel(panel: Panel, path: str | Path) -> Path:
@@ -274,7 +300,9 @@ def save_panel(panel: Panel, path: str | Path) -> Path:
         `path` is a file, or ends like one.
     """
     if not isinstance(panel, Panel):
-        raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")
+        raise DataError(
+            f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first."
+        )
     target = Path(path)
     if target.is_file() or _suffix(target) is not None:
         raise SpecificationError(f"`path` must be a folder; got {path}. A panel is a file a field.")

@@ -28,7 +28,8 @@ def market_panel(panel: Panel, *, aliases: Any = None) -> Panel:
     Returns
     -------
     Panel
-        The given fields, `returns`, `log_prices` and `member` (1.0 on days of membership, else 0.0).
+        The given fields, `returns`, `log_prices` and `member` (1.0 on days of membership, else
+        0.0).
     """
     returns = panel.returns
     if panel.membership is None:
@@ -62,7 +63,8 @@ def join_panels(first: Panel, second: Panel) -> Panel:
     if not first.columns.equals(second.columns):
         shared = len(first.columns.intersection(second.columns))
         raise MisalignedError(
-            f"the panels hold {len(first.columns)} and {len(second.columns)} assets, {shared} shared; "
+            f"the panels hold {len(first.columns)} and {len(second.columns)} assets, {shared} "
+            "shared; "
             "they must be the same in the same order."
         )
     if second.index[0] <= first.index[-1]:

@@ -32,14 +32,17 @@ def _check_floor(frame: pd.DataFrame, name: str) -> None:
         row, column = np.argwhere(bad)[0]
         hint = " (decimals, not percent)" if name == "returns" else ""
         raise DataError(
-            f"`{name}` must not be under {_FLOORS[name]:g}{hint}, and is {values[row, column]:g} for "
-            f"{frame.columns[column]!r} on {frame.index[row]:%Y-%m-%d} ({int(bad.sum())} such values); "
+            f"`{name}` must not be under {_FLOORS[name]:g}{hint}, and is {values[row, column]:g} "
+            "for "
+            f"{frame.columns[column]!r} on {frame.index[row]:%Y-%m-%d} ({int(bad.sum())} such "
+            "values); "
             "leave an unknown value empty."
         )
 
 
 def check_price_signs(frame: pd.DataFrame, name: str) -> None:
-    """Refuse a table in which every asset has a price that is not above zero; warn where some have one.
+    """Refuse a table in which every asset has a price that is not above zero; warn where some have
+    one.
 
     Raises
     ------
@@ -49,7 +52,8 @@ def check_price_signs(frame: pd.DataFrame, name: str) -> None:
     Warns
     -----
     DataWarning
-        Names the first such price; the returns that touch one are missing, those of other assets stand.
+        Names the first such price; the returns that touch one are missing, those of other assets
+        stand.
     """
     bad = frame.to_numpy() <= 0
     if not bad.any():
@@ -57,7 +61,8 @@ def check_price_signs(frame: pd.DataFrame, name: str) -> None:
     row, column = np.argwhere(bad)[0]
     day = frame.index[row]
     text = (
-        f"`{name}` must be above 0, and is {frame.iat[row, column]:g} for {frame.columns[column]!r} on "
+        f"`{name}` must be above 0, and is {frame.iat[row, column]:g} for "
+        f"{frame.columns[column]!r} on "
         f"{day.date() if isinstance(day, pd.Timestamp) else day} ({int(bad.sum())} such values)"
     )
     remedy = "leave an unknown price empty; where a futures price really was negative, use its differences (`prices.diff()`)"
@@ -67,16 +72,23 @@ def check_price_signs(frame: pd.DataFrame, name: str) -> None:
 
 
 def returns_of_prices(prices: pd.DataFrame) -> pd.DataFrame:
-    "Return of each known price on the known one before it; missing where there is no price, or where one is not above zero"
+    """Return of each known price on the known one before it; missing where there is no price, or
+    where one is not above zero"""
     before = prices.ffill().shift(1)
     return (prices / before - 1).where((prices > 0) & (before > 0))
 
 
-def _in_nanoseconds(dates: pd.DatetimeIndex, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
-    "Dates in the one unit; those that it cannot hold are refused or, where a date may be empty, an open end such as 9999-12-31"
+def _in_nanoseconds(
+    dates: pd.DatetimeIndex, label: str, *, empty: bool = False
+) -> pd.DatetimeIndex:
+    """Dates in the one unit; those that it cannot hold are refused or, where a date may be empty,
+    an open end such as 9999-12-31"""
     outside = (dates < pd.Timestamp.min.ceil("D")) | (dates > pd.Timestamp.max.floor("D"))
     if outside.any() and not (empty and (dates[outside].year > 2262).all()):
-        raise DataError(f"{label} holds {dates[outside][0]:%Y-%m-%d}; dates from 1677-09-22 to 2262-04-11 can be held.")
+        raise DataError(
+            f"{label} holds {dates[outside][0]:%Y-%m-%d}; dates from 1677-09-22 to 2262-04-11 can "
+            "be held."
+        )
     return dates.where(~outside).as_unit("ns") if outside.any() else dates.as_unit("ns")
 
 
@@ -106,23 +118,30 @@ def check_field(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         A price that is not above zero, beside assets without.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"`{name}` must be a DataFrame of dates x assets; got {type(frame).__name__}.")
+        raise DataError(
+            f"`{name}` must be a DataFrame of dates x assets; got {type(frame).__name__}."
+        )
     if not isinstance(frame.index, pd.DatetimeIndex):
         raise DataError(
             f"`{name}` must have dates as its index (a DatetimeIndex); got {frame.index.dtype}; "
             "use `frame.set_index(pd.to_datetime(frame['date']))`."
         )
     if frame.index.isna().any():
-        raise DataError(f"`{name}` has {int(frame.index.isna().sum())} rows without a date; drop them.")
+        raise DataError(
+            f"`{name}` has {int(frame.index.isna().sum())} rows without a date; drop them."
+        )
     if frame.columns.nlevels > 1:
         levels = ", ".join(str(name or number) for number, name in enumerate(frame.columns.names))
         raise DataError(
-            f"`{name}` has {frame.columns.nlevels} levels of columns ({levels}), first {frame.columns[0]!r}, where a column is an "
-            "asset; give one table a field, such as {'prices': frame['Close'], 'volume': frame['Volume']}."
+            f"`{name}` has {frame.columns.nlevels} levels of columns ({levels}), first "
+            f"{frame.columns[0]!r}, where a column is an "
+            "asset; give one table a field, such as "
+            "{'prices': frame['Close'], 'volume': frame['Volume']}."
         )
     if {"open", "high", "low", "close"} <= {str(c).lower() for c in frame.columns}:
         raise DataError(
-            f"`{name}` has the columns open, high, low and close of one asset, where a column is an asset; "
+            f"`{name}` has the columns open, high, low and close of one asset, where a column is "
+            "an asset; "
             "pass a mapping such as {'prices': frame[['Close']], 'volume': frame[['Volume']]}."
         )
     if is_mask(frame) and name not in (*_FLOORS, *_PRICES, "log_prices"):
@@ -161,7 +180,9 @@ def _align(fields: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 def _check_sectors(sectors: pd.Series, columns: pd.Index) -> pd.Series:
     "Sector of each asset of the panel, missing where unknown"
     if not isinstance(sectors, pd.Series):
-        raise DataError(f"`sectors` must be a Series, asset to sector; got {type(sectors).__name__}.")
+        raise DataError(
+            f"`sectors` must be a Series, asset to sector; got {type(sectors).__name__}."
+        )
     if not sectors.index.is_unique:
         first = sectors.index[sectors.index.duplicated()][0]
         raise DataError(f"`sectors` has the asset {first!r} more than once; keep one row each.")
@@ -193,9 +214,14 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
     spells = membership.reset_index(drop=True).copy()
     unnamed = spells["symbol"].isna() | (spells["symbol"].astype(str).str.strip() == "")
     if unnamed.any():
-        raise DataError(f"`membership` has no symbol in row {int(unnamed.idxmax())}; name the asset, or drop the row.")
+        raise DataError(
+            f"`membership` has no symbol in row {int(unnamed.idxmax())}; name the asset, or drop "
+            "the row."
+        )
     for name in need[1:]:
-        spells[name] = parse_dates(spells[name], f"`membership` column {name!r}", empty=name == "removed")
+        spells[name] = parse_dates(
+            spells[name], f"`membership` column {name!r}", empty=name == "removed"
+        )
     wrong = spells["removed"] < spells["added"]
     if wrong.any():
         row = spells[wrong].iloc[0]
@@ -207,12 +233,15 @@ def check_membership(membership: pd.DataFrame) -> pd.DataFrame:
 
 
 def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.DatetimeIndex:
-    "Dates written as 2020-01-31, 20200131 or 1/31/2020; one form a column, and only one way to read it"
+    """Dates written as 2020-01-31, 20200131 or 1/31/2020; one form a column, and only one way to
+    read it"""
     given = pd.Series(values)
     if pd.api.types.is_datetime64_any_dtype(given):
         dates = pd.DatetimeIndex(given)
         if dates.tz is not None:
-            raise DataError(f"{label} has dates with a time zone; call `.dt.tz_localize(None)` first.")
+            raise DataError(
+                f"{label} has dates with a time zone; call `.dt.tz_localize(None)` first."
+            )
         return _in_nanoseconds(dates, label, empty=empty)
     text = given.astype("string").str.strip().replace("", pd.NA)
     text = text.str.replace(r"[ T]00:00:00(\.0+)?$", "", regex=True)
@@ -227,8 +256,10 @@ def parse_dates(values: Iterable, label: str, *, empty: bool = False) -> pd.Date
         if not (swapped.isna() & ~missing).any() and not swapped.equals(dates):
             row = int((swapped != dates).to_numpy(dtype=bool).argmax())
             raise DataError(
-                f"{label} holds {given.iloc[row]!r} in row {row + 1}, and no day above 12 tells whether that is "
-                f"{dates.iloc[row]:%Y-%m-%d} or {swapped.iloc[row]:%Y-%m-%d}; write dates as 2020-01-31."
+                f"{label} holds {given.iloc[row]!r} in row {row + 1}, and no day above 12 tells "
+                "whether that is "
+                f"{dates.iloc[row]:%Y-%m-%d} or {swapped.iloc[row]:%Y-%m-%d}; write dates as "
+                "2020-01-31."
             )
     bad |= missing & (not empty)
     if bad.any():
@@ -261,7 +292,9 @@ class Panel(Result):
 
     def __post_init__(self):
         if not isinstance(self.fields, Mapping) or not self.fields:
-            raise DataError("`fields` must map at least one field name to a table of dates x assets.")
+            raise DataError(
+                "`fields` must map at least one field name to a table of dates x assets."
+            )
         fields = _align({str(k): check_field(v, str(k)) for k, v in self.fields.items()})
         if "returns" in fields:
             check_scale(fields["returns"], "returns")
@@ -283,7 +316,9 @@ class Panel(Result):
             return self.fields[name].copy(deep=False)
         if name == "returns" and "prices" in self.fields:
             return returns_of_prices(self.fields["prices"])
-        raise MissingFieldError(f"the panel has no field `{name}`; it has {', '.join(self.fields)}.")
+        raise MissingFieldError(
+            f"the panel has no field `{name}`; it has {', '.join(self.fields)}."
+        )
 
     def __dir__(self):
         return [*object.__dir__(self), *self.fields]
@@ -300,7 +335,8 @@ class Panel(Result):
 
     @property
     def log_prices(self) -> pd.DataFrame:
-        "Natural logs of prices, or the sum of log(1 + return) since the first known return; none from a total loss on"
+        """Natural logs of prices, or the sum of log(1 + return) since the first known return; none
+        from a total loss on"""
         if "log_prices" in self.fields:
             return self.fields["log_prices"].copy(deep=False)
         if "prices" in self.fields:
@@ -315,10 +351,15 @@ class Panel(Result):
     def between(self, start: Any = None, end: Any = None) -> "Panel":
         "Rows from `start` to `end`, both included; None leaves that side open"
         start, end = as_date(start, "start"), as_date(end, "end")
-        rows = np.flatnonzero((self.index >= (start or self.index[0])) & (self.index <= (end or self.index[-1])))
+        rows = np.flatnonzero(
+            (self.index >= (start or self.index[0])) & (self.index <= (end or self.index[-1]))
+        )
         if not len(rows):
             first, last = self.index[0], self.index[-1]
-            raise DataError(f"no row from {start} to {end}; the panel covers {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+            raise DataError(
+                f"no row from {start} to {end}; the panel covers {first:%Y-%m-%d} to "
+                f"{last:%Y-%m-%d}."
+            )
         fields = {k: f.iloc[rows[0] : rows[-1] + 1] for k, f in self.fields.items()}
         return unchecked_panel(fields, self.sectors, self.membership)
 
@@ -327,9 +368,14 @@ class Panel(Result):
         columns = pd.Index([columns] if isinstance(columns, str) else list(columns), name="asset")
         absent = columns.difference(self.columns)
         if len(absent) or not len(columns) or not columns.is_unique:
-            raise DataError(f"`columns` must be distinct assets of the panel; not among them: {list(absent)[:5]}.")
+            raise DataError(
+                "`columns` must be distinct assets of the panel; not among them: "
+                f"{list(absent)[:5]}."
+            )
         sectors = None if self.sectors is None else self.sectors.reindex(columns)
-        return unchecked_panel({k: f[columns] for k, f in self.fields.items()}, sectors, self.membership)
+        return unchecked_panel(
+            {k: f[columns] for k, f in self.fields.items()}, sectors, self.membership
+        )
 
     def summary(self) -> pd.DataFrame:
         "A row a field: first and last date with a value, assets, share missing"
@@ -348,7 +394,8 @@ class Panel(Result):
         "Extent of the panel as JSON scalars"
         return {
             "start": f"{self.index[0]:%Y-%m-%d}", "end": f"{self.index[-1]:%Y-%m-%d}",
-            "n_dates": len(self.index), "n_assets": len(self.columns), "fields": ", ".join(self.fields),
+            "n_dates": len(self.index), "n_assets": len(self.columns),
+            "fields": ", ".join(self.fields),
         }
 
     def __repr__(self) -> str:
@@ -356,7 +403,9 @@ class Panel(Result):
         return f"Panel({d['n_dates']} dates {d['start']}..{d['end']}, {d['n_assets']} assets: {d['fields']})"
 
 
-def unchecked_panel(fields: Mapping, sectors: pd.Series | None, membership: pd.DataFrame | None) -> Panel:
+def unchecked_panel(
+    fields: Mapping, sectors: pd.Series | None, membership: pd.DataFrame | None
+) -> Panel:
     "A panel from parts of one that was checked before"
     panel = object.__new__(Panel)
     object.__setattr__(panel, "fields", MappingProxyType(dict(fields)))
@@ -375,7 +424,9 @@ def as_date(value: Any, name: str) -> pd.Timestamp | None:
             raise ValueError
         return stamp
     except (ValueError, TypeError):
-        raise SpecificationError(f"`{name}` must be a date such as '2015-07-01'; got {value!r}.") from None
+        raise SpecificationError(
+            f"`{name}` must be a date such as '2015-07-01'; got {value!r}."
+        ) from None
 
 # %% ../../nbs/10_data/05_panel.ipynb #a4f8702a
 def before(data: Any, holdout_start: Any) -> Any:
@@ -407,5 +458,7 @@ def before(data: Any, holdout_start: Any) -> Any:
     check_index(index, "data")
     keep = data.index < cut
     if not keep.any():
-        raise DataError(f"no row lies before {cut:%Y-%m-%d}; the data begin on {data.index[0]:%Y-%m-%d}.")
+        raise DataError(
+            f"no row lies before {cut:%Y-%m-%d}; the data begin on {data.index[0]:%Y-%m-%d}."
+        )
     return data.between(end=data.index[keep][-1]) if isinstance(data, Panel) else data[keep]

@@ -50,7 +50,10 @@ class QualityReport(Result):
     def to_dict(self) -> dict[str, Any]:
         "Counts as JSON scalars, one for each kind found"
         counts = self.issues["kind"].value_counts()
-        total = {name: getattr(self, name) for name in ("n_dates", "n_assets", "n_cells", "n_issues", "n_quarantined")}
+        total = {
+            name: getattr(self, name)
+            for name in ("n_dates", "n_assets", "n_cells", "n_issues", "n_quarantined")
+        }
         return total | {kind: int(counts[kind]) for kind in KINDS if kind in counts}
 
     def plot(self, ax=None):
@@ -68,7 +71,8 @@ class QualityReport(Result):
 
 
 def _check_agreement(panel: Panel) -> None:
-    "Warn where returns are mostly not those of the prices beside them, dividends and rounding aside"
+    """Warn where returns are mostly not those of the prices beside them, dividends and rounding
+    aside"""
     if not {"returns", "prices"} <= set(panel.fields):
         return
     given, made = panel.returns, returns_of_prices(panel.prices)
@@ -77,7 +81,8 @@ def _check_agreement(panel: Panel) -> None:
     share = apart.to_numpy().sum() / max(both.to_numpy().sum(), 1)
     if share > 0.2:
         warn(
-            f"`returns` are not those of `prices` on {share:.0%} of the days on which both are known: they may be shifted, in another "
+            f"`returns` are not those of `prices` on {share:.0%} of the days on which both are "
+            "known: they may be shifted, in another "
             "unit, or of other prices; give one of the two, or make them agree.",
             DataWarning,
         )
@@ -125,7 +130,9 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
     0    KO 2024-01-04  out_of_range  quarantined
     """
     if not isinstance(panel, Panel):
-        raise DataError(f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first.")
+        raise DataError(
+            f"`panel` must be a Panel; got {type(panel).__name__}. Use `load_panel` first."
+        )
     c = DataContract() if contract is None else contract
     if not isinstance(c, DataContract):
         raise SpecificationError(f"`contract` must be a DataContract; got {type(c).__name__}.")
@@ -143,8 +150,8 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
 def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
     """Set the quarantined cells to missing, and nothing else.
 
-    A quarantined return is gone, and no later one makes up for it. A quarantined price is one that is not known:
-    the next return spans the gap.
+    A quarantined return is gone, and no later one makes up for it. A quarantined price is one that
+    is not known: the next return spans the gap.
 
     Parameters
     ----------
@@ -168,11 +175,15 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
         got = f"{type(panel).__name__} and {type(report).__name__}"
         raise DataError(f"a Panel and its QualityReport are needed; got {got}.")
     found = report.issues[report.issues["action"] == "quarantined"]
-    outside = ~(found["date"].isin(panel.index) & (found["asset"].isin(panel.columns) | (found["asset"] == "")))
+    outside = ~(
+        found["date"].isin(panel.index)
+        & (found["asset"].isin(panel.columns) | (found["asset"] == ""))
+    )
     if outside.any():
         row = found[outside].iloc[0]
         raise DataError(
-            f"the report has a finding on {row['asset']!r} at {row['date']:%Y-%m-%d}, which the panel does not "
+            f"the report has a finding on {row['asset']!r} at {row['date']:%Y-%m-%d}, which the "
+            "panel does not "
             "have; apply a report to the panel that it was made from."
         )
     each = found.assign(field=found["field"].str.split(", ")).explode("field")
@@ -184,9 +195,18 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
         mask[rows[one], panel.columns.get_indexer(cells["asset"][one])] = True
         mask[rows[~one]] = True
         masks[name] = mask
-    for name in sorted(masks, key=lambda name: name == "returns"):  # returns after the prices that they are made of
-        fields_[name] = getattr(unchecked_panel({**panel.fields, **fields_}, None, None), name).mask(masks[name])
+    # returns after the prices that they are made of
+    for name in sorted(masks, key=lambda name: name == "returns"):
+        fields_[name] = getattr(
+            unchecked_panel({**panel.fields, **fields_}, None, None), name
+        ).mask(masks[name])
     if "returns" in fields_ and "returns" not in panel.fields and "log_prices" not in panel.fields:
-        fields_["log_prices"] = unchecked_panel({"returns": fields_["returns"]}, None, None).log_prices
+        fields_["log_prices"] = unchecked_panel(
+            {"returns": fields_["returns"]}, None, None
+        ).log_prices
     fields_ = {name: frame.reindex(panel.index) for name, frame in fields_.items()}
-    return unchecked_panel({**panel.fields, **fields_}, panel.sectors, panel.membership) if fields_ else panel
+    return (
+        unchecked_panel({**panel.fields, **fields_}, panel.sectors, panel.membership)
+        if fields_
+        else panel
+    )

@@ -29,7 +29,8 @@ def _like(result: pd.DataFrame, given: pd.DataFrame | pd.Series) -> pd.DataFrame
 
 
 def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
-    """Return of each known price on the known price before it, decimal: P_t / P_{t-k} - 1, mostly with k = 1.
+    """Return of each known price on the known price before it, decimal: P_t / P_{t-k} - 1, mostly
+    with k = 1.
 
     Parameters
     ----------
@@ -39,18 +40,20 @@ def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series
     Returns
     -------
     DataFrame or Series
-        As `prices`; missing where there is no price, and at the first one of each asset. The move over a
-        gap stands at the next known price.
+        As `prices`; missing where there is no price, and at the first one of each asset. The move
+        over a gap stands at the next known price.
 
     Raises
     ------
     DataError
-        No asset without a price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and
+        increasing.
 
     Warns
     -----
     DataWarning
-        Some asset has a price that is not above zero; its returns to and from that price are missing.
+        Some asset has a price that is not above zero; its returns to and from that price are
+        missing.
 
     Examples
     --------
@@ -69,7 +72,8 @@ def simple_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series
 
 
 def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
-    """Return of each known price on the known price before it, in logs: log P_t - log P_{t-k}, mostly with k = 1.
+    """Return of each known price on the known price before it, in logs: log P_t - log P_{t-k},
+    mostly with k = 1.
 
     Parameters
     ----------
@@ -79,18 +83,20 @@ def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
     Returns
     -------
     DataFrame or Series
-        As `prices`; missing where there is no price, and at the first one of each asset. The move over a
-        gap stands at the next known price.
+        As `prices`; missing where there is no price, and at the first one of each asset. The move
+        over a gap stands at the next known price.
 
     Raises
     ------
     DataError
-        No asset without a price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and
+        increasing.
 
     Warns
     -----
     DataWarning
-        Some asset has a price that is not above zero; its returns to and from that price are missing.
+        Some asset has a price that is not above zero; its returns to and from that price are
+        missing.
     """
     frame = _check_prices(prices)
     logs = np.log(frame.where(frame > 0))
@@ -103,7 +109,9 @@ def _check_periods(periods: Collection[int]) -> tuple[int, ...]:
         periods = (periods,)
     horizons = tuple(check_integer(h, "periods", low=1) for h in periods)
     if not horizons or len(set(horizons)) < len(horizons):
-        raise SpecificationError(f"`periods` must be at least one horizon, each once; got {horizons}.")
+        raise SpecificationError(
+            f"`periods` must be at least one horizon, each once; got {horizons}."
+        )
     return horizons
 
 
@@ -124,13 +132,14 @@ def forward_returns(
     Returns
     -------
     dict of int to DataFrame
-        Horizon to forward returns; missing in the last h rows, where there is no price at t or none from
-        t + 1 to t + h, and beyond the last price of an asset.
+        Horizon to forward returns; missing in the last h rows, where there is no price at t or none
+        from t + 1 to t + h, and beyond the last price of an asset.
 
     Raises
     ------
     DataError
-        No asset without a price that is not above zero, or an index that is not unique and increasing.
+        No asset without a price that is not above zero, or an index that is not unique and
+        increasing.
     SpecificationError
         A horizon that is not a whole number from 1.
 
@@ -148,7 +157,8 @@ def forward_returns(
     2024-01-05   NaN
     """
     frame, horizons = _check_prices(prices), _check_periods(periods)
-    carried = frame.ffill().where(frame.bfill().notna())  # nothing after the last price: looks ahead on purpose
+    # nothing after the last price: looks ahead on purpose
+    carried = frame.ffill().where(frame.bfill().notna())
     age = _rows_since(frame)
     result = {}
     for h in horizons:

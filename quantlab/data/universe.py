@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer, check_number, check_periods, check_scale, varies
+from quantlab.checks import (
+    check_frame, check_integer, check_number, check_periods, check_scale, varies,
+)
 from .panel import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result
@@ -26,11 +28,15 @@ def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
     if isinstance(aliases, pd.DataFrame):
         need = ["panel_symbol", "membership_symbol"]
         if not set(need) <= set(aliases.columns):
-            raise DataError(f"`aliases` needs the columns {', '.join(need)}; got {list(aliases.columns)}.")
+            raise DataError(
+                f"`aliases` needs the columns {', '.join(need)}; got {list(aliases.columns)}."
+            )
         if not aliases[need[0]].is_unique:
             first = aliases[need[0]][aliases[need[0]].duplicated()].iloc[0]
             raise DataError(f"`aliases` maps {first!r} more than once; keep one row each.")
-        aliases = dict(zip(aliases[need[0]], aliases[need[1]].where(aliases[need[1]].notna(), None)))
+        aliases = dict(
+            zip(aliases[need[0]], aliases[need[1]].where(aliases[need[1]].notna(), None))
+        )
     if not isinstance(aliases, Mapping):
         raise DataError(f"`aliases` must be a mapping or a table; got {type(aliases).__name__}.")
     return pd.Index([aliases.get(name, name) for name in columns], dtype=object)
@@ -67,11 +73,23 @@ def membership_mask(
     try:
         index, columns = pd.Index(index), pd.Index(columns)
     except TypeError:
-        raise DataError("`index` and `columns` must be collections: dates, and the names of assets.") from None
-    if not isinstance(index, pd.DatetimeIndex) or not index.is_monotonic_increasing or not index.is_unique or index.tz is not None:
-        raise DataError("`index` must be dates, increasing, each once and without time zone; sort and deduplicate it first.")
+        raise DataError(
+            "`index` and `columns` must be collections: dates, and the names of assets."
+        ) from None
+    if (
+        not isinstance(index, pd.DatetimeIndex)
+        or not index.is_monotonic_increasing
+        or not index.is_unique
+        or index.tz is not None
+    ):
+        raise DataError(
+            "`index` must be dates, increasing, each once and without time zone; sort and "
+            "deduplicate it first."
+        )
     if not columns.is_unique:
-        raise DataError(f"`columns` has {columns[columns.duplicated()][0]!r} more than once; keep one.")
+        raise DataError(
+            f"`columns` has {columns[columns.duplicated()][0]!r} more than once; keep one."
+        )
     spells = check_membership(membership)
     symbols = _list_symbols(columns, aliases)
     spells = spells[spells["symbol"].isin(symbols)]
@@ -166,8 +184,9 @@ def survivorship_gap(
     Returns
     -------
     SurvivorshipResult
-        Annualised returns and Sharpe ratios of both portfolios, `.difference` of their annualised mean returns with
-        `.std_error` and `.statistic`, and `.never_member`, the names that never were in the index.
+        Annualised returns and Sharpe ratios of both portfolios, `.difference` of their annualised
+        mean returns with `.std_error` and `.statistic`, and `.never_member`, the names that never
+        were in the index.
 
     Raises
     ------
@@ -191,13 +210,21 @@ def survivorship_gap(
     members = returns.where(mask.shift(1, fill_value=False))
     both = pd.DataFrame({"all": returns.mean(axis=1), "members": members.mean(axis=1)}).dropna()
     if len(both) < 3:
-        raise DataError(f"both portfolios exist on {len(both)} days only; 3 are needed: check the spells.")
+        raise DataError(
+            f"both portfolios exist on {len(both)} days only; 3 are needed: check the spells."
+        )
     gap = (both["all"] - both["members"]).to_numpy()
-    lags = int(4 * (len(gap) / 100) ** (2 / 9)) if hac_lags is None else check_integer(hac_lags, "hac_lags")
+    lags = (
+        int(4 * (len(gap) / 100) ** (2 / 9))
+        if hac_lags is None
+        else check_integer(hac_lags, "hac_lags")
+    )
     error = per_year * _hac_standard_error(gap, min(lags, len(gap) - 1))
     compound = (1 + both).prod() ** (per_year / len(both)) - 1
     sharpe = np.sqrt(per_year) * both.mean() / both.std(ddof=1).where(varies(both))
-    names = pd.DataFrame({"all": returns.notna().sum(axis=1), "members": members.notna().sum(axis=1)})
+    names = pd.DataFrame(
+        {"all": returns.notna().sum(axis=1), "members": members.notna().sum(axis=1)}
+    )
     names = names.loc[both.index]
     difference = per_year * float(gap.mean())
     return SurvivorshipResult(
@@ -215,8 +242,14 @@ def survivorship_gap(
 
 def _as_mask(returns: pd.DataFrame, membership: pd.DataFrame, aliases: Any) -> pd.DataFrame:
     "The mask given, or the one its spells make"
-    if not (isinstance(membership, pd.DataFrame) and len(membership.columns) and membership.dtypes.eq(bool).all()):
+    if not (
+        isinstance(membership, pd.DataFrame)
+        and len(membership.columns)
+        and membership.dtypes.eq(bool).all()
+    ):
         return membership_mask(returns.index, returns.columns, membership, aliases=aliases)
     if not (membership.index.equals(returns.index) and membership.columns.equals(returns.columns)):
-        raise DataError("the membership mask must have the index and columns of `returns`; reindex it.")
+        raise DataError(
+            "the membership mask must have the index and columns of `returns`; reindex it."
+        )
     return membership

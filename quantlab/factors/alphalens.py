@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 # %% ../../nbs/50_factors/35_alphalens.ipynb #96e81a5e
 def to_alphalens(
-    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, quantiles: int | None = 5,
-    bins: int | Sequence[float] | None = None, groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
+    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *,
+    quantiles: int | None = 5, bins: int | Sequence[float] | None = None,
+    groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
     max_loss: float = 0.35,
 ) -> pd.DataFrame:
     """The clean factor table of alphalens, rows dropped and quantiles cut by its conventions.
@@ -50,10 +51,13 @@ def to_alphalens(
     """
     names = as_wide(factor).columns
     if names.nlevels > 1 or names.hasnans:
-        raise DataError("`factor` must name each asset by one label, none missing, for a long table; rename its columns.")
+        raise DataError(
+            "`factor` must name each asset by one label, none missing, for a long table; rename "
+            "its columns."
+        )
     found = evaluate_factor(
-        factor, forward_returns, quantiles=quantiles, bins=bins, groups=groups, binning_by_group=binning_by_group,
-        max_loss=max_loss, conventions="alphalens",
+        factor, forward_returns, quantiles=quantiles, bins=bins, groups=groups,
+        binning_by_group=binning_by_group, max_loss=max_loss, conventions="alphalens",
     )
     codes = found.quantile_of.rename_axis(index="date", columns="asset").stack()
     codes = codes[codes > 0].astype("int64")
@@ -92,12 +96,14 @@ def from_alphalens(factor_data: pd.DataFrame) -> AlphalensData:
     Parameters
     ----------
     factor_data : DataFrame
-        Index (date, asset), a column "factor", forward returns in columns "1D", "5D", ..., read as 1, 5, ... rows.
+        Index (date, asset), a column "factor", forward returns in columns "1D", "5D", ..., read as
+        1, 5, ... rows.
 
     Returns
     -------
     AlphalensData
-        `.factor` and `.forward_returns`, wide; `.groups` and `.quantile_of`, None where the table has none.
+        `.factor` and `.forward_returns`, wide; `.groups` and `.quantile_of`, None where the table
+        has none.
 
     Raises
     ------
@@ -109,32 +115,47 @@ def from_alphalens(factor_data: pd.DataFrame) -> AlphalensData:
     Warns
     -----
     DataWarning
-        A column is left out, or the dates are further apart than the days that alphalens counts in its labels.
+        A column is left out, or the dates are further apart than the days that alphalens counts in
+        its labels.
     """
     if not isinstance(factor_data, pd.DataFrame) or factor_data.index.nlevels != 2:
-        raise DataError("`factor_data` must be a table with the index (date, asset), as alphalens makes it.")
+        raise DataError(
+            "`factor_data` must be a table with the index (date, asset), as alphalens makes it."
+        )
     periods = {column: _days(column) for column in factor_data if _days(column)}
     if "factor" not in factor_data or not periods:
         raise MissingDataError(
-            "`factor_data` needs a column 'factor' and forward returns in columns such as '1D'; got "
+            "`factor_data` needs a column 'factor' and forward returns in columns such as '1D'; "
+            "got "
             f"{', '.join(map(str, factor_data))}."
         )
-    other = [column for column in factor_data if column not in periods and column not in ("factor", "factor_quantile", "group")]
+    other = [
+        column
+        for column in factor_data
+        if column not in periods and column not in ("factor", "factor_quantile", "group")
+    ]
     if other:
-        warn(f"`factor_data` has the columns {other}, which are no forward returns such as '1D': they are left out.", DataWarning)
+        warn(
+            f"`factor_data` has the columns {other}, which are no forward returns such as '1D': "
+            "they are left out.",
+            DataWarning,
+        )
     table = factor_data.set_axis(factor_data.index.set_names(["date", "asset"]), axis=0)
     seen = observed_periods(table.index.levels[0])
     if seen and seen[1] < 180:
         warn(
-            f"the dates are {365.25 / seen[1]:.3g} days apart in the middle, and the labels {', '.join(map(str, periods))} are read as "
-            "numbers of rows; alphalens may mean days: rename the columns where one row is not '1D'.",
+            f"the dates are {365.25 / seen[1]:.3g} days apart in the middle, and the labels "
+            f"{', '.join(map(str, periods))} are read as "
+            "numbers of rows; alphalens may mean days: rename the columns where one row is not "
+            "'1D'.",
             DataWarning,
         )
     quantile = None
     if "factor_quantile" in table:
         quantile = as_wide(table["factor_quantile"], "factor_quantile").fillna(0).astype("int8")
     return AlphalensData(
-        factor=as_wide(table["factor"]), quantile_of=quantile, n_rows=len(table), groups=_groups(table),
+        factor=as_wide(table["factor"]), quantile_of=quantile, n_rows=len(table),
+        groups=_groups(table),
         forward_returns={h: as_wide(table[column], str(column)) for column, h in periods.items()},
     )
 
@@ -143,7 +164,13 @@ def _groups(table: pd.DataFrame) -> pd.Series | None:
     "Group of each asset; one that changes is refused"
     if "group" not in table:
         return None
-    pairs = table["group"].astype(object).reset_index()[["asset", "group"]].drop_duplicates().set_index("asset")
+    pairs = (
+        table["group"]
+        .astype(object)
+        .reset_index()[["asset", "group"]]
+        .drop_duplicates()
+        .set_index("asset")
+    )
     if not pairs.index.is_unique:
         first = pairs.index[pairs.index.duplicated()][0]
         raise DataError(f"Asset {first!r} changes its group over time; groups must be fixed here.")
@@ -169,8 +196,11 @@ def _short_dates(ax, index: pd.Index) -> None:
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
-    """Cumulative return of each quantile beyond the universe; returns over h periods count 1/h a date.
+def plot_cumulative_returns(
+    evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None
+) -> "Axes":
+    """Cumulative return of each quantile beyond the universe; returns over h periods count 1/h a
+    date.
 
     Returns
     -------
@@ -185,11 +215,16 @@ def plot_cumulative_returns(evaluation: FactorEvaluation, period: int | None = N
     ax.axhline(0, color="black", lw=0.8)
     _short_dates(ax, table.index)
     ax.legend(title="quantile", frameon=False, ncols=2, fontsize="small")
-    ax.set(title=f"Cumulative return by quantile, {h} periods ahead", ylabel="% beyond the universe")
+    ax.set(
+        title=f"Cumulative return by quantile, {h} periods ahead", ylabel="% beyond the universe"
+    )
     return ax
 
 
-def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None, *, window: int = 63) -> "Axes":
+def plot_ic(
+    evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None, *,
+    window: int = 63,
+) -> "Axes":
     """Information coefficient by date, with its moving average.
 
     Returns
@@ -208,7 +243,9 @@ def plot_ic(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes |
     return ax
 
 # %% ../../nbs/50_factors/35_alphalens.ipynb #1c0ccf5a
-def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
+def plot_ic_distribution(
+    evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None
+) -> "Axes":
     """Histogram of the information coefficient with its mean.
 
     Returns
@@ -221,11 +258,16 @@ def plot_ic_distribution(evaluation: FactorEvaluation, period: int | None = None
     ax.hist(series, bins=40, color="0.75")
     ax.axvline(series.mean(), color="C0", label=f"mean {series.mean():.3f}, sd {series.std():.3f}")
     ax.legend(frameon=False)
-    ax.set(title=f"Distribution of the information coefficient, {h} periods ahead", xlabel="rank correlation")
+    ax.set(
+        title=f"Distribution of the information coefficient, {h} periods ahead",
+        xlabel="rank correlation",
+    )
     return ax
 
 
-def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None) -> "Axes":
+def plot_ic_heatmap(
+    evaluation: FactorEvaluation, period: int | None = None, ax: "Axes | None" = None
+) -> "Axes":
     """Mean information coefficient of each month, years down and months across.
 
     Returns
@@ -242,7 +284,12 @@ def plot_ic_heatmap(evaluation: FactorEvaluation, period: int | None = None, ax:
     ax, series = _axes(ax), evaluation.ic[h].dropna()
     if not isinstance(series.index, pd.DatetimeIndex):
         raise DataError("A heat map of months needs dates as the index of the factor.")
-    table = series.groupby([series.index.year, series.index.month]).mean().unstack().reindex(columns=range(1, 13))
+    table = (
+        series.groupby([series.index.year, series.index.month])
+        .mean()
+        .unstack()
+        .reindex(columns=range(1, 13))
+    )
     limit = float(np.nanmax(np.abs(table.to_numpy())))
     image = ax.imshow(table, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     ax.set_xticks(range(12), list("JFMAMJJASOND"))
@@ -265,7 +312,10 @@ def plot_decay(evaluation: FactorEvaluation, ax: "Axes | None" = None) -> "Axes"
     ax.errorbar(table.index, table["ic"], yerr=band, marker="o", capsize=3)
     ax.set_xticks(table.index)
     ax.axhline(0, color="black", lw=0.8)
-    ax.set(title="Information coefficient by horizon", xlabel="periods ahead", ylabel="mean rank correlation")
+    ax.set(
+        title="Information coefficient by horizon", xlabel="periods ahead",
+        ylabel="mean rank correlation",
+    )
     return ax
 
 # %% ../../nbs/50_factors/35_alphalens.ipynb #04c96e48

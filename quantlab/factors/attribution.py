@@ -14,7 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_number, check_option, check_periods, check_scale, check_series, held_from,
+    check_aligned, check_frame, check_integer, check_number, check_option, check_periods,
+    check_scale, check_series, held_from,
     underwater,
 )
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
@@ -41,10 +42,13 @@ class AttributionResult(Result):
 
     def summary(self) -> pd.DataFrame:
         "A row a regressor: exposure, errors, annualised contribution"
-        return pd.DataFrame({
-            "exposure (alpha per year)": self.params, "std error": self.std_errors, "t": self.tstats,
-            "p-value": self.pvalues, "contribution per year": self.contributions,
-        })
+        return pd.DataFrame(
+            {
+                "exposure (alpha per year)": self.params, "std error": self.std_errors,
+                "t": self.tstats, "p-value": self.pvalues,
+                "contribution per year": self.contributions,
+            }
+        )
 
     def plot(self, ax=None):
         "Annualised contributions"
@@ -57,21 +61,29 @@ class AttributionResult(Result):
         return ax
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #9f74ab2e
-def _attribution_inputs(returns, factor_returns, periods_per_year: float) -> tuple[pd.Series, pd.DataFrame]:
-    "Checked returns and factor returns on one index; warns of percent, and of periods that the dates deny"
+def _attribution_inputs(
+    returns, factor_returns, periods_per_year: float
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Checked returns and factor returns on one index; warns of percent, and of periods that the
+    dates deny"""
     series = check_series(returns, "returns", allow_constant=False)
     factors = check_frame(factor_returns, "factor_returns", allow_missing=False)
     check_aligned("factor_attribution", returns=series, factor_returns=factors)
     if "alpha" in factors.columns:
-        raise SpecificationError("`factor_returns` has a column 'alpha', which is the intercept's name; rename it.")
+        raise SpecificationError(
+            "`factor_returns` has a column 'alpha', which is the intercept's name; rename it."
+        )
     check_scale(series, "returns")
     check_scale(factors, "factor_returns", refuse=False)
-    check_periods(series.index, check_number(periods_per_year, "periods_per_year", low=0, strict=True))
+    check_periods(
+        series.index, check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+    )
     return series, factors
 
 
 def factor_attribution(
-    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, periods_per_year: float, hac_lags: int | None = None
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, periods_per_year: float,
+    hac_lags: int | None = None,
 ) -> AttributionResult:
     """Regress returns on factor returns.
 
@@ -89,8 +101,8 @@ def factor_attribution(
     Returns
     -------
     AttributionResult
-        `.params` (alpha annualised, then the betas) with errors, t-statistics and p-values; `.contributions`, annualised;
-        `.rsquared`; `.residuals` by date.
+        `.params` (alpha annualised, then the betas) with errors, t-statistics and p-values;
+        `.contributions`, annualised; `.rsquared`; `.residuals` by date.
 
     Raises
     ------
@@ -128,11 +140,13 @@ def factor_attribution(
 
 
 def _attribute(
-    series: pd.Series, factors: pd.DataFrame, periods_per_year: float, hac_lags: int | None = None,
+    series: pd.Series, factors: pd.DataFrame, periods_per_year: float,
+    hac_lags: int | None = None,
     inside: np.ndarray | None = None,
 ) -> AttributionResult:
-    """`factor_attribution` of checked inputs; of the dates `inside` only, where autocovariances are taken over the calendar of all
-    dates: those of dates that are apart by other ones do not count as neighbours"""
+    """`factor_attribution` of checked inputs; of the dates `inside` only, where autocovariances are
+    taken over the calendar of all dates: those of dates that are apart by other ones do not count
+    as neighbours"""
     inside = np.ones(len(series), dtype=bool) if inside is None else inside
     part, year = series[inside], float(periods_per_year)
     n, k = len(part), factors.shape[1] + 1
@@ -141,10 +155,14 @@ def _attribute(
     matrix = np.column_stack([np.ones(len(series)), factors.to_numpy()]) * inside[:, None]
     values, residuals, bread = least_squares(series.to_numpy() * inside, matrix)
     variance = bread @ long_run_covariance(matrix * residuals[:, None], lags) @ bread
-    params, errors = pd.Series(values, index=names), pd.Series(np.sqrt(np.diag(variance)), index=names, name="std_error")
+    params, errors = (
+        pd.Series(values, index=names),
+        pd.Series(np.sqrt(np.diag(variance)), index=names, name="std_error"),
+    )
     residuals = pd.Series(residuals[inside], index=part.index, name="residual")
     scale = np.where(np.arange(k) == 0, year, 1.0)
-    unexplained = (residuals**2).sum() > 1e-20 * (part**2).sum()  # else a t-statistic is a ratio over rounding noise
+    # else a t-statistic is a ratio over rounding noise
+    unexplained = (residuals**2).sum() > 1e-20 * (part**2).sum()
     tstats = params / errors.where((errors > 0) & unexplained)
     return AttributionResult(
         params=params * scale, std_errors=errors * scale, tstats=tstats,
@@ -158,7 +176,8 @@ def _attribute(
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #e2e11249
 def rolling_attribution(
-    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, window: int, periods_per_year: float, hac_lags: int | None = None
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, *, window: int,
+    periods_per_year: float, hac_lags: int | None = None,
 ) -> pd.DataFrame:
     """`factor_attribution` over the last `window` dates, at each date.
 
@@ -172,20 +191,24 @@ def rolling_attribution(
     rows = {}
     for end in range(window, len(series) + 1):
         part = check_series(series.iloc[end - window : end], "returns", allow_constant=False)
-        rows[series.index[end - 1]] = _row(_attribute(part, factors.iloc[end - window : end], periods_per_year, hac_lags))
+        rows[series.index[end - 1]] = _row(
+            _attribute(part, factors.iloc[end - window : end], periods_per_year, hac_lags)
+        )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(series.index.name)
 
 
 def _row(found: AttributionResult) -> dict:
     "One line of a table of attributions"
     return found.params.to_dict() | {
-        "t_alpha": found.tstats["alpha"], "rsquared": found.rsquared, "mean_return": found.mean_return,
+        "t_alpha": found.tstats["alpha"], "rsquared": found.rsquared,
+        "mean_return": found.mean_return,
         "n_obs": found.n_obs,
     }
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #7d3031be
 def attribution_by(
-    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, labels: pd.Series, *, periods_per_year: float, min_observations: int = 20
+    returns: pd.Series, factor_returns: pd.DataFrame | pd.Series, labels: pd.Series, *,
+    periods_per_year: float, min_observations: int = 20,
 ) -> pd.DataFrame:
     """`factor_attribution` separately on the dates of each label.
 
@@ -201,8 +224,9 @@ def attribution_by(
     Returns
     -------
     DataFrame
-        A row a label: alpha (annualised), betas, t_alpha, rsquared, mean_return, n_obs. Autocovariances are those of dates that
-        are a lag apart on the whole calendar, so that dates of one label with others between them are no neighbours.
+        A row a label: alpha (annualised), betas, t_alpha, rsquared, mean_return, n_obs.
+        Autocovariances are those of dates that are a lag apart on the whole calendar, so that dates
+        of one label with others between them are no neighbours.
 
     Raises
     ------
@@ -217,23 +241,37 @@ def attribution_by(
     """
     series, factors = _attribution_inputs(returns, factor_returns, periods_per_year)
     if not isinstance(labels, pd.Series):
-        raise SpecificationError("`labels` must be a Series with a label for each date of `returns`.")
+        raise SpecificationError(
+            "`labels` must be a Series with a label for each date of `returns`."
+        )
     check_aligned("attribution_by", returns=series, labels=labels)
     least = max(check_integer(min_observations, "min_observations", low=2), factors.shape[1] + 3)
     rows = {}
     if labels.isna().all():
-        raise MissingDataError("`labels` has no label at all, and dates without one are left out; label some dates.")
+        raise MissingDataError(
+            "`labels` has no label at all, and dates without one are left out; label some dates."
+        )
     for label, dates in labels.dropna().groupby(labels.dropna(), observed=True).groups.items():
         part = series.loc[dates]
         rows[label] = {"mean_return": part.mean() * periods_per_year, "n_obs": len(part)}
         if len(part) >= least and part.min() < part.max():
-            rows[label] = _row(_attribute(series, factors, periods_per_year, inside=np.asarray(series.index.isin(dates), dtype=bool)))
+            rows[label] = _row(
+                _attribute(
+                    series, factors, periods_per_year,
+                    inside=np.asarray(series.index.isin(dates), dtype=bool),
+                )
+            )
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("label")
-    return table.reindex(columns=["alpha", *factors.columns, "t_alpha", "rsquared", "mean_return", "n_obs"])
+    return table.reindex(
+        columns=["alpha", *factors.columns, "t_alpha", "rsquared", "mean_return", "n_obs"]
+    )
 
 
-def volatility_regime(returns: pd.Series, *, half_life: float = 21.0, min_observations: int = 252) -> pd.Series:
-    """Label of each date, "calm" or "turbulent": yesterday's EWMA volatility against the median of its past.
+def volatility_regime(
+    returns: pd.Series, *, half_life: float = 21.0, min_observations: int = 252
+) -> pd.Series:
+    """Label of each date, "calm" or "turbulent": yesterday's EWMA volatility against the median of
+    its past.
 
     Returns
     -------
@@ -245,12 +283,15 @@ def volatility_regime(returns: pd.Series, *, half_life: float = 21.0, min_observ
     check_integer(min_observations, "min_observations", low=2)
     volatility = np.sqrt((series**2).ewm(halflife=half_life, min_periods=2).mean())
     usual = volatility.expanding(min_observations).median()
-    state = pd.Series(np.where(volatility > usual, "turbulent", "calm"), index=series.index, dtype=object)
+    state = pd.Series(
+        np.where(volatility > usual, "turbulent", "calm"), index=series.index, dtype=object
+    )
     return state.where(usual.notna()).shift(1).rename("volatility")
 
 
 def drawdown_regime(returns: pd.Series, *, depth: float = 0.1) -> pd.Series:
-    """Label of each date by yesterday's drawdown: "at high" (to 1e-12), "below high", or "deep" beyond `depth`.
+    """Label of each date by yesterday's drawdown: "at high" (to 1e-12), "below high", or "deep"
+    beyond `depth`.
 
     Returns
     -------
@@ -264,7 +305,10 @@ def drawdown_regime(returns: pd.Series, *, depth: float = 0.1) -> pd.Series:
     """
     series = check_series(returns, "returns")
     if series.min() < -1:
-        raise DataError(f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are simple and decimal.")
+        raise DataError(
+            f"`returns` holds {series.min():.3g}, a loss of more than everything; returns are "
+            "simple and decimal."
+        )
     check_number(depth, "depth", low=0, high=1, strict=True)
     fall = underwater((1 + series.to_numpy()).cumprod())
     state = np.select([fall == 0, fall <= depth], ["at high", "below high"], "deep")
@@ -272,7 +316,8 @@ def drawdown_regime(returns: pd.Series, *, depth: float = 0.1) -> pd.Series:
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #8e6d621b
 def sector_contributions(
-    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series | dict, *, held: bool | None = None
+    weights: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series | dict, *,
+    held: bool | None = None,
 ) -> pd.DataFrame:
     """Gross return of a portfolio by sector.
 
@@ -281,17 +326,20 @@ def sector_contributions(
     weights : DataFrame
         Dates x assets. Missing is zero.
     returns : DataFrame
-        Simple returns, same index and columns. Missing is zero where the weight is zero, else an error.
+        Simple returns, same index and columns. Missing is zero where the weight is zero, else an
+        error.
     sectors : Series
         Sector of each asset; assets without one are reported as "no sector".
     held : bool, optional
-        False: the weight at t was decided at the close of t and is held over the next row. True: it was held over row t itself. By default
-        the `weights` of a backtest's result, which carry the mark `attrs["held_from"]`, were held, and all others were decided.
+        False: the weight at t was decided at the close of t and is held over the next row. True: it
+        was held over row t itself. By default the `weights` of a backtest's result, which carry the
+        mark `attrs["held_from"]`, were held, and all others were decided.
 
     Returns
     -------
     DataFrame
-        Dates x sectors; rows sum to the portfolio's gross return. Where weights were decided the first row is zero.
+        Dates x sectors; rows sum to the portfolio's gross return. Where weights were decided the
+        first row is zero.
 
     Raises
     ------
@@ -302,16 +350,25 @@ def sector_contributions(
     MisalignedError
         `sectors` has none of the assets.
     """
-    during = held_from(weights) is not None if held is None else check_option(held, "held", (True, False))
+    during = (
+        held_from(weights) is not None
+        if held is None
+        else check_option(held, "held", (True, False))
+    )
     held = check_frame(weights, "weights").fillna(0.0)
     held = held if during else held.shift(1).fillna(0.0)
     moves = check_frame(returns, "returns")
     check_aligned("sector_contributions", weights=held, returns=moves)
     unknown = int(((held != 0) & moves.isna()).sum().sum())
     if unknown:
-        raise DataError(f"{unknown} positions have no return on the day they are held; fill or drop them.")
+        raise DataError(
+            f"{unknown} positions have no return on the day they are held; fill or drop them."
+        )
     if not isinstance(sectors, (pd.Series, dict)):
-        raise SpecificationError(f"`sectors` must be a Series or dictionary asset -> sector; got {type(sectors).__name__}.")
+        raise SpecificationError(
+            "`sectors` must be a Series or dictionary asset -> sector; got "
+            f"{type(sectors).__name__}."
+        )
     labels = pd.Series(sectors, dtype=object)
     if not labels.index.is_unique:
         raise DataError("`sectors` has an asset more than once; keep one sector each.")

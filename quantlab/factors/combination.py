@@ -23,7 +23,9 @@ from ..results import Result
 def _factor_frames(factors: Any) -> dict[str, pd.DataFrame]:
     "Standardised factors by name, on one index and with the same columns"
     if not isinstance(factors, Mapping) or not factors:
-        raise SpecificationError("`factors` must be a dictionary {name: wide frame} with at least one factor.")
+        raise SpecificationError(
+            "`factors` must be a dictionary {name: wide frame} with at least one factor."
+        )
     frames = {str(name): as_wide(frame, str(name)) for name, frame in factors.items()}
     reference = next(iter(frames.values()))
     for name, frame in frames.items():
@@ -31,25 +33,37 @@ def _factor_frames(factors: Any) -> dict[str, pd.DataFrame]:
     return {name: zscore(frame) for name, frame in frames.items()}
 
 
-def _target(forward_returns: Any, horizon: int | None, reference: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _target(
+    forward_returns: Any, horizon: int | None, reference: pd.DataFrame
+) -> tuple[pd.DataFrame, int]:
     "The forward return to learn from, and its horizon"
     if not isinstance(forward_returns, Mapping) or not forward_returns:
-        raise SpecificationError("This method learns: give `forward_returns` as a dictionary {periods: wide frame}.")
+        raise SpecificationError(
+            "This method learns: give `forward_returns` as a dictionary {periods: wide frame}."
+        )
     if horizon is None and len(forward_returns) > 1:
-        raise SpecificationError(f"Give `horizon`, the periods to learn from: one of {', '.join(map(str, forward_returns))}.")
+        raise SpecificationError(
+            "Give `horizon`, the periods to learn from: one of "
+            f"{', '.join(map(str, forward_returns))}."
+        )
     chosen = next(iter(forward_returns)) if horizon is None else horizon
     check_integer(chosen, "horizon", low=1)
     if chosen not in forward_returns:
-        raise SpecificationError(f"`horizon` must be one of {', '.join(map(str, forward_returns))}; got {chosen}.")
+        raise SpecificationError(
+            f"`horizon` must be one of {', '.join(map(str, forward_returns))}; got {chosen}."
+        )
     frame = check_frame(forward_returns[chosen], f"forward_returns[{chosen}]")
     check_aligned("combine", factor=reference, forward_returns=frame)
     return frame, int(chosen)
 
 # %% ../../nbs/50_factors/45_combination.ipynb #d9e75112
-def _ic_weights(frames: dict, target: pd.DataFrame, horizon: int, window: int, least: int) -> pd.DataFrame:
+def _ic_weights(
+    frames: dict, target: pd.DataFrame, horizon: int, window: int, least: int
+) -> pd.DataFrame:
     "Mean information coefficient over the dates known, by factor"
     ics = {
-        name: evaluate_factor(frame, {horizon: target}, quantiles=2, max_loss=1.0).ic[horizon]  # of few names too
+        # of few names too
+        name: evaluate_factor(frame, {horizon: target}, quantiles=2, max_loss=1.0).ic[horizon]
         for name, frame in frames.items()
     }
     table = pd.DataFrame(ics).reindex(target.index)
@@ -78,7 +92,8 @@ def _ridge_weights(
 
 # %% ../../nbs/50_factors/45_combination.ipynb #639e6c22
 def combination_weights(
-    factors: Mapping[str, pd.DataFrame | pd.Series], *, method: Literal["equal", "ic", "ridge"] = "equal",
+    factors: Mapping[str, pd.DataFrame | pd.Series], *,
+    method: Literal["equal", "ic", "ridge"] = "equal",
     forward_returns: Mapping[int, pd.DataFrame] | None = None, horizon: int | None = None,
     window: int = 504, min_dates: int = 126, penalty: float = 1.0,
 ) -> pd.DataFrame:
@@ -102,10 +117,13 @@ def combination_weights(
     Returns
     -------
     DataFrame
-        Dates x factors; the absolute weights of a date sum to one. Missing while there is too little to learn from.
+        Dates x factors; the absolute weights of a date sum to one. Missing while there is too
+        little to learn from.
     """
     check_option(method, "method", ("equal", "ic", "ridge"))
-    return _weights(_factor_frames(factors), method, forward_returns, horizon, window, min_dates, penalty)
+    return _weights(
+        _factor_frames(factors), method, forward_returns, horizon, window, min_dates, penalty
+    )
 
 
 def _weights(frames, method, forward_returns, horizon, window, min_dates, penalty) -> pd.DataFrame:
@@ -119,7 +137,8 @@ def _weights(frames, method, forward_returns, horizon, window, min_dates, penalt
     check_number(penalty, "penalty", low=0, strict=True)
     if len(reference) <= min_dates + h:
         raise DataError(
-            f"{len(reference)} dates are too few to learn from {min_dates} complete returns over {h} periods."
+            f"{len(reference)} dates are too few to learn from {min_dates} complete returns over "
+            f"{h} periods."
         )
     learn = _ic_weights if method == "ic" else _ridge_weights
     extra = {"penalty": penalty} if method == "ridge" else {}
@@ -129,7 +148,8 @@ def _weights(frames, method, forward_returns, horizon, window, min_dates, penalt
 
 # %% ../../nbs/50_factors/45_combination.ipynb #4fd1daae
 def combine(
-    factors: Mapping[str, pd.DataFrame | pd.Series], *, method: Literal["equal", "ic", "ridge"] = "equal",
+    factors: Mapping[str, pd.DataFrame | pd.Series], *,
+    method: Literal["equal", "ic", "ridge"] = "equal",
     forward_returns: Mapping[int, pd.DataFrame] | None = None, horizon: int | None = None,
     window: int = 504, min_dates: int = 126, penalty: float = 1.0,
 ) -> pd.DataFrame:
@@ -147,7 +167,8 @@ def combine(
 
     References
     ----------
-    Grinold and Kahn (2000), Active Portfolio Management, ch. 10-11; Hoerl and Kennard (1970), Technometrics 12.
+    Grinold and Kahn (2000), Active Portfolio Management, ch. 10-11; Hoerl and Kennard (1970),
+    Technometrics 12.
     """
     check_option(method, "method", ("equal", "ic", "ridge"))
     frames = _factor_frames(factors)
@@ -158,7 +179,9 @@ def combine(
         values = frame.to_numpy()
         any_value |= np.isfinite(values)
         total += np.nan_to_num(values) * weights[name].to_numpy()[:, None]
-    return pd.DataFrame(np.where(any_value, total, np.nan), index=reference.index, columns=reference.columns)
+    return pd.DataFrame(
+        np.where(any_value, total, np.nan), index=reference.index, columns=reference.columns
+    )
 
 # %% ../../nbs/50_factors/45_combination.ipynb #bdfe3f49
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -167,7 +190,8 @@ class LearnedCombination(Result):
 
     factor: pd.DataFrame  # dates x assets; missing before the first fold
     folds: pd.DataFrame  # a row a fold: train_start train_end test_start test_end n_rows ic
-    importance: pd.DataFrame  # a row a factor: mean loss of IC over folds, its standard error; empty if not asked for
+    # a row a factor: mean loss of IC over folds, its standard error; empty if not asked for
+    importance: pd.DataFrame
     params: dict
     horizon: int
     purge: int
@@ -201,8 +225,8 @@ def _mean_ic(predicted: np.ndarray, y: np.ndarray) -> float:
 
 # %% ../../nbs/50_factors/45_combination.ipynb #caead9b3
 TREES = {
-    "objective": "regression", "num_leaves": 8, "learning_rate": 0.05, "num_iterations": 100, "min_data_in_leaf": 200,
-    "feature_fraction": 0.7, "lambda_l2": 10.0,
+    "objective": "regression", "num_leaves": 8, "learning_rate": 0.05, "num_iterations": 100,
+    "min_data_in_leaf": 200, "feature_fraction": 0.7, "lambda_l2": 10.0,
 }
 
 
@@ -210,7 +234,10 @@ def _train(X: np.ndarray, y: np.ndarray, params: dict, seed: int):
     "Boosted trees, the same from run to run"
     import lightgbm
 
-    fixed = {"deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1, "seed": seed}
+    fixed = {
+        "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,
+        "seed": seed,
+    }
     return lightgbm.train(params | fixed, lightgbm.Dataset(X, y))
 
 
@@ -223,7 +250,9 @@ def _predict(model, cube: np.ndarray) -> np.ndarray:
     return out
 
 
-def _shuffled_losses(model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.random.Generator) -> list[float]:
+def _shuffled_losses(
+    model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.random.Generator
+) -> list[float]:
     "Loss of IC when one factor at a time is shuffled among the names of each date"
     losses = []
     for k in range(cube.shape[2]):
@@ -237,8 +266,10 @@ def _shuffled_losses(model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.
 
 # %% ../../nbs/50_factors/45_combination.ipynb #2cca60d4
 def learned_combination(
-    factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame], *, horizon: int | None = None, train_size: int = 504, test_size: int = 126,
-    purge: int | None = None, embargo: int = 0, params: dict | None = None, importance: bool = True, seed: int,
+    factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame], *,
+    horizon: int | None = None, train_size: int = 504, test_size: int = 126,
+    purge: int | None = None, embargo: int = 0, params: dict | None = None, importance: bool = True,
+    seed: int,
 ) -> LearnedCombination:
     """Combine factors with boosted trees, walk-forward.
 
@@ -266,7 +297,8 @@ def learned_combination(
     Returns
     -------
     LearnedCombination
-        `.factor`, dates x assets, out of sample only; `.folds`, a row a fold; `.importance`; `.mean_ic` over the folds.
+        `.factor`, dates x assets, out of sample only; `.folds`, a row a fold; `.importance`;
+        `.mean_ic` over the folds.
 
     Raises
     ------
@@ -281,13 +313,24 @@ def learned_combination(
     reference = next(iter(frames.values()))
     target, h = _target(forward_returns, horizon, reference)
     if not isinstance(params, (Mapping, type(None))):
-        raise SpecificationError(f"`params` must be a dictionary of LightGBM parameters; got {type(params).__name__}.")
+        raise SpecificationError(
+            f"`params` must be a dictionary of LightGBM parameters; got {type(params).__name__}."
+        )
     gap = check_integer(h if purge is None else purge, "purge") + check_integer(embargo, "embargo")
     if gap - embargo < h:
-        raise LookaheadError(f"`purge` must be at least the horizon, {h} dates; {purge} would train on unfinished returns.")
-    folds = _folds(len(reference), check_integer(train_size, "train_size", low=2), check_integer(test_size, "test_size", low=1), gap)
+        raise LookaheadError(
+            f"`purge` must be at least the horizon, {h} dates; {purge} would train on unfinished "
+            "returns."
+        )
+    folds = _folds(
+        len(reference), check_integer(train_size, "train_size", low=2),
+        check_integer(test_size, "test_size", low=1), gap,
+    )
     if not folds:
-        raise DataError(f"{len(reference)} dates are too few for {train_size} to train, {gap} between and one to predict.")
+        raise DataError(
+            f"{len(reference)} dates are too few for {train_size} to train, {gap} between and one "
+            "to predict."
+        )
     cube, y = np.stack([f.to_numpy() for f in frames.values()], axis=2), zscore(target).to_numpy()
     settings, rng = TREES | (params or {}), np.random.default_rng(seed)
     predicted, rows, losses = np.full(y.shape, np.nan), [], []
@@ -298,21 +341,36 @@ def learned_combination(
         model = _train(cube[train][use], y[train][use], settings, seed)
         predicted[test] = _predict(model, cube[test])
         ic, days = _mean_ic(predicted[test], y[test]), reference.index
-        rows.append([days[train.start], days[train.stop - 1], days[test.start], days[test.stop - 1], int(use.sum()), ic])
+        rows.append(
+            [
+                days[train.start], days[train.stop - 1], days[test.start], days[test.stop - 1],
+                int(use.sum()), ic,
+            ]
+        )
         if importance and np.isfinite(ic):
             losses.append(_shuffled_losses(model, cube[test].copy(), y[test], ic, rng))
-    return _learned(predicted, rows, losses, reference, list(frames), settings, h, gap - embargo, embargo)
+    return _learned(
+        predicted, rows, losses, reference, list(frames), settings, h, gap - embargo, embargo
+    )
 
 
-def _learned(predicted, rows, losses, reference, names, settings, horizon, purge, embargo) -> LearnedCombination:
+def _learned(
+    predicted, rows, losses, reference, names, settings, horizon, purge, embargo
+) -> LearnedCombination:
     "Tables of the folds"
     if not rows:
-        raise DataError("No training window holds both factors and complete returns; check for missing values.")
-    folds = pd.DataFrame(rows, columns=["train_start", "train_end", "test_start", "test_end", "n_rows", "ic"])
+        raise DataError(
+            "No training window holds both factors and complete returns; check for missing values."
+        )
+    folds = pd.DataFrame(
+        rows, columns=["train_start", "train_end", "test_start", "test_end", "n_rows", "ic"]
+    )
     table = pd.DataFrame(losses, columns=names)
-    importance = pd.DataFrame({"ic_loss": table.mean(), "std_error": table.std() / np.sqrt(max(len(table), 1))})
+    importance = pd.DataFrame(
+        {"ic_loss": table.mean(), "std_error": table.std() / np.sqrt(max(len(table), 1))}
+    )
     return LearnedCombination(
-        factor=pd.DataFrame(predicted, index=reference.index, columns=reference.columns), folds=folds,
-        importance=importance.rename_axis("factor"), params=settings, horizon=horizon, purge=purge, embargo=embargo,
-        n_folds=len(folds), mean_ic=float(folds["ic"].mean()),
+        factor=pd.DataFrame(predicted, index=reference.index, columns=reference.columns),
+        folds=folds, importance=importance.rename_axis("factor"), params=settings, horizon=horizon,
+        purge=purge, embargo=embargo, n_folds=len(folds), mean_ic=float(folds["ic"].mean()),
     )

@@ -15,13 +15,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_scale
-from ..errors import DataError, LossExceededError, MisalignedError, MissingDataError, SpecificationError
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_number, check_option, check_scale,
+)
+from quantlab.errors import (
+    DataError, LossExceededError, MisalignedError, MissingDataError, SpecificationError,
+)
 from quantlab.factors.kernel import (
     CONSTANT, FEW, MISSING, NO_ASSET, NO_GROUP, NO_RETURN, OK, PARTIAL, TIED, pass_over_dates,
     quantile_levels, quantile_turnover,
 )
-from .inference import block_means, bootstrap_interval, default_lags, hac_standard_errors, has_spread, mean_inference
+from quantlab.factors.inference import (
+    block_means, bootstrap_interval, default_lags, hac_standard_errors, has_spread, mean_inference,
+)
 from .transform import as_wide
 from ..results import Result
 
@@ -43,7 +49,8 @@ def _checked_returns(forward_returns: Any) -> tuple[list, list]:
     "Horizons in order, and their frames on one index"
     if not isinstance(forward_returns, Mapping) or not forward_returns:
         raise SpecificationError(
-            "`forward_returns` must be a dictionary {periods: wide frame}, as `forward_returns(prices)` makes it."
+            "`forward_returns` must be a dictionary {periods: wide frame}, as "
+            "`forward_returns(prices)` makes it."
         )
     periods = sorted(check_integer(h, "forward_returns keys", low=1) for h in forward_returns)
     frames = [as_wide(forward_returns[h], f"forward_returns[{h}]") for h in periods]
@@ -70,15 +77,24 @@ def _align(factor: Any, forward_returns: Any, groups: Any) -> _Inputs:
     "Checked arrays, and where each date and asset of the factor is in the returns"
     wide = as_wide(factor)
     periods, frames = _checked_returns(forward_returns)
-    row_of, column_of = frames[0].index.get_indexer(wide.index), frames[0].columns.get_indexer(wide.columns)
+    row_of, column_of = (
+        frames[0].index.get_indexer(wide.index), frames[0].columns.get_indexer(wide.columns),
+    )
     for found, what in ((row_of, "dates"), (column_of, "assets")):
         if (found < 0).all():
-            raise MisalignedError(f"`factor` and `forward_returns` share no {what}; check their labels.")
+            raise MisalignedError(
+                f"`factor` and `forward_returns` share no {what}; check their labels."
+            )
     codes, names = _group_codes(groups, wide.columns)
-    return _Inputs(wide, [frame.to_numpy() for frame in frames], periods, row_of, column_of, codes, names)
+    return _Inputs(
+        wide, [frame.to_numpy() for frame in frames], periods, row_of, column_of, codes, names
+    )
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #cb413072
-def _run(inputs: _Inputs, factor: np.ndarray, groups: np.ndarray, levels: np.ndarray, strict: bool, given=None) -> tuple:
+def _run(
+    inputs: _Inputs, factor: np.ndarray, groups: np.ndarray, levels: np.ndarray, strict: bool,
+    given=None,
+) -> tuple:
     "The kernel's arrays over all dates; with quantiles `given`, only names that have one are used"
     parts, last = [], np.full(factor.shape[1], np.nan)
     if given is None:
@@ -93,19 +109,30 @@ def _run(inputs: _Inputs, factor: np.ndarray, groups: np.ndarray, levels: np.nda
         block = np.ascontiguousarray(factor[start : start + 256])
         rows = np.where(rows >= 0, rows - low, -1)
         cut = np.ascontiguousarray(given[start : start + 256])
-        parts.append(pass_over_dates(block, returns, rows, inputs.column_of, groups, levels, strict, last, cut))
+        parts.append(
+            pass_over_dates(
+                block, returns, rows, inputs.column_of, groups, levels, strict, last, cut
+            )
+        )
     axes = (0, 1, 0, 0, 0, 0, 0)  # the axis of dates in each output
-    return tuple(np.concatenate(arrays, axis=axis) for arrays, axis in zip(zip(*parts), axes, strict=True))
+    return tuple(
+        np.concatenate(arrays, axis=axis) for arrays, axis in zip(zip(*parts), axes, strict=True)
+    )
 
 
 REASONS = {
     NO_ASSET: "asset not in forward returns", NO_GROUP: "no group", NO_RETURN: "no forward return",
     PARTIAL: "a forward return missing",
 }
-DATE_REASONS = {FEW: "fewer names than quantiles", CONSTANT: "constant factor", TIED: "ties across quantile edges"}
+DATE_REASONS = {
+    FEW: "fewer names than quantiles", CONSTANT: "constant factor",
+    TIED: "ties across quantile edges",
+}
 
 
-OUTSIDE, NO_LEGS, NEVER_THERE = "outside the bins", "no names in the top or the bottom quantile", "missing factor value"
+OUTSIDE, NO_LEGS, NEVER_THERE = (
+    "outside the bins", "no names in the top or the bottom quantile", "missing factor value",
+)
 
 
 def _by_date(code, n_used, lost, strict: bool) -> dict[str, np.ndarray]:
@@ -114,15 +141,20 @@ def _by_date(code, n_used, lost, strict: bool) -> dict[str, np.ndarray]:
     return {reason: np.where(code == k, rows, 0) for k, reason in DATE_REASONS.items()}
 
 
-def _ledger(inputs: _Inputs, lost, dates: dict, legless: np.ndarray, strict: bool) -> tuple[pd.DataFrame, float]:
+def _ledger(
+    inputs: _Inputs, lost, dates: dict, legless: np.ndarray, strict: bool
+) -> tuple[pd.DataFrame, float]:
     "Counts by date and reason, and the share of factor values not used at all"
     present = inputs.factor.notna().sum(axis=1).to_numpy()
     columns = {"date not in forward returns": np.where(inputs.row_of < 0, present, 0)}
     columns |= {reason: lost[:, k] for k, reason in REASONS.items()} | dates
     total = sum(columns.values()) - (0 if strict else columns["a forward return missing"])
-    columns |= {NEVER_THERE: inputs.factor.shape[1] - present, NO_LEGS: legless}  # for information, they are no loss
+    # for information, they are no loss
+    columns |= {NEVER_THERE: inputs.factor.shape[1] - present, NO_LEGS: legless}
     table = pd.DataFrame(columns, index=inputs.factor.index)
-    tidy = table.rename_axis("date").reset_index().melt("date", var_name="reason", value_name="count")
+    tidy = (
+        table.rename_axis("date").reset_index().melt("date", var_name="reason", value_name="count")
+    )
     tidy = tidy[tidy["count"] > 0].sort_values(["date", "reason"], ignore_index=True)
     return tidy, float(total.sum() / present.sum())
 
@@ -131,9 +163,12 @@ def _check_loss(dropped: pd.DataFrame, loss: float, max_loss: float) -> None:
     "Refuse when more is lost than the caller allows"
     if loss <= max_loss and loss < 1:
         return
-    counts = dropped[~dropped["reason"].isin((NEVER_THERE, NO_LEGS))].groupby("reason")["count"].sum()
+    counts = (
+        dropped[~dropped["reason"].isin((NEVER_THERE, NO_LEGS))].groupby("reason")["count"].sum()
+    )
     raise LossExceededError(
-        f"{loss:.1%} of the factor values cannot be used, more than `max_loss` = {max_loss:.1%} allows; "
+        f"{loss:.1%} of the factor values cannot be used, more than `max_loss` = {max_loss:.1%} "
+        "allows; "
         f"most because: {counts.idxmax()} ({counts.max()}). Repair the input or raise `max_loss`."
     )
 
@@ -144,21 +179,29 @@ def _check_bins(quantiles: Any, bins: Any) -> int | np.ndarray | None:
         check_integer(quantiles, "quantiles", low=2, high=100)
         return None
     if quantiles not in (None, 5):
-        raise SpecificationError(f"Give `quantiles` or `bins`, not both; got {quantiles!r} and {bins!r}.")
+        raise SpecificationError(
+            f"Give `quantiles` or `bins`, not both; got {quantiles!r} and {bins!r}."
+        )
     if isinstance(bins, (Sequence, np.ndarray, pd.Index, pd.Series)) and not isinstance(bins, str):
         edges = np.array([check_number(edge, "bins") for edge in bins])
         if not 3 <= len(edges) <= 101 or (np.diff(edges) <= 0).any():
-            raise SpecificationError(f"`bins` needs 3 to 101 edges that rise, such as [-1, 0, 1]; got {bins!r}.")
+            raise SpecificationError(
+                f"`bins` needs 3 to 101 edges that rise, such as [-1, 0, 1]; got {bins!r}."
+            )
         return edges
     return check_integer(bins, "bins", low=2, high=100)
 
 
 def _bin(values: np.ndarray, bins: int | np.ndarray) -> np.ndarray:
-    "Bin of each value as `pandas.cut` numbers them from 1, edges on the right inside; 0 where it is missing or outside"
+    """Bin of each value as `pandas.cut` numbers them from 1, edges on the right inside; 0 where it
+    is missing or outside"""
     if isinstance(bins, np.ndarray):
         found = np.searchsorted(bins, values, side="left")
         return np.where(values <= bins[-1], found, 0).astype(np.int8)
-    low, high = np.fmin.reduce(values, axis=1, keepdims=True), np.fmax.reduce(values, axis=1, keepdims=True)
+    low, high = (
+        np.fmin.reduce(values, axis=1, keepdims=True),
+        np.fmax.reduce(values, axis=1, keepdims=True),
+    )
     found, step = (~np.isnan(values)).astype(np.int8), (high - low) / bins
     for k in range(1, bins):
         found += values > k * step + low
@@ -170,18 +213,22 @@ def _returns_of(inputs: _Inputs) -> np.ndarray:
     out = np.full((len(inputs.returns), *inputs.factor.shape), np.nan)
     rows, columns = np.flatnonzero(inputs.row_of >= 0), np.flatnonzero(inputs.column_of >= 0)
     for k, values in enumerate(inputs.returns):
-        out[k][np.ix_(rows, columns)] = values[np.ix_(inputs.row_of[rows], inputs.column_of[columns])]
+        out[k][np.ix_(rows, columns)] = values[
+            np.ix_(inputs.row_of[rows], inputs.column_of[columns])
+        ]
     return out
 
 
 def _cut(inputs: _Inputs, levels: np.ndarray, bins: Any, by_group: bool, strict: bool) -> tuple:
-    "Quantiles or bins of all names or within each group, what is lost by name and by date, as the kernel counts it"
+    """Quantiles or bins of all names or within each group, what is lost by name and by date, as the
+    kernel counts it"""
     values, found = inputs.factor.to_numpy(), np.isfinite(_returns_of(inputs)).sum(axis=0)
     there = ~np.isnan(values) & (inputs.row_of >= 0)[:, None]
     known = there & (inputs.column_of >= 0) & (inputs.group_of >= 0)
     lost, all_found = np.zeros((len(values), 5), dtype=np.int64), found == len(inputs.returns)
     for reason, gone in (
-        (NO_ASSET, there & (inputs.column_of < 0)), (NO_GROUP, there & (inputs.column_of >= 0) & (inputs.group_of < 0)),
+        (NO_ASSET, there & (inputs.column_of < 0)),
+        (NO_GROUP, there & (inputs.column_of >= 0) & (inputs.group_of < 0)),
         (NO_RETURN, known & (found == 0)), (PARTIAL, known & (found > 0) & ~all_found),
     ):
         lost[:, reason] = gone.sum(axis=1)
@@ -193,15 +240,22 @@ def _cut(inputs: _Inputs, levels: np.ndarray, bins: Any, by_group: bool, strict:
             given[:, inside] = _bin(used[:, inside], bins)
             continue
         part = np.where(inputs.group_of == g, used, np.nan)
-        quantile, *_, missed, code, n_used = _run(inputs, part, np.zeros_like(inputs.group_of), levels, strict)
+        quantile, *_, missed, code, n_used = _run(
+            inputs, part, np.zeros_like(inputs.group_of), levels, strict
+        )
         given += quantile
-        dates = {reason: dates[reason] + n for reason, n in _by_date(code, n_used, missed, strict).items()}
+        dates = {
+            reason: dates[reason] + n
+            for reason, n in _by_date(code, n_used, missed, strict).items()
+        }
     if bins is not None:
         dates[OUTSIDE] = ((given == 0) & ~np.isnan(used) & (found > 0)).sum(axis=1)
     return given, lost, dates
 
 
-def _quantiles(inputs: _Inputs, levels: np.ndarray, bins: Any, by_group: bool, strict: bool) -> tuple:
+def _quantiles(
+    inputs: _Inputs, levels: np.ndarray, bins: Any, by_group: bool, strict: bool
+) -> tuple:
     "The kernel's arrays without its counts, and the counts of what was lost"
     values = inputs.factor.to_numpy()
     if bins is None and not by_group:
@@ -209,27 +263,45 @@ def _quantiles(inputs: _Inputs, levels: np.ndarray, bins: Any, by_group: bool, s
         return (*arrays, code), n_used, lost, _by_date(code, n_used, lost, strict)
     given, lost, dates = _cut(inputs, levels, bins, by_group, strict)
     *arrays, missed, code, n_used = _run(inputs, values, inputs.group_of, levels, strict, given)
-    return (*arrays, code), n_used, lost, {r: dates.get(r, 0) + n for r, n in ({OUTSIDE: 0} | _by_date(code, n_used, missed, strict)).items()}
+    return (
+        (*arrays, code), n_used, lost,
+        {
+            r: dates.get(r, 0) + n
+            for r, n in ({OUTSIDE: 0} | _by_date(code, n_used, missed, strict)).items()
+        },
+    )
 
 
 def _neutral(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray, strict: bool) -> tuple:
-    "Statistics, returns by quantile and factor returns when returns and weights are taken beyond the mean of each group"
+    """Statistics, returns by quantile and factor returns when returns and weights are taken beyond
+    the mean of each group"""
     returns, weights = _returns_of(inputs), np.zeros(quantile.shape)
     returns[:, quantile == 0] = np.nan
-    relative, used = returns.copy(), pd.DataFrame(np.where(quantile > 0, inputs.factor.to_numpy(), np.nan))
+    relative, used = (
+        returns.copy(), pd.DataFrame(np.where(quantile > 0, inputs.factor.to_numpy(), np.nan)),
+    )
     for g in range(len(inputs.groups)):
         inside = np.flatnonzero(inputs.group_of == g)
         for h in range(len(returns)):
-            relative[h][:, inside] -= pd.DataFrame(returns[h][:, inside]).mean(axis=1).to_numpy()[:, None]
+            relative[h][:, inside] -= (
+                pd.DataFrame(returns[h][:, inside]).mean(axis=1).to_numpy()[:, None]
+            )
         part = used[inside]
         part = part.sub(part.mean(axis=1), axis=0).where(part.max(axis=1) > part.min(axis=1), 0.0)
         gross = part.abs().sum(axis=1)
         weights[:, inside] = part.div(gross.where(gross > 0, 1.0), axis=0).fillna(0.0)
     gross = np.abs(weights).sum(axis=1, keepdims=True)
     weights /= np.where(gross > 0, gross, 1.0)
-    own = replace(inputs, returns=list(relative), row_of=np.arange(len(quantile)), column_of=np.arange(quantile.shape[1]))
-    _, statistics, by_quantile, *_ = _run(own, inputs.factor.to_numpy(), inputs.group_of, levels, strict, quantile)
-    earned = np.where(np.isfinite(returns).any(axis=2), np.nansum(weights * returns, axis=2), np.nan).T
+    own = replace(
+        inputs, returns=list(relative), row_of=np.arange(len(quantile)),
+        column_of=np.arange(quantile.shape[1]),
+    )
+    _, statistics, by_quantile, *_ = _run(
+        own, inputs.factor.to_numpy(), inputs.group_of, levels, strict, quantile
+    )
+    earned = np.where(
+        np.isfinite(returns).any(axis=2), np.nansum(weights * returns, axis=2), np.nan
+    ).T
     return statistics[:2], by_quantile, earned
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #a83a4f0c
@@ -237,7 +309,9 @@ def _neutral(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray, strict: 
 class FactorEvaluation(Result):
     "What a factor predicted, and what it would have taken to trade it"
 
-    LABELS: ClassVar[dict[str, str]] = {"loss": "share of factor values lost", "n_values": "factor values"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "loss": "share of factor values lost", "n_values": "factor values",
+    }
 
     ic: pd.DataFrame  # date x period, rank correlation
     ic_summary: pd.DataFrame  # a row a period
@@ -245,7 +319,8 @@ class FactorEvaluation(Result):
     quantile_returns: pd.DataFrame  # quantile x period, beyond the universe's mean
     quantile_returns_raw: pd.DataFrame  # quantile x period, as they are
     quantile_returns_by_date: pd.DataFrame  # date x (period, quantile), beyond the universe's mean
-    long_short: pd.DataFrame  # date x period, top minus bottom quantile; missing where either has no names
+    # date x period, top minus bottom quantile; missing where either has no names
+    long_short: pd.DataFrame
     long_short_summary: pd.DataFrame  # as ic_summary
     turnover: pd.Series  # by quantile, mean share of new names from one factor date to the next
     turnover_by_date: pd.DataFrame  # date x quantile
@@ -255,7 +330,9 @@ class FactorEvaluation(Result):
     universe_returns: pd.DataFrame  # date x period, equal-weight mean
     alpha_beta: pd.DataFrame  # a row a period: factor returns on universe returns
     decay: pd.DataFrame  # a row a period
-    breakeven_cost_bps: pd.Series  # by period, per dollar traded one way, on the dates with both legs; missing where nothing is traded
+    # by period, per dollar traded one way, on the dates with both legs; missing where nothing is
+    # traded
+    breakeven_cost_bps: pd.Series
     ic_by_group: pd.DataFrame | None  # group x period, mean rank correlation within the group
     quantile_of: pd.DataFrame  # date x asset, 0 where not used
     dropped: pd.DataFrame  # date, reason, count
@@ -273,40 +350,60 @@ class FactorEvaluation(Result):
     def period(self, period: int | None = None) -> int:
         "The period asked for, by default the shortest"
         chosen = self.ic.columns[0] if period is None else period
-        return check_option(int(chosen) if isinstance(chosen, np.integer) else chosen, "period", self.ic.columns.tolist())
+        return check_option(
+            int(chosen) if isinstance(chosen, np.integer) else chosen, "period",
+            self.ic.columns.tolist(),
+        )
 
-    def bootstrap(self, period: int, *, confidence: float = 0.95, n_resamples: int = 1000, seed: int):
+    def bootstrap(
+        self, period: int, *, confidence: float = 0.95, n_resamples: int = 1000, seed: int
+    ):
         "Block-bootstrap interval of the mean information coefficient of one period"
         h = self.period(period)
-        return bootstrap_interval(self.ic[h], horizon=h, confidence=confidence, n_resamples=n_resamples, seed=seed)
+        return bootstrap_interval(
+            self.ic[h], horizon=h, confidence=confidence, n_resamples=n_resamples, seed=seed
+        )
 
-    def monotonicity(self, period: int, *, n_resamples: int = 1000, seed: int) -> "MonotonicityTest":
+    def monotonicity(
+        self, period: int, *, n_resamples: int = 1000, seed: int
+    ) -> "MonotonicityTest":
         "Do mean returns rise from each quantile to the next? (Patton and Timmermann 2010)"
         h = self.period(period)
-        return monotonicity_test(self.quantile_returns_by_date[h], horizon=h, n_resamples=n_resamples, seed=seed)
+        return monotonicity_test(
+            self.quantile_returns_by_date[h], horizon=h, n_resamples=n_resamples, seed=seed
+        )
 
     def capacity(
         self, dollar_volume: pd.DataFrame, *, participation: float = 0.05, share: float = 0.05
     ) -> "CapacityResult":
-        "Capital a side at which building the long-short book takes `participation` of a day's volume"
+        """Capital a side at which building the long-short book takes `participation` of a day's
+        volume"""
         return _capacity(self.quantile_of, self.quantiles, dollar_volume, participation, share)
 
     def plot(self, ax=None):
-        "Mean return of each quantile beyond the universe, in basis points per period (a row of the forward returns)"
+        """Mean return of each quantile beyond the universe, in basis points per period (a row of
+        the forward returns)"""
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(7, 3))[1] if ax is None else ax
-        (1e4 * self.quantile_returns.div(self.quantile_returns.columns.to_numpy(), axis=1)).plot.bar(ax=ax, rot=0)
+        (
+            1e4 * self.quantile_returns.div(self.quantile_returns.columns.to_numpy(), axis=1)
+        ).plot.bar(ax=ax, rot=0)
         ax.axhline(0, color="black", lw=0.8)
         ax.legend(title="period", frameon=False)
-        ax.set(title="Mean return by quantile, beyond the universe", xlabel="quantile", ylabel="bps per period")
+        ax.set(
+            title="Mean return by quantile, beyond the universe", xlabel="quantile",
+            ylabel="bps per period",
+        )
         return ax
 
 
 def check_evaluation(found: Any, name: str = "evaluation") -> FactorEvaluation:
     "Return `found` if it is what `evaluate_factor` gives"
     if not isinstance(found, FactorEvaluation):
-        raise SpecificationError(f"`{name}` must be what `evaluate_factor` returns; got {type(found).__name__}.")
+        raise SpecificationError(
+            f"`{name}` must be what `evaluate_factor` returns; got {type(found).__name__}."
+        )
     return found
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #73893f67
@@ -339,7 +436,8 @@ def monotonicity_test(
     Returns
     -------
     MonotonicityTest
-        `.statistic`, the smallest mean step between neighbours, its `.pvalue`, and `.rank_correlation`, in [-1, 1].
+        `.statistic`, the smallest mean step between neighbours, its `.pvalue`, and
+        `.rank_correlation`, in [-1, 1].
 
     Raises
     ------
@@ -357,13 +455,15 @@ def monotonicity_test(
     steps = np.diff(table.to_numpy(), axis=1)
     size = max(horizon, int(np.ceil(len(table) ** (1 / 3))))
     check_integer(n_resamples, "n_resamples", low=100)
-    means = block_means(steps, block_size=size, n_resamples=n_resamples, rng=np.random.default_rng(seed))
+    means = block_means(
+        steps, block_size=size, n_resamples=n_resamples, rng=np.random.default_rng(seed)
+    )
     statistic = steps.mean(axis=0).min()
     null = (means - steps.mean(axis=0)).min(axis=1)
     rising = stats.spearmanr(np.arange(table.shape[1]), table.mean()).statistic
     return MonotonicityTest(
-        statistic=float(statistic), pvalue=float((null >= statistic).mean()), rank_correlation=float(rising),
-        n_dates=len(table), n_resamples=n_resamples,
+        statistic=float(statistic), pvalue=float((null >= statistic).mean()),
+        rank_correlation=float(rising), n_dates=len(table), n_resamples=n_resamples,
     )
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #53636b44
@@ -385,17 +485,22 @@ def _capacity(quantile_of, n_quantiles, dollar_volume, participation, share) -> 
     check_number(share, "share", low=0, high=1)
     volume = volume.reindex(index=quantile_of.index, columns=quantile_of.columns)
     if volume.isna().all(axis=None):
-        raise MisalignedError("`dollar_volume` shares no dates and assets with the factor; check its labels.")
+        raise MisalignedError(
+            "`dollar_volume` shares no dates and assets with the factor; check its labels."
+        )
     sides = []
     for q in (1, n_quantiles):
         inside = volume.where((quantile_of == q) & volume.notna())
         sides.append(participation * inside.quantile(share, axis=1) * inside.count(axis=1))
     by_date = pd.concat(sides, axis=1).min(axis=1, skipna=False).dropna().rename("capital")
-    return CapacityResult(float(by_date.median()), float(by_date.min()), by_date, participation, share)
+    return CapacityResult(
+        float(by_date.median()), float(by_date.min()), by_date, participation, share
+    )
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #6762490f
 def _previous(row_of: np.ndarray, lag: int | None) -> np.ndarray:
-    "For each row the row before it or, with `lag`, the last one at least `lag` periods back; -1: none"
+    """For each row the row before it or, with `lag`, the last one at least `lag` periods back; -1:
+    none"""
     known = np.flatnonzero(row_of >= 0)
     previous = np.full(len(row_of), -1)
     if lag is None:
@@ -421,7 +526,8 @@ def _inference_table(values: pd.DataFrame, positions: np.ndarray) -> pd.DataFram
 
 
 _SUMMARY = [
-    "mean", "std", "t_naive", "t_hac", "t_disjoint", "pvalue", "hit_rate", "n_dates", "n_disjoint", "hac_lags",
+    "mean", "std", "t_naive", "t_hac", "t_disjoint", "pvalue", "hit_rate", "n_dates", "n_disjoint",
+    "hac_lags",
 ]
 
 
@@ -430,14 +536,23 @@ def _alpha_beta(portfolio: pd.DataFrame, universe: pd.DataFrame) -> pd.DataFrame
     rows = {}
     for h in portfolio:
         both = pd.DataFrame({"y": portfolio[h], "x": universe[h]}).dropna()
-        if len(both) < 3 or not (has_spread(both["y"].to_numpy()) and has_spread(both["x"].to_numpy())):
+        if len(both) < 3 or not (
+            has_spread(both["y"].to_numpy()) and has_spread(both["x"].to_numpy())
+        ):
             rows[h] = dict.fromkeys(("alpha", "beta", "t_alpha"), np.nan)
             continue
         beta, alpha = np.polyfit(both["x"], both["y"], 1)
         lags = default_lags(len(both), h)
-        error = hac_standard_errors(both["y"].to_numpy(), both[["x"]].to_numpy(), lags=lags)["const"]
-        unexplained = ((both["y"] - alpha - beta * both["x"]) ** 2).sum() > 1e-20 * (both["y"] ** 2).sum()
-        rows[h] = {"alpha": alpha, "beta": beta, "t_alpha": alpha / error if unexplained and error > 0 else np.nan}
+        error = hac_standard_errors(both["y"].to_numpy(), both[["x"]].to_numpy(), lags=lags)[
+            "const"
+        ]
+        unexplained = ((both["y"] - alpha - beta * both["x"]) ** 2).sum() > 1e-20 * (
+            both["y"] ** 2
+        ).sum()
+        rows[h] = {
+            "alpha": alpha, "beta": beta,
+            "t_alpha": alpha / error if unexplained and error > 0 else np.nan,
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("period")
 
 
@@ -454,9 +569,11 @@ def _ic_by_group(inputs: _Inputs, quantile: np.ndarray, levels: np.ndarray) -> p
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #b85e405d
 def evaluate_factor(
-    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, quantiles: int | None = 5,
-    bins: int | Sequence[float] | None = None, groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
-    group_neutral: bool = False, max_loss: float = 0.35, conventions: Literal["quantlab", "alphalens"] = "quantlab",
+    factor: pd.DataFrame | pd.Series, forward_returns: Mapping[int, pd.DataFrame | pd.Series], *,
+    quantiles: int | None = 5, bins: int | Sequence[float] | None = None,
+    groups: pd.Series | Mapping | None = None, binning_by_group: bool = False,
+    group_neutral: bool = False, max_loss: float = 0.35,
+    conventions: Literal["quantlab", "alphalens"] = "quantlab",
 ) -> FactorEvaluation:
     """Evaluate how a factor ranks the returns that follow it.
 
@@ -465,19 +582,22 @@ def evaluate_factor(
     factor : DataFrame or Series
         Wide, or long with the index (date, asset); the value at t known at the close of t.
     forward_returns : dict of int to DataFrame
-        Periods h -> wide frame (or long series); the value at t is the return from the close of t to that of t + h.
+        Periods h -> wide frame (or long series); the value at t is the return from the close of t
+        to that of t + h.
     quantiles : int
         Number of quantiles, 2 to 100.
     bins : int or sequence of float, optional
-        In place of quantiles, for a factor of few values: so many bins of equal width between the extremes of a date, or explicit
-        edges, each bin with its upper edge inside. Names outside the edges are dropped.
+        In place of quantiles, for a factor of few values: so many bins of equal width between the
+        extremes of a date, or explicit edges, each bin with its upper edge inside. Names outside
+        the edges are dropped.
     groups : Series or dict, optional
         Group of each asset, for statistics within groups; names without one are dropped.
     binning_by_group : bool
         Cut quantiles or bins within each group.
     group_neutral : bool
-        Take returns beyond the mean of the name's group in information coefficients, returns by quantile and spreads, and demean
-        the weights of the factor returns within each group, each group weighing the same.
+        Take returns beyond the mean of the name's group in information coefficients, returns by
+        quantile and spreads, and demean the weights of the factor returns within each group, each
+        group weighing the same.
     max_loss : float
         Largest share of factor values that may be unusable, in [0, 1].
     conventions : str
@@ -486,8 +606,9 @@ def evaluate_factor(
     Returns
     -------
     FactorEvaluation
-        By period: `.ic` of each date and `.ic_summary`, `.quantile_returns`, `.long_short` and its summary, `.breakeven_cost_bps`, `.decay`;
-        `.turnover` by quantile; `.dropped`, what was left out and why.
+        By period: `.ic` of each date and `.ic_summary`, `.quantile_returns`, `.long_short` and its
+        summary, `.breakeven_cost_bps`, `.decay`; `.turnover` by quantile; `.dropped`, what was left
+        out and why.
 
     Raises
     ------
@@ -496,7 +617,8 @@ def evaluate_factor(
     MisalignedError
         If factor and returns share no dates or no assets.
     SpecificationError
-        If the choices contradict each other, such as `quantiles` beside `bins`, or `group_neutral` without `groups`.
+        If the choices contradict each other, such as `quantiles` beside `bins`, or `group_neutral`
+        without `groups`.
 
     References
     ----------
@@ -533,7 +655,9 @@ def evaluate_factor(
         if check_option(value, name, (True, False)) and groups is None:
             raise SpecificationError(f"`{name}` needs `groups`, the group of each asset.")
     inputs = _align(factor, forward_returns, groups)
-    levels = quantile_levels(quantiles if bins is None else bins if isinstance(bins, int) else len(bins) - 1)
+    levels = quantile_levels(
+        quantiles if bins is None else bins if isinstance(bins, int) else len(bins) - 1
+    )
     (quantile, statistics, by_quantile, persistence, code), n_used, lost, dates = _quantiles(
         inputs, levels, bins, binning_by_group, strict
     )
@@ -541,10 +665,16 @@ def evaluate_factor(
     dropped, loss = _ledger(inputs, lost, dates, np.where((code == OK) & ~legs, n_used, 0), strict)
     _check_loss(dropped, loss, max_loss)
     neutral = _neutral(inputs, quantile, levels, strict) if group_neutral else None
-    return _assemble(inputs, quantile, statistics, by_quantile, neutral, persistence, code, legs, levels, dropped, loss, conventions)
+    return _assemble(
+        inputs, quantile, statistics, by_quantile, neutral, persistence, code, legs, levels,
+        dropped, loss, conventions,
+    )
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #2fa7f8a2
-def _assemble(inputs, quantile, statistics, by_quantile, neutral, persistence, code, legs, levels, dropped, loss, conventions):
+def _assemble(
+    inputs, quantile, statistics, by_quantile, neutral, persistence, code, legs, levels, dropped,
+    loss, conventions,
+):
     "Tables from the arrays of the kernel"
     strict, kept, n_quantiles = conventions == "alphalens", code == OK, len(levels) - 1
     index = inputs.factor.index[kept].rename("date")
@@ -559,10 +689,15 @@ def _assemble(inputs, quantile, statistics, by_quantile, neutral, persistence, c
         relative = neutral[1][kept]
     table = lambda a: pd.DataFrame(_mean_of_dates(a).T, index=labels, columns=periods)
     spread = (raw if neutral is None else relative)[:, :, [-1, 0]]
-    long_short = pd.DataFrame(spread[:, :, 0] - spread[:, :, 1], index=index, columns=periods)  # missing where either is
-    turnover = lambda lag: quantile_turnover(quantile, code, _previous(inputs.row_of, lag), n_quantiles)[kept]
+    # missing where either is
+    long_short = pd.DataFrame(spread[:, :, 0] - spread[:, :, 1], index=index, columns=periods)
+    turnover = lambda lag: quantile_turnover(
+        quantile, code, _previous(inputs.row_of, lag), n_quantiles
+    )[kept]
     regular = getattr(inputs.factor.index, "freq", None) is not None
-    by_leg = _turnover_of_alphalens(quantile, code, n_quantiles, regular) if strict else turnover(None)
+    by_leg = (
+        _turnover_of_alphalens(quantile, code, n_quantiles, regular) if strict else turnover(None)
+    )
     daily = pd.DataFrame(by_leg, index=index, columns=labels)
     traded = [2 * _mean_of_dates(turnover(h)[legs[kept]][:, [0, -1]]).sum() for h in inputs.periods]
     positions = inputs.row_of[kept]
@@ -571,39 +706,57 @@ def _assemble(inputs, quantile, statistics, by_quantile, neutral, persistence, c
     return FactorEvaluation(
         ic=ic, ic_summary=ic_summary, linear_ic=linear, quantile_returns=table(relative),
         quantile_returns_raw=table(raw), long_short=long_short, long_short_summary=spreads,
-        quantile_returns_by_date=pd.DataFrame(relative.reshape(len(index), -1), index=index, columns=both),
+        quantile_returns_by_date=pd.DataFrame(
+            relative.reshape(len(index), -1), index=index, columns=both
+        ),
         turnover=daily.mean().rename("turnover"), turnover_by_date=daily,
         rank_autocorrelation=float(pd.Series(persistence[kept]).mean()),
-        rank_autocorrelation_by_date=pd.Series(persistence[kept], index=index, name="rank autocorrelation"),
-        factor_returns=portfolio, universe_returns=universe, alpha_beta=_alpha_beta(portfolio, universe),
-        decay=_decay(ic_summary, spreads), ic_by_group=_ic_by_group(inputs, quantile, levels),
-        breakeven_cost_bps=(1e4 * long_short.mean() / pd.Series(traded, index=periods).replace(0.0, np.nan)).rename("bps"),
-        quantile_of=pd.DataFrame(quantile, index=inputs.factor.index, columns=inputs.factor.columns),
+        rank_autocorrelation_by_date=pd.Series(
+            persistence[kept], index=index, name="rank autocorrelation"
+        ),
+        factor_returns=portfolio, universe_returns=universe,
+        alpha_beta=_alpha_beta(portfolio, universe), decay=_decay(ic_summary, spreads),
+        ic_by_group=_ic_by_group(inputs, quantile, levels),
+        breakeven_cost_bps=(
+            1e4 * long_short.mean() / pd.Series(traded, index=periods).replace(0.0, np.nan)
+        ).rename("bps"),
+        quantile_of=pd.DataFrame(
+            quantile, index=inputs.factor.index, columns=inputs.factor.columns
+        ),
         dropped=dropped, conventions=conventions, quantiles=n_quantiles, n_dates=len(index),
         n_values=int(inputs.factor.notna().sum().sum()), loss=loss,
     )
 
 
-def _turnover_of_alphalens(quantile: np.ndarray, code: np.ndarray, n_quantiles: int, regular: bool) -> np.ndarray:
-    "Each quantile against the date before where the index of dates has a frequency, else against the last date on which it had names"
+def _turnover_of_alphalens(
+    quantile: np.ndarray, code: np.ndarray, n_quantiles: int, regular: bool
+) -> np.ndarray:
+    """Each quantile against the date before where the index of dates has a frequency, else against
+    the last date on which it had names"""
     out = np.full((len(code), n_quantiles), np.nan)
     for q in range(1, n_quantiles + 1):
         dates, previous = np.flatnonzero((quantile == q).any(axis=1)), np.full(len(code), -1)
-        previous[dates[1:]] = np.where(np.diff(dates) == 1, dates[:-1], -1) if regular else dates[:-1]
+        previous[dates[1:]] = (
+            np.where(np.diff(dates) == 1, dates[:-1], -1) if regular else dates[:-1]
+        )
         out[:, q - 1] = quantile_turnover(quantile, code, previous, n_quantiles)[:, q - 1]
     return out[code == OK]
 
 
 def _mean_of_dates(values: np.ndarray) -> np.ndarray:
     "Mean over the first axis without missing values; missing where there are none"
-    flat = pd.DataFrame(values.reshape(len(values), int(np.prod(values.shape[1:])))).mean().to_numpy()
+    flat = (
+        pd.DataFrame(values.reshape(len(values), int(np.prod(values.shape[1:])))).mean().to_numpy()
+    )
     return flat.reshape(values.shape[1:])
 
 
 def _decay(ic: pd.DataFrame, spread: pd.DataFrame) -> pd.DataFrame:
     "By period: information coefficient with a 95 % HAC band, spread in total and per period"
     band = 1.96 * (ic["mean"] / ic["t_hac"]).abs()
-    return pd.DataFrame({
-        "ic": ic["mean"], "ic_lower": ic["mean"] - band, "ic_upper": ic["mean"] + band,
-        "long_short": spread["mean"], "long_short_per_period": spread["mean"] / spread.index,
-    })
+    return pd.DataFrame(
+        {
+            "ic": ic["mean"], "ic_lower": ic["mean"] - band, "ic_upper": ic["mean"] + band,
+            "long_short": spread["mean"], "long_short_per_period": spread["mean"] / spread.index,
+        }
+    )

@@ -41,30 +41,44 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
     if values.size:
         values = check_frame(values, "X", allow_missing=False).to_numpy()
     if len(values) != len(response):
-        raise MisalignedError(f"`y` and `X` must have as many rows: {len(response)} and {len(values)}.")
+        raise MisalignedError(
+            f"`y` and `X` must have as many rows: {len(response)} and {len(values)}."
+        )
     if names is None:
         names = [f"x{i + 1}" for i in range(values.shape[1])]
     table = pd.DataFrame(values, columns=names, dtype=float)
-    if add_constant and not ((values == values[:1]).all(axis=0) & (values[:1] != 0).all(axis=0)).any():
+    if (
+        add_constant
+        and not ((values == values[:1]).all(axis=0) & (values[:1] != 0).all(axis=0)).any()
+    ):
         table.insert(0, "const", 1.0)
     if not table.columns.is_unique:
-        raise DataError(f"`X` has the column {table.columns[table.columns.duplicated()][0]!r} more than once.")
+        raise DataError(
+            f"`X` has the column {table.columns[table.columns.duplicated()][0]!r} more than once."
+        )
     return response, table
 
 
 def has_spread(values: np.ndarray) -> bool:
-    "Do the values differ by more than the rounding of their last digits? Else a t-statistic is a ratio over noise"
+    """Do the values differ by more than the rounding of their last digits? Else a t-statistic is a
+    ratio over noise"""
     return len(values) > 1 and bool(np.ptp(values) > 1e-10 * np.abs(values).max())
 
 
 def check_order(data: Any, name: str) -> None:
-    "Lags want time order: dates and numbers of an index must rise, text is taken in the order in which it stands"
+    """Lags want time order: dates and numbers of an index must rise, text is taken in the order in
+    which it stands"""
     index = getattr(data, "index", None)
     if not isinstance(index, pd.Index) or isinstance(index, pd.MultiIndex):
         return
-    if isinstance(index, pd.CategoricalIndex) or pd.api.types.infer_dtype(index, skipna=False) in ("string", "mixed", "mixed-integer"):
+    if isinstance(index, pd.CategoricalIndex) or pd.api.types.infer_dtype(index, skipna=False) in (
+        "string", "mixed", "mixed-integer",
+    ):
         if not index.is_unique:
-            raise DataError(f"`{name}` has the index value {index[index.duplicated()][0]!r} more than once; keep one row each.")
+            raise DataError(
+                f"`{name}` has the index value {index[index.duplicated()][0]!r} more than once; "
+                "keep one row each."
+            )
         return
     check_index(index, name)
 
@@ -75,7 +89,8 @@ def _check_labels(labels: Any, name: str, y: Any, X: Any) -> None:
     data = next((a for a in (y, X) if isinstance(a, pandas)), None)
     if isinstance(labels, pandas) and data is not None and not labels.index.equals(data.index):
         raise MisalignedError(
-            f"`{name}` must share the index of the data: {len(labels)} and {len(data)} rows, in the same order; "
+            f"`{name}` must share the index of the data: {len(labels)} and {len(data)} rows, in "
+            "the same order; "
             "reindex it, or pass an array to take it row by row."
         )
 
@@ -84,7 +99,9 @@ def least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     "Coefficients, residuals and the inverse of X'X; refuses what cannot be identified"
     n, k = X.shape
     if k == 0:
-        raise SpecificationError("There is nothing to estimate: give regressors or `add_constant=True`.")
+        raise SpecificationError(
+            "There is nothing to estimate: give regressors or `add_constant=True`."
+        )
     if n <= k:
         raise DataError(f"{k} coefficients need more than {k} observations; got {n}.")
     norms = np.linalg.norm(X, axis=0)
@@ -120,14 +137,15 @@ def long_run_covariance(scores: np.ndarray, lags: int) -> np.ndarray:
 
 def hac_standard_errors(
     y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray | None, *,
-    lags: int, add_constant: bool = True, small_sample: bool = False
+    lags: int, add_constant: bool = True, small_sample: bool = False,
 ) -> pd.Series:
     """Newey-West standard errors of a least-squares regression (Bartlett kernel, no prewhitening).
 
     Parameters
     ----------
     y : array-like, (n,)
-        Response, in time order; with lags, an index of dates or numbers that does not rise is refused.
+        Response, in time order; with lags, an index of dates or numbers that does not rise is
+        refused.
     X : array-like, (n, k), or None
         Regressors; None for the mean of `y`.
     lags : int
@@ -158,7 +176,9 @@ def hac_standard_errors(
     return pd.Series(np.sqrt(np.diag(variance) * factor), index=table.columns, name="std_error")
 
 # %% ../../nbs/50_factors/20_inference.ipynb #c329e618
-def _cluster_variance(scores: np.ndarray, codes: np.ndarray, bread: np.ndarray, small: bool) -> np.ndarray:
+def _cluster_variance(
+    scores: np.ndarray, codes: np.ndarray, bread: np.ndarray, small: bool
+) -> np.ndarray:
     "Sandwich with scores summed by cluster"
     n, k = scores.shape
     groups = codes.max() + 1
@@ -169,7 +189,8 @@ def _cluster_variance(scores: np.ndarray, codes: np.ndarray, bread: np.ndarray, 
 
 def clustered_standard_errors(
     y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray | None, *,
-    clusters: pd.DataFrame | pd.Series | np.ndarray | Sequence, add_constant: bool = True, small_sample: bool = True
+    clusters: pd.DataFrame | pd.Series | np.ndarray | Sequence, add_constant: bool = True,
+    small_sample: bool = True,
 ) -> pd.Series:
     """Standard errors of a least-squares regression that allow for dependence within clusters.
 
@@ -210,7 +231,8 @@ def clustered_standard_errors(
         raise DataError(f"`clusters` must be one or two labels a row; got {clusters!r}.") from None
     if len(labels) != len(response) or labels.shape[1] not in (1, 2):
         raise MisalignedError(
-            f"`clusters` must be one or two labels for each of {len(response)} rows; got {labels.shape}."
+            f"`clusters` must be one or two labels for each of {len(response)} rows; got "
+            f"{labels.shape}."
         )
     if labels.isna().any(axis=None):
         raise MissingDataError("`clusters` has rows without a label; drop them or give them one.")
@@ -267,18 +289,34 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> pd.Index:
     "Time label of each row: given, or the time level of the index"
     if time is not None and not isinstance(time, str):
         _check_labels(time, "time", y, X)
-        labels = time if isinstance(time, (pd.Series, pd.Index, pd.Categorical)) else np.asarray(time)
+        labels = (
+            time if isinstance(time, (pd.Series, pd.Index, pd.Categorical)) else np.asarray(time)
+        )
         if labels.shape != (n,):
-            raise MisalignedError(f"`time` must be one label for each of {n} rows; got {labels.shape}.")
+            raise MisalignedError(
+                f"`time` must be one label for each of {n} rows; got {labels.shape}."
+            )
     else:
-        index = next((a.index for a in (y, X) if isinstance(getattr(a, "index", None), pd.MultiIndex)), None)
-        known = [] if index is None else [
-            i for i, name in enumerate(index.names)
-            if name == time or (time is None and (str(name).lower() in TIME_NAMES or index.levels[i].dtype.kind == "M"))
-        ]
+        index = next(
+            (a.index for a in (y, X) if isinstance(getattr(a, "index", None), pd.MultiIndex)), None
+        )
+        known = (
+            []
+            if index is None
+            else [
+                i
+                for i, name in enumerate(index.names)
+                if name == time
+                or (
+                    time is None
+                    and (str(name).lower() in TIME_NAMES or index.levels[i].dtype.kind == "M")
+                )
+            ]
+        )
         if not known:
             raise SpecificationError(
-                "`time` must be the period of each row, or the index must have a level of dates; got "
+                "`time` must be the period of each row, or the index must have a level of dates; "
+                "got "
                 f"{time!r}."
             )
         labels = index.get_level_values(known[0])
@@ -288,18 +326,26 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> pd.Index:
 
 
 def _in_time(labels: pd.Index, lags: int) -> tuple[np.ndarray, pd.Index]:
-    """Period number of each row, and the periods in time order. Dates, numbers and ordered categories are sorted; text has no order
-    but that in which it appears, which is time where the rows of a period stand together, or where both orders are the same"""
+    """Period number of each row, and the periods in time order. Dates, numbers and ordered
+    categories are sorted; text has no order but that in which it appears, which is time where the
+    rows of a period stand together, or where both orders are the same"""
     if isinstance(labels.dtype, pd.CategoricalDtype):
         if labels.ordered:
             return pd.factorize(labels, sort=True)
         labels = labels.astype(labels.categories.dtype)
-    if pd.api.types.infer_dtype(labels, skipna=False) not in ("string", "mixed", "mixed-integer", "bytes", "boolean"):
+    if pd.api.types.infer_dtype(labels, skipna=False) not in (
+        "string", "mixed", "mixed-integer", "bytes", "boolean",
+    ):
         return pd.factorize(labels, sort=True)
     codes, periods = pd.factorize(labels)
-    if lags and (np.diff(codes) < 0).any() and not (periods.map(type).nunique() == 1 and periods.is_monotonic_increasing):
+    if (
+        lags
+        and (np.diff(codes) < 0).any()
+        and not (periods.map(type).nunique() == 1 and periods.is_monotonic_increasing)
+    ):
         raise DataError(
-            f"`time` holds text such as {periods[0]!r}, whose order cannot be told since rows of a period do not stand together, and "
+            f"`time` holds text such as {periods[0]!r}, whose order cannot be told since rows of "
+            "a period do not stand together, and "
             "lags need it; give dates or numbers, or sort the rows by time."
         )
     return codes, periods
@@ -307,8 +353,16 @@ def _in_time(labels: pd.Index, lags: int) -> tuple[np.ndarray, pd.Index]:
 
 def _names(y: Any, X: Any) -> np.ndarray | None:
     "The rows of an index with the level asset or entity, as far as there is one"
-    index = next((a.index for a in (y, X) if isinstance(getattr(a, "index", None), pd.MultiIndex)), None)
-    level = None if index is None else next((i for i, n in enumerate(index.names) if str(n).lower() in ("asset", "entity")), None)
+    index = next(
+        (a.index for a in (y, X) if isinstance(getattr(a, "index", None), pd.MultiIndex)), None
+    )
+    level = (
+        None
+        if index is None
+        else next(
+            (i for i, n in enumerate(index.names) if str(n).lower() in ("asset", "entity")), None
+        )
+    )
     return None if level is None else index.get_level_values(level).to_numpy()
 
 
@@ -318,7 +372,9 @@ def _check_entity(entity: Any, codes: np.ndarray) -> None:
         return
     entity = np.asarray(entity)
     if entity.shape != codes.shape:
-        raise MisalignedError(f"`entity` must be one label for each of {len(codes)} rows; got {entity.shape}.")
+        raise MisalignedError(
+            f"`entity` must be one label for each of {len(codes)} rows; got {entity.shape}."
+        )
     if pd.MultiIndex.from_arrays([codes, entity]).has_duplicates:
         raise DataError("An entity occurs more than once in a period; keep one row each.")
 
@@ -326,7 +382,8 @@ def _check_entity(entity: Any, codes: np.ndarray) -> None:
 def fama_macbeth(
     y: pd.Series | np.ndarray | Sequence[float], X: pd.DataFrame | pd.Series | np.ndarray, *,
     entity: pd.Series | np.ndarray | Sequence | None = None,
-    time: pd.Series | pd.Index | np.ndarray | Sequence | str | None = None, hac_lags: int = 0, add_constant: bool = True
+    time: pd.Series | pd.Index | np.ndarray | Sequence | str | None = None, hac_lags: int = 0,
+    add_constant: bool = True,
 ) -> FamaMacBethResult:
     """Cross-sectional regressions period by period, and the mean of their coefficients.
 
@@ -339,8 +396,8 @@ def fama_macbeth(
     entity : array-like, optional
         Label of the name, by default the index level asset or entity; used to refuse duplicates.
     time : array-like or str, optional
-        Period of each row, or the index level that holds it; by default the level of dates. Dates, numbers and ordered categories
-        are put in order; text keeps the order in which it appears.
+        Period of each row, or the index level that holds it; by default the level of dates. Dates,
+        numbers and ordered categories are put in order; text keeps the order in which it appears.
     hac_lags : int
         Bandwidth for the autocorrelation of the coefficients; 0 assumes none.
     add_constant : bool
@@ -349,7 +406,8 @@ def fama_macbeth(
     Returns
     -------
     FamaMacBethResult
-        `.params` (means over periods), `.std_errors`, `.tstats`, `.pvalues`; `.coefficients`, a row a period; `.n_skipped` periods.
+        `.params` (means over periods), `.std_errors`, `.tstats`, `.pvalues`; `.coefficients`, a row
+        a period; `.n_skipped` periods.
 
     Raises
     ------
@@ -388,30 +446,40 @@ def fama_macbeth(
     _check_entity(_names(y, X) if entity is None else entity, codes)
     matrix, k = table.to_numpy(), table.shape[1]
     kept, rows, fits = [], [], []
-    for code, block in enumerate(np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])):
+    for code, block in enumerate(
+        np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
+    ):
         try:
             params, residuals, _ = least_squares(response[block], matrix[block])
         except DataError:
             continue
         kept.append(code)
         rows.append(params)
-        fits.append(1 - residuals.var() / response[block].var() if response[block].var() > 0 else np.nan)
+        fits.append(
+            1 - residuals.var() / response[block].var() if response[block].var() > 0 else np.nan
+        )
     n = len(kept)
     if n < 2:
         raise MissingDataError(
-            f"Only {n} of {len(periods)} periods have more than {k} rows that identify the coefficients."
+            f"Only {n} of {len(periods)} periods have more than {k} rows that identify the "
+            "coefficients."
         )
     check_integer(hac_lags, "hac_lags", high=n - 1)
-    coefficients = pd.DataFrame(rows, index=pd.Index(periods[kept], name="period"), columns=table.columns)
+    coefficients = pd.DataFrame(
+        rows, index=pd.Index(periods[kept], name="period"), columns=table.columns
+    )
     params = coefficients.mean()
     spread = long_run_covariance((coefficients - params).to_numpy(), hac_lags) / n / (n - 1)
     errors = pd.Series(np.sqrt(np.diag(spread).clip(min=0)), index=table.columns)
-    tstats = params / errors.where((errors > 0) & coefficients.apply(lambda c: has_spread(c.to_numpy())))
+    tstats = params / errors.where(
+        (errors > 0) & coefficients.apply(lambda c: has_spread(c.to_numpy()))
+    )
     return FamaMacBethResult(
         params=params, std_errors=errors, tstats=tstats, coefficients=coefficients,
         pvalues=pd.Series(2 * stats.t.sf(tstats.abs(), n - 1), index=table.columns),
         n_obs=int(np.isin(codes, kept).sum()), n_periods=n, n_skipped=len(periods) - n,
-        hac_lags=hac_lags, rsquared=float(np.nanmean(fits)) if np.isfinite(fits).any() else float("nan"),
+        hac_lags=hac_lags,
+        rsquared=float(np.nanmean(fits)) if np.isfinite(fits).any() else float("nan"),
     )
 
 # %% ../../nbs/50_factors/20_inference.ipynb #4420b344
@@ -420,8 +488,9 @@ class MeanInference(Result):
     "Is the mean of an overlapping series zero?"
 
     LABELS: ClassVar[dict[str, str]] = {
-        "t_naive": "t, as if independent", "t_hac": "t, Newey-West", "t_disjoint": "t, disjoint windows",
-        "pvalue": "p-value, larger of HAC and disjoint", "hit_rate": "share above zero",
+        "t_naive": "t, as if independent", "t_hac": "t, Newey-West",
+        "t_disjoint": "t, disjoint windows", "pvalue": "p-value, larger of HAC and disjoint",
+        "hit_rate": "share above zero",
     }
 
     mean: float
@@ -440,8 +509,18 @@ class MeanInference(Result):
         "Why a t-statistic is missing; empty where none is"
         if not np.isnan(self.t_naive + self.t_disjoint):
             return ""
-        few = "one value" if self.n_dates == 1 else "one disjoint window" if self.n_disjoint == 1 else ""
-        return f"no t-statistic of {few}" if few else "the values differ by rounding only, so there is no error to compare the mean with"
+        few = (
+            "one value"
+            if self.n_dates == 1
+            else "one disjoint window"
+            if self.n_disjoint == 1
+            else ""
+        )
+        return (
+            f"no t-statistic of {few}"
+            if few
+            else "the values differ by rounding only, so there is no error to compare the mean with"
+        )
 
     def summary(self) -> pd.Series:
         "Labelled table, with a note where a t-statistic is missing"
@@ -470,15 +549,15 @@ def _disjoint(positions: np.ndarray, horizon: int) -> np.ndarray:
 # %% ../../nbs/50_factors/20_inference.ipynb #fc72f479
 def mean_inference(
     values: pd.Series | np.ndarray | Sequence[float], *, horizon: int = 1,
-    positions: pd.Series | np.ndarray | Sequence[int] | None = None, hac_lags: int | None = None
+    positions: pd.Series | np.ndarray | Sequence[int] | None = None, hac_lags: int | None = None,
 ) -> MeanInference:
     """Mean of a series of overlapping statistics with naive, HAC and disjoint t-statistics.
 
     Parameters
     ----------
     values : array-like, (n,)
-        For example information coefficients by date, in time order; missing values are left out. An index of dates or
-        numbers that does not rise is refused.
+        For example information coefficients by date, in time order; missing values are left out. An
+        index of dates or numbers that does not rise is refused.
     horizon : int
         Periods that each value looks ahead.
     positions : array-like, optional
@@ -490,7 +569,8 @@ def mean_inference(
     Returns
     -------
     MeanInference
-        `.mean`, `.t_naive`, `.t_hac`, `.t_disjoint`, and `.pvalue`, the larger of the last two's; NaN where too few values are left.
+        `.mean`, `.t_naive`, `.t_hac`, `.t_disjoint`, and `.pvalue`, the larger of the last two's;
+        NaN where too few values are left.
 
     Raises
     ------
@@ -505,9 +585,14 @@ def mean_inference(
     array = check_series(np.asanyarray(values), "values", allow_missing=True).to_numpy()
     places = np.arange(len(array)) if positions is None else np.asarray(positions)
     if places.shape != array.shape:
-        raise MisalignedError(f"`positions` must be as long as `values`: {places.size} and {len(array)}.")
+        raise MisalignedError(
+            f"`positions` must be as long as `values`: {places.size} and {len(array)}."
+        )
     if places.dtype.kind not in "iu" or (np.diff(places) <= 0).any():
-        raise DataError("`positions` must be whole numbers that rise from each value to the next; sort both by time.")
+        raise DataError(
+            "`positions` must be whole numbers that rise from each value to the next; sort both "
+            "by time."
+        )
     places, array = places[np.isfinite(array)], array[np.isfinite(array)]
     n = len(array)
     overlap = int((np.searchsorted(places, places + horizon) - np.arange(n)).max())
@@ -521,12 +606,15 @@ def mean_inference(
     p_disjoint = 2 * stats.t.sf(abs(t_disjoint), max(len(thin) - 1, 1))
     return MeanInference(
         mean=float(array.mean()), std=float(array.std(ddof=1)) if n > 1 else float("nan"),
-        t_naive=_tstat(array), t_hac=t_hac, t_disjoint=t_disjoint, pvalue=float(np.maximum(p_hac, p_disjoint)),
-        hit_rate=float((array > 0).mean()), n_dates=n, n_disjoint=len(thin), hac_lags=lags,
+        t_naive=_tstat(array), t_hac=t_hac, t_disjoint=t_disjoint,
+        pvalue=float(np.maximum(p_hac, p_disjoint)), hit_rate=float((array > 0).mean()), n_dates=n,
+        n_disjoint=len(thin), hac_lags=lags,
     )
 
 # %% ../../nbs/50_factors/20_inference.ipynb #522e6a8e
-def block_means(values: np.ndarray, *, block_size: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+def block_means(
+    values: np.ndarray, *, block_size: int, n_resamples: int, rng: np.random.Generator
+) -> np.ndarray:
     "Column means of circular block-bootstrap resamples, (n_resamples, k)"
     array = values.reshape(len(values), -1)
     n = len(array)
@@ -552,15 +640,17 @@ class BootstrapInterval(Result):
 
 
 def bootstrap_interval(
-    values: pd.Series | np.ndarray | Sequence[float], *, horizon: int = 1, confidence: float = 0.95, block_size: int | None = None,
-    n_resamples: int = 1000, seed: int,
+    values: pd.Series | np.ndarray | Sequence[float], *, horizon: int = 1, confidence: float = 0.95,
+    block_size: int | None = None, n_resamples: int = 1000, seed: int,
 ) -> BootstrapInterval:
-    """Percentile interval of the mean of values in time order by the circular block bootstrap; missing values are left out.
+    """Percentile interval of the mean of values in time order by the circular block bootstrap;
+    missing values are left out.
 
     Returns
     -------
     BootstrapInterval
-        `.mean` with `.lower` and `.upper`, and the `.block_size` used (the cube root of n, at least `horizon`, by default).
+        `.mean` with `.lower` and `.upper`, and the `.block_size` used (the cube root of n, at least
+        `horizon`, by default).
     """
     check_order(values, "values")
     series = check_series(np.asanyarray(values), "values", allow_missing=True, allow_constant=False)
@@ -573,4 +663,6 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     means = block_means(array, block_size=size, n_resamples=n_resamples, rng=rng)[:, 0]
     lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return BootstrapInterval(float(array.mean()), float(lower), float(upper), level, size, n_resamples)
+    return BootstrapInterval(
+        float(array.mean()), float(lower), float(upper), level, size, n_resamples
+    )

@@ -218,8 +218,9 @@ def _rank_persistence(ranks, index, n, last, now, common):
 # %% ../../nbs/50_factors/25_kernel.ipynb #a7e00d51
 @njit(cache=True)
 def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict, last, given):
-    """Everything that is made date by date; `last` holds the ranks of the date before, and is updated; `given` holds the quantiles where
-    they are known already, and is empty where they are to be cut"""
+    """Everything that is made date by date; `last` holds the ranks of the date before, and is
+    updated; `given` holds the quantiles where they are known already, and is empty where they are
+    to be cut"""
     n_dates, width = factor.shape
     n_horizons, n_quantiles = returns.shape[0], len(levels) - 1
     quantile = np.zeros((n_dates, width), dtype=np.int8)
@@ -228,23 +229,37 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
     persistence = np.full(n_dates, np.nan)
     lost = np.zeros((n_dates, 5), dtype=np.int64)
     code, n_used = np.full(n_dates, EMPTY), np.zeros(n_dates, dtype=np.int64)
-    index, order, spare = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.int64)
+    index, order, spare = (
+        np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.int64),
+    )
     keys, spare_keys = np.empty(width, np.uint64), np.empty(width, np.uint64)
-    values, ranks, r, chosen = np.empty(width), np.empty(width), np.empty(width), np.zeros(width, np.int8)
+    values, ranks, r, chosen = (
+        np.empty(width), np.empty(width), np.empty(width), np.zeros(width, np.int8),
+    )
     now, common = np.empty(width), np.empty((2, width))
     counts = np.zeros(n_quantiles, np.int64)
-    work = (np.empty(width), np.empty(width), np.empty(width), np.empty(width), np.empty(width, np.int64),
-            spare, keys, spare_keys, counts)
+    work = (
+        np.empty(width), np.empty(width), np.empty(width), np.empty(width),
+        np.empty(width, np.int64), spare, keys, spare_keys, counts,
+    )
     for t in range(n_dates):
         if row_of[t] < 0:
             continue
-        n = _collect(factor[t], returns, row_of[t], column_of, group_of, strict, lost[t], index, values)
+        n = _collect(
+            factor[t], returns, row_of[t], column_of, group_of, strict, lost[t], index, values
+        )
         radix_argsort(values, n, order, keys, spare, spare_keys)
         average_ranks(values, order, n, ranks)
         if len(given) == 0:
             code[t] = _classify(values, order, ranks, n, levels, strict, chosen)
         else:
-            code[t] = EMPTY if n == 0 else CONSTANT if not strict and values[order[0]] == values[order[n - 1]] else OK
+            code[t] = (
+                EMPTY
+                if n == 0
+                else CONSTANT
+                if not strict and values[order[0]] == values[order[n - 1]]
+                else OK
+            )
             for i in range(n):
                 chosen[i] = given[t, index[i]]
         n_used[t] = n
@@ -269,7 +284,8 @@ def pass_over_dates(factor, returns, row_of, column_of, group_of, levels, strict
 
 @njit(cache=True)
 def quantile_turnover(quantile, code, previous, n_quantiles):
-    "Share of each quantile's names that were not in it at `previous`, all of them if it was empty; NaN if it is empty, or nothing is known"
+    """Share of each quantile's names that were not in it at `previous`, all of them if it was
+    empty; NaN if it is empty, or nothing is known"""
     out = np.full((len(quantile), n_quantiles), np.nan)
     for t in range(len(quantile)):
         p = previous[t]

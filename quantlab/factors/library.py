@@ -34,10 +34,14 @@ def _field(panel: Any, name: str) -> pd.DataFrame:
     "A checked wide frame of the panel"
     value = getattr(panel, name, None)
     if value is None:
-        raise MissingDataError(f"The panel has no `{name}`, which this factor needs; add it to the panel.")
+        raise MissingDataError(
+            f"The panel has no `{name}`, which this factor needs; add it to the panel."
+        )
     frame = check_frame(value, f"panel.{name}")
     if name == "returns" and frame.min(axis=None) <= -1:
-        raise DataError("`panel.returns` holds a return of -100 % or less; returns are simple and decimal.")
+        raise DataError(
+            "`panel.returns` holds a return of -100 % or less; returns are simple and decimal."
+        )
     return frame
 
 
@@ -51,14 +55,21 @@ def _sectors(panel: Any, columns: pd.Index) -> pd.Series:
     "Sector of each asset"
     sectors = getattr(panel, "sectors", None)
     if sectors is None:
-        raise MissingDataError("The panel has no `sectors`, which this factor needs; add a Series asset -> sector.")
+        raise MissingDataError(
+            "The panel has no `sectors`, which this factor needs; add a Series asset -> sector."
+        )
     return pd.Series(sectors).reindex(columns)
 
 
 def _beside_market(panel: Any) -> pd.DataFrame:
-    "Returns that cover one row, as the market's: made from prices, one over a gap covers several and is left out"
+    """Returns that cover one row, as the market's: made from prices, one over a gap covers several
+    and is left out"""
     returns, fields = _field(panel, "returns"), getattr(panel, "fields", ())
-    return returns.where(_field(panel, "prices").shift(1).notna()) if "prices" in fields and "returns" not in fields else returns
+    return (
+        returns.where(_field(panel, "prices").shift(1).notna())
+        if "prices" in fields and "returns" not in fields
+        else returns
+    )
 
 
 def _inputs(panel: Any, names: tuple[str, ...]) -> dict[str, Any]:
@@ -110,24 +121,30 @@ def _wanted(compute: Callable) -> tuple[str, ...]:
     try:
         taken = inspect.signature(compute).parameters.values()
     except (TypeError, ValueError):  # not callable, or made in C
-        raise SpecificationError(f"`define_factor` files a function of panel fields; got {compute!r}.") from None
+        raise SpecificationError(
+            f"`define_factor` files a function of panel fields; got {compute!r}."
+        ) from None
     odd = [p for p in taken if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     names = tuple(p.name for p in taken if p.default is p.empty)
     if odd or not names:
         raise SpecificationError(
-            "`define_factor` needs a function whose parameters name the fields of the panel, such as f(returns, dollar_volume); "
+            "`define_factor` needs a function whose parameters name the fields of the panel, such "
+            "as f(returns, dollar_volume); "
             f"got {inspect.signature(compute)}."
         )
     return names
 
 
-def define_factor(*, family: str, source: str, horizon: int, library: dict | None = None) -> Callable:
+def define_factor(
+    *, family: str, source: str, horizon: int, library: dict | None = None
+) -> Callable:
     """Decorator: file a function of panel fields as a `Factor`.
 
     Parameters
     ----------
     family : str
-        momentum, reversal, risk, liquidity, lottery, seasonality, residual or lead-lag in the library.
+        momentum, reversal, risk, liquidity, lottery, seasonality, residual or lead-lag in the
+        library.
     source : str
         Paper and definition.
     horizon : int
@@ -139,8 +156,9 @@ def define_factor(*, family: str, source: str, horizon: int, library: dict | Non
     Returns
     -------
     Callable
-        Turns `f(returns, dollar_volume, ...) -> wide frame` into a Factor. Each parameter without a default is a field of the panel; the
-        first line of the docstring, where there is one, describes the factor.
+        Turns `f(returns, dollar_volume, ...) -> wide frame` into a Factor. Each parameter without a
+        default is a field of the panel; the first line of the docstring, where there is one,
+        describes the factor.
 
     Raises
     ------
@@ -156,13 +174,19 @@ def define_factor(*, family: str, source: str, horizon: int, library: dict | Non
         def function(panel: Any) -> pd.DataFrame:
             values = compute(**_inputs(panel, names))
             if not isinstance(values, pd.DataFrame):
-                raise DataError(f"Factor {name} must give a wide frame, dates x assets; got {type(values).__name__}.")
+                raise DataError(
+                    f"Factor {name} must give a wide frame, dates x assets; got "
+                    f"{type(values).__name__}."
+                )
             return _members(values.replace([np.inf, -np.inf], np.nan), panel)
 
         made = Factor(
             function=function, name=name, family=family, source=source, horizon=horizon,
             inputs=tuple(dict.fromkeys(_MADE_FROM.get(n, n) for n in names)),
-            description=next(iter(((inspect.isroutine(compute) and inspect.getdoc(compute)) or "").splitlines()), ""),
+            description=next(
+                iter(((inspect.isroutine(compute) and inspect.getdoc(compute)) or "").splitlines()),
+                "",
+            ),
         )
         if library is not None:
             library[made.name] = made
@@ -248,7 +272,8 @@ def nearness_to_high(returns):
 # %% ../../nbs/50_factors/15_library.ipynb #047d40f1
 @define_factor(
     family="momentum", horizon=21, library=LIBRARY,
-    source="Da, Gurun and Warachka (2014), Review of Financial Studies 27: information discreteness, sign of the past return times (share of up days - share of down days)",
+    source="Da, Gurun and Warachka (2014), Review of Financial Studies 27: information "
+    "discreteness, sign of the past return times (share of up days - share of down days)",
 )
 def continuous_information(returns):
     "Past-year return signed share of up minus down days, the last 21 days left out"
@@ -257,7 +282,8 @@ def continuous_information(returns):
 
 @define_factor(
     family="momentum", horizon=21, library=LIBRARY,
-    source="Rachev, Jasic, Stoyanov and Fabozzi (2007), J. Banking and Finance 31: reward-to-risk momentum",
+    source="Rachev, Jasic, Stoyanov and Fabozzi (2007), J. Banking and Finance 31: reward-to-risk "
+    "momentum",
 )
 def risk_adjusted_momentum(returns):
     "Momentum 12-1 over the standard deviation of the same days"
@@ -294,7 +320,8 @@ def weekly_reversal(returns):
 
 @define_factor(
     family="reversal", horizon=63, library=LIBRARY,
-    source="De Bondt and Thaler (1985), J. Finance 40: minus the return over three years, without the last",
+    source="De Bondt and Thaler (1985), J. Finance 40: minus the return over three years, without "
+    "the last",
 )
 def long_term_reversal(returns):
     "Minus the return from 756 to 252 days ago"
@@ -313,7 +340,8 @@ def sector_relative_reversal(members, returns, sectors):
 # %% ../../nbs/50_factors/15_library.ipynb #5f1f4a24
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Blitz and van Vliet (2007), J. Portfolio Management 34: minus the volatility of returns",
+    source="Blitz and van Vliet (2007), J. Portfolio Management 34: minus the volatility of "
+    "returns",
 )
 def low_volatility(returns):
     "Minus the standard deviation of the last 252 daily returns"
@@ -322,7 +350,8 @@ def low_volatility(returns):
 
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Frazzini and Pedersen (2014), J. Financial Economics 111: minus beta, from one year of days",
+    source="Frazzini and Pedersen (2014), J. Financial Economics 111: minus beta, from one year "
+    "of days",
 )
 def low_beta(returns, market):
     "Minus the beta over the last 252 days"
@@ -331,7 +360,8 @@ def low_beta(returns, market):
 
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Ang, Hodrick, Xing and Zhang (2006), J. Finance 61: minus idiosyncratic volatility; one market factor",
+    source="Ang, Hodrick, Xing and Zhang (2006), J. Finance 61: minus idiosyncratic volatility; "
+    "one market factor",
 )
 def low_idiosyncratic_volatility(returns, market):
     "Minus the standard deviation of the last 21 market residuals"
@@ -340,7 +370,8 @@ def low_idiosyncratic_volatility(returns, market):
 
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Ang, Chen and Xing (2006), Review of Financial Studies 19: beta on days of a falling market",
+    source="Ang, Chen and Xing (2006), Review of Financial Studies 19: beta on days of a falling "
+    "market",
 )
 def downside_beta(returns, market):
     "Beta over those of the last 252 days on which the market fell"
@@ -349,7 +380,8 @@ def downside_beta(returns, market):
 # %% ../../nbs/50_factors/15_library.ipynb #6ae3c4d2
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Own, after Garman and Klass (1980), J. Business 53: movement between open and close as a measure of risk",
+    source="Own, after Garman and Klass (1980), J. Business 53: movement between open and close "
+    "as a measure of risk",
 )
 def low_intraday_range(intraday_abs_return):
     "Minus the mean absolute open-to-close return of the last 63 days"
@@ -358,7 +390,8 @@ def low_intraday_range(intraday_abs_return):
 
 @define_factor(
     family="risk", horizon=21, library=LIBRARY,
-    source="Baltussen, van Bekkum and van der Grient (2018), J. Financial and Quantitative Analysis 53: minus the volatility of volatility, here of the monthly realised one",
+    source="Baltussen, van Bekkum and van der Grient (2018), J. Financial and Quantitative "
+    "Analysis 53: minus the volatility of volatility, here of the monthly realised one",
 )
 def low_volatility_of_volatility(returns):
     "Minus the coefficient of variation of 21-day volatility over the last 252 days"
@@ -425,7 +458,8 @@ def illiquidity(returns, dollar_volume):
 
 @define_factor(
     family="liquidity", horizon=21, library=LIBRARY,
-    source="Brennan, Chordia and Subrahmanyam (1998), J. Financial Economics 49: minus dollar volume",
+    source="Brennan, Chordia and Subrahmanyam (1998), J. Financial Economics 49: minus dollar "
+    "volume",
 )
 def low_dollar_volume(dollar_volume):
     "Minus the logarithm of the mean dollar volume of the last 63 days"
@@ -444,7 +478,8 @@ def abnormal_volume(dollar_volume):
 
 @define_factor(
     family="liquidity", horizon=21, library=LIBRARY,
-    source="Chordia, Subrahmanyam and Anshuman (2001), J. Financial Economics 59: minus the variability of trading",
+    source="Chordia, Subrahmanyam and Anshuman (2001), J. Financial Economics 59: minus the "
+    "variability of trading",
 )
 def steady_volume(dollar_volume):
     "Minus the coefficient of variation of dollar volume over the last 252 days"
@@ -454,7 +489,8 @@ def steady_volume(dollar_volume):
 # %% ../../nbs/50_factors/15_library.ipynb #682e8efa
 @define_factor(
     family="lottery", horizon=21, library=LIBRARY,
-    source="Bali, Cakici and Whitelaw (2011), J. Financial Economics 99: minus the largest daily return of a month",
+    source="Bali, Cakici and Whitelaw (2011), J. Financial Economics 99: minus the largest daily "
+    "return of a month",
 )
 def low_max_return(returns):
     "Minus the largest of the last 21 daily returns"
@@ -463,7 +499,8 @@ def low_max_return(returns):
 
 @define_factor(
     family="lottery", horizon=21, library=LIBRARY,
-    source="Amaya, Christoffersen, Jacobs and Vasquez (2015), J. Financial Economics 118: minus realised skewness, here from days",
+    source="Amaya, Christoffersen, Jacobs and Vasquez (2015), J. Financial Economics 118: minus "
+    "realised skewness, here from days",
 )
 def low_skewness(returns):
     "Minus the skewness of the last 252 daily returns"
@@ -472,7 +509,8 @@ def low_skewness(returns):
 
 @define_factor(
     family="lottery", horizon=21, library=LIBRARY,
-    source="Boyer, Mitton and Vorkink (2010), Review of Financial Studies 23: minus idiosyncratic skewness, here the past one",
+    source="Boyer, Mitton and Vorkink (2010), Review of Financial Studies 23: minus idiosyncratic "
+    "skewness, here the past one",
 )
 def low_idiosyncratic_skewness(returns, market):
     "Minus the skewness of the last 252 market residuals"
@@ -481,7 +519,8 @@ def low_idiosyncratic_skewness(returns, market):
 
 @define_factor(
     family="lottery", horizon=21, library=LIBRARY,
-    source="Harvey and Siddique (2000), J. Finance 55: minus coskewness, residuals against the squared market",
+    source="Harvey and Siddique (2000), J. Finance 55: minus coskewness, residuals against the "
+    "squared market",
 )
 def low_coskewness(returns, market):
     "Minus the standardised covariance of residuals and squared market moves over 252 days"
@@ -495,7 +534,8 @@ def low_coskewness(returns, market):
 
 @define_factor(
     family="lottery", horizon=21, library=LIBRARY,
-    source="Atilgan, Bali, Demirtas and Gunaydin (2020), J. Financial Economics 135: left-tail momentum, minus the loss in the tail",
+    source="Atilgan, Bali, Demirtas and Gunaydin (2020), J. Financial Economics 135: left-tail "
+    "momentum, minus the loss in the tail",
 )
 def low_tail_loss(returns):
     "Worst daily return of the last 63 days: near zero is safe"
@@ -516,7 +556,8 @@ def same_month_return(returns):
 
 @define_factor(
     family="seasonality", horizon=1, library=LIBRARY,
-    source="Keloharju, Linnainmaa and Nyberg (2016), J. Finance 71: return on the same weekday in the past, here every fifth row",
+    source="Keloharju, Linnainmaa and Nyberg (2016), J. Finance 71: return on the same weekday in "
+    "the past, here every fifth row",
 )
 def same_weekday_return(returns):
     "Mean return of the last 52 rows that lie 5, 10, ... rows before tomorrow"
@@ -530,7 +571,8 @@ def _roll_every_fifth(x):
 # %% ../../nbs/50_factors/15_library.ipynb #74977185
 @define_factor(
     family="residual", horizon=21, library=LIBRARY,
-    source="Blitz, Huij and Martens (2011), J. Empirical Finance 18: residual momentum over its own risk; one market factor",
+    source="Blitz, Huij and Martens (2011), J. Empirical Finance 18: residual momentum over its "
+    "own risk; one market factor",
 )
 def residual_momentum(returns, market):
     "Mean over standard deviation of the market residuals, days 252 to 22"
@@ -561,7 +603,8 @@ def sector_relative_momentum(members, returns, sectors):
 # %% ../../nbs/50_factors/15_library.ipynb #8c6f6821
 @define_factor(
     family="lead-lag", horizon=21, library=LIBRARY,
-    source="Hou and Moskowitz (2005), Review of Financial Studies 18: delay, share of explained variance that yesterday's market adds; one daily lag",
+    source="Hou and Moskowitz (2005), Review of Financial Studies 18: delay, share of explained "
+    "variance that yesterday's market adds; one daily lag",
 )
 def price_delay(returns, market):
     "One minus R-squared on the market over R-squared on the market and its lag, 252 days"
@@ -580,7 +623,8 @@ def price_delay(returns, market):
 
 @define_factor(
     family="lead-lag", horizon=5, library=LIBRARY,
-    source="Hou (2007), Review of Financial Studies 20: large firms of an industry lead the small ones",
+    source="Hou (2007), Review of Financial Studies 20: large firms of an industry lead the small "
+    "ones",
 )
 def sector_lead(members, returns, dollar_volume, sectors):
     "Last week's return of the sector, weighted by traded value, beyond the own"
@@ -605,7 +649,15 @@ def library_table(library: dict[str, Factor] | None = None) -> pd.DataFrame:
         `library` is no dictionary of factors, or an empty one.
     """
     chosen = LIBRARY if library is None else library
-    if not isinstance(chosen, Mapping) or not chosen or not all(isinstance(f, Factor) for f in chosen.values()):
-        raise SpecificationError("`library` must be a dictionary {name: Factor}, as `LIBRARY` is, with at least one.")
+    if (
+        not isinstance(chosen, Mapping)
+        or not chosen
+        or not all(isinstance(f, Factor) for f in chosen.values())
+    ):
+        raise SpecificationError(
+            "`library` must be a dictionary {name: Factor}, as `LIBRARY` is, with at least one."
+        )
     rows = [factor.summary() for factor in chosen.values()]
-    return pd.DataFrame(rows).set_index("name")[["family", "horizon", "inputs", "description", "source"]]
+    return pd.DataFrame(rows).set_index("name")[
+        ["family", "horizon", "inputs", "description", "source"]
+    ]

@@ -47,11 +47,16 @@ class FactorComparison(Result):
 
         ax = plt.subplots(figsize=(7, 0.6 + 0.25 * len(self.table)))[1] if ax is None else ax
         shown = self.table.iloc[::-1]
-        ax.scatter(shown["t_naive"], shown.index, marker="x", color="0.6", label="as if independent")
+        ax.scatter(
+            shown["t_naive"], shown.index, marker="x", color="0.6", label="as if independent"
+        )
         ax.scatter(shown["t_disjoint"], shown.index, color="C0", label="disjoint windows")
         ax.axvline(0, color="black", lw=0.8)
         ax.legend(frameon=False)
-        ax.set(title=f"t-statistics of the information coefficient, {self.period} periods ahead", xlabel="t")
+        ax.set(
+            title=f"t-statistics of the information coefficient, {self.period} periods ahead",
+            xlabel="t",
+        )
         return ax
 
 
@@ -65,8 +70,9 @@ def adjusted_pvalues(pvalues: pd.Series, fdr: str) -> pd.Series:
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #5e7ab6d0
 def compare_factors(
-    evaluations: Mapping[str, FactorEvaluation], *, period: int, fdr: Literal["by", "bh", "bonferroni"] = "by", alpha: float = 0.05,
-    cost_bps: float = 0.0, n_tested: int | None = None,
+    evaluations: Mapping[str, FactorEvaluation], *, period: int,
+    fdr: Literal["by", "bh", "bonferroni"] = "by", alpha: float = 0.05, cost_bps: float = 0.0,
+    n_tested: int | None = None,
 ) -> FactorComparison:
     """Rank evaluated factors by what survives overlap, multiple testing and costs.
 
@@ -100,7 +106,9 @@ def compare_factors(
     Benjamini and Yekutieli (2001), Annals of Statistics 29; Harvey, Liu and Zhu (2016), RFS 29.
     """
     if not isinstance(evaluations, Mapping) or not evaluations:
-        raise SpecificationError("`evaluations` must be a dictionary {name: FactorEvaluation} with at least one.")
+        raise SpecificationError(
+            "`evaluations` must be a dictionary {name: FactorEvaluation} with at least one."
+        )
     check_number(alpha, "alpha", low=0, high=1, strict=True)
     check_number(cost_bps, "cost_bps", low=0)
     rows = {}
@@ -121,15 +129,18 @@ def compare_factors(
     order = ["survives_costs", "survives_testing", "survives_overlap"]
     table = table.sort_values([*order, "pvalue"], ascending=[False, False, False, True])
     return FactorComparison(
-        table=table, period=int(period), n_tested=tried, n_surviving=int(table["survives_costs"].sum()),
-        fdr=fdr, alpha=float(alpha), cost_bps=float(cost_bps),
+        table=table, period=int(period), n_tested=tried,
+        n_surviving=int(table["survives_costs"].sum()), fdr=fdr, alpha=float(alpha),
+        cost_bps=float(cost_bps),
     )
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #7cc5e258
 def _frames(factors: Any, least: int = 1) -> dict[str, pd.DataFrame]:
     "Checked factors by name on one index"
     if not isinstance(factors, Mapping) or len(factors) < least:
-        raise SpecificationError(f"`factors` must be a dictionary {{name: wide frame}} of at least {least}.")
+        raise SpecificationError(
+            f"`factors` must be a dictionary {{name: wide frame}} of at least {least}."
+        )
     frames = {str(name): as_wide(frame, str(name)) for name, frame in factors.items()}
     reference = next(iter(frames.values()))
     for name, frame in frames.items():
@@ -137,7 +148,9 @@ def _frames(factors: Any, least: int = 1) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def factor_correlation(factors: Mapping[str, pd.DataFrame | pd.Series], *, every: int = 1) -> pd.DataFrame:
+def factor_correlation(
+    factors: Mapping[str, pd.DataFrame | pd.Series], *, every: int = 1
+) -> pd.DataFrame:
     """Mean cross-sectional rank correlation of factors with each other.
 
     Parameters
@@ -165,14 +178,18 @@ def factor_correlation(factors: Mapping[str, pd.DataFrame | pd.Series], *, every
 def _pairwise(x: np.ndarray) -> np.ndarray:
     "Pearson correlations of the rows of `x` over their common columns"
     present = np.isfinite(x).astype(float)
-    centred = np.nan_to_num(x - np.nanmean(np.where(present.any(axis=1)[:, None], x, 0.0), axis=1, keepdims=True))
+    centred = np.nan_to_num(
+        x - np.nanmean(np.where(present.any(axis=1)[:, None], x, 0.0), axis=1, keepdims=True)
+    )
     n = present @ present.T
     with np.errstate(invalid="ignore", divide="ignore"):
         first = centred @ present.T
         cross = centred @ centred.T - first * first.T / n
         squares = (centred**2) @ present.T - first**2 / n
         correlation = cross / np.sqrt(squares * squares.T)
-    return np.where((n > 2) & (squares > 1e-9) & (squares.T > 1e-9), np.clip(correlation, -1, 1), np.nan)
+    return np.where(
+        (n > 2) & (squares > 1e-9) & (squares.T > 1e-9), np.clip(correlation, -1, 1), np.nan
+    )
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #ff2851b6
 def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.Series:
@@ -195,14 +212,19 @@ def cluster_factors(correlation: pd.DataFrame, *, threshold: float = 0.5) -> pd.
     DataError
         `correlation` is not square, holds fewer than two factors, or leaves [-1, 1].
     """
-    if not isinstance(correlation, pd.DataFrame) or not correlation.index.equals(correlation.columns):
+    if not isinstance(correlation, pd.DataFrame) or not correlation.index.equals(
+        correlation.columns
+    ):
         raise DataError("`correlation` must be a square table with the same names on both sides.")
     check_number(threshold, "threshold", low=0, high=1, strict=True)
     if len(correlation) < 2:
         raise DataError(f"Clustering needs at least two factors; got {len(correlation)}.")
     table = check_frame(correlation.reset_index(drop=True), "correlation")
     if table.abs().max(axis=None) > 1 + 1e-9:
-        raise DataError(f"`correlation` must lie between -1 and 1; its largest is {table.abs().max(axis=None):.3g}.")
+        raise DataError(
+            "`correlation` must lie between -1 and 1; its largest is "
+            f"{table.abs().max(axis=None):.3g}."
+        )
     distance = 1 - table.abs().fillna(0.0).to_numpy()
     distance = np.clip((distance + distance.T) / 2, 0, 1)
     np.fill_diagonal(distance, 0.0)
@@ -233,7 +255,9 @@ class RedundancyResult(Result):
 
 
 def factor_redundancy(
-    factor: pd.DataFrame | pd.Series, others: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None, every: int = 5
+    factor: pd.DataFrame | pd.Series, others: Mapping[str, pd.DataFrame | pd.Series],
+    forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None,
+    every: int = 5,
 ) -> RedundancyResult:
     """Measure what a new factor adds to those already there.
 
@@ -253,8 +277,9 @@ def factor_redundancy(
     Returns
     -------
     RedundancyResult
-        `.explained` (mean R-squared on the others), `.closest` and `.closest_correlation`; `.alone` and `.incremental`, the
-        information coefficient before and after; `.residual`, the part that is its own.
+        `.explained` (mean R-squared on the others), `.closest` and `.closest_correlation`; `.alone`
+        and `.incremental`, the information coefficient before and after; `.residual`, the part that
+        is its own.
 
     Raises
     ------
@@ -266,7 +291,9 @@ def factor_redundancy(
     frames = _frames({"the new factor": factor} | dict(_frames(others)), least=2)
     if not isinstance(forward_returns, Mapping) or not forward_returns:
         raise SpecificationError("`forward_returns` must be a dictionary {periods: wide frame}.")
-    h = check_option(min(forward_returns) if horizon is None else horizon, "horizon", list(forward_returns))
+    h = check_option(
+        min(forward_returns) if horizon is None else horizon, "horizon", list(forward_returns)
+    )
     scaled = {name: zscore(frame) for name, frame in frames.items()}
     new = scaled.pop("the new factor")
     residual = neutralize(new, {name: frame.fillna(0.0) for name, frame in scaled.items()})
@@ -274,21 +301,28 @@ def factor_redundancy(
     correlation = factor_correlation(frames, every=every).iloc[0, 1:].rename("correlation")
     closest = correlation.abs().fillna(0.0).idxmax()
     ahead = {h: forward_returns[h]}
-    inference = lambda f: mean_inference(evaluate_factor(f, ahead, quantiles=2, max_loss=1.0).ic[h], horizon=h)
+    inference = lambda f: mean_inference(
+        evaluate_factor(f, ahead, quantiles=2, max_loss=1.0).ic[h], horizon=h
+    )
     if explained.isna().all():
-        raise DataError(f"No date has enough names to separate the factor from {len(scaled)} others.")
+        raise DataError(
+            f"No date has enough names to separate the factor from {len(scaled)} others."
+        )
     own = residual[explained < 1 - 1e-10]
     if own.empty:
-        raise DataError("The new factor is a combination of the others on every date: it adds nothing.")
+        raise DataError(
+            "The new factor is a combination of the others on every date: it adds nothing."
+        )
     return RedundancyResult(
         correlation=correlation, closest=closest, closest_correlation=float(correlation[closest]),
-        explained=float(explained.mean()), alone=inference(new), incremental=inference(own), residual=own,
-        horizon=int(h), n_others=len(scaled),
+        explained=float(explained.mean()), alone=inference(new), incremental=inference(own),
+        residual=own, horizon=int(h), n_others=len(scaled),
     )
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #3ac67ef8
 def _own_part(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "Of each row of `z` (factors x names) what the others do not explain, and the share that they do"
+    """Of each row of `z` (factors x names) what the others do not explain, and the share that they
+    do"""
     own, share = np.full(z.shape, np.nan), np.full(len(z), np.nan)
     filled = np.nan_to_num(z)
     gram = filled @ filled.T
@@ -307,7 +341,9 @@ def _own_part(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #971da706
 def redundancy_table(
-    factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None, every: int = 5, threshold: float = 0.5
+    factors: Mapping[str, pd.DataFrame | pd.Series],
+    forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None,
+    every: int = 5, threshold: float = 0.5,
 ) -> pd.DataFrame:
     """What each factor adds to all the others: one row a factor.
 
@@ -327,9 +363,10 @@ def redundancy_table(
     Returns
     -------
     DataFrame
-        cluster, closest and closest_correlation (mean rank correlation), explained (mean R-squared on all the others), and the information
-        coefficient with its disjoint t-statistic alone (ic, t) and beyond the others (ic_beyond, t_beyond, pvalue_beyond). Missing where no
-        date has more names than factors, or the factor is a combination of the others.
+        cluster, closest and closest_correlation (mean rank correlation), explained (mean R-squared
+        on all the others), and the information coefficient with its disjoint t-statistic alone (ic,
+        t) and beyond the others (ic_beyond, t_beyond, pvalue_beyond). Missing where no date has
+        more names than factors, or the factor is a combination of the others.
 
     Raises
     ------
@@ -340,25 +377,39 @@ def redundancy_table(
     step = check_integer(every, "every", low=1)
     if not isinstance(forward_returns, Mapping) or not forward_returns:
         raise SpecificationError("`forward_returns` must be a dictionary {periods: wide frame}.")
-    h = check_option(min(forward_returns) if horizon is None else horizon, "horizon", list(forward_returns))
+    h = check_option(
+        min(forward_returns) if horizon is None else horizon, "horizon", list(forward_returns)
+    )
     correlation = factor_correlation(frames, every=step)
     scaled = {name: zscore(frame.iloc[::step]) for name, frame in frames.items()}
-    parts = [_own_part(np.stack(rows)) for rows in zip(*(frame.to_numpy() for frame in scaled.values()))]
-    own, share = np.stack([p[0] for p in parts]), pd.DataFrame([p[1] for p in parts], columns=list(frames))
+    parts = [
+        _own_part(np.stack(rows)) for rows in zip(*(frame.to_numpy() for frame in scaled.values()))
+    ]
+    own, share = (
+        np.stack([p[0] for p in parts]), pd.DataFrame([p[1] for p in parts], columns=list(frames)),
+    )
     rows, clusters = {}, cluster_factors(correlation, threshold=threshold)
     for k, (name, frame) in enumerate(scaled.items()):
         others = correlation[name].drop(name)
         closest = others.abs().fillna(0.0).idxmax()
         ic, t, _ = _ic_of(frame, forward_returns[h], h)
-        beyond = _ic_of(pd.DataFrame(own[:, k], index=frame.index, columns=frame.columns), forward_returns[h], h)
+        beyond = _ic_of(
+            pd.DataFrame(own[:, k], index=frame.index, columns=frame.columns), forward_returns[h], h
+        )
         rows[name] = [clusters[name], closest, others[closest], share[name].mean(), ic, t, *beyond]
-    names = ["cluster", "closest", "closest_correlation", "explained", "ic", "t", "ic_beyond", "t_beyond", "pvalue_beyond"]
+    names = [
+        "cluster", "closest", "closest_correlation", "explained", "ic", "t", "ic_beyond",
+        "t_beyond", "pvalue_beyond",
+    ]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("factor")
 
 
 def _ic_of(factor: pd.DataFrame, ahead: pd.DataFrame, horizon: int) -> tuple[float, float, float]:
-    "Mean information coefficient, disjoint t-statistic and p-value; missing where there is no value"
+    """Mean information coefficient, disjoint t-statistic and p-value; missing where there is no
+    value"""
     if factor.count(axis=1).max() < 2:
         return np.nan, np.nan, np.nan
-    row = evaluate_factor(factor, {horizon: ahead}, quantiles=2, max_loss=1.0).ic_summary.loc[horizon]
+    row = evaluate_factor(factor, {horizon: ahead}, quantiles=2, max_loss=1.0).ic_summary.loc[
+        horizon
+    ]
     return row["mean"], row["t_disjoint"], row["pvalue"]

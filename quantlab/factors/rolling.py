@@ -16,16 +16,19 @@ from .transform import as_wide
 # %% ../../nbs/50_factors/10_rolling.ipynb #52ec53a5
 @njit(cache=True)
 def _moments(x, window, block):
-    """For windows without a hole: `x` less a constant, a row a block of dates; by date the mean of that, 1 / its centred sum of
-    squares, and the next row at which sums are made anew"""
+    """For windows without a hole: `x` less a constant, a row a block of dates; by date the mean of
+    that, 1 / its centred sum of squares, and the next row at which sums are made anew"""
     n = len(x)
     n_blocks = max(0, -((window - 1 - n) // block))
-    shifted, mean, inverse = np.full((n_blocks, block + window), np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    shifted, mean, inverse = (
+        np.full((n_blocks, block + window), np.nan), np.full(n, np.nan), np.full(n, np.nan),
+    )
     fresh, until = np.zeros(n, np.bool_), np.full(n, n)
     for k in range(n_blocks):
         low, moved = k * block, shifted[k]
         part = x[low : min(n, low + block + window - 1)]
-        anchor = np.median(part[~np.isnan(part)][:window])  # known where the first window is complete
+        # known where the first window is complete
+        anchor = np.median(part[~np.isnan(part)][:window])
         run, sx, sxx, last = 0, 0.0, 0.0, 0.0
         for i in range(len(part)):
             moved[i] = part[i] - anchor
@@ -49,7 +52,8 @@ def _moments(x, window, block):
 # %% ../../nbs/50_factors/10_rolling.ipynb #5f33c49a
 @njit(cache=True)
 def _complete_stretch(y, shared, first, window, block, out):
-    "Slopes from row `first`, whose window is complete, until a pair is missing; the first row not done"
+    """Slopes from row `first`, whose window is complete, until a pair is missing; the first row not
+    done"""
     shifted, mean, inverse, until = shared
     t, n, middle = first, len(y), y[first + 1 - window : first + 1].sum() / window
     while t < n:
@@ -64,7 +68,9 @@ def _complete_stretch(y, shared, first, window, block, out):
             sxy += x[i] * (seen[i] - middle)
         out[t] = (sxy - mean[t] * sy) * inverse[t]
         come, gone, result = y[t + 1 : stop], y[t + 1 - window : stop - window], out[t + 1 : stop]
-        new, old, centre, weight = x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop]
+        new, old, centre, weight = (
+            x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop],
+        )
         for i in range(len(come)):
             up, down = come[i] - middle, gone[i] - middle
             sy += up - down
@@ -80,7 +86,8 @@ def _complete_stretch(y, shared, first, window, block, out):
 # %% ../../nbs/50_factors/10_rolling.ipynb #271424d2
 @njit(cache=True)
 def _complete_pair(y, z, shared, window, block, out_y, out_z):
-    "`_complete_stretch` of two columns from the first full window on, by the same arithmetic; False where a pair is missing"
+    """`_complete_stretch` of two columns from the first full window on, by the same arithmetic;
+    False where a pair is missing"""
     shifted, mean, inverse, until = shared
     t, n = window - 1, len(y)
     middle_y, middle_z = y[:window].sum() / window, z[:window].sum() / window
@@ -96,11 +103,20 @@ def _complete_pair(y, z, shared, window, block, out_y, out_z):
             sxy += x[i] * (seen_y[i] - middle_y)
             sxz += x[i] * (seen_z[i] - middle_z)
         out_y[t], out_z[t] = (sxy - mean[t] * sy) * inverse[t], (sxz - mean[t] * sz) * inverse[t]
-        come_y, gone_y, result_y = y[t + 1 : stop], y[t + 1 - window : stop - window], out_y[t + 1 : stop]
-        come_z, gone_z, result_z = z[t + 1 : stop], z[t + 1 - window : stop - window], out_z[t + 1 : stop]
-        new, old, centre, weight = x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop]
+        come_y, gone_y, result_y = (
+            y[t + 1 : stop], y[t + 1 - window : stop - window], out_y[t + 1 : stop],
+        )
+        come_z, gone_z, result_z = (
+            z[t + 1 : stop], z[t + 1 - window : stop - window], out_z[t + 1 : stop],
+        )
+        new, old, centre, weight = (
+            x[window:], x[: stop - t - 1], mean[t + 1 : stop], inverse[t + 1 : stop],
+        )
         for i in range(len(come_y)):
-            up_y, down_y, up_z, down_z = come_y[i] - middle_y, gone_y[i] - middle_y, come_z[i] - middle_z, gone_z[i] - middle_z
+            up_y, down_y, up_z, down_z = (
+                come_y[i] - middle_y, gone_y[i] - middle_y, come_z[i] - middle_z,
+                gone_z[i] - middle_z,
+            )
             sy += up_y - down_y
             sz += up_z - down_z
             sxy += new[i] * up_y - old[i] * down_y
@@ -115,7 +131,8 @@ def _complete_pair(y, z, shared, window, block, out_y, out_z):
 # %% ../../nbs/50_factors/10_rolling.ipynb #cc0a72ef
 @njit(cache=True)
 def _window_sums(x, y):
-    "Of the pairs that are there: how many, the means of x and y, and the sums of dx, dy, dx dx and dx dy about those means"
+    """Of the pairs that are there: how many, the means of x and y, and the sums of dx, dy, dx dx
+    and dx dy about those means"""
     pairs, x0, y0 = 0, 0.0, 0.0
     for i in range(len(x)):
         if not np.isnan(x[i] + y[i]):
@@ -163,7 +180,9 @@ def _betas(columns, x, window, least, out):
     done = np.zeros(len(columns), np.bool_)
     for j in range(0, paired, 2):
         out[j : j + 2, : window - 1] = np.nan
-        done[j : j + 2] = _complete_pair(columns[j], columns[j + 1], shared, window, block, out[j], out[j + 1])
+        done[j : j + 2] = _complete_pair(
+            columns[j], columns[j + 1], shared, window, block, out[j], out[j + 1]
+        )
     for j in np.flatnonzero(~done):
         y, t = columns[j], 0
         if least == window <= n and not np.isnan((y[:window] + x[:window]).sum()):
@@ -219,7 +238,8 @@ def beta_of_window(frame: pd.DataFrame, series: pd.Series, window: int, least: i
 
 # %% ../../nbs/50_factors/10_rolling.ipynb #734547a2
 def market_residuals(
-    returns: pd.DataFrame, market: pd.Series, *, window: int = 252, min_observations: int | None = None
+    returns: pd.DataFrame, market: pd.Series, *, window: int = 252,
+    min_observations: int | None = None,
 ) -> pd.DataFrame:
     """Return of each asset beyond its beta times the market's, the beta known the day before.
 

@@ -9,7 +9,9 @@ __all__ = ['as_wide', 'winsorize', 'zscore', 'rank', 'neutralize', 'lag', 'check
 import numpy as np
 import pandas as pd
 
-from ..checks import LARGEST, check_aligned, check_frame, check_index, check_integer, check_number
+from quantlab.checks import (
+    LARGEST, check_aligned, check_frame, check_index, check_integer, check_number,
+)
 from ..errors import DataError, LookaheadError, MisalignedError, SpecificationError
 
 # %% ../../nbs/50_factors/05_transform.ipynb #23fdcc66
@@ -19,7 +21,8 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
     Parameters
     ----------
     factor : DataFrame or Series
-        Dates x assets, or a series (or a table of one column) whose index has the two levels date and asset.
+        Dates x assets, or a series (or a table of one column) whose index has the two levels date
+        and asset.
     name : str
         What to call it in an error message.
 
@@ -33,12 +36,17 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
     DataError
         The index does not have two levels, or a date and asset stand there twice.
     """
-    if isinstance(factor, pd.DataFrame) and isinstance(factor.index, pd.MultiIndex) and factor.shape[1] == 1:
+    if (
+        isinstance(factor, pd.DataFrame)
+        and isinstance(factor.index, pd.MultiIndex)
+        and factor.shape[1] == 1
+    ):
         factor = factor.iloc[:, 0]
     if isinstance(factor, pd.Series) and isinstance(factor.index, pd.MultiIndex):
         if factor.index.nlevels != 2:
             raise DataError(
-                f"`{name}` must have the index levels date and asset; got {factor.index.nlevels} levels."
+                f"`{name}` must have the index levels date and asset; got {factor.index.nlevels} "
+                "levels."
             )
         if not factor.index.is_unique:
             first = factor.index[factor.index.duplicated()][0]
@@ -48,7 +56,8 @@ def as_wide(factor: pd.DataFrame | pd.Series, name: str = "factor") -> pd.DataFr
 
 
 def _asset_level(index: pd.MultiIndex) -> int:
-    "Which of two levels holds the assets: the one of that name, else the one beside the dates, else the second"
+    """Which of two levels holds the assets: the one of that name, else the one beside the dates,
+    else the second"""
     names = [str(name).lower() for name in index.names]
     for level in (0, 1):
         if names[level] == "asset" or names[1 - level] == "date":
@@ -59,7 +68,11 @@ def _asset_level(index: pd.MultiIndex) -> int:
 
 def _is_clean(x) -> bool:
     "Would `check_frame` only copy it? Nothing here writes into its input, so the copy can be saved"
-    if not isinstance(x, pd.DataFrame) or x.empty or set(x.dtypes.to_numpy()) != {np.dtype(np.float64)}:
+    if (
+        not isinstance(x, pd.DataFrame)
+        or x.empty
+        or set(x.dtypes.to_numpy()) != {np.dtype(np.float64)}
+    ):
         return False
     check_index(x.index, "factor")
     if not x.columns.is_unique:
@@ -111,7 +124,8 @@ def winsorize(
 def zscore(factor: pd.DataFrame | pd.Series, *, ddof: int = 1) -> pd.DataFrame:
     """Standardise each date to mean 0 and standard deviation 1 (`ddof` degrees of freedom removed).
 
-    Dates with fewer than two values, or with values that are equal but for rounding, become missing.
+    Dates with fewer than two values, or with values that are equal but for rounding, become
+    missing.
 
     Returns
     -------
@@ -149,11 +163,17 @@ def rank(factor: pd.DataFrame | pd.Series, *, pct: bool = False) -> pd.DataFrame
 # %% ../../nbs/50_factors/05_transform.ipynb #13b45aec
 def _exposures(exposures, wide: pd.DataFrame) -> tuple[np.ndarray, list]:
     "Group codes of each asset (-1: none) and the list of wide exposure arrays"
-    if isinstance(exposures, dict) and exposures and all(np.isscalar(v) for v in exposures.values()):
+    if (
+        isinstance(exposures, dict)
+        and exposures
+        and all(np.isscalar(v) for v in exposures.values())
+    ):
         exposures = pd.Series(exposures)  # labels by asset, as `groups` of an evaluation
     items = exposures if isinstance(exposures, dict) else {"exposures": exposures}
     if not items:
-        raise SpecificationError("`exposures` is empty; give at least one, or leave the factor as it is.")
+        raise SpecificationError(
+            "`exposures` is empty; give at least one, or leave the factor as it is."
+        )
     labels, frames = [], []
     for name, item in items.items():
         if isinstance(item, pd.Series) and not isinstance(item.index, pd.MultiIndex):
@@ -161,7 +181,9 @@ def _exposures(exposures, wide: pd.DataFrame) -> tuple[np.ndarray, list]:
                 raise DataError(f"`{name}` has an asset more than once; keep one label each.")
             item = item.reindex(wide.columns)
             if item.isna().all():
-                raise MisalignedError(f"`{name}` has none of the assets of `factor`; check the names.")
+                raise MisalignedError(
+                    f"`{name}` has none of the assets of `factor`; check the names."
+                )
             if not pd.api.types.is_numeric_dtype(item):
                 labels.append(item)
                 continue
@@ -186,7 +208,8 @@ def _within(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _in_one_unit(values: np.ndarray, given: np.ndarray) -> np.ndarray:
-    "Columns of deviations over their own largest, so that none is small beside another; zero where they are rounding of what was given"
+    """Columns of deviations over their own largest, so that none is small beside another; zero
+    where they are rounding of what was given"""
     largest = np.abs(values).max(axis=0)
     return values / np.where(largest > 1e-12 * np.abs(given).max(axis=0), largest, np.inf)
 
@@ -208,8 +231,8 @@ def neutralize(
     Returns
     -------
     DataFrame
-        Residuals; missing where an exposure is, and on dates with fewer names than coefficients; zero where nothing but
-        rounding is left.
+        Residuals; missing where an exposure is, and on dates with fewer names than coefficients;
+        zero where nothing but rounding is left.
 
     Raises
     ------
@@ -230,7 +253,9 @@ def neutralize(
         columns = _in_one_unit(values[:, 1:], stacked[t, row, 1:])
         slopes = np.linalg.lstsq(columns, values[:, 0], rcond=None)[0]
         rest = values[:, 0] - columns @ slopes
-        result[t, row] = rest if np.abs(rest).max() > 1e-12 * np.abs(stacked[t, row, 0]).max() else 0.0
+        result[t, row] = (
+            rest if np.abs(rest).max() > 1e-12 * np.abs(stacked[t, row, 0]).max() else 0.0
+        )
     return pd.DataFrame(result, index=wide.index, columns=wide.columns)
 
 # %% ../../nbs/50_factors/05_transform.ipynb #fa09c6f8
@@ -257,8 +282,13 @@ def lag(factor: pd.DataFrame | pd.Series, periods: int) -> pd.DataFrame:
 # %% ../../nbs/50_factors/05_transform.ipynb #20ccfffb
 def check_membership(membership: pd.DataFrame, factor: pd.DataFrame) -> pd.DataFrame:
     "Return `membership` if it is a table of true and false on the index and columns of `factor`"
-    if not isinstance(membership, pd.DataFrame) or any(dtype.kind != "b" for dtype in membership.dtypes):
-        raise DataError("`membership` must be a table of true and false; fill its holes and call `.astype(bool)`.")
+    if not isinstance(membership, pd.DataFrame) or any(
+        dtype.kind != "b" for dtype in membership.dtypes
+    ):
+        raise DataError(
+            "`membership` must be a table of true and false; fill its holes and call "
+            "`.astype(bool)`."
+        )
     check_aligned("mask", factor=factor, membership=membership)
     return membership
 

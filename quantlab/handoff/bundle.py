@@ -26,7 +26,8 @@ from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from ..trading.limits import Limits, costs_from, limits_from
 from .expectation import SequentialTest, sequential_test_from
 from quantlab.handoff.manifest import (
-    approval_line, approvals_bytes, approvals_path, as_bundle_path, as_day, read_approvals, read_table, seal_of, table_bytes, whole_approvals, write_folder,
+    approval_line, approvals_bytes, approvals_path, as_bundle_path, as_day, read_approvals,
+    read_table, seal_of, table_bytes, whole_approvals, write_folder,
 )
 from ..storage import as_path, in_words, locked, sweep
 from ..results import Result, as_scalar
@@ -40,8 +41,10 @@ DIGITS = 7  # bundles whose numbers agree to so many significant digits of their
 SEAL_NOTE = "a seal shows an edit, it is no signature: it does not say who sealed"
 DECISION_TIME = "close of t: a row dated t uses what was known at that close, as a fraction of the equity at that close"
 FILL_TIME = (
-    "the close of t as reference price, before the return of t+1 is earned; the panel has close-to-close "
-    "returns only, so the auction or opening price that a live order would get is not observable in it"
+    "the close of t as reference price, before the return of t+1 is earned; the panel has "
+    "close-to-close "
+    "returns only, so the auction or opening price that a live order would get is not observable "
+    "in it"
 )
 
 
@@ -62,68 +65,117 @@ def _decisions(target_weights: pd.DataFrame, universe: list[str]) -> pd.DataFram
         )
     unknown = sorted(set(frame.columns) - set(universe))
     if unknown:
-        raise HandoffError(f"`target_weights` has {unknown[0]!r}, which is not in `universe`; add it or drop its column.")
+        raise HandoffError(
+            f"`target_weights` has {unknown[0]!r}, which is not in `universe`; add it or drop its "
+            "column."
+        )
     return frame
 
 
 def _expected(expected: pd.DataFrame) -> pd.DataFrame:
     "Daily returns, turnover and costs that the backtest says, complete"
-    if not isinstance(expected, pd.DataFrame) or not {"returns", "turnover", "costs"} <= set(expected.columns):
-        raise HandoffError("`expected` needs the columns 'returns', 'turnover' and 'costs', a row a day.")
+    if not isinstance(expected, pd.DataFrame) or not {"returns", "turnover", "costs"} <= set(
+        expected.columns
+    ):
+        raise HandoffError(
+            "`expected` needs the columns 'returns', 'turnover' and 'costs', a row a day."
+        )
     frame = check_frame(expected, "expected", allow_missing=False)
     if not isinstance(frame.index, pd.DatetimeIndex):
         raise DataError("`expected` must be indexed by dates; convert with `pd.to_datetime`.")
     for name, low in {"returns": -1.0, "turnover": 0.0, "costs": 0.0}.items():
         if frame[name].min() < low - _ROUNDING:
-            raise DataError(f"`expected` has {name} of {frame[name].min():g} on {frame[name].idxmin().date()}; the least that can be is {low:g}.")
+            raise DataError(
+                f"`expected` has {name} of {frame[name].min():g} on "
+                f"{frame[name].idxmin().date()}; the least that can be is {low:g}."
+            )
     return frame
 
 # %% ../../nbs/80_handoff/15_bundle.ipynb #a873bd77
-def _is_text(value: Any) -> bool: return isinstance(value, str) and bool(value.strip())
-def _is_number(value: Any) -> bool: return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
-def _is_names(value: Any) -> bool: return isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
+    )
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
 
 
 def _maps(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     "Is it a mapping of names to values that pass `test`?"
-    return lambda value: isinstance(value, Mapping) and all(_is_text(k) and test(v) for k, v in value.items())
+    return lambda value: (
+        isinstance(value, Mapping) and all(_is_text(k) and test(v) for k, v in value.items())
+    )
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-def _is_approval(value: Any) -> bool: return isinstance(value, Mapping) and _is_text(value.get("by")) and _is_text(value.get("reason"))
+def _is_approval(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and _is_text(value.get("by")) and _is_text(value.get("reason"))
+    )
 
 
 def _is_ledger(value: Any) -> bool:
     whole = isinstance(value, Mapping) and set(value) == {"count", "last_hash", "lower_bound"}
-    return whole and type(value["count"]) is int and value["count"] >= 0 and _is_text(value["last_hash"]) and type(value["lower_bound"]) is bool
+    return (
+        whole
+        and type(value["count"]) is int
+        and value["count"] >= 0
+        and _is_text(value["last_hash"])
+        and type(value["lower_bound"]) is bool
+    )
 
 
 _TEXT, _MAPPING = (_is_text, "a text"), (_maps(lambda _: True), "a mapping of names to values")
 _DATE = (_matches(r"\d{4}-\d\d-\d\d"), "a date such as '2015-07-01'")
 _OLD_SHAPE = {
-    "approvals": (lambda value: isinstance(value, list) and all(map(_is_approval, value)), "a list of mappings with the texts `by` and `reason`"),
-    "capital": (_is_number, "a finite number"), "code": _TEXT, "costs": (_maps(_is_number), "a mapping of names to numbers"),
-    "decision_time": _TEXT, "expected_distribution": _MAPPING, "expires": _DATE,
-    "files": (_maps(_matches("[0-9a-f]{64}")), "a mapping of file names to sha256 hashes"), "fill_time": _TEXT,
+    "approvals": (
+        lambda value: isinstance(value, list) and all(map(_is_approval, value)),
+        "a list of mappings with the texts `by` and `reason`",
+    ),
+    "capital": (_is_number, "a finite number"), "code": _TEXT,
+    "costs": (_maps(_is_number), "a mapping of names to numbers"), "decision_time": _TEXT,
+    "expected_distribution": _MAPPING, "expires": _DATE,
+    "files": (_maps(_matches("[0-9a-f]{64}")), "a mapping of file names to sha256 hashes"),
+    "fill_time": _TEXT,
     "inputs": (_maps(_matches("[0-9a-f]{32}")), "a mapping of names to md5 hashes"),
-    "kill_rules": (_maps(lambda value: _is_number(value) or isinstance(value, bool)), "a mapping of rules to numbers, True or False"),
+    "kill_rules": (
+        _maps(lambda value: _is_number(value) or isinstance(value, bool)),
+        "a mapping of rules to numbers, True or False",
+    ),
     "limits": (_maps(_is_number), "a mapping of names to numbers"), "parameters": _MAPPING,
-    "periods_per_year": (lambda value: value is None or _is_number(value), "a finite number or None"),
+    "periods_per_year": (
+        lambda value: value is None or _is_number(value), "a finite number or None",
+    ),
     "schema": _TEXT, "seal": (_matches("[0-9a-f]{64}"), "a sha256 hash"), "starts": _DATE,
-    "strategy": (_matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*"), "a plain name"), "universe": (_is_names, "a list of names, each once"), "verdict": _TEXT,
-}  # fmt: skip
+    "strategy": (_matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*"), "a plain name"),
+    "universe": (_is_names, "a list of names, each once"), "verdict": _TEXT,
+}
 _SHAPE = _OLD_SHAPE | {
     "digits": (lambda value: type(value) is int and 0 < value < 17, "a whole number of digits"),
-    "ledger": (lambda value: value is None or _is_ledger(value), "None, or the `count`, the `last_hash` and whether it is a `lower_bound`"),
+    "ledger": (
+        lambda value: value is None or _is_ledger(value),
+        "None, or the `count`, the `last_hash` and whether it is a `lower_bound`",
+    ),
     "pages": (_maps(_matches("[0-9a-f]{64}")), "a mapping of pages to sha256 hashes"),
-}  # fmt: skip
+}
 _SHAPES = {
     "quantlab-bundle/1": _OLD_SHAPE, "quantlab-bundle/1.1": _SHAPE,
-    SCHEMA: _SHAPE | {"family": (lambda value: value is None or _is_text(value), "None or the name of a strategy family")},
-}  # fmt: skip
+    SCHEMA: _SHAPE
+    | {
+        "family": (
+            lambda value: value is None or _is_text(value), "None or the name of a strategy family",
+        )
+    },
+}
 
 
 def _check_shape(manifest: Mapping) -> None:
@@ -132,12 +184,20 @@ def _check_shape(manifest: Mapping) -> None:
         if not test(manifest[name]):
             raise HandoffError(f"`{name}` must be {words}; got {reprlib.repr(manifest[name])}.")
     if manifest["starts"] > manifest["expires"]:
-        raise HandoffError(f"`starts` ({manifest['starts']}) is after `expires` ({manifest['expires']}); swap them.")
+        raise HandoffError(
+            f"`starts` ({manifest['starts']}) is after `expires` ({manifest['expires']}); swap "
+            "them."
+        )
     if manifest["verdict"] not in MODES:
-        raise HandoffError(f"The verdict {manifest['verdict']!r} is unknown; a bundle is 'approved' or 'rejected'.")
+        raise HandoffError(
+            f"The verdict {manifest['verdict']!r} is unknown; a bundle is 'approved' or 'rejected'."
+        )
     ledger = manifest.get("ledger")
     if ledger and ledger["lower_bound"] and manifest["verdict"] == "approved":
-        raise HandoffError("`verdict` is 'approved' on a count of trials that is a lower bound; mend the ledger and judge again, or hand over as 'rejected'.")
+        raise HandoffError(
+            "`verdict` is 'approved' on a count of trials that is a lower bound; mend the ledger "
+            "and judge again, or hand over as 'rejected'."
+        )
 
 
 def _check_mappings(**given: Any) -> None:
@@ -153,17 +213,25 @@ def _check_universe(universe: Iterable[str]) -> list[str]:
     names = list(map(str, universe)) if listed else []
     if not listed or len(set(names)) < len(names):
         wrong = next((n for n in names if names.count(n) > 1), universe)
-        raise SpecificationError(f"`universe` must list the names of the assets, each once; got {wrong!r}.")
+        raise SpecificationError(
+            f"`universe` must list the names of the assets, each once; got {wrong!r}."
+        )
     return sorted(names)
 
 
 def _check_approvals(approvals: Iterable[Mapping]) -> list[dict]:
     "Who approved, and why"
-    given = [approvals] if isinstance(approvals, (str, Mapping)) or not isinstance(approvals, Iterable) else list(approvals)
+    given = (
+        [approvals]
+        if isinstance(approvals, (str, Mapping)) or not isinstance(approvals, Iterable)
+        else list(approvals)
+    )
     for one in given:
         texts = [one.get("by"), one.get("reason")] if isinstance(one, Mapping) else [None]
         if not all(isinstance(t, str) and t.strip() for t in texts):
-            raise SpecificationError(f"`approvals` must be mappings with texts `by` and `reason`; got {one!r}.")
+            raise SpecificationError(
+                f"`approvals` must be mappings with texts `by` and `reason`; got {one!r}."
+            )
     return plain_json(given, "approvals")
 
 
@@ -171,22 +239,35 @@ def _page_bytes(dossier: str | bytes | Path) -> bytes:
     "Bytes of the dossier, given as text, bytes or path"
     if isinstance(dossier, Path):
         if not dossier.is_file():
-            raise HandoffError(f"The dossier {dossier} does not exist; give the page's text, or the path of its file.")
+            raise HandoffError(
+                f"The dossier {dossier} does not exist; give the page's text, or the path of its "
+                "file."
+            )
         return dossier.read_bytes()
     if not isinstance(dossier, (str, bytes)):
-        raise SpecificationError(f"`dossier` must be the page as text or bytes, or the path of its file; got {dossier!r}.")
+        raise SpecificationError(
+            "`dossier` must be the page as text or bytes, or the path of its file; got "
+            f"{dossier!r}."
+        )
     return dossier.encode() if isinstance(dossier, str) else dossier
 
 
 def _check_texts(strategy: str, inputs: Mapping, code: str) -> None:
     "The names that identify where a bundle comes from"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", str(strategy)):
-        raise SpecificationError(f"`strategy` must be a plain name of letters, digits, '_', '-' and '.'; got {strategy!r}.")
+        raise SpecificationError(
+            "`strategy` must be a plain name of letters, digits, '_', '-' and '.'; got "
+            f"{strategy!r}."
+        )
     for name, digest in dict(inputs).items():
         if not re.fullmatch("[0-9a-f]{32}", str(digest)):
-            raise SpecificationError(f"`inputs` must give the md5 of {name!r} as 32 hexadecimal digits; got {digest!r}.")
+            raise SpecificationError(
+                f"`inputs` must give the md5 of {name!r} as 32 hexadecimal digits; got {digest!r}."
+            )
     if not (isinstance(code, str) and code):
-        raise SpecificationError(f"`code` must be the hash of the code that made the weights; got {code!r}.")
+        raise SpecificationError(
+            f"`code` must be the hash of the code that made the weights; got {code!r}."
+        )
 
 # %% ../../nbs/80_handoff/15_bundle.ipynb #54e4e7b4
 def _check_exit(manifest: Mapping) -> None:
@@ -198,7 +279,9 @@ def _check_exit(manifest: Mapping) -> None:
     check_number(manifest["capital"], "capital", low=0, strict=True)
     limits_from(manifest["limits"])
     if not manifest["kill_rules"]:
-        raise HandoffError("`kill_rules` is empty; a bundle states what stops it before the first trade.")
+        raise HandoffError(
+            "`kill_rules` is empty; a bundle states what stops it before the first trade."
+        )
     for rule, threshold in manifest["kill_rules"].items():
         check_option(rule, "kill_rules", KILL_RULES)
         if rule == "sequential_test":
@@ -207,50 +290,69 @@ def _check_exit(manifest: Mapping) -> None:
             check_number(threshold, f"kill_rules.{rule}", low=0, strict=True)
     for name in ("mean", "volatility", "sequential_test"):
         if manifest["expected_distribution"].get(name) is None:
-            raise HandoffError(f"`expected_distribution` lacks {name!r}; build it with `expected_distribution` and `calibrate_monitor`.")
+            raise HandoffError(
+                f"`expected_distribution` lacks {name!r}; build it with `expected_distribution` "
+                "and `calibrate_monitor`."
+            )
     check_number(manifest["expected_distribution"]["mean"], "expected_distribution.mean")
-    check_number(manifest["expected_distribution"]["volatility"], "expected_distribution.volatility", low=0, strict=True)
+    check_number(
+        manifest["expected_distribution"]["volatility"], "expected_distribution.volatility", low=0,
+        strict=True,
+    )
     if not isinstance(manifest["expected_distribution"]["sequential_test"], Mapping):
-        raise SpecificationError(f"`expected_distribution.sequential_test` must be the test as a mapping; got {reprlib.repr(manifest['expected_distribution']['sequential_test'])}.")
+        raise SpecificationError(
+            "`expected_distribution.sequential_test` must be the test as a mapping; got "
+            f"{reprlib.repr(manifest['expected_distribution']['sequential_test'])}."
+        )
     sequential_test_from(manifest["expected_distribution"]["sequential_test"])
 
 
-def _check_dates(weights: pd.DataFrame, expected: pd.DataFrame, starts: pd.Timestamp, expires: pd.Timestamp) -> None:
+def _check_dates(
+    weights: pd.DataFrame, expected: pd.DataFrame, starts: pd.Timestamp, expires: pd.Timestamp
+) -> None:
     "Refuse weights that lie outside the dates of validity, or beside what the backtest says"
     first, last = weights.index[0], weights.index[-1]
-    for name, low, high in (("the dates of validity", starts, expires), ("`expected`", expected.index[0], expected.index[-1])):
+    for name, low, high in (
+        ("the dates of validity", starts, expires),
+        ("`expected`", expected.index[0], expected.index[-1]),
+    ):
         if last < low or first > high:
             raise HandoffError(
-                f"`target_weights` runs from {first.date()} to {last.date()}, {name} from {low.date()} to {high.date()}; "
+                f"`target_weights` runs from {first.date()} to {last.date()}, {name} from "
+                f"{low.date()} to {high.date()}; "
                 "they must have days in common."
             )
 
 
 def _check_weights(weights: pd.DataFrame, limits: Limits) -> None:
     "Refuse weights that break the bundle's own limits"
-    reached = {"max_gross": weights.abs().sum(axis=1), "max_position_weight": weights.abs().max(axis=1)}
+    reached = {
+        "max_gross": weights.abs().sum(axis=1), "max_position_weight": weights.abs().max(axis=1),
+    }
     for name, values in reached.items():
         if values.max() > getattr(limits, name) * (1 + 1e-9):
             raise HandoffError(
-                f"`target_weights` reaches {values.max():.4g} on {values.idxmax().date()}, and `{name}` is {getattr(limits, name):.4g}; "
+                f"`target_weights` reaches {values.max():.4g} on {values.idxmax().date()}, and "
+                f"`{name}` is {getattr(limits, name):.4g}; "
                 "widen the limit knowingly, or scale the weights."
             )
 
 # %% ../../nbs/80_handoff/15_bundle.ipynb #f3ebf77a
 def write_bundle(
-    folder: str | Path, *, strategy: str, verdict: Literal["approved", "rejected"], parameters: Mapping,
-    target_weights: pd.DataFrame, expected: pd.DataFrame, inputs: Mapping[str, str], code: str,
-    universe: Iterable[str], decision_time: str = DECISION_TIME, fill_time: str = FILL_TIME,
-    costs: Any, limits: Any, kill_rules: Mapping, expected_distribution: Any, starts: Any,
-    expires: Any, capital: float, dossier: str | bytes | Path | None = None,
-    approvals: Iterable[Mapping] = (), periods_per_year: float | None = None, ledger: Mapping | None = None,
+    folder: str | Path, *, strategy: str, verdict: Literal["approved", "rejected"],
+    parameters: Mapping, target_weights: pd.DataFrame, expected: pd.DataFrame,
+    inputs: Mapping[str, str], code: str, universe: Iterable[str],
+    decision_time: str = DECISION_TIME, fill_time: str = FILL_TIME, costs: Any, limits: Any,
+    kill_rules: Mapping, expected_distribution: Any, starts: Any, expires: Any, capital: float,
+    dossier: str | bytes | Path | None = None, approvals: Iterable[Mapping] = (),
+    periods_per_year: float | None = None, ledger: Mapping | None = None,
     pages: Mapping[str, str] | None = None, family: str | None = None,
 ) -> Path:
     """Write a bundle to `<folder>/<strategy>-<first 12 digits of the seal>`, once.
 
-    Where the folder has a bundle of the same agreement, all that is declared equal and all that is computed equal to `DIGITS`
-    significant digits of its column, that one is returned as it is: another machine, or another version of the code with the same
-    weights, adds nothing.
+    Where the folder has a bundle of the same agreement, all that is declared equal and all that is
+    computed equal to `DIGITS` significant digits of its column, that one is returned as it is:
+    another machine, or another version of the code with the same weights, adds nothing.
 
     Parameters
     ----------
@@ -265,7 +367,8 @@ def write_bundle(
     target_weights : DataFrame
         Decision dates x assets, fractions of equity; a row of NaN means no trade.
     expected : DataFrame
-        Daily `returns`, `turnover`, `costs` (fractions of equity) of the backtest over the replay window.
+        Daily `returns`, `turnover`, `costs` (fractions of equity) of the backtest over the replay
+        window.
     inputs : mapping
         md5 of each input, by name.
     code : str
@@ -275,22 +378,26 @@ def write_bundle(
     decision_time, fill_time : str
         The convention in words; the defaults state the engine's own.
     costs, limits, expected_distribution : mapping, dataclass or Result
-        Cost model, limits, and what live results are expected to look like: with `distribution` from
-        `expected_distribution` and `test` from `calibrate_monitor`, `{**distribution.to_dict(), "sequential_test": test}`.
+        Cost model, limits, and what live results are expected to look like: with `distribution`
+        from `expected_distribution` and `test` from `calibrate_monitor`,
+        `{**distribution.to_dict(), "sequential_test": test}`.
     kill_rules : mapping
-        What halts the engine: `daily_loss`, `drawdown` (fractions), `sequential_test` (True or False).
+        What halts the engine: `daily_loss`, `drawdown` (fractions), `sequential_test` (True or
+        False).
     starts, expires : date
         First and last day on which the bundle may be used.
     capital : float
         Equity at the start, in currency.
     dossier : str, bytes or Path, optional
-        A page to be kept inside, as text or bytes, or the path of its file; `pages` keeps the bundle small.
+        A page to be kept inside, as text or bytes, or the path of its file; `pages` keeps the
+        bundle small.
     approvals : iterable of mappings
         Approvals given before writing; later ones go through `approve_bundle`.
     periods_per_year : float, optional
         Bars a year; needed where the costs include a borrow fee.
     ledger : mapping, optional
-        What the verdict counted: `count` of trials, `last_hash` of the ledger then, and whether the count is a `lower_bound`.
+        What the verdict counted: `count` of trials, `last_hash` of the ledger then, and whether the
+        count is a `lower_bound`.
     pages : mapping, optional
         sha256 of pages that are kept elsewhere, by name.
     family : str, optional
@@ -315,23 +422,34 @@ def write_bundle(
     universe, approvals = _check_universe(universe), _check_approvals(approvals)
     start, end = as_day(starts, "starts"), as_day(expires, "expires")
     if start > end:
-        raise SpecificationError(f"`starts` ({start.date()}) is after `expires` ({end.date()}); swap them.")
-    agreed = {"costs": costs, "limits": limits, "kill_rules": kill_rules, "expected_distribution": expected_distribution}
+        raise SpecificationError(
+            f"`starts` ({start.date()}) is after `expires` ({end.date()}); swap them."
+        )
+    agreed = {
+        "costs": costs, "limits": limits, "kill_rules": kill_rules,
+        "expected_distribution": expected_distribution,
+    }
     agreed = {name: plain_json(value, name) for name, value in agreed.items()}
-    agreed |= {"capital": check_number(capital, "capital", low=0, strict=True), "periods_per_year": periods_per_year}
+    agreed |= {
+        "capital": check_number(capital, "capital", low=0, strict=True),
+        "periods_per_year": periods_per_year,
+    }
     _check_exit(agreed)
     weights, expected = _decisions(target_weights, universe), _expected(expected)
     _check_weights(weights, limits_from(agreed["limits"]))
     _check_dates(weights, expected, start, end)
-    contents = {"target_weights.parquet": table_bytes(weights), "expected.parquet": table_bytes(expected)}
+    contents = {
+        "target_weights.parquet": table_bytes(weights), "expected.parquet": table_bytes(expected),
+    }
     if dossier is not None:
         contents["dossier.html"] = _page_bytes(dossier)
     manifest = agreed | {
         "schema": SCHEMA, "strategy": strategy, "family": family, "verdict": verdict,
-        "parameters": plain_json(parameters, "parameters"), "inputs": plain_json(inputs, "inputs"), "code": code,
-        "universe": universe, "decision_time": decision_time, "fill_time": fill_time,
-        "starts": as_scalar(start), "expires": as_scalar(end),
-        "approvals": approvals, "digits": DIGITS, "ledger": plain_json(ledger, "ledger"), "pages": plain_json(pages or {}, "pages"),
+        "parameters": plain_json(parameters, "parameters"), "inputs": plain_json(inputs, "inputs"),
+        "code": code, "universe": universe, "decision_time": decision_time, "fill_time": fill_time,
+        "starts": as_scalar(start), "expires": as_scalar(end), "approvals": approvals,
+        "digits": DIGITS, "ledger": plain_json(ledger, "ledger"),
+        "pages": plain_json(pages or {}, "pages"),
         "files": {name: sha256(c) for name, c in contents.items()},
     }
     manifest["seal"] = seal_of(manifest)
@@ -342,17 +460,24 @@ def write_bundle(
         with locked(folder):
             if not path.exists():
                 path = _found(folder, manifest, weights, expected) or write_folder(
-                    folder, path.name, contents | {"manifest.json": readable_json(manifest).encode()}
+                    folder, path.name,
+                    contents | {"manifest.json": readable_json(manifest).encode()},
                 )
     except OSError as error:
-        raise HandoffError(f"The bundle {path.name} could not be written ({in_words(error)}); nothing was left in {folder}.") from None
+        raise HandoffError(
+            f"The bundle {path.name} could not be written ({in_words(error)}); nothing was left "
+            f"in {folder}."
+        ) from None
     loaded = load_bundle(path)
     if path.name.endswith(manifest["seal"][:12]) and loaded.seal != manifest["seal"]:
-        raise HandoffError(f"{path} holds another bundle with the same first digits; it was left as it is.")
+        raise HandoffError(
+            f"{path} holds another bundle with the same first digits; it was left as it is."
+        )
     return path
 
 
-_ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages"}  # where a bundle comes from, not what is agreed
+# where a bundle comes from, not what is agreed
+_ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages"}
 
 
 def _close(first: Any, second: Any) -> bool:
@@ -372,7 +497,9 @@ def _close_tables(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return bool((apart <= size * 10.0**-DIGITS).all())
 
 
-def _found(folder: Path, manifest: Mapping, weights: pd.DataFrame, expected: pd.DataFrame) -> Path | None:
+def _found(
+    folder: Path, manifest: Mapping, weights: pd.DataFrame, expected: pd.DataFrame
+) -> Path | None:
     "The bundle in `folder` with the same agreement; one that does not load is none"
     agreed = {k: v for k, v in manifest.items() if k not in _ORIGIN | {"expected_distribution"}}
     page = manifest["files"].get("dossier.html")
@@ -380,11 +507,14 @@ def _found(folder: Path, manifest: Mapping, weights: pd.DataFrame, expected: pd.
         try:
             other = _read_manifest(path) if path.is_dir() else {}
             if (
-                {k: other.get(k) for k in agreed} == agreed and other["files"].get("dossier.html") == page
+                {k: other.get(k) for k in agreed} == agreed
+                and other["files"].get("dossier.html") == page
                 and _close(manifest["expected_distribution"], other["expected_distribution"])
-            ):  # fmt: skip
+            ):
                 known = load_bundle(path)
-                if _close_tables(weights, known.target_weights) and _close_tables(expected, known.expected):
+                if _close_tables(weights, known.target_weights) and _close_tables(
+                    expected, known.expected
+                ):
                     return path
         except HandoffError:
             continue
@@ -411,21 +541,36 @@ class Bundle(Result):
     path: Path
 
     @property
-    def limits(self) -> Limits: return limits_from(self.manifest["limits"])
+    def limits(self) -> Limits:
+        return limits_from(self.manifest["limits"])
+
     @property
-    def costs(self) -> CostModel: return CostModel(**self.manifest["costs"])
+    def costs(self) -> CostModel:
+        return CostModel(**self.manifest["costs"])
+
     @property
-    def sequential_test(self) -> SequentialTest: return sequential_test_from(self.expected_distribution["sequential_test"])
+    def sequential_test(self) -> SequentialTest:
+        return sequential_test_from(self.expected_distribution["sequential_test"])
+
     @property
-    def periods_per_year(self) -> float | None: return self.manifest["periods_per_year"]
+    def periods_per_year(self) -> float | None:
+        return self.manifest["periods_per_year"]
+
     @property
-    def kill_rules(self) -> Mapping: return self.manifest["kill_rules"]
+    def kill_rules(self) -> Mapping:
+        return self.manifest["kill_rules"]
+
     @property
-    def parameters(self) -> Mapping: return self.manifest["parameters"]
+    def parameters(self) -> Mapping:
+        return self.manifest["parameters"]
+
     @property
-    def family(self) -> str | None: return self.manifest.get("family")
+    def family(self) -> str | None:
+        return self.manifest.get("family")
+
     @property
-    def expected_distribution(self) -> Mapping: return self.manifest["expected_distribution"]
+    def expected_distribution(self) -> Mapping:
+        return self.manifest["expected_distribution"]
 
     def _count(self) -> str:
         "The count of trials behind the verdict, and the ledger's hash it was read at"
@@ -438,11 +583,15 @@ class Bundle(Result):
         "What a reviewer asks first"
         weights = self.target_weights
         rows = {
-            "strategy": self.strategy, "family": self.family or "not stated", "verdict": self.verdict, "mode": self.mode, "seal": self.seal,
-            "valid": f"{self.starts.date()} to {self.expires.date()}", "capital (currency)": self.capital,
-            "decisions": f"{len(weights)} from {weights.index[0].date()} to {weights.index[-1].date()}",
-            "assets": weights.shape[1], "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),
-            "approved by": ", ".join(a["by"] for a in self.approvals) or "nobody yet", "seal proves": SEAL_NOTE,
+            "strategy": self.strategy, "family": self.family or "not stated",
+            "verdict": self.verdict, "mode": self.mode, "seal": self.seal,
+            "valid": f"{self.starts.date()} to {self.expires.date()}",
+            "capital (currency)": self.capital,
+            "decisions": f"{len(weights)} from {weights.index[0].date()} to "
+            f"{weights.index[-1].date()}", "assets": weights.shape[1],
+            "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),
+            "approved by": ", ".join(a["by"] for a in self.approvals) or "nobody yet",
+            "seal proves": SEAL_NOTE,
             "trials counted by the verdict": self._count(),
             "mean expected (per day)": self.expected_distribution["mean"],
             "volatility expected (per day)": self.expected_distribution["volatility"],
@@ -451,7 +600,10 @@ class Bundle(Result):
             "decided at": self.decision_time, "filled at": self.fill_time,
         }
         for part in ("limits", "kill_rules", "costs"):
-            rows |= {f"{part.replace('_', ' ')}: {k.replace('_', ' ')}": v for k, v in self.manifest[part].items()}
+            rows |= {
+                f"{part.replace('_', ' ')}: {k.replace('_', ' ')}": v
+                for k, v in self.manifest[part].items()
+            }
         return pd.Series(rows, name="Bundle", dtype=object)
 
 # %% ../../nbs/80_handoff/15_bundle.ipynb #79bf975f
@@ -466,22 +618,42 @@ def _read_manifest(path: Path) -> dict:
         text = (path / "manifest.json").read_bytes().decode()
         manifest = json.loads(text, parse_constant=_refuse_constant)
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        sealed = schema in tuple(_SHAPES) and manifest.get("seal") == seal_of(manifest) and text == readable_json(manifest)
+        sealed = (
+            schema in tuple(_SHAPES)
+            and manifest.get("seal") == seal_of(manifest)
+            and text == readable_json(manifest)
+        )
     except FileNotFoundError:
         raise HandoffError(f"There is no bundle at {path}: manifest.json is missing.") from None
     except RecursionError:
-        raise HandoffError(f"The manifest of {path.name} cannot be read (it is nested too deeply); restore it from version control.") from None
+        raise HandoffError(
+            f"The manifest of {path.name} cannot be read (it is nested too deeply); restore it "
+            "from version control."
+        ) from None
     except (OSError, ValueError) as error:
-        raise HandoffError(f"The manifest of {path.name} cannot be read ({error}); restore it from version control.") from None
+        raise HandoffError(
+            f"The manifest of {path.name} cannot be read ({error}); restore it from version "
+            "control."
+        ) from None
     if schema not in tuple(_SHAPES):
-        raise HandoffError(f"The bundle {path.name} has the schema {schema!r}; this version reads {', '.join(map(repr, _SHAPES))}.")
+        raise HandoffError(
+            f"The bundle {path.name} has the schema {schema!r}; this version reads "
+            f"{', '.join(map(repr, _SHAPES))}."
+        )
     if not sealed:
-        raise HandoffError(f"The seal of {path.name} is broken: the manifest was edited after it was written.")
+        raise HandoffError(
+            f"The seal of {path.name} is broken: the manifest was edited after it was written."
+        )
     named = re.fullmatch(r".*-([0-9a-f]{12})", path.name)
     if named and named[1] != manifest["seal"][:12]:
-        raise HandoffError(f"The folder {path.name} holds a bundle sealed {manifest['seal'][:12]}; it was sealed again after an edit, or renamed.")
+        raise HandoffError(
+            f"The folder {path.name} holds a bundle sealed {manifest['seal'][:12]}; it was sealed "
+            "again after an edit, or renamed."
+        )
     if odd := sorted(set(manifest) ^ set(_SHAPES[schema])):
-        raise HandoffError(f"The manifest of {path.name} lacks or adds {odd[0]!r}; write the bundle again.")
+        raise HandoffError(
+            f"The manifest of {path.name} lacks or adds {odd[0]!r}; write the bundle again."
+        )
     try:
         _check_shape(manifest)
     except HandoffError as error:
@@ -494,18 +666,27 @@ def _read_files(path: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
     present = {entry.name for entry in path.iterdir()} - {"manifest.json"}
     for name in sorted(set(listed) | present):
         if name not in listed:
-            raise HandoffError(f"{path.name} holds {name}, which the manifest does not list; take it out.")
+            raise HandoffError(
+                f"{path.name} holds {name}, which the manifest does not list; take it out."
+            )
         if name not in present or not (path / name).is_file():
             raise HandoffError(f"{path.name} lacks {name}; restore it from version control.")
     try:
         contents = {name: (path / name).read_bytes() for name in listed}
     except OSError as error:
-        raise HandoffError(f"{path.name} cannot be read ({in_words(error)}: {Path(error.filename).name}); give the right to read it.") from None
+        raise HandoffError(
+            f"{path.name} cannot be read ({in_words(error)}: {Path(error.filename).name}); give "
+            "the right to read it."
+        ) from None
     if missing := sorted({"expected.parquet", "target_weights.parquet"} - set(listed)):
-        raise HandoffError(f"The manifest of {path.name} does not list {missing[0]}; write the bundle again.")
+        raise HandoffError(
+            f"The manifest of {path.name} does not list {missing[0]}; write the bundle again."
+        )
     for name, content in contents.items():
         if sha256(content) != listed[name]:
-            raise HandoffError(f"{name} in {path.name} was changed: its sha256 is not the one in the manifest.")
+            raise HandoffError(
+                f"{name} in {path.name} was changed: its sha256 is not the one in the manifest."
+            )
     return contents
 
 
@@ -531,7 +712,10 @@ def _load(path: Path, as_of: Any) -> Bundle:
         raise HandoffError(f"{path.name} cannot be traded: {error}") from None
     if day is not None and not starts <= day <= expires:
         word = "has expired" if day > expires else "is not yet valid"
-        raise HandoffError(f"{path.name} {word} on {day.date()}: it is valid from {starts.date()} to {expires.date()}.")
+        raise HandoffError(
+            f"{path.name} {word} on {day.date()}: it is valid from {starts.date()} to "
+            f"{expires.date()}."
+        )
     return Bundle(
         strategy=manifest["strategy"], verdict=manifest["verdict"], mode=MODES[manifest["verdict"]],
         seal=manifest["seal"], capital=manifest["capital"], starts=starts, expires=expires,
@@ -602,17 +786,30 @@ def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None)
         with locked(path.parent):
             bundle = _load(path, as_of)
             if bundle.verdict != "approved":
-                raise HandoffError(f"{bundle.path.name} was {bundle.verdict} by the gate; it runs in shadow mode and cannot be approved to paper.")
+                raise HandoffError(
+                    f"{bundle.path.name} was {bundle.verdict} by the gate; it runs in shadow mode "
+                    "and cannot be approved to paper."
+                )
             held = approvals_bytes(path)
             known, whole = whole_approvals(held or b"", file.name, bundle.seal)
             approved = {(a["by"], a["reason"]) for a in [*bundle.approvals, *known]}
-            record = {"by": by, "reason": reason, "bundle": bundle.seal, "previous": known[-1]["seal"] if known else ""}
-            line = b"" if (by, reason) in approved else approval_line(record | {"seal": seal_of(record)}) + b"\n"
-            if whole + line != (held or b""):  # whole and in one step: nobody ever sees half an approval
+            record = {
+                "by": by, "reason": reason, "bundle": bundle.seal,
+                "previous": known[-1]["seal"] if known else "",
+            }
+            line = (
+                b""
+                if (by, reason) in approved
+                else approval_line(record | {"seal": seal_of(record)}) + b"\n"
+            )
+            # whole and in one step: nobody ever sees half an approval
+            if whole + line != (held or b""):
                 sweep(path.parent, f".{file.name}.*")
                 write_durably(file, whole + line)
     except FileNotFoundError:
         raise HandoffError(f"There is no bundle at {path}: its folder is missing.") from None
     except OSError as error:
-        raise HandoffError(f"{file.name} could not be written ({in_words(error)}); nothing was approved.") from None
+        raise HandoffError(
+            f"{file.name} could not be written ({in_words(error)}); nothing was approved."
+        ) from None
     return file

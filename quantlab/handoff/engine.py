@@ -37,7 +37,8 @@ def book(backend: ExecutionBackend, bar: Bar, last: float) -> tuple[dict, list[F
     profit = math.fsum(positions.values()) - before - math.fsum(f.notional for f in fills)
     day = {
         "equity": equity, "returns": equity / last - 1, "gross_returns": profit / last,
-        "turnover": math.fsum(abs(f.notional) for f in fills) / last, "costs": (profit - (equity - last)) / last,
+        "turnover": math.fsum(abs(f.notional) for f in fills) / last,
+        "costs": (profit - (equity - last)) / last,
         "gross": math.fsum(map(abs, positions.values())) / equity if equity > 0 else 0.0,
     }
     return day, fills
@@ -49,9 +50,13 @@ def fired(bundle: Bundle, session: dict, day: Mapping, date: str) -> list[str]:
     session["peak"] = max(session["peak"], day["equity"])
     drawdown, sentences = 1 - day["equity"] / session["peak"], []
     if loss > rules.get("daily_loss", math.inf):
-        sentences.append(f"kill rule daily_loss: {loss:.4%} on {date}, agreed {rules['daily_loss']:.4%}")
+        sentences.append(
+            f"kill rule daily_loss: {loss:.4%} on {date}, agreed {rules['daily_loss']:.4%}"
+        )
     if drawdown > rules.get("drawdown", math.inf):
-        sentences.append(f"kill rule drawdown: {drawdown:.4%} on {date}, agreed {rules['drawdown']:.4%}")
+        sentences.append(
+            f"kill rule drawdown: {drawdown:.4%} on {date}, agreed {rules['drawdown']:.4%}"
+        )
     if rules.get("sequential_test"):
         test = bundle.sequential_test
         path = test.charts(np.array([day["returns"]]), start=session["charts"])
@@ -96,14 +101,21 @@ class PaperEngine:
     """
 
     def __init__(
-        self, bundle: Bundle | str | Path, backend: ExecutionBackend, limits: Limits | Mapping | None = None, *,
-        folder: str | Path | None = None, kill_switch: KillSwitch | None = None,
+        self, bundle: Bundle | str | Path, backend: ExecutionBackend,
+        limits: Limits | Mapping | None = None, *, folder: str | Path | None = None,
+        kill_switch: KillSwitch | None = None,
     ):
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         if self.bundle.mode == "shadow" and not isinstance(backend, ReferenceBroker):
-            raise HandoffError(f"{self.bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is allowed as backend.")
+            raise HandoffError(
+                f"{self.bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is "
+                "allowed as backend."
+            )
         if not isinstance(backend, ExecutionBackend) or isinstance(backend, type):
-            raise SpecificationError(f"`backend` must have the five verbs of an ExecutionBackend; got {type(backend).__name__}.")
+            raise SpecificationError(
+                "`backend` must have the five verbs of an ExecutionBackend; got "
+                f"{type(backend).__name__}."
+            )
         if kill_switch is not None and not isinstance(kill_switch, KillSwitch):
             raise SpecificationError(f"`kill_switch` must be a KillSwitch; got {kill_switch!r}.")
         folder = None if folder is None else as_path(folder, "folder")
@@ -112,10 +124,14 @@ class PaperEngine:
         self.backend, self._gate, self._store = backend, PreTradeGate(self.limits), Store(folder)
         self._fresh = backend.snapshot() if folder is None else None
         self._own_switch = kill_switch is None
-        self.kill_switch = kill_switch or KillSwitch(None if folder is None else folder / "kill_switch.jsonl")
+        self.kill_switch = kill_switch or KillSwitch(
+            None if folder is None else folder / "kill_switch.jsonl"
+        )
         weights = self.bundle.target_weights
         self._assets = [str(c) for c in weights.columns]
-        self._rows = {str(date.date()): row for date, row in zip(weights.index, weights.to_numpy().tolist())}
+        self._rows = {
+            str(date.date()): row for date, row in zip(weights.index, weights.to_numpy().tolist())
+        }
 
     def run(self, feed: Iterable[Bar]) -> PaperResult:
         """Walk through the bars; those of days already done are skipped.
@@ -132,17 +148,21 @@ class PaperEngine:
         Raises
         ------
         HandoffError
-            The folder belongs to another bundle, its state is torn, the disk is full, the venue is not flat, or a day already done
-            has another bar now.
+            The folder belongs to another bundle, its state is torn, the disk is full, the venue is
+            not flat, or a day already done has another bar now.
         DataError
-            A bar is out of order, holds what is no number, or a return that is infinite or below -100 %.
+            A bar is out of order, holds what is no number, or a return that is infinite or below
+            -100 %.
 
         Notes
         -----
         The record ends on the day on which no equity is left.
         """
         if isinstance(feed, (pd.DataFrame, str)) or not isinstance(feed, Iterable):
-            raise DataError(f"The feed must give bars, not {type(feed).__name__}; make them from wide frames with `bars`.")
+            raise DataError(
+                f"The feed must give bars, not {type(feed).__name__}; make them from wide frames "
+                "with `bars`."
+            )
         with self._store:
             session = self._store.load()
             session = self._begin() if session is None else self._resume(session)
@@ -152,12 +172,14 @@ class PaperEngine:
                 bar = check_bar(bar, previous, self.bundle.starts)
                 previous = bar.date
                 if session["date"] is None or str(bar.date.date()) > session["date"]:
-                    if session["equity"] <= 0:  # halted on that day; returns on nothing have no meaning
+                    # halted on that day; returns on nothing have no meaning
+                    if session["equity"] <= 0:
                         break
                     self._day(session, bar)
                 elif done.get(str(bar.date.date())) != bar_hash(bar):
                     raise HandoffError(
-                        f"The bar of {bar.date.date()} is not the one that was traded on; restore the feed, or replay in a folder of its own."
+                        f"The bar of {bar.date.date()} is not the one that was traded on; restore "
+                        "the feed, or replay in a folder of its own."
                     )
             return read_journal(self._store.journal())
 
@@ -168,12 +190,16 @@ class PaperEngine:
             self.backend.restore(self._fresh)  # without a folder each run starts again
         held, equity = self.backend.positions(), self.backend.equity()
         if held or not math.isclose(equity, capital, rel_tol=1e-12):
-            raise HandoffError(f"The backend must start flat with the bundle's capital of {capital:,.0f}; it holds {len(held)} positions and {equity:,.0f}.")
+            raise HandoffError(
+                f"The backend must start flat with the bundle's capital of {capital:,.0f}; it "
+                f"holds {len(held)} positions and {equity:,.0f}."
+            )
         if self._own_switch:
             self.kill_switch.start()
         session = self._identity() | {
-            "date": None, "equity": capital, "peak": capital, "charts": [0.0, 0.0], "stale": {}, "state": "ACTIVE",
-            "resets": self._resets(), "backend": self.backend.snapshot(),
+            "date": None, "equity": capital, "peak": capital, "charts": [0.0, 0.0], "stale": {},
+            "state": "ACTIVE", "resets": self._resets(),
+            "backend": self.backend.snapshot(),
         }
         self._store.save(session)
         return session
@@ -181,7 +207,10 @@ class PaperEngine:
     def _resume(self, session: dict) -> dict:
         "Go on where the saved session ended"
         if {k: session.get(k) for k in self._identity()} != self._identity():
-            raise HandoffError(f"The folder {self._store.folder} belongs to another bundle or to other limits; give each its own.")
+            raise HandoffError(
+                f"The folder {self._store.folder} belongs to another bundle or to other limits; "
+                "give each its own."
+            )
         self.backend.restore(session["backend"])
         return session
 
@@ -196,14 +225,25 @@ class PaperEngine:
         self.kill_switch.settle()
         date, lines = str(bar.date.date()), self._opening(session, str(bar.date.date()))
         day, fills = book(self.backend, bar, session["equity"])
-        if odd := [name for name, value in day.items() if not math.isfinite(value)]:  # no limit and no kill rule can compare it
+        # no limit and no kill rule can compare it
+        if odd := [name for name, value in day.items() if not math.isfinite(value)]:
             self.kill_switch.trip(f"the venue's {odd[0]} was {day[odd[0]]} on {date}")
-            raise HandoffError(f"The venue's {odd[0]} was {day[odd[0]]} on {date}, and trading is halted; mend the venue, then reset the kill switch.")
-        lines += [{"type": "fill", "date": date, "order": f.order, "asset": f.asset, "notional": f.notional, "cost": f.cost} for f in fills]
+            raise HandoffError(
+                f"The venue's {odd[0]} was {day[odd[0]]} on {date}, and trading is halted; mend "
+                "the venue, then reset the kill switch."
+            )
+        lines += [
+            {
+                "type": "fill", "date": date, "order": f.order, "asset": f.asset,
+                "notional": f.notional, "cost": f.cost,
+            }
+            for f in fills
+        ]
         if unpriced := sorted(f.asset for f in fills if f.notional == 0):
             reason = f"{len(unpriced)} of {len(fills)} orders had no volume or volatility to price the impact with, {unpriced[0]} among them"
             lines.append({"type": "unfilled", "date": date, "reason": reason})
-        if (resets := self._resets()) > session["resets"]:  # a person took the decision to go on: losses count from here
+        # a person took the decision to go on: losses count from here
+        if (resets := self._resets()) > session["resets"]:
             session |= {"peak": session["equity"], "charts": [0.0, 0.0], "resets": resets}
             lines.append({"type": "reset", "date": date, "reason": self.kill_switch.reason})
         sentences = fired(self.bundle, session, day, date)
@@ -212,14 +252,28 @@ class PaperEngine:
         account = self._account(session, bar, day)
         state = self._gate.state(account)
         if state != session["state"]:
-            lines.append({"type": "state", "date": date, "state": str(state), "reason": self._why(state, account)})
+            lines.append(
+                {
+                    "type": "state", "date": date, "state": str(state),
+                    "reason": self._why(state, account),
+                }
+            )
         orders, records = self._decide(account, date)
-        day |= {"type": "day", "date": date, "state": str(state), "sent": len(orders), "refused": len(records) - len(orders), "bar": bar_hash(bar)}
+        day |= {
+            "type": "day", "date": date, "state": str(state), "sent": len(orders),
+            "refused": len(records) - len(orders), "bar": bar_hash(bar),
+        }
         self._store.append([canonical_json(line) for line in [*lines, *records, day]])
         if withheld := self._send(orders, account.state):
-            line = {"type": "withheld", "date": date, "orders": [order.id for order in withheld], "reason": self.kill_switch.reason}
+            line = {
+                "type": "withheld", "date": date, "orders": [order.id for order in withheld],
+                "reason": self.kill_switch.reason,
+            }
             self._store.append([canonical_json(line)])
-        session |= {"date": date, "equity": day["equity"], "state": str(state), "backend": self.backend.snapshot()}
+        session |= {
+            "date": date, "equity": day["equity"], "state": str(state),
+            "backend": self.backend.snapshot(),
+        }
         self._store.save(session)
 
     def _send(self, orders: list[Order], decided_in: State) -> list[Order]:
@@ -235,9 +289,21 @@ class PaperEngine:
         "The first line of a journal, and decisions since the last bar that had no bar of their own"
         last, bundle = session["date"], self.bundle
         if last is None:
-            return [self._identity() | {"type": "start", "strategy": bundle.strategy, "mode": bundle.mode, "capital": bundle.capital}]
+            return [
+                self._identity()
+                | {
+                    "type": "start", "strategy": bundle.strategy, "mode": bundle.mode,
+                    "capital": bundle.capital,
+                }
+            ]
         missed = sorted(d for d in self._rows if last < d < date)
-        return [{"type": "missed", "date": d, "reason": "the feed had no bar on the day of this decision"} for d in missed]
+        return [
+            {
+                "type": "missed", "date": d,
+                "reason": "the feed had no bar on the day of this decision",
+            }
+            for d in missed
+        ]
 
     def _account(self, session: dict, bar: Bar, day: dict) -> Account:
         "The book as the gate sees it"
@@ -248,8 +314,9 @@ class PaperEngine:
             elif asset in stale:
                 stale[asset] += 1
         return Account(
-            date=bar.date, equity=day["equity"], positions=dict(self.backend.positions()), price_change=bar.returns,
-            stale_days=stale, state=self.kill_switch.state, day_return=day["returns"], drawdown=1 - day["equity"] / session["peak"],
+            date=bar.date, equity=day["equity"], positions=dict(self.backend.positions()),
+            price_change=bar.returns, stale_days=stale, state=self.kill_switch.state,
+            day_return=day["returns"], drawdown=1 - day["equity"] / session["peak"],
         )
 
     def _why(self, state: State, account: Account) -> str:
@@ -259,7 +326,8 @@ class PaperEngine:
         if state is State.ACTIVE:
             return "no loss limit is exceeded any more"
         return (
-            f"a loss limit is exceeded: {-account.day_return:.4%} lost today, limit {self.limits.max_daily_loss:.4%}; "
+            f"a loss limit is exceeded: {-account.day_return:.4%} lost today, limit "
+            f"{self.limits.max_daily_loss:.4%}; "
             f"{account.drawdown:.4%} below the peak, limit {self.limits.max_drawdown:.4%}"
         )
 
@@ -268,21 +336,29 @@ class PaperEngine:
         sent, records = [], []
         if date not in self._rows:
             return sent, records
-        for order in orders_for(self.bundle.seal, account, dict(zip(self._assets, self._rows[date]))):
+        for order in orders_for(
+            self.bundle.seal, account, dict(zip(self._assets, self._rows[date]))
+        ):
             decision = self._gate.check(order, account)
             if decision.allowed:
                 account.accept(order)
                 sent.append(order)
-            records.append({
-                "type": "order", "date": date, "id": order.id, "asset": order.asset, "notional": order.notional, "mode": self.bundle.mode,
-                "sent": decision.allowed, "rule": decision.rule, "reason": decision.reason,
-            })
+            records.append(
+                {
+                    "type": "order", "date": date, "id": order.id, "asset": order.asset,
+                    "notional": order.notional, "mode": self.bundle.mode, "sent": decision.allowed,
+                    "rule": decision.rule, "reason": decision.reason,
+                }
+            )
         return sent, records
 
 # %% ../../nbs/80_handoff/25_engine.ipynb #622e6823
 def bar_hash(bar: Bar) -> str:
     "First 16 hex digits of the hash of a bar's returns and traded values"
-    values = [sorted((str(a), float(v)) for a, v in part.items()) for part in (bar.returns, bar.dollar_volume)]
+    values = [
+        sorted((str(a), float(v)) for a, v in part.items())
+        for part in (bar.returns, bar.dollar_volume)
+    ]
     return sha256(repr(values).encode())[:16]
 
 
@@ -295,32 +371,59 @@ def traded_on(journal: bytes) -> dict[str, str]:
 def _amounts(part: Any, name: str, day: pd.Timestamp) -> dict[str, float]:
     "Numbers by asset, as floats; NaN where there is none"
     if not isinstance(part, (Mapping, pd.Series)):
-        raise DataError(f"The bar of {day.date()} must map assets to their {name}; got {type(part).__name__}.")
+        raise DataError(
+            f"The bar of {day.date()} must map assets to their {name}; got {type(part).__name__}."
+        )
     for asset, value in part.items():
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise DataError(f"The bar of {day.date()} has {value!r} as {name} of {asset}; give a number, or NaN where there is none.")
+            raise DataError(
+                f"The bar of {day.date()} has {value!r} as {name} of {asset}; give a number, or "
+                "NaN where there is none."
+            )
     return {str(asset): float(value) for asset, value in part.items()}
 
 
 def check_bar(bar: Bar, previous: pd.Timestamp | None, starts: pd.Timestamp) -> Bar:
     "The bar with plain floats; refused where it is out of order, out of date or not of numbers"
     if not isinstance(bar, Bar):
-        raise DataError(f"The feed must give bars, not {type(bar).__name__}; make them from wide frames with `bars`.")
+        raise DataError(
+            f"The feed must give bars, not {type(bar).__name__}; make them from wide frames with "
+            "`bars`."
+        )
     day = pd.Timestamp(bar.date) if isinstance(bar.date, (dt.date, np.datetime64)) else pd.NaT
     if day is pd.NaT or day.tz is not None or day != day.normalize():
-        raise DataError(f"The bar of {bar.date} must carry a date alone; one bar a day, without time or zone.")
+        raise DataError(
+            f"The bar of {bar.date} must carry a date alone; one bar a day, without time or zone."
+        )
     if previous is not None and day <= previous:
-        raise DataError(f"The feed has a bar of {day.date()} after {previous.date()}; sort it and keep one bar a day.")
+        raise DataError(
+            f"The feed has a bar of {day.date()} after {previous.date()}; sort it and keep one "
+            "bar a day."
+        )
     if day < starts:
-        raise HandoffError(f"The feed has a bar of {day.date()}; the bundle is valid from {starts.date()}.")
-    bar = Bar(day, *(_amounts(getattr(bar, name), name, day) for name in ("returns", "dollar_volume", "volatility")))
+        raise HandoffError(
+            f"The feed has a bar of {day.date()}; the bundle is valid from {starts.date()}."
+        )
+    bar = Bar(
+        day,
+        *(
+            _amounts(getattr(bar, name), name, day)
+            for name in ("returns", "dollar_volume", "volatility")
+        ),
+    )
     for asset, change in bar.returns.items():
         if abs(change) >= LARGEST or change < -1:
-            raise DataError(f"The bar of {day.date()} has a return of {change} for {asset}; NaN says that there is no price.")
+            raise DataError(
+                f"The bar of {day.date()} has a return of {change} for {asset}; NaN says that "
+                "there is no price."
+            )
     return bar
 
 
-def replay_bundle(bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar], *, state: str | Path | None = None, as_of: Any = None) -> PaperResult:
+def replay_bundle(
+    bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar], *,
+    state: str | Path | None = None, as_of: Any = None,
+) -> PaperResult:
     """Trade a bundle through the reference broker, with its own costs and limits.
 
     Parameters
@@ -341,5 +444,7 @@ def replay_bundle(bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar],
     """
     bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, as_of=as_of)
     days = load_feed(feed) if isinstance(feed, (str, Path)) else feed
-    venue = ReferenceBroker(bundle.costs, capital=bundle.capital, periods_per_year=bundle.periods_per_year)
+    venue = ReferenceBroker(
+        bundle.costs, capital=bundle.capital, periods_per_year=bundle.periods_per_year
+    )
     return PaperEngine(bundle, venue, folder=state).run(days)

@@ -50,24 +50,38 @@ class ExpectedDistribution(Result):
     drawdown_quantiles: pd.Series  # largest fall from a peak within the horizon, positive
 
     LABELS: ClassVar[dict[str, str]] = {
-        "mean": "mean (per day)", "volatility": "volatility (per day)", "nobs": "days in the backtest", "horizon": "horizon (days)",
+        "mean": "mean (per day)", "volatility": "volatility (per day)",
+        "nobs": "days in the backtest", "horizon": "horizon (days)",
         "block_length": "mean block (days)",
     }
 
     def summary(self) -> pd.DataFrame:
         "Quantiles side by side, a row a level"
-        names = {"daily_quantiles": "return of a day", "total_return_quantiles": f"return over {self.horizon} days", "drawdown_quantiles": f"drawdown within {self.horizon} days"}
-        return pd.DataFrame({label: getattr(self, name) for name, label in names.items()}).rename_axis("quantile")
+        names = {
+            "daily_quantiles": "return of a day",
+            "total_return_quantiles": f"return over {self.horizon} days",
+            "drawdown_quantiles": f"drawdown within {self.horizon} days",
+        }
+        return pd.DataFrame(
+            {label: getattr(self, name) for name, label in names.items()}
+        ).rename_axis("quantile")
 
     def to_dict(self) -> dict[str, Any]:
         "For the manifest: scalars, and the quantiles by level"
-        tables = {name: getattr(self, name) for name in ("daily_quantiles", "total_return_quantiles", "drawdown_quantiles")}
+        tables = {
+            name: getattr(self, name)
+            for name in ("daily_quantiles", "total_return_quantiles", "drawdown_quantiles")
+        }
         scalars = {name: as_scalar(value) for name, value in self._scalars().items()}
-        return scalars | {name: {f"{level:g}": float(v) for level, v in table.items()} for name, table in tables.items()}
+        return scalars | {
+            name: {f"{level:g}": float(v) for level, v in table.items()}
+            for name, table in tables.items()
+        }
 
 
 def expected_distribution(
-    returns: pd.Series, *, horizon: int, n_resamples: int = 2000, seed: int, block_length: float | None = None,
+    returns: pd.Series, *, horizon: int, n_resamples: int = 2000, seed: int,
+    block_length: float | None = None,
 ) -> ExpectedDistribution:
     """Resample the backtest's daily returns into what the live record should look like.
 
@@ -87,7 +101,8 @@ def expected_distribution(
     Returns
     -------
     ExpectedDistribution
-        `.daily_quantiles`, and `.total_return_quantiles` and `.drawdown_quantiles` after `horizon` days, decimal.
+        `.daily_quantiles`, and `.total_return_quantiles` and `.drawdown_quantiles` after `horizon`
+        days, decimal.
 
     References
     ----------
@@ -95,15 +110,26 @@ def expected_distribution(
     """
     values = check_series(returns, "returns", min_length=60, allow_constant=False).to_numpy()
     check_integer(horizon, "horizon", low=1)
-    block = _block_length(values) if block_length is None else check_number(block_length, "block_length", low=1)
+    block = (
+        _block_length(values)
+        if block_length is None
+        else check_number(block_length, "block_length", low=1)
+    )
     rng = np.random.default_rng(check_integer(seed, "seed"))
     n_resamples = check_integer(n_resamples, "n_resamples", low=100)
-    paths = values[stationary_bootstrap_indices(len(values), block_size=block, n_resamples=n_resamples, rng=rng, length=horizon)]
+    paths = values[
+        stationary_bootstrap_indices(
+            len(values), block_size=block, n_resamples=n_resamples, rng=rng, length=horizon
+        )
+    ]
     wealth = np.cumprod(1 + paths, axis=1)
-    quantiles = lambda x: pd.Series(np.quantile(x, QUANTILES), index=pd.Index(QUANTILES, name="quantile"))
+    quantiles = lambda x: pd.Series(
+        np.quantile(x, QUANTILES), index=pd.Index(QUANTILES, name="quantile")
+    )
     return ExpectedDistribution(
-        mean=float(values.mean()), volatility=float(values.std(ddof=1)), nobs=len(values), horizon=horizon, n_resamples=n_resamples,
-        block_length=block, seed=seed, daily_quantiles=quantiles(values), total_return_quantiles=quantiles(wealth[:, -1] - 1),
+        mean=float(values.mean()), volatility=float(values.std(ddof=1)), nobs=len(values),
+        horizon=horizon, n_resamples=n_resamples, block_length=block, seed=seed,
+        daily_quantiles=quantiles(values), total_return_quantiles=quantiles(wealth[:, -1] - 1),
         drawdown_quantiles=quantiles(underwater(wealth, axis=1).max(axis=1)),
     )
 
@@ -144,9 +170,12 @@ class SequentialTest(Result):
     seed: int
 
     LABELS: ClassVar[dict[str, str]] = {
-        "average_run_length": "average run length, agreed (days)", "achieved_run_length": "average run length, simulated (days)",
-        "run_length_low": "the same if the mean is a standard error lower (days)", "run_length_high": "the same if it is higher (days)",
-        "detection_delay": "average delay when the edge is gone (days)", "block_length": "mean block length (days)",
+        "average_run_length": "average run length, agreed (days)",
+        "achieved_run_length": "average run length, simulated (days)",
+        "run_length_low": "the same if the mean is a standard error lower (days)",
+        "run_length_high": "the same if it is higher (days)",
+        "detection_delay": "average delay when the edge is gone (days)",
+        "block_length": "mean block length (days)",
     }
 
     def charts(self, returns: np.ndarray, *, start: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -156,7 +185,10 @@ class SequentialTest(Result):
         return _charts(values, *self._constants(), first)
 
     def _constants(self) -> tuple[float, ...]:
-        return self.mean, self.volatility, self.abs_mean, self.abs_std, self.mean_allowance, self.volatility_allowance
+        return (
+            self.mean, self.volatility, self.abs_mean, self.abs_std, self.mean_allowance,
+            self.volatility_allowance,
+        )
 
     def alarms(self, path: np.ndarray) -> np.ndarray:
         "Which chart is beyond its threshold, row by row"
@@ -167,28 +199,44 @@ def sequential_test_from(values: Mapping[str, Any]) -> SequentialTest:
     "The test that a bundle states; refused when a part is missing or not a number"
     names = [spec.name for spec in dataclasses.fields(SequentialTest)]
     if missing := [name for name in names if name not in values]:
-        raise HandoffError(f"The sequential test of the bundle lacks {missing[0]!r}; build it with `calibrate_monitor`.")
+        raise HandoffError(
+            f"The sequential test of the bundle lacks {missing[0]!r}; build it with "
+            "`calibrate_monitor`."
+        )
     numbers = dict(values)
     for spec in dataclasses.fields(SequentialTest):
-        unknown = spec.name.startswith(("achieved", "run_length", "detection")) and as_scalar(values[spec.name]) is None
+        unknown = (
+            spec.name.startswith(("achieved", "run_length", "detection"))
+            and as_scalar(values[spec.name]) is None
+        )
         if unknown:  # a length that the simulation did not reach
             numbers[spec.name] = math.nan
         elif spec.type is int:
             check_integer(values[spec.name], spec.name)
         else:
-            positive = spec.name in ("volatility", "abs_std", "mean_threshold", "volatility_threshold")
-            numbers[spec.name] = check_number(values[spec.name], spec.name, low=0 if positive else -math.inf, strict=positive)
+            positive = spec.name in (
+                "volatility", "abs_std", "mean_threshold", "volatility_threshold",
+            )
+            numbers[spec.name] = check_number(
+                values[spec.name], spec.name, low=0 if positive else -math.inf, strict=positive
+            )
     test = SequentialTest(**{name: numbers[name] for name in names})
     with np.errstate(over="ignore", invalid="ignore"):
-        reached = _charts.py_func(np.array([-1.0, 1.0]), *map(np.float64, test._constants()), (0.0, 0.0))
+        reached = _charts.py_func(
+            np.array([-1.0, 1.0]), *map(np.float64, test._constants()), (0.0, 0.0)
+        )
     if not (np.abs(reached) < 1e100).all():
-        raise HandoffError("The sequential test of the bundle has constants that no return can be charted with; build it with `calibrate_monitor`.")
+        raise HandoffError(
+            "The sequential test of the bundle has constants that no return can be charted with; "
+            "build it with `calibrate_monitor`."
+        )
     return test
 
 # %% ../../nbs/80_handoff/10_expectation.ipynb #d2303618
 @njit(cache=True)
 def _run_length(z, wide, allowance, wide_allowance, threshold, wide_threshold, block, seeds, cap):
-    "Average days until either chart passes its threshold, on stationary-bootstrap paths of `z` and `wide`"
+    """Average days until either chart passes its threshold, on stationary-bootstrap paths of `z`
+    and `wide`"""
     n, total = len(z), 0.0
     scale, renew = 1.0 / 9007199254740992.0, 1.0 / block
     for path in range(len(seeds)):
@@ -227,7 +275,8 @@ def _bisect(run_length, target: float) -> float:
 
 # %% ../../nbs/80_handoff/10_expectation.ipynb #edb5a238
 def calibrate_monitor(
-    expected_returns: pd.Series, *, average_run_length: float, seed: int, n_resamples: int = 1000, block_length: float | None = None,
+    expected_returns: pd.Series, *, average_run_length: float, seed: int, n_resamples: int = 1000,
+    block_length: float | None = None,
 ) -> SequentialTest:
     """Fix the sequential test of a bundle: thresholds whose joint average run length is as agreed.
 
@@ -247,21 +296,34 @@ def calibrate_monitor(
     Returns
     -------
     SequentialTest
-        `.mean_threshold` and `.volatility_threshold`; `.achieved_run_length` and `.detection_delay` in days.
+        `.mean_threshold` and `.volatility_threshold`; `.achieved_run_length` and `.detection_delay`
+        in days.
 
     References
     ----------
     Page (1954); the allowance of half the shift: Lorden (1971).
     """
-    returns = check_series(expected_returns, "expected_returns", min_length=60, allow_constant=False).to_numpy()
+    returns = check_series(
+        expected_returns, "expected_returns", min_length=60, allow_constant=False
+    ).to_numpy()
     target = check_number(average_run_length, "average_run_length", low=20)
-    block = _block_length(returns) if block_length is None else check_number(block_length, "block_length", low=1)
+    block = (
+        _block_length(returns)
+        if block_length is None
+        else check_number(block_length, "block_length", low=1)
+    )
     n_resamples = check_integer(n_resamples, "n_resamples", low=100)
     mean, volatility = float(returns.mean()), float(returns.std(ddof=1))
     z = (returns - mean) / volatility
     size = np.abs(z)
-    k, k_wide, wide = max(0.5 * mean / volatility, 0.02), 0.5 * size.mean() / size.std(), (size - size.mean()) / size.std()  # whole sample on purpose
-    streams = np.random.SeedSequence(check_integer(seed, "seed")).generate_state(2 * n_resamples, np.uint64)
+    # whole sample on purpose
+    k, k_wide, wide = (
+        max(0.5 * mean / volatility, 0.02), 0.5 * size.mean() / size.std(),
+        (size - size.mean()) / size.std(),
+    )
+    streams = np.random.SeedSequence(check_integer(seed, "seed")).generate_state(
+        2 * n_resamples, np.uint64
+    )
     search, fresh = streams[:n_resamples], streams[n_resamples:]
 
     def run(h, h_wide, z=z, wide=wide, seeds=search):
@@ -274,8 +336,11 @@ def calibrate_monitor(
         return run(h, h_wide, z - by, (np.abs(z - by) - size.mean()) / size.std(), fresh)
 
     return SequentialTest(
-        mean=mean, volatility=volatility, abs_mean=float(size.mean()), abs_std=float(size.std()), mean_allowance=k, volatility_allowance=k_wide,
-        mean_threshold=h, volatility_threshold=h_wide, average_run_length=target, achieved_run_length=run(h, h_wide, seeds=fresh),
-        run_length_low=shifted(len(z) ** -0.5), run_length_high=shifted(-(len(z) ** -0.5)),
-        detection_delay=shifted(max(mean, 0.0) / volatility), block_length=block, n_resamples=n_resamples, seed=seed,
+        mean=mean, volatility=volatility, abs_mean=float(size.mean()), abs_std=float(size.std()),
+        mean_allowance=k, volatility_allowance=k_wide, mean_threshold=h,
+        volatility_threshold=h_wide, average_run_length=target,
+        achieved_run_length=run(h, h_wide, seeds=fresh), run_length_low=shifted(len(z) ** -0.5),
+        run_length_high=shifted(-(len(z) ** -0.5)),
+        detection_delay=shifted(max(mean, 0.0) / volatility), block_length=block,
+        n_resamples=n_resamples, seed=seed,
     )

@@ -40,9 +40,15 @@ class Store:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._lock.close()
-                raise HandoffError(f"Another engine is running in {self.folder}; wait for it, or use another folder.") from None
+                raise HandoffError(
+                    f"Another engine is running in {self.folder}; wait for it, or use another "
+                    "folder."
+                ) from None
             except OSError as error:
-                raise HandoffError(f"The folder {self.folder} cannot be used ({in_words(error)}); give one that can be written to.") from None
+                raise HandoffError(
+                    f"The folder {self.folder} cannot be used ({in_words(error)}); give one that "
+                    "can be written to."
+                ) from None
             sweep(self.folder, ".state.json.*")
         return self
 
@@ -60,7 +66,9 @@ class Store:
             saved = json.loads((self.folder / "state.json").read_bytes())
             session, digest = saved["session"], saved["sha256"]
             whole = digest == sha256(canonical_json(session))
-            whole = whole and sha256(journal[: session["journal_bytes"]]) == session["journal_sha256"]
+            whole = (
+                whole and sha256(journal[: session["journal_bytes"]]) == session["journal_sha256"]
+            )
         except FileNotFoundError:
             if not journal:
                 return None
@@ -69,8 +77,10 @@ class Store:
             whole = False
         if not whole:
             raise HandoffError(
-                f"The state in {self.folder} is missing, torn or does not fit the journal; replay from the start in a folder of its own, which "
-                "gives the same journal, or move state.json and journal.jsonl away: what is traded then goes by the kill switch as it stands."
+                f"The state in {self.folder} is missing, torn or does not fit the journal; replay "
+                "from the start in a folder of its own, which "
+                "gives the same journal, or move state.json and journal.jsonl away: what is "
+                "traded then goes by the kill switch as it stands."
             )
         self._size = session["journal_bytes"]
         self._digest = hashlib.sha256(journal[: self._size])
@@ -78,7 +88,10 @@ class Store:
             try:
                 os.truncate(self.folder / "journal.jsonl", self._size)
             except OSError as error:
-                raise HandoffError(f"journal.jsonl in {self.folder} cannot be cut back to the saved day ({in_words(error)}); give the right to write, then run again.") from None
+                raise HandoffError(
+                    f"journal.jsonl in {self.folder} cannot be cut back to the saved day "
+                    f"({in_words(error)}); give the right to write, then run again."
+                ) from None
         return session
 
     def append(self, lines: list[bytes]) -> None:
@@ -91,7 +104,10 @@ class Store:
     def save(self, session: dict) -> None:
         "Replace the state, whole or not at all"
         session |= {"journal_bytes": self._size, "journal_sha256": self._digest.hexdigest()}
-        self._write("state.json", canonical_json({"session": session, "sha256": sha256(canonical_json(session))}))
+        self._write(
+            "state.json",
+            canonical_json({"session": session, "sha256": sha256(canonical_json(session))}),
+        )
 
     def _write(self, name: str, content: bytes) -> None:
         if self.folder is None:
@@ -102,7 +118,8 @@ class Store:
             write_durably(self.folder / name, content, append=name == "journal.jsonl")
         except (OSError, QuantlabError) as error:
             raise HandoffError(
-                f"{name} in {self.folder} could not be written ({in_words(error)}); free the disk and run again, it goes on from the last saved day."
+                f"{name} in {self.folder} could not be written ({in_words(error)}); free the disk "
+                "and run again, it goes on from the last saved day."
             ) from None
 
     def journal(self) -> bytes:
@@ -114,25 +131,33 @@ class Store:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise HandoffError(f"journal.jsonl in {self.folder} cannot be read ({in_words(error)}); give the right to read, then run again.") from None
+            raise HandoffError(
+                f"journal.jsonl in {self.folder} cannot be read ({in_words(error)}); give the "
+                "right to read, then run again."
+            ) from None
 
 # %% ../../nbs/80_handoff/20_journal.ipynb #ccaa561e
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reconciliation(Result):
     "Paper beside the backtest, day by day"
 
-    table: pd.DataFrame  # paper and expected returns, turnover, costs; their differences; refused orders
+    # paper and expected returns, turnover, costs; their differences; refused orders
+    table: pd.DataFrame
     max_abs_difference: float  # over all days and columns
-    first_refusal: object  # first day on which an order was refused, unfilled or missed, None if never
-    max_abs_difference_before: float  # over the days up to that one, whose results no refusal has touched yet
+    # first day on which an order was refused, unfilled or missed, None if never
+    first_refusal: object
+    # over the days up to that one, whose results no refusal has touched yet
+    max_abs_difference_before: float
     n_days: int  # in both
     n_unmatched: int  # days in only one of them
     n_refused: int  # orders that the gate refused
 
     LABELS: ClassVar[dict[str, str]] = {
-        "max_abs_difference": "largest difference (fraction of equity)", "first_refusal": "first order refused, unfilled or missed",
-        "max_abs_difference_before": "largest difference until then (fraction of equity)", "n_days": "days compared",
-        "n_unmatched": "days in one of them only", "n_refused": "orders refused",
+        "max_abs_difference": "largest difference (fraction of equity)",
+        "first_refusal": "first order refused, unfilled or missed",
+        "max_abs_difference_before": "largest difference until then (fraction of equity)",
+        "n_days": "days compared", "n_unmatched": "days in one of them only",
+        "n_refused": "orders refused",
     }
 
     def agrees(self, tolerance: float = 1e-9) -> bool:
@@ -164,34 +189,56 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    events: pd.DataFrame  # changes of state, resets, missed decisions, orders without a price or held back
+    # changes of state, resets, missed decisions, orders without a price or held back
+    events: pd.DataFrame
 
     LABELS: ClassVar[dict[str, str]] = {
-        "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent", "n_refused": "orders refused",
-        "n_unfilled": "orders not filled", "n_missed": "decisions missed",
+        "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent",
+        "n_refused": "orders refused",
+        "n_unfilled": "orders not filled",
+        "n_missed": "decisions missed",
     }
 
     def reconciliation(self, expected: pd.DataFrame) -> Reconciliation:
-        "Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected` fits"
-        names = [c for c in ("returns", "gross_returns", "turnover", "costs") if isinstance(expected, pd.DataFrame) and c in expected]
+        """Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected`
+        fits"""
+        names = [
+            c
+            for c in ("returns", "gross_returns", "turnover", "costs")
+            if isinstance(expected, pd.DataFrame) and c in expected
+        ]
         if "returns" not in names:
             raise HandoffError("`expected` needs a column 'returns'; `bundle.expected` has it.")
         expected = check_frame(expected.sort_index()[names], "expected")
         if not isinstance(expected.index, pd.DatetimeIndex):
             raise DataError("`expected` must be indexed by dates; convert with `pd.to_datetime`.")
         expected = expected.set_axis(expected.index.as_unit("us"))
-        table = pd.concat([self.daily[names].add_suffix("_paper"), expected[names].add_suffix("_expected")], axis=1).sort_index()
+        table = pd.concat(
+            [self.daily[names].add_suffix("_paper"), expected[names].add_suffix("_expected")],
+            axis=1,
+        ).sort_index()
         both = table.notna().all(axis=1)
         for name in names:
             table[f"{name}_difference"] = table[f"{name}_paper"] - table[f"{name}_expected"]
         table["refused"] = self.daily["refused"].reindex(table.index).fillna(0).astype(int)
         if not both.any():
-            raise HandoffError("`expected` has no day in common with the replay; give the backtest of the same window.")
+            raise HandoffError(
+                "`expected` has no day in common with the replay; give the backtest of the same "
+                "window."
+            )
         apart = table.filter(like="_difference").abs().max(axis=1)
-        stopped = pd.concat([self.orders.loc[~self.orders["sent"].astype(bool), "date"], self.fills.loc[self.fills["notional"] == 0, "date"], self.events.loc[self.events["type"] == "missed", "date"]])
+        stopped = pd.concat(
+            [
+                self.orders.loc[~self.orders["sent"].astype(bool), "date"],
+                self.fills.loc[self.fills["notional"] == 0, "date"],
+                self.events.loc[self.events["type"] == "missed", "date"],
+            ]
+        )
         first = stopped.min() if len(stopped) else None
         return Reconciliation(
-            table=table, max_abs_difference=float(apart.max()), first_refusal=first, max_abs_difference_before=float(apart.loc[:first].max()), n_days=int(both.sum()), n_unmatched=int((~both).sum()), n_refused=self.n_refused
+            table=table, max_abs_difference=float(apart.max()), first_refusal=first,
+            max_abs_difference_before=float(apart.loc[:first].max()), n_days=int(both.sum()),
+            n_unmatched=int((~both).sum()), n_refused=self.n_refused,
         )
 
     def plot(self, ax=None):
@@ -199,10 +246,13 @@ class PaperResult(Result):
         import matplotlib.pyplot as plt
 
         ax = ax or plt.subplots(figsize=(8, 3))[1]
-        ax.plot(self.equity.index, self.equity.to_numpy(), color="tab:blue", label=f"{self.mode} equity")
+        ax.plot(
+            self.equity.index, self.equity.to_numpy(), color="tab:blue", label=f"{self.mode} equity"
+        )
         ax.fill_between(
-            self.equity.index, 0, 1, where=(self.daily["state"] != "ACTIVE").to_numpy(), transform=ax.get_xaxis_transform(),
-            color="tab:red", alpha=0.15, label="reducing or halted",
+            self.equity.index, 0, 1, where=(self.daily["state"] != "ACTIVE").to_numpy(),
+            transform=ax.get_xaxis_transform(), color="tab:red", alpha=0.15,
+            label="reducing or halted",
         )
         ax.set(ylabel="currency")
         ax.legend(loc="best")
@@ -227,7 +277,8 @@ def read_journal(journal: bytes) -> PaperResult:
     Returns
     -------
     PaperResult
-        `.state` at the end, `.equity` and `.daily` by date, `.orders` with what the gate said, `.fills`, `.events`.
+        `.state` at the end, `.equity` and `.daily` by date, `.orders` with what the gate said,
+        `.fills`, `.events`.
 
     Raises
     ------
@@ -236,28 +287,52 @@ def read_journal(journal: bytes) -> PaperResult:
     """
     try:
         records = [json.loads(line) for line in journal.splitlines()]
-        kinds: dict[str, list] = {k: [] for k in ("start", "fill", "day", "order", "state", "reset", "missed", "unfilled", "withheld")}
+        kinds: dict[str, list] = {
+            k: []
+            for k in (
+                "start", "fill", "day", "order", "state", "reset", "missed", "unfilled", "withheld",
+            )
+        }
         for record in records:
             kinds[record["type"]].append(record)
         start, last = kinds["start"][0], kinds["day"][-1]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise HandoffError("The journal is empty or not whole; there is no day to report.") from None
-    daily = _table(kinds["day"], ["date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused", "state"])
+        raise HandoffError(
+            "The journal is empty or not whole; there is no day to report."
+        ) from None
+    daily = _table(
+        kinds["day"],
+        [
+            "date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent",
+            "refused", "state",
+        ],
+    )
     daily = daily.set_index("date")
-    orders = _table(kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"])
+    orders = _table(
+        kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"]
+    )
     for record in kinds["withheld"]:  # decided, and not sent after all
         held = orders["id"].isin(record["orders"])
         orders.loc[held, ["sent", "rule", "reason"]] = [False, "halted", record["reason"]]
-        daily.loc[record["date"], ["sent", "refused"]] += [-len(record["orders"]), len(record["orders"])]
+        daily.loc[record["date"], ["sent", "refused"]] += [
+            -len(record["orders"]), len(record["orders"]),
+        ]
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
-    events = _table([r for r in records if r["type"] in ("state", "reset", "missed", "unfilled", "withheld")], ["date", "type", "state", "reason"])
+    events = _table(
+        [r for r in records if r["type"] in ("state", "reset", "missed", "unfilled", "withheld")],
+        ["date", "type", "state", "reason"],
+    )
     reason = kinds["state"][-1]["reason"] if kinds["state"] else ""
     limited = [r["date"] for r in kinds["state"] if r["state"] == "REDUCING"]
     if limited and last["state"] == "ACTIVE":
-        reason = f"a loss limit was exceeded {len(limited)} time(s), last on {limited[-1]}; none is now"
+        reason = (
+            f"a loss limit was exceeded {len(limited)} time(s), last on {limited[-1]}; none is now"
+        )
     return PaperResult(
-        strategy=start["strategy"], mode=start["mode"], seal=start["seal"], state=last["state"], reason=reason,
-        final_equity=last["equity"], n_days=len(daily), n_orders=int(daily["sent"].sum()), n_refused=int(daily["refused"].sum()),
-        n_unfilled=int((fills["notional"] == 0).sum()), n_missed=len(kinds["missed"]), journal=journal,
-        equity=daily["equity"], daily=daily.drop(columns="equity"), orders=orders, fills=fills, events=events,
+        strategy=start["strategy"], mode=start["mode"], seal=start["seal"], state=last["state"],
+        reason=reason, final_equity=last["equity"], n_days=len(daily),
+        n_orders=int(daily["sent"].sum()), n_refused=int(daily["refused"].sum()),
+        n_unfilled=int((fills["notional"] == 0).sum()), n_missed=len(kinds["missed"]),
+        journal=journal, equity=daily["equity"], daily=daily.drop(columns="equity"), orders=orders,
+        fills=fills, events=events,
     )

@@ -22,7 +22,9 @@ import pyarrow.parquet as pq
 
 from ..checks import check_frame
 from ..errors import HandoffError, QuantlabError, SpecificationError
-from ..storage import as_path, in_words, readable_json, sha256, sweep, sync_folder, write_durably
+from quantlab.storage import (
+    as_path, in_words, readable_json, sha256, sweep, sync_folder, write_durably,
+)
 
 # %% ../../nbs/80_handoff/05_manifest.ipynb #d2a84efa
 def seal_of(manifest: Mapping) -> str:
@@ -53,7 +55,8 @@ def read_table(content: bytes, name: str) -> pd.DataFrame:
 
 # %% ../../nbs/80_handoff/05_manifest.ipynb #c594256b
 def write_folder(folder: Path, name: str, contents: dict[str, bytes]) -> Path:
-    "Write `contents` to a hidden folder, flush, and rename it to `name`; to be called under the lock of `folder`"
+    """Write `contents` to a hidden folder, flush, and rename it to `name`; to be called under the
+    lock of `folder`"""
     building = None
     try:
         sweep(folder, ".building-*")
@@ -66,14 +69,18 @@ def write_folder(folder: Path, name: str, contents: dict[str, bytes]) -> Path:
     except (OSError, QuantlabError) as error:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
-        raise HandoffError(f"The bundle {name} could not be written ({in_words(error)}); nothing was left in {folder}.") from None
+        raise HandoffError(
+            f"The bundle {name} could not be written ({in_words(error)}); nothing was left in "
+            f"{folder}."
+        ) from None
     return folder / name
 
 
 def as_day(value: Any, name: str) -> pd.Timestamp:
     "A date without time of day or zone"
     try:
-        day = pd.NaT if isinstance(value, Real) else pd.Timestamp(value)  # a number would be a moment of 1970
+        # a number would be a moment of 1970
+        day = pd.NaT if isinstance(value, Real) else pd.Timestamp(value)
     except (TypeError, ValueError):
         day = pd.NaT
     if day is pd.NaT or day.tz is not None:
@@ -94,18 +101,29 @@ def approvals_path(path: str | Path) -> Path:
 
 
 def whole_approvals(data: bytes, name: str, seal: str) -> tuple[list[dict], bytes]:
-    "Records of the lines that are whole, and their bytes; what follows the last line's end counts where its hash holds"
+    """Records of the lines that are whole, and their bytes; what follows the last line's end counts
+    where its hash holds"""
     *lines, rest = data.split(b"\n")
     found, previous = [], ""
     for line in [*lines, rest] if rest else lines:
         try:
             record = json.loads(line)
-            whole = approval_line(record) == line and record["previous"] == previous and record["bundle"] == seal and record["seal"] == seal_of(record)
-            whole = whole and all(isinstance(record[key], str) and record[key].strip() for key in ("by", "reason"))
+            whole = (
+                approval_line(record) == line
+                and record["previous"] == previous
+                and record["bundle"] == seal
+                and record["seal"] == seal_of(record)
+            )
+            whole = whole and all(
+                isinstance(record[key], str) and record[key].strip() for key in ("by", "reason")
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             whole = False
         if not whole and not (rest and len(found) == len(lines)):
-            raise HandoffError(f"{name} was changed at line {len(found) + 1}, cut short, or belongs to another bundle; restore it from version control.")
+            raise HandoffError(
+                f"{name} was changed at line {len(found) + 1}, cut short, or belongs to another "
+                "bundle; restore it from version control."
+            )
         if whole:
             found.append(record)
             previous = record["seal"]
@@ -120,19 +138,24 @@ def approvals_bytes(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise HandoffError(f"{file.name} cannot be read ({in_words(error)}); give the right to read it.") from None
+        raise HandoffError(
+            f"{file.name} cannot be read ({in_words(error)}); give the right to read it."
+        ) from None
 
 
 def read_approvals(path: str | Path, seal: str) -> list[dict]:
-    "Approvals of the bundle at `path`; refused when a line is torn, edited, missing or about another seal"
+    """Approvals of the bundle at `path`; refused when a line is torn, edited, missing or about
+    another seal"""
     data = approvals_bytes(path)
     if data is None:
         return []
     found, whole = whole_approvals(data, approvals_path(path).name, seal)
     if whole != data or not found:
         raise HandoffError(
-            f"{approvals_path(path).name} was changed at line {len(found) + 1}, cut short, or belongs to another bundle; restore it from "
-            "version control. Where only its last line was never finished, the next approval takes that line out."
+            f"{approvals_path(path).name} was changed at line {len(found) + 1}, cut short, or "
+            "belongs to another bundle; restore it from "
+            "version control. Where only its last line was never finished, the next approval "
+            "takes that line out."
         )
     return [{"by": record["by"], "reason": record["reason"]} for record in found]
 

@@ -22,7 +22,9 @@ from ..results import Result
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/80_handoff/30_monitor.ipynb #98cc758b
-VERDICTS = ("data defect", "implementation", "input drift", "structural break", "model decay", "noise")
+VERDICTS = (
+    "data defect", "implementation", "input drift", "structural break", "model decay", "noise",
+)
 
 
 def _longest_run(values: np.ndarray) -> int:
@@ -39,9 +41,15 @@ def _typical(values: np.ndarray) -> float:
     return float(np.median(moved)) if len(moved) else math.nan
 
 
-def _row(kind: str, check: str, value: float, threshold: float, evidence: str, *, alarm: bool | None = None) -> dict:
+def _row(
+    kind: str, check: str, value: float, threshold: float, evidence: str, *,
+    alarm: bool | None = None,
+) -> dict:
     alarm = bool(value > threshold) if alarm is None else bool(alarm)
-    return {"kind": kind, "check": check, "value": float(value), "threshold": float(threshold), "alarm": alarm, "evidence": evidence}
+    return {
+        "kind": kind, "check": check, "value": float(value), "threshold": float(threshold),
+        "alarm": alarm, "evidence": evidence,
+    }
 
 
 def _data_checks(realised: pd.Series, expected: pd.Series, test: SequentialTest) -> list[dict]:
@@ -54,38 +62,82 @@ def _data_checks(realised: pd.Series, expected: pd.Series, test: SequentialTest)
     gap = int(max((np.diff(np.unique(dates.as_unit("ns").asi8)) / 86_400_000_000_000), default=1))
     known_gap = int(max(np.diff(expected.index.as_unit("ns").asi8) / 86_400_000_000_000, default=1))
     run, known_run = _longest_run(values), _longest_run(was)
-    scale, spike, known_spike = _typical(values) / _typical(was), np.abs(values - test.mean).max(initial=0) / test.volatility, np.abs(was - test.mean).max() / test.volatility
+    scale, spike, known_spike = (
+        _typical(values) / _typical(was),
+        np.abs(values - test.mean).max(initial=0) / test.volatility,
+        np.abs(was - test.mean).max() / test.volatility,
+    )
     factor = max(scale, 1 / scale) if scale > 0 else 1.0
     return [
-        _row("data defect", "dates twice or out of order", disorder, 0, f"{disorder} of {len(dates)} dates"),
-        _row("data defect", "returns missing or infinite", (~finite).sum(), 0, f"{int((~finite).sum())} of {len(finite)} days"),
-        _row("data defect", "days of the backtest's calendar absent", len(absent), 0, f"{len(absent)} of {len(due)} days" + (f", first {absent[0].date()}" if len(absent) else "")),
-        _row("data defect", "longest gap (calendar days)", gap, max(2 * known_gap, 7), f"{gap} days; the backtest's longest is {known_gap}"),
-        _row("data defect", "same return repeated (days)", run, 2 * known_run + 3, f"{run} days in a row; {known_run} in the backtest"),
-        _row("data defect", "unit (typical return over expected)", factor, 15, f"a typical day moves {scale:.3g} times the expected; 100 or 0.01 is percent against decimals"),
-        _row("data defect", "largest day (standard deviations)", spike, max(2 * known_spike, 15), f"{spike:.1f}; {known_spike:.1f} in the backtest"),
+        _row(
+            "data defect", "dates twice or out of order", disorder, 0,
+            f"{disorder} of {len(dates)} dates",
+        ),
+        _row(
+            "data defect", "returns missing or infinite", (~finite).sum(), 0,
+            f"{int((~finite).sum())} of {len(finite)} days",
+        ),
+        _row(
+            "data defect", "days of the backtest's calendar absent", len(absent), 0,
+            f"{len(absent)} of {len(due)} days"
+            + (f", first {absent[0].date()}" if len(absent) else ""),
+        ),
+        _row(
+            "data defect", "longest gap (calendar days)", gap, max(2 * known_gap, 7),
+            f"{gap} days; the backtest's longest is {known_gap}",
+        ),
+        _row(
+            "data defect", "same return repeated (days)", run, 2 * known_run + 3,
+            f"{run} days in a row; {known_run} in the backtest",
+        ),
+        _row(
+            "data defect", "unit (typical return over expected)", factor, 15,
+            f"a typical day moves {scale:.3g} times the expected; 100 or 0.01 is percent against "
+            "decimals",
+        ),
+        _row(
+            "data defect", "largest day (standard deviations)", spike, max(2 * known_spike, 15),
+            f"{spike:.1f}; {known_spike:.1f} in the backtest",
+        ),
     ]
 
 # %% ../../nbs/80_handoff/30_monitor.ipynb #0aa12baf
-def _mean_check(name: str, realised: pd.DataFrame, bundle: Bundle, test: SequentialTest) -> dict | None:
+def _mean_check(
+    name: str, realised: pd.DataFrame, bundle: Bundle, test: SequentialTest
+) -> dict | None:
     "Is the mean of turnover or costs within what the backtest's own days give over as many days?"
     if name not in realised or len(realised) < 20:
         return None
     seen, was = realised[name].to_numpy(dtype=float), bundle.expected[name].to_numpy()
-    block = min(max(test.block_length, 25.0), len(was) / 2)  # at least a month: rebalancing comes in rhythm
+    # at least a month: rebalancing comes in rhythm
+    block = min(max(test.block_length, 25.0), len(was) / 2)
     rng = np.random.default_rng(test.seed)
-    means = was[stationary_bootstrap_indices(len(was), block_size=block, n_resamples=1000, rng=rng, length=len(seen))].mean(axis=1)
+    means = was[
+        stationary_bootstrap_indices(
+            len(was), block_size=block, n_resamples=1000, rng=rng, length=len(seen)
+        )
+    ].mean(axis=1)
     mean = float(np.nanmean(seen)) if np.isfinite(seen).any() else math.nan
     tail = (1 + min((means <= mean).sum(), (means >= mean).sum())) / (1 + len(means))
     pvalue = min(1.0, 2 * tail)
-    return _row("input drift", f"mean {name} a day (p-value)", pvalue, 0.005, f"{mean:.4g} a day; the backtest's {was.mean():.4g}", alarm=pvalue < 0.005)
+    return _row(
+        "input drift", f"mean {name} a day (p-value)", pvalue, 0.005,
+        f"{mean:.4g} a day; the backtest's {was.mean():.4g}", alarm=pvalue < 0.005,
+    )
 
 
 def _validity_check(dates: pd.DatetimeIndex, bundle: Bundle) -> dict | None:
     "Are there days for which nothing was agreed?"
     outside = dates[(dates.normalize() < bundle.starts) | (dates.normalize() > bundle.expires)]
     valid = f"it is valid from {bundle.starts.date()} to {bundle.expires.date()}"
-    return _row("data defect", "days outside the bundle's dates of validity", len(outside), 0, f"{len(outside)} of {len(dates)} days; {valid}") if len(outside) else None
+    return (
+        _row(
+            "data defect", "days outside the bundle's dates of validity", len(outside), 0,
+            f"{len(outside)} of {len(dates)} days; {valid}",
+        )
+        if len(outside)
+        else None
+    )
 
 
 def _tracking_check(realised: pd.Series, expected: pd.Series, test: SequentialTest) -> dict | None:
@@ -104,7 +156,10 @@ def _tracking_check(realised: pd.Series, expected: pd.Series, test: SequentialTe
 def _chart_rows(charts: pd.DataFrame, test: SequentialTest) -> list[dict]:
     "The two charts, at their highest; the one that rang first comes first"
     rows, first = [], []
-    for kind, name, bar in (("structural break", "volatility", test.volatility_threshold), ("model decay", "mean", test.mean_threshold)):
+    for kind, name, bar in (
+        ("structural break", "volatility", test.volatility_threshold),
+        ("model decay", "mean", test.mean_threshold),
+    ):
         beyond = charts.index[charts[name] > bar]
         began = charts.index[charts[name] == 0]
         text = f"at most {charts[name].max():.3g}"
@@ -135,9 +190,12 @@ class MonitorResult(Result):
     triage: pd.DataFrame  # a row a check: kind check value threshold alarm evidence
 
     LABELS: ClassVar[dict[str, str]] = {
-        "n_days": "days seen", "realised_mean": "mean, realised (per day)", "expected_mean": "mean, expected (per day)",
-        "realised_volatility": "volatility, realised (per day)", "expected_volatility": "volatility, expected (per day)",
-        "average_run_length": "average run length, agreed (days)", "detection_delay": "average delay when the edge is gone (days)",
+        "n_days": "days seen", "realised_mean": "mean, realised (per day)",
+        "expected_mean": "mean, expected (per day)",
+        "realised_volatility": "volatility, realised (per day)",
+        "expected_volatility": "volatility, expected (per day)",
+        "average_run_length": "average run length, agreed (days)",
+        "detection_delay": "average delay when the edge is gone (days)",
     }
 
     def plot(self, ax=None):
@@ -160,16 +218,39 @@ def _realised(realised: Any) -> pd.DataFrame:
         realised = realised.daily
     if isinstance(realised, pd.Series):
         realised = realised.to_frame("returns")
-    if not isinstance(realised, pd.DataFrame) or realised.columns.nlevels > 1 or not realised.columns.is_unique or "returns" not in realised:
-        raise DataError("`realised` must be a PaperResult, a Series of daily returns, or a table with a column 'returns'.")
-    if not isinstance(realised.index, pd.DatetimeIndex) or realised.index.tz is not None or realised.index.hasnans:
-        raise DataError("`realised` must be indexed by dates without time zone; convert with `pd.to_datetime`.")
-    if len(realised) and not pd.Timestamp.min < realised.index.min() <= realised.index.max() < pd.Timestamp.max:
-        raise DataError(f"`realised` has dates from {realised.index.min()} to {realised.index.max()}; dates lie between 1677 and 2262.")
+    if (
+        not isinstance(realised, pd.DataFrame)
+        or realised.columns.nlevels > 1
+        or not realised.columns.is_unique
+        or "returns" not in realised
+    ):
+        raise DataError(
+            "`realised` must be a PaperResult, a Series of daily returns, or a table with a "
+            "column 'returns'."
+        )
+    if (
+        not isinstance(realised.index, pd.DatetimeIndex)
+        or realised.index.tz is not None
+        or realised.index.hasnans
+    ):
+        raise DataError(
+            "`realised` must be indexed by dates without time zone; convert with `pd.to_datetime`."
+        )
+    if (
+        len(realised)
+        and not pd.Timestamp.min < realised.index.min() <= realised.index.max() < pd.Timestamp.max
+    ):
+        raise DataError(
+            f"`realised` has dates from {realised.index.min()} to {realised.index.max()}; dates "
+            "lie between 1677 and 2262."
+        )
     names = [c for c in ("returns", "turnover", "costs") if c in realised]
     table = pd.DataFrame(as_float(realised[names], "realised"), index=realised.index, columns=names)
     if not np.isfinite(table["returns"]).any():
-        raise MissingDataError(f"`realised` has no usable return on any of {len(table)} days; there is nothing to judge.")
+        raise MissingDataError(
+            f"`realised` has no usable return on any of {len(table)} days; there is nothing to "
+            "judge."
+        )
     return table
 
 # %% ../../nbs/80_handoff/30_monitor.ipynb #c1e3ec50
@@ -181,7 +262,8 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     bundle : Bundle
         What was handed over; its sequential test was fixed when it was written.
     realised : PaperResult, Series or DataFrame
-        Daily net returns by date; a table may add `turnover` and `costs`. Defects of dates and values are judged, not refused.
+        Daily net returns by date; a table may add `turnover` and `costs`. Defects of dates and
+        values are judged, not refused.
 
     Returns
     -------
@@ -197,22 +279,32 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
         `bundle` is no Bundle.
     """
     if not isinstance(bundle, Bundle):
-        raise HandoffError(f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}.")
+        raise HandoffError(
+            f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}."
+        )
     record, test = _realised(realised), bundle.sequential_test
     expected = bundle.expected["returns"]
     clean = record[np.isfinite(record["returns"])].sort_index(kind="stable")
     clean = clean[~clean.index.duplicated()]
-    charts = pd.DataFrame(test.charts(clean["returns"].to_numpy()), index=clean.index, columns=["mean", "volatility"])
+    charts = pd.DataFrame(
+        test.charts(clean["returns"].to_numpy()), index=clean.index, columns=["mean", "volatility"]
+    )
     rows = [*_data_checks(record["returns"], expected, test), _validity_check(record.index, bundle)]
-    rows.append(_tracking_check(clean["returns"], expected.set_axis(expected.index.as_unit(clean.index.unit)), test))
+    rows.append(
+        _tracking_check(
+            clean["returns"], expected.set_axis(expected.index.as_unit(clean.index.unit)), test
+        )
+    )
     rows += [_mean_check(name, clean, bundle, test) for name in ("turnover", "costs")]
     triage = pd.DataFrame([row for row in [*rows, *_chart_rows(charts, test)] if row is not None])
     ringing = triage.loc[triage["alarm"], "kind"]
     alarms = charts.index[test.alarms(charts.to_numpy()).any(axis=1)]
     values = clean["returns"]
     return MonitorResult(
-        verdict=ringing.iloc[0] if len(ringing) else "noise", alarm_date=alarms[0] if len(alarms) else None,
-        n_days=len(values), realised_mean=float(values.mean()), expected_mean=test.mean,
-        realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan, expected_volatility=test.volatility,
-        average_run_length=test.average_run_length, detection_delay=test.detection_delay, sequential_test=test, charts=charts, triage=triage,
+        verdict=ringing.iloc[0] if len(ringing) else "noise",
+        alarm_date=alarms[0] if len(alarms) else None, n_days=len(values),
+        realised_mean=float(values.mean()), expected_mean=test.mean,
+        realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        expected_volatility=test.volatility, average_run_length=test.average_run_length,
+        detection_delay=test.detection_delay, sequential_test=test, charts=charts, triage=triage,
     )

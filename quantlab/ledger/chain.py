@@ -39,7 +39,9 @@ def _times(index: pd.Index) -> pa.Array:
         try:
             return pa.array(index.as_unit("ns").asi8, pa.timestamp("ns"))
         except pd.errors.OutOfBoundsDatetime:
-            raise DataError(f"`returns` has dates from {index[0]} on; dates lie between 1677 and 2262.") from None
+            raise DataError(
+                f"`returns` has dates from {index[0]} on; dates lie between 1677 and 2262."
+            ) from None
     if pd.api.types.is_integer_dtype(index):
         return pa.array(index.to_numpy(np.int64))
     raise DataError("`returns` must be indexed by dates or whole numbers; set a DatetimeIndex.")
@@ -54,14 +56,21 @@ def _parquet(columns: Mapping[str, pa.Array]) -> bytes:
     "Parquet bytes of plain columns, the first one in order"
     sink = pa.BufferOutputStream()
     encoding = {name: "BYTE_STREAM_SPLIT" for name in columns} | {"date": "DELTA_BINARY_PACKED"}
-    pq.write_table(pa.table(columns), sink, compression="zstd", use_dictionary=False, store_schema=False, column_encoding=encoding)
+    pq.write_table(
+        pa.table(columns), sink, compression="zstd", use_dictionary=False, store_schema=False,
+        column_encoding=encoding,
+    )
     return sink.getvalue().to_pybytes()
 
 
 def table_to_bytes(series: Mapping[str, pd.Series]) -> bytes:
-    "Parquet bytes of several series in order of time: one column of dates, and a column each, empty where a series has no row"
+    """Parquet bytes of several series in order of time: one column of dates, and a column each,
+    empty where a series has no row"""
     index = functools.reduce(pd.Index.union, (s.index for s in series.values()))
-    columns = {name: pa.array(s.reindex(index).to_numpy(), mask=~index.isin(s.index)) for name, s in series.items()}
+    columns = {
+        name: pa.array(s.reindex(index).to_numpy(), mask=~index.isin(s.index))
+        for name, s in series.items()
+    }
     return _parquet({"date": _times(index), **columns})
 
 
@@ -103,7 +112,8 @@ class Kind:
     "What a record of one kind holds"
 
     defining: tuple[str, ...]  # the fields whose hash is its id; none where it has no id
-    fields: Mapping[str, tuple[type, ...]] = dataclasses.field(default_factory=dict)  # what else must be there, and its types
+    # what else must be there, and its types
+    fields: Mapping[str, tuple[type, ...]] = dataclasses.field(default_factory=dict)
 
 
 _GAP = Kind((), {"reason": (str,), "problems": (list,)})
@@ -111,11 +121,24 @@ _GAP = Kind((), {"reason": (str,), "problems": (list,)})
 
 def _lacks(record: Mapping[str, Any], kind: Kind) -> str | None:
     "The first field that a record of this kind must have and has not"
-    needed = dict.fromkeys(kind.defining, (object,)) | ({"id": (str,)} if kind.defining else {}) | dict(kind.fields)
-    return next((name for name, types in needed.items() if name not in record or not isinstance(record[name], types)), None)
+    needed = (
+        dict.fromkeys(kind.defining, (object,))
+        | ({"id": (str,)} if kind.defining else {})
+        | dict(kind.fields)
+    )
+    return next(
+        (
+            name
+            for name, types in needed.items()
+            if name not in record or not isinstance(record[name], types)
+        ),
+        None,
+    )
 
 
-def _read_line(line: bytes, previous: str, before: bytes, kinds: Mapping[str, Kind]) -> tuple[dict | None, list[str]]:
+def _read_line(
+    line: bytes, previous: str, before: bytes, kinds: Mapping[str, Kind]
+) -> tuple[dict | None, list[str]]:
     "One record and what is wrong with it"
     try:
         record = json.loads(line.decode("ascii"))
@@ -129,8 +152,15 @@ def _read_line(line: bytes, previous: str, before: bytes, kinds: Mapping[str, Ki
     if canonical != line or body != claimed:
         return record, ["was edited: its hash does not match its content"]
     if record.get("previous") != (sha256(before) if kind == "gap" else previous):
-        return record, ["does not follow the line before (one was removed, moved, or two branches were joined by hand)"]
-    if kind in kinds and kinds[kind].defining and identity(record, kinds[kind].defining) != record["id"]:
+        return record, [
+            "does not follow the line before (one was removed, moved, or two branches were joined "
+            "by hand)"
+        ]
+    if (
+        kind in kinds
+        and kinds[kind].defining
+        and identity(record, kinds[kind].defining) != record["id"]
+    ):
         return record, ["has an id that is not the hash of what defines it"]
     return record, []
 
@@ -157,7 +187,9 @@ def walk(data: bytes, kinds: Mapping[str, Kind], scan: Scan | None = None) -> Sc
 def _git(folder: Path, *arguments: str) -> bytes | None:
     "Output of a git command, None where it fails or there is no git"
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=False
+        )
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None
@@ -167,20 +199,26 @@ def _blindness(folder: Path) -> str | None:
     "Why git cannot tell the history of a folder; None where it can"
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "--show-prefix"], capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"}
+            ["git", "-C", str(folder), "rev-parse", "--show-prefix"], capture_output=True,
+            check=False, env=os.environ | {"LC_ALL": "C"},
         )
     except OSError:
         return "git was not found on the PATH"
     if done.returncode == 0:
         return None
     if b"dubious ownership" in done.stderr:
-        return "git refuses to read a folder of another user (its `safe.directory` says whom to trust)"
+        return (
+            "git refuses to read a folder of another user (its `safe.directory` says whom to trust)"
+        )
     return "not in a git work tree"
 
 
 def _versions(folder: Path, name: str, n_commits: int) -> list[tuple[str, bytes | None]]:
     "Committed versions of a file, oldest first, under each name it had"
-    log = _git(folder, "-c", "core.quotePath=false", "log", "--follow", "--first-parent", f"-{n_commits}", "--name-only", "--format=%x00%H", "--", name)
+    log = _git(
+        folder, "-c", "core.quotePath=false", "log", "--follow", "--first-parent", f"-{n_commits}",
+        "--name-only", "--format=%x00%H", "--", name,
+    )
     prefix = (_git(folder, "rev-parse", "--show-prefix") or b"").decode().strip()
     place, versions = prefix + name, []
     for entry in (log or b"").decode().split("\0")[1:]:
@@ -190,35 +228,60 @@ def _versions(folder: Path, name: str, n_commits: int) -> list[tuple[str, bytes 
     return versions[::-1]
 
 
-def git_problems(path: Path, data: bytes, since: str = "", n_commits: int = 100) -> tuple[list[str], list[str]]:
-    "What git history says about a ledger, from the version that holds the hash `since` on: problems and notes"
+def git_problems(
+    path: Path, data: bytes, since: str = "", n_commits: int = 100
+) -> tuple[list[str], list[str]]:
+    """What git history says about a ledger, from the version that holds the hash `since` on:
+    problems and notes"""
     path = path.absolute()
     folder = next(p for p in path.parents if p.is_dir())
     if blind := _blindness(folder):
         return [], [f"{blind}: a cut or rewritten file could not be seen"]
     notes = []
     if (_git(folder, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
-        notes.append("this is a shallow clone: what was cut before its first commit could not be seen; run `git fetch --unshallow`")
+        notes.append(
+            "this is a shallow clone: what was cut before its first commit could not be seen; run "
+            "`git fetch --unshallow`"
+        )
     if path.is_symlink():
-        notes.append(f"{path.name} is a symbolic link, and git holds the link alone: a cut or rewritten file could not be seen")
+        notes.append(
+            f"{path.name} is a symbolic link, and git holds the link alone: a cut or rewritten "
+            "file could not be seen"
+        )
     versions = _versions(folder, path.relative_to(folder).as_posix(), n_commits)
-    if not versions and (lost := _git(folder, "log", "--full-history", "-1", "--format=%h", "--", path.name)):
-        return [f"commit {lost.decode().strip()} is the last that touched the file, on a branch that was merged without it: the ledger was removed"], notes
+    if not versions and (
+        lost := _git(folder, "log", "--full-history", "-1", "--format=%h", "--", path.name)
+    ):
+        return [
+            f"commit {lost.decode().strip()} is the last that touched the file, on a branch that "
+            "was merged without it: the ledger was removed"
+        ], notes
     if not versions:
         return [], [*notes, "not committed yet: a cut or rewritten file could not be seen"]
     if not path.exists() and versions[-1][1] is None:
-        return [f"the file is gone since {versions[-1][0]}: the ledger was cut or rewritten, restore it from the commit before"], notes
+        return [
+            f"the file is gone since {versions[-1][0]}: the ledger was cut or rewritten, restore "
+            "it from the commit before"
+        ], notes
     if len(versions) == n_commits:
-        notes.append(f"the last {n_commits} commits of the file were compared; what was cut before could not be seen")
+        notes.append(
+            f"the last {n_commits} commits of the file were compared; what was cut before could "
+            "not be seen"
+        )
     if not path.exists() and versions[-1][1] is not None:
         return [f"the file is gone, and {versions[-1][0]} has it: restore it from git"], notes
-    holding = [i for i, (_, version) in enumerate(versions) if since and since.encode() in (version or b"")]
+    holding = [
+        i for i, (_, version) in enumerate(versions) if since and since.encode() in (version or b"")
+    ]
     versions = versions[holding[0] :] if holding else versions
     problems, older, older_name = [], b"", ""
     for name, version in [*versions, ("the present file", data)]:
         version = version or b""
         if not version.startswith(older):
-            problems.append(f"{name} does not begin with the records of {older_name}: the ledger was cut or rewritten")
+            problems.append(
+                f"{name} does not begin with the records of {older_name}: the ledger was cut or "
+                "rewritten"
+            )
         older, older_name = version[: version.rfind(b"\n") + 1], name
     return problems, notes
 
@@ -228,9 +291,11 @@ def committed_names(folder: Path, pattern: str) -> list[str]:
     place = folder.absolute()
     home = next(p for p in (place, *place.parents) if p.is_dir())
     inside = "" if home == place else place.relative_to(home).as_posix() + "/"
-    listed = _git(home, "-c", "core.quotePath=false", "log", "--full-history", "-m", "--format=", "--name-only", "--", f":(glob){inside}{pattern}")
+    listed = _git(
+        home, "-c", "core.quotePath=false", "log", "--full-history", "-m", "--format=",
+        "--name-only", "--", f":(glob){inside}{pattern}",
+    )
     return sorted({Path(line).name for line in (listed or b"").decode().splitlines() if line})
-
 
 # %% ../../nbs/15_ledger/05_chain.ipynb #7e28b59b
 class ChainFile:
@@ -246,7 +311,10 @@ class ChainFile:
 
     def __init__(self, path: str | Path, kinds: Mapping[str, Kind | tuple[str, ...]]):
         self.path = Path(path)
-        self.kinds = {name: kind if isinstance(kind, Kind) else Kind(tuple(kind)) for name, kind in kinds.items()}
+        self.kinds = {
+            name: kind if isinstance(kind, Kind) else Kind(tuple(kind))
+            for name, kind in kinds.items()
+        }
         self._seen: tuple[bytes, Scan] = (b"", walk(b"", self.kinds))
 
     @property
@@ -273,7 +341,9 @@ class ChainFile:
         self._seen = (data[: scan.size], scan)
         tail = data[scan.size :]
         if tail and not any(_read_line(tail, scan.last, data[: scan.size], self.kinds)[1]):
-            lists = {f: list(getattr(scan, f)) for f in ("records", "problems", "unreadable", "gaps")}
+            lists = {
+                f: list(getattr(scan, f)) for f in ("records", "problems", "unreadable", "gaps")
+            }
             return walk(data + b"\n", self.kinds, dataclasses.replace(scan, **lists))
         return scan
 
@@ -282,7 +352,8 @@ class ChainFile:
         if b"\r" not in data:
             return None
         return (
-            f"the line ends of {self.path.name} were changed to CR or CRLF, by git's core.autocrlf or an editor: "
+            f"the line ends of {self.path.name} were changed to CR or CRLF, by git's "
+            "core.autocrlf or an editor: "
             "restore the file from git with `core.autocrlf=false`. Nothing was read or written."
         )
 
@@ -291,14 +362,16 @@ class ChainFile:
         scan = self.scan()
         if scan.unreadable:
             raise LedgerError(
-                f"line {scan.unreadable[0]} of {self.path.name} cannot be read; restore the file from git, "
+                f"line {scan.unreadable[0]} of {self.path.name} cannot be read; restore the file "
+                "from git, "
                 "or call `declare_gap(reason=...)`."
             )
         return scan.records
 
     @contextmanager
     def _lock(self) -> Iterator[tuple[Any, bytes]]:
-        "The file for us alone, and its complete lines; a torn one is moved aside, one that only lacks its newline is completed"
+        """The file for us alone, and its complete lines; a torn one is moved aside, one that only
+        lacks its newline is completed"""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "a+b", buffering=0) as file:
@@ -315,7 +388,8 @@ class ChainFile:
                 yield file, data[:end]
         except OSError as error:
             raise LedgerError(
-                f"{self.path.name} could not be written: {error.strerror or error} ({error.filename or self.path}). The record is not on file; "
+                f"{self.path.name} could not be written: {error.strerror or error} "
+                f"({error.filename or self.path}). The record is not on file; "
                 "free the disk or mend the permissions, and record it again."
             ) from error
 
@@ -326,15 +400,18 @@ class ChainFile:
             scan = self.scan(data)
             if scan.problems:
                 raise LedgerError(
-                    f"the ledger {self.path.name} is damaged: {scan.problems[0]}. Nothing was written. Restore "
-                    "it from git, merge branches with `merge_ledgers`, or call `declare_gap(reason=...)`."
+                    f"the ledger {self.path.name} is damaged: {scan.problems[0]}. Nothing was "
+                    "written. Restore "
+                    "it from git, merge branches with `merge_ledgers`, or call "
+                    "`declare_gap(reason=...)`."
                 )
             yield ChainWriter(file, scan, data)
             if not data:
                 sync_folder(self.path.parent)
 
     def declare_gap(self, *, reason: str, problems: list[str] | None = None) -> None:
-        "Seal a damaged chain as it is, so that it can go on; `problems` may add what only the owner sees"
+        """Seal a damaged chain as it is, so that it can go on; `problems` may add what only the
+        owner sees"""
         with self._lock() as (file, data):
             scan = self.scan(data)
             problems = problems or scan.problems

@@ -52,13 +52,17 @@ ROUNDING = 1e-6  # the same, up to which two results are one and nothing is writ
 UNASSIGNED = "unassigned"
 _RECOVERED = "recorded later: the process that ran it was stopped before it could"
 KINDS = {
-    "trial": Kind(DEFINING, {
-        "family": (str,), "strategy": (str,), "status": (str,), "returns": (str, type(None)), "revision": (int,),
-        "n_obs": (int,), **dict.fromkeys(("sharpe", "skewness", "kurtosis"), (int, float, type(None))),
-    }),
+    "trial": Kind(
+        DEFINING,
+        {
+            "family": (str,), "strategy": (str,), "status": (str,), "returns": (str, type(None)),
+            "revision": (int,), "n_obs": (int,),
+            **dict.fromkeys(("sharpe", "skewness", "kurtosis"), (int, float, type(None))),
+        },
+    ),
     "opening": Kind(OPENING),
     "criteria": Kind(CRITERIA, {"thresholds": (dict,)}),
-}  # fmt: skip
+}
 
 
 def _moments(x: np.ndarray) -> dict[str, float | int | None]:
@@ -123,9 +127,12 @@ def _text(value: Any, name: str) -> str:
 
 
 def _name(value: Any, name: str) -> str:
-    "Refuse a name that a terminal or a page would not show as it is, such as one that erases the line above"
+    """Refuse a name that a terminal or a page would not show as it is, such as one that erases the
+    line above"""
     if not _text(value, name).isprintable():
-        raise SpecificationError(f"`{name}` must be of printable characters, on one line; got {value!r}.")
+        raise SpecificationError(
+            f"`{name}` must be of printable characters, on one line; got {value!r}."
+        )
     return value
 
 
@@ -141,11 +148,14 @@ def _agree(recorded: Any, computed: float | None) -> bool:
     "Is a recorded number the computed one, up to the last digits?"
     if recorded is None or computed is None:
         return recorded is computed
-    return isinstance(recorded, (int, float)) and math.isclose(recorded, computed, rel_tol=1e-9, abs_tol=1e-12)
+    return isinstance(recorded, (int, float)) and math.isclose(
+        recorded, computed, rel_tol=1e-9, abs_tol=1e-12
+    )
 
 
 def _close(before: pd.Series, after: pd.Series, tolerance: float) -> bool:
-    "Same rows, and a root mean square difference of at most `tolerance` standard deviations (or of rounding)"
+    """Same rows, and a root mean square difference of at most `tolerance` standard deviations (or
+    of rounding)"""
     if len(before) != len(after) or not (before.index == after.index).all():
         return False
     scale = 2.0 ** math.frexp(max(before.abs().max(), after.abs().max()))[1]
@@ -158,7 +168,9 @@ def _check_returns(returns: Any, status: str) -> pd.Series | None:
     if status != "complete" and (returns is None or len(returns) == 0):
         return None
     if returns is None:
-        raise DataError("`returns` is None; a complete trial has returns. Use status 'failed' or 'abandoned'.")
+        raise DataError(
+            "`returns` is None; a complete trial has returns. Use status 'failed' or 'abandoned'."
+        )
     return check_series(returns, "returns", min_length=2)
 
 
@@ -175,7 +187,12 @@ def _left_behind(ledger: Path) -> list[tuple[Path, dict]]:
                 about = json.loads(file.read())
         except (OSError, ValueError):  # in use, not begun, or taken away meanwhile
             continue
-        whole = isinstance(about, dict) and isinstance(about.get("defaults"), dict) and isinstance(about.get("hypothesis"), str) and "family" in about
+        whole = (
+            isinstance(about, dict)
+            and isinstance(about.get("defaults"), dict)
+            and isinstance(about.get("hypothesis"), str)
+            and "family" in about
+        )
         if whole and about.get("ledger") == ledger.name:
             found.append((folder, about))
     return found
@@ -185,7 +202,11 @@ class _LedgerReader:
     "What can be asked of a ledger"
 
     def __init__(self, path: str | Path):
-        if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path) or Path(path).is_dir():
+        if (
+            not isinstance(path, (str, os.PathLike))
+            or "\0" in os.fspath(path)
+            or Path(path).is_dir()
+        ):
             raise LedgerError(f"a ledger is a file such as trials/ledger.jsonl; got {path!r}.")
         self._chain = ChainFile(path, KINDS)
         self._compared: dict[tuple, bool] = {}
@@ -206,7 +227,11 @@ class _LedgerReader:
 
     def beside(self) -> list["Ledger"]:
         "The other ledgers of the project: those of the same folder"
-        files = sorted(p for p in self.path.parent.glob(f"*{self.path.suffix}") if p.is_file() and p.name != self.path.name)
+        files = sorted(
+            p
+            for p in self.path.parent.glob(f"*{self.path.suffix}")
+            if p.is_file() and p.name != self.path.name
+        )
         return [other for other in map(type(self), files) if other._chain.scan().records]
 
     def count(self, family: str | None = None, scope: Literal["all", "current"] = "all") -> int:
@@ -215,15 +240,17 @@ class _LedgerReader:
         Parameters
         ----------
         family : str, optional
-            Trials filed under "unassigned" count against every family, and once in the count of all.
+            Trials filed under "unassigned" count against every family, and once in the count of
+            all.
         scope : {"all", "current"}
-            Every try ever, retries included and restatements not; or the distinct trials on the data
-            and window of the latest record of the family (of each family, where none is named).
+            Every try ever, retries included and restatements not; or the distinct trials on the
+            data and window of the latest record of the family (of each family, where none is
+            named).
 
         Notes
         -----
-        The ledgers of a project are those of one folder. The same strategy and parameters with the same returns are one try, whatever
-        family, universe, data or window the record names.
+        The ledgers of a project are those of one folder. The same strategy and parameters with the
+        same returns are one try, whatever family, universe, data or window the record names.
         """
         check_option(scope, "scope", ("all", "current"))
         trials = self._project_trials(family)
@@ -232,7 +259,9 @@ class _LedgerReader:
             trials = list({r["id"]: r for r in trials if r["id"] in keep}.values())
         return len(self._tries(trials))
 
-    def tries(self, family: str | None = None, *, data_md5: Any = None, window: Any = None) -> pd.DataFrame:
+    def tries(
+        self, family: str | None = None, *, data_md5: Any = None, window: Any = None
+    ) -> pd.DataFrame:
         """List what `count` counts: one row a try, of all ledgers of the project.
 
         Parameters
@@ -248,11 +277,18 @@ class _LedgerReader:
             ledger, id, revision, family, strategy, parameters, status, sharpe, note.
         """
         tries = [members[0] for members in self._tries(self._on(data_md5, window, family))]
-        columns = ["ledger", "id", "revision", "family", "strategy", "parameters", "status", "sharpe", "note"]
+        columns = [
+            "ledger", "id", "revision", "family", "strategy", "parameters", "status", "sharpe",
+            "note",
+        ]
         return pd.DataFrame(tries, columns=columns).astype({"sharpe": float})
 
-    def tried_returns(self, *, data_md5: Any, window: Any, prefer: Sequence[str] = (), days: pd.Index | None = None) -> pd.DataFrame:
-        """Return series of every try on this data and window, of all families, revisions and ledgers of the project.
+    def tried_returns(
+        self, *, data_md5: Any, window: Any, prefer: Sequence[str] = (),
+        days: pd.Index | None = None,
+    ) -> pd.DataFrame:
+        """Return series of every try on this data and window, of all families, revisions and
+        ledgers of the project.
 
         Parameters
         ----------
@@ -261,42 +297,62 @@ class _LedgerReader:
         prefer : sequence of str
             Ids that stand for their try, where several records are one try.
         days : Index, optional
-            Rows of the table. A day on which a try has no return was a day without a book, and counts as 0: a try that lacks a day stays.
+            Rows of the table. A day on which a try has no return was a day without a book, and
+            counts as 0: a try that lacks a day stays.
 
         Returns
         -------
         DataFrame
-            Dates x tries; a column is named by the trial's id, an earlier revision by `id/revision`. Every try that has returns on file,
-            whatever its status, by the latest of its records.
+            Dates x tries; a column is named by the trial's id, an earlier revision by
+            `id/revision`. Every try that has returns on file, whatever its status, by the latest of
+            its records.
         """
         groups = self._tries([r for r in self._on(data_md5, window) if r["returns"] is not None])
         tries = [max(group, key=lambda r: (r["id"] in prefer, r["revision"])) for group in groups]
         latest = {r["id"]: r["revision"] for r in sorted(tries, key=lambda r: r["revision"])}
-        name = lambda r: r["id"] if r["revision"] == latest[r["id"]] else f"{r['id']}/{r['revision']}"
+        name = lambda r: (
+            r["id"] if r["revision"] == latest[r["id"]] else f"{r['id']}/{r['revision']}"
+        )
         series = {name(r): self._series(r) for r in tries}
         table = pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
         return table if days is None else table.reindex(days).fillna(0.0)
 
-    def returns(self, family: str | None = None, scope: Literal["all", "current"] = "all") -> pd.DataFrame:
+    def returns(
+        self, family: str | None = None, scope: Literal["all", "current"] = "all"
+    ) -> pd.DataFrame:
         "Return series of the latest complete revision of each trial: dates x trial ids"
         series = {r["id"]: self._series(r) for r in self._complete(family, scope)}
         return pd.DataFrame(series).sort_index() if series else pd.DataFrame(dtype=float)
 
-    def sharpe_variance(self, family: str | None = None, scope: Literal["all", "current"] = "current") -> float:
-        "Variance across complete trials of the per-period Sharpe ratio, as `deflated_sharpe_ratio` wants it"
+    def sharpe_variance(
+        self, family: str | None = None, scope: Literal["all", "current"] = "current"
+    ) -> float:
+        """Variance across complete trials of the per-period Sharpe ratio, as
+        `deflated_sharpe_ratio` wants it"""
         sharpes = [r["sharpe"] for r in self._complete(family, scope) if r["sharpe"] is not None]
         if len(sharpes) < 2:
-            raise LedgerError(f"a variance across trials needs two complete trials; the ledger has {len(sharpes)}.")
+            raise LedgerError(
+                "a variance across trials needs two complete trials; the ledger has "
+                f"{len(sharpes)}."
+            )
         return float(np.var(sharpes, ddof=1))
 
     def table(self, family: str | None = None) -> pd.DataFrame:
-        "One row a trial record, in order; `counted` where it is a try, `superseded` where a later revision exists"
-        columns = ["id", "revision", "family", "strategy", "parameters", "universe", "data_md5", "window", "costs",
-                   "status", "counted", "superseded", "n_obs", "sharpe", "skewness", "kurtosis", "returns", "hypothesis", "note"]
+        """One row a trial record, in order; `counted` where it is a try, `superseded` where a later
+        revision exists"""
+        columns = [
+            "id", "revision", "family", "strategy", "parameters", "universe", "data_md5", "window",
+            "costs", "status", "counted", "superseded", "n_obs", "sharpe", "skewness", "kurtosis",
+            "returns", "hypothesis",
+            "note",
+        ]
         trials = self._trials(family)
         latest = {r["id"]: r["revision"] for r in trials}
         tries = {group[0]["hash"] for group in self._tries(trials)}
-        rows = [{**r, "counted": r["hash"] in tries, "superseded": r["revision"] < latest[r["id"]]} for r in trials]
+        rows = [
+            {**r, "counted": r["hash"] in tries, "superseded": r["revision"] < latest[r["id"]]}
+            for r in trials
+        ]
         table = pd.DataFrame(rows, columns=columns)
         return table.astype(dict.fromkeys(("sharpe", "skewness", "kurtosis"), float))
 
@@ -306,12 +362,22 @@ class _LedgerReader:
         return pd.DataFrame(rows, columns=["id", *OPENING])
 
     def opened_within(self, window: Any) -> list[str]:
-        "First days of the holdouts that were opened, in any ledger of the project, and that a sample over `window` reaches into"
+        """First days of the holdouts that were opened, in any ledger of the project, and that a
+        sample over `window` reaches into"""
         ends = _ends(plain_json(window, "window", whole=True))
         if not isinstance(ends, tuple) or not isinstance(ends[1], str):
-            raise SpecificationError(f"`window` must have a first and a last day, such as ('2009-01-01', '2015-06-30'); got {window!r}.")
+            raise SpecificationError(
+                "`window` must have a first and a last day, such as ('2009-01-01', "
+                f"'2015-06-30'); got {window!r}."
+            )
         opened = [_ends(w) for book in [self, *self.beside()] for w in book.openings()["window"]]
-        return sorted({w[0] for w in opened if isinstance(w, tuple) and isinstance(w[0], str) and w[0] <= ends[1]})
+        return sorted(
+            {
+                w[0]
+                for w in opened
+                if isinstance(w, tuple) and isinstance(w[0], str) and w[0] <= ends[1]
+            }
+        )
 
     def load_returns(self, digest: str, column: str | None = None) -> pd.Series:
         "Return series stored under hash `digest`; `column` where several were stored as one table"
@@ -320,7 +386,9 @@ class _LedgerReader:
             path = self._staged_path(digest)
         if not path.is_file():
             name = self._returns_path(digest).name
-            raise LedgerError(f"the return series {digest[:12]} is missing; restore {name} from git.")
+            raise LedgerError(
+                f"the return series {digest[:12]} is missing; restore {name} from git."
+            )
         data = path.read_bytes()
         if sha256(data) != digest:
             raise LedgerError(f"the return series {path.name} was changed; restore it from git.")
@@ -331,13 +399,20 @@ class _LedgerReader:
         return self.load_returns(record["returns"], record.get("column"))
 
     def _project_trials(self, family: str | None) -> list[dict]:
-        "Trial records of a family and those of none, of all ledgers of the project, each with its ledger's name; this one's first"
+        """Trial records of a family and those of none, of all ledgers of the project, each with its
+        ledger's name; this one's first"""
         trials = [
-            {**r, "ledger": ledger.path.name} for ledger in [self, *self.beside()] for r in ledger._chain.records() if r["kind"] == "trial"
+            {**r, "ledger": ledger.path.name}
+            for ledger in [self, *self.beside()]
+            for r in ledger._chain.records()
+            if r["kind"] == "trial"
         ]
         known = sorted({r["family"] for r in trials})
         if family is not None and trials and family not in (*known, UNASSIGNED):
-            raise SpecificationError(f"no trial was ever recorded for the family {family!r}; the ledger knows {', '.join(known)}.")
+            raise SpecificationError(
+                f"no trial was ever recorded for the family {family!r}; the ledger knows "
+                f"{', '.join(known)}."
+            )
         return [r for r in trials if family is None or r["family"] in (family, UNASSIGNED)]
 
     def _trials(self, family: str | None) -> list[dict]:
@@ -346,20 +421,32 @@ class _LedgerReader:
 
     def _on(self, data_md5: Any, window: Any, family: str | None = None) -> list[dict]:
         "Trial records of all ledgers on this data and window; None: on any"
-        data, ends = plain_json(data_md5, "data_md5", whole=True), _ends(plain_json(window, "window", whole=True))
-        return [r for r in self._project_trials(family) if (data is None or r["data_md5"] == data) and (ends is None or _ends(r["window"]) == ends)]
+        data, ends = (
+            plain_json(data_md5, "data_md5", whole=True),
+            _ends(plain_json(window, "window", whole=True)),
+        )
+        return [
+            r
+            for r in self._project_trials(family)
+            if (data is None or r["data_md5"] == data)
+            and (ends is None or _ends(r["window"]) == ends)
+        ]
 
     def _tries(self, trials: list[dict]) -> list[list[dict]]:
-        "The draws: each with the records that restate it, or name the same book and returns by another family, universe or data"
+        """The draws: each with the records that restate it, or name the same book and returns by
+        another family, universe or data"""
         counted: dict[bytes, list[list[dict]]] = {}
         for record in trials:
-            earlier = counted.setdefault(canonical_json([record["strategy"], record["parameters"]]), [])
+            earlier = counted.setdefault(
+                canonical_json([record["strategy"], record["parameters"]]), []
+            )
             known = next((group for group in earlier if self._restates(record, group[0])), None)
             earlier.append([record]) if known is None else known.append(record)
         return [group for groups in counted.values() for group in groups]
 
     def _restates(self, new: dict, old: dict) -> bool:
-        "Are the returns of `new` those of `old` up to `RESTATEMENT`? A series that cannot be read is another draw"
+        """Are the returns of `new` those of `old` up to `RESTATEMENT`? A series that cannot be read
+        is another draw"""
         pair = tuple((r["returns"], r.get("column")) for r in (old, new))
         if None in (old["returns"], new["returns"]) or new["status"] != old["status"]:
             return False
@@ -375,24 +462,35 @@ class _LedgerReader:
         check_option(scope, "scope", ("all", "current"))
         trials = self._trials(family)
         keep = self._current(trials, family) if scope == "current" else {r["id"] for r in trials}
-        return list({r["id"]: r for r in trials if r["status"] == "complete" and r["id"] in keep}.values())
+        return list(
+            {r["id"]: r for r in trials if r["status"] == "complete" and r["id"] in keep}.values()
+        )
 
     def _holds(self, trial: Mapping[str, Any]) -> bool:
-        "Is there a complete trial of this family, on this data and window, with the same returns but for rounding?"
+        """Is there a complete trial of this family, on this data and window, with the same returns
+        but for rounding?"""
         where = {name: plain_json(trial[name], name, whole=True) for name in ("data_md5", "window")}
-        where |= {"kind": "trial", "status": "complete", "family": UNASSIGNED if trial["family"] is None else trial["family"]}
+        where |= {
+            "kind": "trial", "status": "complete",
+            "family": UNASSIGNED if trial["family"] is None else trial["family"],
+        }
         found = _moments(trial["returns"].to_numpy())
-        alike = lambda r: r["n_obs"] == found["n_obs"] and abs((r["sharpe"] or 0.0) - (found["sharpe"] or 0.0)) <= 1e-5
+        alike = lambda r: (
+            r["n_obs"] == found["n_obs"]
+            and abs((r["sharpe"] or 0.0) - (found["sharpe"] or 0.0)) <= 1e-5
+        )
         return any(
             _close(self._series(r), trial["returns"], ROUNDING)
-            for r in self._chain.records() if all(r.get(k) == v for k, v in where.items()) and alike(r)
+            for r in self._chain.records()
+            if all(r.get(k) == v for k, v in where.items()) and alike(r)
         )
 
     def _current(self, trials: list[dict], family: str | None) -> set[str]:
         "Ids on the data and window of the latest record of the family, or each of its own family"
         latest = {r["family"]: (r["data_md5"], r["window"]) for r in trials}
         return {
-            r["id"] for r in trials
+            r["id"]
+            for r in trials
             if (r["data_md5"], r["window"]) == latest[family if family in latest else r["family"]]
         }
 
@@ -416,7 +514,10 @@ class _LedgerChecker(_LedgerReader):
         if scan.size > len(data):
             notes.append("the last line lacks only its newline; the next append adds it")
         elif scan.size < len(data):
-            problems.append(f"the last {len(data) - scan.size} bytes are a torn line; the next append moves them aside")
+            problems.append(
+                f"the last {len(data) - scan.size} bytes are a torn line; the next append moves "
+                "them aside"
+            )
         gaps = [i for i, r in enumerate(scan.records) if r["kind"] == "gap"]
         forgiven = gaps[-1] if scan.gaps else 0
         notes += self._return_problems(scan.records[:forgiven])
@@ -424,31 +525,54 @@ class _LedgerChecker(_LedgerReader):
         (notes if scan.gaps else problems).extend(self._orphans())
         for folder, _ in _left_behind(self.path):
             try:
-                problems.append(f"{len(_runs(folder))} runs of an open_trials whose process was killed are not recorded yet ({folder.name}); `recover()` or the next append does")
+                problems.append(
+                    f"{len(_runs(folder))} runs of an open_trials whose process was killed are "
+                    f"not recorded yet ({folder.name}); `recover()` or the next append does"
+                )
             except LedgerError as error:
                 problems.append(str(error))
-        git, git_notes = git_problems(self.path, data, since=scan.records[forgiven]["hash"] if scan.gaps else "")
+        git, git_notes = git_problems(
+            self.path, data, since=scan.records[forgiven]["hash"] if scan.gaps else ""
+        )
         if self._chain.torn_path.exists():
-            notes.append(f"{self._chain.torn_path.name} holds lines that were torn by an interrupted write")
+            notes.append(
+                f"{self._chain.torn_path.name} holds lines that were torn by an interrupted write"
+            )
         problems, notes = problems + git, notes + git_notes
         return LedgerCheck(
             ok=not problems, n_records=len(scan.records), n_problems=len(problems),
-            n_gaps=len(scan.gaps), is_lower_bound=bool(problems or scan.gaps), problems=problems, notes=notes, unseen=git_notes,
+            n_gaps=len(scan.gaps), is_lower_bound=bool(problems or scan.gaps), problems=problems,
+            notes=notes, unseen=git_notes,
         )
 
     def verify_project(self) -> LedgerCheck:
-        "`verify` for all ledgers of the project: those of the folder, and those that the last commit has there"
+        """`verify` for all ledgers of the project: those of the folder, and those that the last
+        commit has there"""
         folder, pattern = self.path.parent, f"*{self.path.suffix}"
-        names = {p.name for p in folder.glob(pattern) if p.is_file()} | set(committed_names(folder, pattern))
-        checks = {name: type(self)(folder / name).verify() for name in [self.path.name, *sorted(names - {self.path.name})]}
-        said = lambda what: list(dict.fromkeys(
-            text if name == self.path.name or text in getattr(checks[self.path.name], what) else f"{name}: {text}"
-            for name, check in checks.items() for text in getattr(check, what)
-        ))
-        problems, total = said("problems"), lambda field: sum(getattr(check, field) for check in checks.values())
+        names = {p.name for p in folder.glob(pattern) if p.is_file()} | set(
+            committed_names(folder, pattern)
+        )
+        checks = {
+            name: type(self)(folder / name).verify()
+            for name in [self.path.name, *sorted(names - {self.path.name})]
+        }
+        said = lambda what: list(
+            dict.fromkeys(
+                text
+                if name == self.path.name or text in getattr(checks[self.path.name], what)
+                else f"{name}: {text}"
+                for name, check in checks.items()
+                for text in getattr(check, what)
+            )
+        )
+        problems, total = (
+            said("problems"), lambda field: sum(getattr(check, field) for check in checks.values()),
+        )
         return LedgerCheck(
-            ok=not problems, n_records=total("n_records"), n_problems=len(problems), n_gaps=total("n_gaps"),
-            is_lower_bound=any(check.is_lower_bound for check in checks.values()), problems=problems, notes=said("notes"), unseen=said("unseen"),
+            ok=not problems, n_records=total("n_records"), n_problems=len(problems),
+            n_gaps=total("n_gaps"),
+            is_lower_bound=any(check.is_lower_bound for check in checks.values()),
+            problems=problems, notes=said("notes"), unseen=said("unseen"),
         )
 
     def _orphans(self) -> list[str]:
@@ -458,7 +582,8 @@ class _LedgerChecker(_LedgerReader):
         named = b"".join(p.read_bytes() for p in ledgers if p.is_file())
         return [
             f"the return series {p.stem[:12]} belongs to no record: a record was removed"
-            for p in stored if p.stem.encode() not in named
+            for p in stored
+            if p.stem.encode() not in named
         ]
 
     def _return_problems(self, records: list[dict]) -> list[str]:
@@ -473,7 +598,9 @@ class _LedgerChecker(_LedgerReader):
                 problems.append(f"trial {r['id']}: {error}")
                 continue
             if not all(_agree(r.get(name), value) for name, value in moments.items()):
-                problems.append(f"trial {r['id']}: the recorded moments are not those of its returns")
+                problems.append(
+                    f"trial {r['id']}: the recorded moments are not those of its returns"
+                )
         return problems
 
 # %% ../../nbs/15_ledger/10_trials.ipynb #277f7910
@@ -494,7 +621,11 @@ def _ends(window: Any) -> Any:
 def _overlap(one: Any, other: Any) -> bool:
     "Do two windows share a day? Those whose ends are unknown do"
     ends = [_ends(one), _ends(other)]
-    if not all(isinstance(e, tuple) and all(isinstance(x, str) and re.match(r"\d{4}-\d\d-\d\d", x) for x in e) for e in ends):
+    if not all(
+        isinstance(e, tuple)
+        and all(isinstance(x, str) and re.match(r"\d{4}-\d\d-\d\d", x) for x in e)
+        for e in ends
+    ):
         return True
     (a, b), (c, d) = ends
     return a <= d and c <= b
@@ -540,10 +671,16 @@ class Ledger(_LedgerChecker):
         LedgerError
             The file is damaged; nothing is written.
         """
-        return self.append_many([{
-            "family": family, "strategy": strategy, "parameters": parameters, "returns": returns, "universe": universe,
-            "data_md5": data_md5, "window": window, "costs": costs, "status": status, "hypothesis": hypothesis, "note": note,
-        }])[0]  # fmt: skip
+        return self.append_many(
+            [
+                {
+                    "family": family, "strategy": strategy, "parameters": parameters,
+                    "returns": returns, "universe": universe, "data_md5": data_md5,
+                    "window": window, "costs": costs, "status": status, "hypothesis": hypothesis,
+                    "note": note,
+                }
+            ]
+        )[0]
 
     def append_many(self, trials: Sequence[Mapping[str, Any]]) -> list[str]:
         """Record trials of one run; their return series are stored as one file, a column each.
@@ -558,8 +695,15 @@ class Ledger(_LedgerChecker):
         list of str
             The trials' ids. All are checked before the first is written.
         """
-        if isinstance(trials, Mapping) or not isinstance(trials, Sequence) or not all(isinstance(t, Mapping) for t in trials):
-            raise SpecificationError(f"`trials` must be a list of dicts, each the arguments of `append`; got {type(trials).__name__}.")
+        if (
+            isinstance(trials, Mapping)
+            or not isinstance(trials, Sequence)
+            or not all(isinstance(t, Mapping) for t in trials)
+        ):
+            raise SpecificationError(
+                "`trials` must be a list of dicts, each the arguments of `append`; got "
+                f"{type(trials).__name__}."
+            )
         self.recover()
         return self._append(trials)
 
@@ -567,33 +711,47 @@ class Ledger(_LedgerChecker):
         return self._add_trials([self._checked(**trial) for trial in trials], known=slice(-1, None))
 
     def recover(self) -> int:
-        "Record the runs of every `open_trials` whose process was killed before it could; their number"
+        """Record the runs of every `open_trials` whose process was killed before it could; their
+        number"""
         left = _left_behind(self.path)
         for folder, about in left:
             note = "; ".join(filter(None, [about["defaults"].pop("note", None), _RECOVERED]))
-            Trials(self, about["family"], about["hypothesis"], about["defaults"] | {"note": note}).record_rest(_runs(folder))
+            Trials(
+                self, about["family"], about["hypothesis"], about["defaults"] | {"note": note}
+            ).record_rest(_runs(folder))
             shutil.rmtree(folder, ignore_errors=True)
         return len(left)
 
     def _checked(
-        self, *, family: str | None, strategy: str, parameters: Mapping[str, Any], returns: pd.Series | None, universe: Any,
-        data_md5: Any, window: Any, costs: Any = None, status: str = "complete", hypothesis: str | None = None, note: str | None = None,
+        self, *, family: str | None, strategy: str, parameters: Mapping[str, Any],
+        returns: pd.Series | None, universe: Any, data_md5: Any, window: Any, costs: Any = None,
+        status: str = "complete", hypothesis: str | None = None, note: str | None = None,
     ) -> tuple[dict, pd.Series | None]:
         "Record and returns of a trial that may be written"
         check_option(status, "status", ("complete", "failed", "abandoned"))
         if not isinstance(parameters, Mapping):
-            raise SpecificationError(f"`parameters` must map names to values; got {parameters!r}. Give {{}} where there are none.")
+            raise SpecificationError(
+                f"`parameters` must map names to values; got {parameters!r}. Give {{}} where "
+                "there are none."
+            )
         try:
             record = {
-                "kind": "trial", "family": UNASSIGNED if family is None else _name(family, "family"),
-                "strategy": _name(strategy, "strategy"), "parameters": plain_json(dict(parameters), "parameters", whole=True),
-                "universe": _given(universe, "universe"), "data_md5": _given(data_md5, "data_md5"),
-                "window": _given(window, "window"), "costs": plain_json(costs, "costs", whole=True), "status": status,
-                "hypothesis": plain_json(hypothesis, "hypothesis"), "note": plain_json(note, "note"),
+                "kind": "trial",
+                "family": UNASSIGNED if family is None else _name(family, "family"),
+                "strategy": _name(strategy, "strategy"),
+                "parameters": plain_json(dict(parameters), "parameters", whole=True),
+                "universe": _given(universe, "universe"),
+                "data_md5": _given(data_md5, "data_md5"),
+                "window": _given(window, "window"),
+                "costs": plain_json(costs, "costs", whole=True), "status": status,
+                "hypothesis": plain_json(hypothesis, "hypothesis"),
+                "note": plain_json(note, "note"),
             }
             record["id"] = identity(record, DEFINING)
         except RecursionError:
-            raise SpecificationError("what defines the trial is nested too deeply to be written; give plain values.") from None
+            raise SpecificationError(
+                "what defines the trial is nested too deeply to be written; give plain values."
+            ) from None
         series = _check_returns(returns, status)
         if series is not None:
             series_to_bytes(series)  # what cannot be stored is refused before anything is written
@@ -610,9 +768,11 @@ class Ledger(_LedgerChecker):
             The opening's id.
         """
         record = {
-            "kind": "opening", "family": _text(family, "family"), "strategy": _text(strategy, "strategy"),
-            "trial_id": _text(trial_id, "trial_id"), "reason": _text(reason, "reason"),
-            "window": _given(window, "window"), "data_md5": _given(data_md5, "data_md5"),
+            "kind": "opening", "family": _text(family, "family"),
+            "strategy": _text(strategy, "strategy"), "trial_id": _text(trial_id, "trial_id"),
+            "reason": _text(reason, "reason"),
+            "window": _given(window, "window"),
+            "data_md5": _given(data_md5, "data_md5"),
         }
         record["id"] = identity(record, OPENING)
         with self._chain.writing() as writer:
@@ -621,7 +781,9 @@ class Ledger(_LedgerChecker):
                 writer.write(record)
         return record["id"]
 
-    def fix_criteria(self, thresholds: Mapping[str, Any], *, data_md5: Any, window: Any) -> list[dict]:
+    def fix_criteria(
+        self, thresholds: Mapping[str, Any], *, data_md5: Any, window: Any
+    ) -> list[dict]:
         """Record the thresholds that this data is judged by; the same ones again add nothing.
 
         Parameters
@@ -634,29 +796,42 @@ class Ledger(_LedgerChecker):
         Returns
         -------
         list of dict
-            All records of thresholds whose window overlaps with this one, oldest first. Where the first is not what was given, the
-            thresholds were changed after this data had been judged.
+            All records of thresholds whose window overlaps with this one, oldest first. Where the
+            first is not what was given, the thresholds were changed after this data had been
+            judged.
         """
         if not isinstance(thresholds, Mapping) or not thresholds:
-            raise SpecificationError(f"`thresholds` must map each criterion to its threshold; got {thresholds!r}.")
+            raise SpecificationError(
+                f"`thresholds` must map each criterion to its threshold; got {thresholds!r}."
+            )
         record = {
-            "kind": "criteria", "data_md5": _given(data_md5, "data_md5"), "window": _given(window, "window"),
+            "kind": "criteria",
+            "data_md5": _given(data_md5, "data_md5"),
+            "window": _given(window, "window"),
             "thresholds": plain_json(dict(thresholds), "thresholds", whole=True),
         }
         record["id"] = identity(record, CRITERIA)
         with self._chain.writing() as writer:
-            known = [r for r in writer.records if r["kind"] == "criteria" and _overlap(r["window"], record["window"])]
+            known = [
+                r
+                for r in writer.records
+                if r["kind"] == "criteria" and _overlap(r["window"], record["window"])
+            ]
             if record["id"] not in {r["id"] for r in known}:
                 writer.write(record)
                 known = [*known, record]
         return known
 
     def declare_gap(self, *, reason: str) -> None:
-        "Seal a damaged ledger as it is, so that it can go on; its counts are lower bounds from here"
+        """Seal a damaged ledger as it is, so that it can go on; its counts are lower bounds from
+        here"""
         self._chain.declare_gap(reason=_text(reason, "reason"), problems=self.verify().problems)
 
-    def _add_trials(self, trials: Sequence[tuple[dict, pd.Series | None]], known: slice) -> list[str]:
-        "Write trials, but for those of which one of the `known` revisions has the same result; one file for all their returns"
+    def _add_trials(
+        self, trials: Sequence[tuple[dict, pd.Series | None]], known: slice
+    ) -> list[str]:
+        """Write trials, but for those of which one of the `known` revisions has the same result;
+        one file for all their returns"""
         with self._chain.writing() as writer:
             earlier: dict[str, list[dict]] = {}
             for r in writer.records:
@@ -666,7 +841,9 @@ class Ledger(_LedgerChecker):
             for record, series in trials:
                 record["returns"] = None if series is None else series_digest(series)
                 record |= _moments(np.empty(0) if series is None else series.to_numpy())
-                revisions, written = earlier.get(record["id"], []), [t for t in new if t[0]["id"] == record["id"]]
+                revisions, written = (
+                    earlier.get(record["id"], []), [t for t in new if t[0]["id"] == record["id"]],
+                )
                 same = any(self._same(r, record, series) for r in revisions[known] if not written)
                 if same or (written and _same_result(*written[-1], record, series)):
                     for r in revisions:
@@ -686,7 +863,9 @@ class Ledger(_LedgerChecker):
     def _stage(self, new: list[tuple[dict, pd.Series | None]]) -> list[str]:
         "Write the return series of new records beside their place, and name them in the records"
         series = {record["returns"]: x for record, x in new if x is not None}
-        ordered = {k: x for k, x in series.items() if x.index.is_monotonic_increasing and x.index.is_unique}
+        ordered = {
+            k: x for k, x in series.items() if x.index.is_monotonic_increasing and x.index.is_unique
+        }
         together = ordered if len(ordered) > 1 else {}
         contents = [table_to_bytes(together)] if together else []
         place = {name: sha256(contents[0]) for name in together}
@@ -705,12 +884,18 @@ class Ledger(_LedgerChecker):
         return list(place.values())
 
     def _check_kind(self, series: pd.Series, records: list[dict]) -> None:
-        "Refuse to mix series with dates and without in one ledger: they could not stand side by side"
-        known = next((r for r in records if self._returns_path(str(r.get("returns"))).exists()), None)
+        """Refuse to mix series with dates and without in one ledger: they could not stand side by
+        side"""
+        known = next(
+            (r for r in records if self._returns_path(str(r.get("returns"))).exists()), None
+        )
         dated = isinstance(series.index, pd.DatetimeIndex)
         if known and dated != isinstance(self._series(known).index, pd.DatetimeIndex):
             have, want = ("dates", "row numbers") if dated else ("row numbers", "dates")
-            raise DataError(f"`returns` is indexed by {have}, the ledger's other trials by {want}; use the same, or another ledger.")
+            raise DataError(
+                f"`returns` is indexed by {have}, the ledger's other trials by {want}; use the "
+                "same, or another ledger."
+            )
 
     def _settle(self, digest: str) -> None:
         "Give a staged return series its name, now that a record names it"
@@ -719,7 +904,8 @@ class Ledger(_LedgerChecker):
             os.replace(staged, self._returns_path(digest))
 
     def _same(self, old: dict, new: dict, series: pd.Series | None) -> bool:
-        "Do a record on file and a new one have the same status and, but for rounding, the same returns?"
+        """Do a record on file and a new one have the same status and, but for rounding, the same
+        returns?"""
         if old["status"] != new["status"] or (old["returns"] is None) != (series is None):
             return False
         return series is None or _close(self._series(old), series, ROUNDING)
@@ -737,10 +923,12 @@ class Ledger(_LedgerChecker):
                     writer.write(body)
 
 # %% ../../nbs/15_ledger/10_trials.ipynb #900479c7
-_SPOOL = "QUANTLAB_OPEN_TRIALS"  # in the environment: [folder of the ledger, folder of the runs] of each open_trials
+# in the environment: [folder of the ledger, folder of the runs] of each open_trials
+_SPOOL = "QUANTLAB_OPEN_TRIALS"
 _LOCK = threading.Lock()
 _HERE: list[list[str]] = []  # what this process and those it was forked from have open
-_CHAIN: ContextVar[tuple[str, ...] | None] = ContextVar("chain", default=None)  # folders of the open_trials around this line
+# folders of the open_trials around this line
+_CHAIN: ContextVar[tuple[str, ...] | None] = ContextVar("chain", default=None)
 _Run = tuple[dict, pd.Series]
 
 
@@ -748,7 +936,10 @@ def _open_everywhere() -> list[list[str]]:
     "What is open in this process and in those that started it, outermost first"
     try:
         told = json.loads(os.environ.get(_SPOOL, "[]"))
-        whole = isinstance(told, list) and all(isinstance(entry, list) and len(entry) == 2 and all(isinstance(x, str) for x in entry) for entry in told)
+        whole = isinstance(told, list) and all(
+            isinstance(entry, list) and len(entry) == 2 and all(isinstance(x, str) for x in entry)
+            for entry in told
+        )
     except (ValueError, RecursionError):
         whole = False
     told = told if whole else []
@@ -756,7 +947,8 @@ def _open_everywhere() -> list[list[str]]:
 
 
 def _watching() -> list[list[str]]:
-    "Who is to be told of a run made here: of each folder of ledgers the innermost; a thread of its own belongs to all that are open"
+    """Who is to be told of a run made here: of each folder of ledgers the innermost; a thread of
+    its own belongs to all that are open"""
     chain = _CHAIN.get()
     watching = [entry for entry in _open_everywhere() if chain is None or entry[1] in chain]
     return list({entry[0]: entry for entry in watching}.values())
@@ -764,7 +956,8 @@ def _watching() -> list[list[str]]:
 
 @contextmanager
 def unobserved() -> Iterator[None]:
-    "Backtests made inside, by this thread, are no tries: those in worlds that were drawn to have no edge"
+    """Backtests made inside, by this thread, are no tries: those in worlds that were drawn to have
+    no edge"""
     token = _CHAIN.set(())
     try:
         yield
@@ -772,8 +965,11 @@ def unobserved() -> Iterator[None]:
         _CHAIN.reset(token)
 
 
-def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = None, **parameters: Any) -> bool:
-    """Remember a backtest that is run inside `open_trials`, in whatever thread or process; outside nothing happens.
+def observe_run(
+    returns: pd.Series, *, target_weights: pd.DataFrame | None = None, **parameters: Any
+) -> bool:
+    """Remember a backtest that is run inside `open_trials`, in whatever thread or process; outside
+    nothing happens.
 
     Parameters
     ----------
@@ -796,7 +992,10 @@ def observe_run(returns: pd.Series, *, target_weights: pd.DataFrame | None = Non
         weights = sha256(np.ascontiguousarray(target_weights.to_numpy(dtype=float)).tobytes())
         parameters = {"target_weights": weights, **parameters}
     line = _run_line(parameters, returns)
-    noted = [_noted(Path(folder) / f"{os.getpid()}-{threading.get_ident()}.runs", line) for _, folder in watching]
+    noted = [
+        _noted(Path(folder) / f"{os.getpid()}-{threading.get_ident()}.runs", line)
+        for _, folder in watching
+    ]
     return all(noted)
 
 
@@ -816,34 +1015,58 @@ def _noted(file: Path, line: bytes) -> bool:
 
 
 def _run_line(parameters: Mapping[str, Any], returns: pd.Series) -> bytes:
-    "The line of a run: its parameters in plain values, what has no plain form by its name; dates or row numbers; returns"
+    """The line of a run: its parameters in plain values, what has no plain form by its name; dates
+    or row numbers; returns"""
     plain = {}
     for name, value in parameters.items():
         try:
             plain[name] = plain_json(value, name)
         except SpecificationError:
-            plain[name] = {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else str(value)
+            plain[name] = (
+                {str(k): str(v) for k, v in value.items()}
+                if isinstance(value, Mapping)
+                else str(value)
+            )
     index = returns.index
     unit = index.unit if isinstance(index, pd.DatetimeIndex) else None
-    rows = index.asi8 if unit else index.to_numpy(np.int64) if pd.api.types.is_integer_dtype(index) else np.arange(len(index))
+    rows = (
+        index.asi8
+        if unit
+        else index.to_numpy(np.int64)
+        if pd.api.types.is_integer_dtype(index)
+        else np.arange(len(index))
+    )
     numbers = {"rows": rows, "values": returns.to_numpy(dtype=float)}
-    texts = {name: base64.b64encode(np.ascontiguousarray(x).tobytes()).decode() for name, x in numbers.items()}
+    texts = {
+        name: base64.b64encode(np.ascontiguousarray(x).tobytes()).decode()
+        for name, x in numbers.items()
+    }
     return canonical_json({"parameters": plain, "unit": unit} | texts) + b"\n"
 
 
 def _runs(folder: Path) -> list[_Run]:
     "The runs noted in a folder; a line that was torn when its process was killed is left out"
     found = []
-    for file in sorted(folder.glob("*.runs"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
+    for file in sorted(
+        folder.glob("*.runs"), key=lambda file: (file.stat().st_mtime_ns, file.name)
+    ):
         for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
             try:
                 run = json.loads(line)
-                rows, values = (np.frombuffer(base64.b64decode(run[name]), dtype) for name, dtype in (("rows", np.int64), ("values", float)))
-                index = pd.Index(rows) if run["unit"] is None else pd.DatetimeIndex(rows.view(f"M8[{run['unit']}]"))
+                rows, values = (
+                    np.frombuffer(base64.b64decode(run[name]), dtype)
+                    for name, dtype in (("rows", np.int64), ("values", float))
+                )
+                index = (
+                    pd.Index(rows)
+                    if run["unit"] is None
+                    else pd.DatetimeIndex(rows.view(f"M8[{run['unit']}]"))
+                )
                 found.append((dict(run["parameters"]), pd.Series(values, index)))
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise LedgerError(
-                    f"line {number} of {folder.name}/{file.name}, the note of a run that is not recorded yet, cannot be read; mend that file, or "
+                    f"line {number} of {folder.name}/{file.name}, the note of a run that is not "
+                    "recorded yet, cannot be read; mend that file, or "
                     "move its folder away and say how many runs it held."
                 ) from None
     return found
@@ -851,9 +1074,11 @@ def _runs(folder: Path) -> list[_Run]:
 
 @contextmanager
 def _watched(ledger: Path, about: Mapping[str, Any]) -> Iterator[Path]:
-    """A folder beside the ledger that gathers the runs made inside: by this thread, by threads and processes it started, and inside further ledgers.
+    """A folder beside the ledger that gathers the runs made inside: by this thread, by threads and
+    processes it started, and inside further ledgers.
 
-    It is locked while it is in use; who finds it without a lock finds what a process left that was killed.
+    It is locked while it is in use; who finds it without a lock finds what a process left that was
+    killed.
     """
     outer, around = _CHAIN.get(), _open_everywhere()
     with writing(ledger):
@@ -887,13 +1112,14 @@ def _watched(ledger: Path, about: Mapping[str, Any]) -> Iterator[Path]:
 class Trials:
     "Records the trials of one family; made by `open_trials`"
 
-    def __init__(self, ledger: Ledger, family: str | None, hypothesis: str, defaults: Mapping[str, Any]):
+    def __init__(
+        self, ledger: Ledger, family: str | None, hypothesis: str, defaults: Mapping[str, Any]
+    ):
         self.ledger, self.family, self.hypothesis = ledger, family, hypothesis
         self._defaults, self._recorded, self._parts = dict(defaults), set(), {}
 
     def record(
-        self, *, strategy: str, parameters: Mapping[str, Any], returns: Any,
-        **others: Any,
+        self, *, strategy: str, parameters: Mapping[str, Any], returns: Any, **others: Any
     ) -> str:
         """Append a trial and return its id; `others` as in `Ledger.append`.
 
@@ -906,7 +1132,11 @@ class Trials:
             self._recorded.add(_digest(returns))
             if len(returns):
                 self._parts[_digest(returns)] = (returns.index[0], returns.index[-1])
-        return self.ledger.append(**self._filled({"strategy": strategy, "parameters": parameters, "returns": returns, **others}))
+        return self.ledger.append(
+            **self._filled(
+                {"strategy": strategy, "parameters": parameters, "returns": returns, **others}
+            )
+        )
 
     def _filled(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         "A trial with what `open_trials` was given, and with what is not known said to be so"
@@ -914,7 +1144,11 @@ class Trials:
         returns = given["returns"]
         if given.get("window") is None and isinstance(returns, pd.Series) and len(returns):
             given["window"] = (returns.index[0], returns.index[-1])
-        return given | {name: "unspecified" for name in ("universe", "data_md5", "window") if given.get(name) is None}
+        return given | {
+            name: "unspecified"
+            for name in ("universe", "data_md5", "window")
+            if given.get(name) is None
+        }
 
     def _take_part(self, returns: pd.Series) -> bool:
         "Was a window of these returns recorded by name? Each record stands for one run"
@@ -925,14 +1159,22 @@ class Trials:
         return False
 
     def record_rest(self, runs: list[_Run]) -> None:
-        "Record the runs that nobody gave a name, those with the same returns as a trial of the family once"
+        """Record the runs that nobody gave a name, those with the same returns as a trial of the
+        family once"""
         rest = []
         for parameters, returns in runs:
             returns = returns.dropna()
-            if len(returns) > 1 and _digest(returns) not in self._recorded and not self._take_part(returns):
+            if (
+                len(returns) > 1
+                and _digest(returns) not in self._recorded
+                and not self._take_part(returns)
+            ):
                 self._recorded.add(_digest(returns))
                 rest.append(({"strategy": "(run without a name)", **parameters}, returns))
-        trials = [self._filled({"strategy": p.pop("strategy"), "parameters": p, "returns": x}) for p, x in rest]
+        trials = [
+            self._filled({"strategy": p.pop("strategy"), "parameters": p, "returns": x})
+            for p, x in rest
+        ]
         trials = [trial for trial in trials if not self.ledger._holds(trial)]
         try:
             self.ledger._append(trials)
@@ -945,7 +1187,14 @@ class Trials:
         try:
             self.ledger._append([trial])
         except DataError as error:
-            self.ledger._append([{**trial, "returns": None, "status": "failed", "note": f"its returns could not be stored: {error}"}])
+            self.ledger._append(
+                [
+                    {
+                        **trial, "returns": None, "status": "failed",
+                        "note": f"its returns could not be stored: {error}",
+                    }
+                ]
+            )
 
 
 def _digest(returns: pd.Series) -> str:
@@ -954,10 +1203,13 @@ def _digest(returns: pd.Series) -> str:
 
 
 def default_ledger_path() -> Path:
-    "`trials/ledger.jsonl` of the project (the nearest folder above with a `dvc.yaml`, else with a `trials` folder), else right here"
+    """`trials/ledger.jsonl` of the project (the nearest folder above with a `dvc.yaml`, else with a
+    `trials` folder), else right here"""
     here = Path.cwd()
     above = (here, *here.parents)
-    root = next((p for p in above if (p / "dvc.yaml").is_file()), None) or next((p for p in above if (p / "trials").is_dir()), here)
+    root = next((p for p in above if (p / "dvc.yaml").is_file()), None) or next(
+        (p for p in above if (p / "trials").is_dir()), here
+    )
     return root / "trials" / "ledger.jsonl"
 
 
@@ -990,13 +1242,15 @@ def open_trials(
 
     Notes
     -----
-    Runs are noted on disk as they are made, so that they count though the process is killed: the next writer of the ledger records them.
+    Runs are noted on disk as they are made, so that they count though the process is killed: the
+    next writer of the ledger records them.
     """
     for name in defaults:
         check_option(name, "defaults", ("universe", "data_md5", "window", "costs", "note"))
     ledger = Ledger(default_ledger_path() if path is None else path)
     about = {
-        "family": None if family is None else _name(family, "family"), "hypothesis": _text(hypothesis, "hypothesis"),
+        "family": None if family is None else _name(family, "family"),
+        "hypothesis": _text(hypothesis, "hypothesis"),
         "defaults": plain_json(defaults, "defaults", whole=True),
     }
     ledger.recover()
@@ -1007,12 +1261,18 @@ def open_trials(
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             parameters = {"ended_by": type(error).__name__}
-            trials.record(strategy="(unfinished)", parameters=parameters, returns=None, status="abandoned", note=reason)
+            trials.record(
+                strategy="(unfinished)", parameters=parameters, returns=None, status="abandoned",
+                note=reason,
+            )
             raise
         finally:
             if os.getpid() == process:  # a fork that comes by here leaves it to its parent
                 if not folder.is_dir():
-                    raise LedgerError(f"the folder {folder.name}, which held the runs made inside, was removed: they are not on file; run them again.")
+                    raise LedgerError(
+                        f"the folder {folder.name}, which held the runs made inside, was removed: "
+                        "they are not on file; run them again."
+                    )
                 trials.record_rest(_runs(folder))
                 shutil.rmtree(folder)
 
@@ -1021,7 +1281,9 @@ def open_trials(
 class MergeResult(Result):
     "What a merge of two ledgers did"
 
-    LABELS: ClassVar[dict[str, str]] = {"n_added": "records added", "n_known": "records known to both"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "n_added": "records added", "n_known": "records known to both",
+    }
     n_added: int
     n_known: int
 
@@ -1051,7 +1313,9 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
             raise SpecificationError(f"`{name}` must be a Ledger; got {book!r}.")
     problems = other.verify().problems
     if problems:
-        raise LedgerError(f"the other ledger is damaged: {problems[0]}. Nothing was merged; repair it first.")
+        raise LedgerError(
+            f"the other ledger is damaged: {problems[0]}. Nothing was merged; repair it first."
+        )
     before = len(into._chain.records())
     records = other._chain.records()
     for record in records:

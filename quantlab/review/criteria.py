@@ -41,13 +41,23 @@ class Criterion(Result):
 
 CRITERIA: dict[str, Criterion] = {
     "deflated_sharpe_ratio": Criterion("deflated Sharpe ratio", "at least", "returns"),
-    "probability_of_backtest_overfitting": Criterion("probability of backtest overfitting", "at most", "returns"),
-    "superior_predictive_ability": Criterion("superior predictive ability (p-value)", "at most", "returns"),
+    "probability_of_backtest_overfitting": Criterion(
+        "probability of backtest overfitting", "at most", "returns"
+    ),
+    "superior_predictive_ability": Criterion(
+        "superior predictive ability (p-value)", "at most", "returns"
+    ),
     "haircut_sharpe": Criterion("haircut Sharpe ratio (adjusted p-value)", "at most", "returns"),
-    "min_track_record_length": Criterion("minimum track record (observations)", "confidence", "returns"),
-    "breakeven_cost_multiple": Criterion("break-even cost (multiple of the assumed)", "at least", "evidence"),
+    "min_track_record_length": Criterion(
+        "minimum track record (observations)", "confidence", "returns"
+    ),
+    "breakeven_cost_multiple": Criterion(
+        "break-even cost (multiple of the assumed)", "at least", "evidence"
+    ),
     "lookahead_audit_passed": Criterion("lookahead audit passed", "is", "evidence"),
-    "fit_certificate_share": Criterion("model fits with certificate (share)", "at least", "evidence"),
+    "fit_certificate_share": Criterion(
+        "model fits with certificate (share)", "at least", "evidence"
+    ),
     "data_quality_share": Criterion("data without open findings (share)", "at least", "evidence"),
     "regime_stability": Criterion("sub-periods with a profit (share)", "at least", "evidence"),
 }
@@ -73,11 +83,16 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
         A criterion is missing or unknown, or a value is one that it cannot have.
     """
     if not isinstance(thresholds, Mapping):
-        raise SpecificationError(f"`thresholds` must be a dict of criterion to value; got {type(thresholds).__name__}.")
-    unknown, missing = sorted(set(thresholds) - set(CRITERIA)), sorted(set(CRITERIA) - set(thresholds))
+        raise SpecificationError(
+            f"`thresholds` must be a dict of criterion to value; got {type(thresholds).__name__}."
+        )
+    unknown, missing = (
+        sorted(set(thresholds) - set(CRITERIA)), sorted(set(CRITERIA) - set(thresholds)),
+    )
     if unknown or missing:
         raise SpecificationError(
-            f"`thresholds` must name each criterion once: unknown {unknown or 'none'}, missing {missing or 'none'}. "
+            f"`thresholds` must name each criterion once: unknown {unknown or 'none'}, missing "
+            f"{missing or 'none'}. "
             "Give None for one that is not asked for."
         )
     for name, value in thresholds.items():
@@ -85,7 +100,10 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if CRITERIA[name].rule == "is":
             if value is not True:  # false would ask for the opposite, and count it as met
-                raise SpecificationError(f"`thresholds[{name!r}]` must be true, or None where it is not asked for; got {value!r}.")
+                raise SpecificationError(
+                    f"`thresholds[{name!r}]` must be true, or None where it is not asked for; got "
+                    f"{value!r}."
+                )
             continue
         check_number(value, f"thresholds[{name!r}]", low=0, high=1 if is_share(name) else np.inf)
     return dict(thresholds)
@@ -95,9 +113,12 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
     "Return the trials' returns as floats if they can be judged"
     trials = check_frame(trial_returns, "trial_returns")
     dated = isinstance(trials.index, pd.DatetimeIndex)
-    if isinstance(trials.columns, pd.DatetimeIndex) or (not dated and trials.shape[1] > trials.shape[0]):
+    if isinstance(trials.columns, pd.DatetimeIndex) or (
+        not dated and trials.shape[1] > trials.shape[0]
+    ):
         raise DataError(
-            f"`trial_returns` has {trials.shape[0]} rows and {trials.shape[1]} columns; rows are dates and columns "
+            f"`trial_returns` has {trials.shape[0]} rows and {trials.shape[1]} columns; rows are "
+            "dates and columns "
             "trials: transpose it."
         )
     check_frame(trials, "trial_returns", min_rows=30, allow_missing=False)
@@ -108,24 +129,32 @@ def check_trials(trial_returns: pd.DataFrame, selected: Any, n_trials: int) -> p
             "drop these columns, they stay counted in `n_trials`."
         )
     if not pd.api.types.is_hashable(selected) or selected not in trials.columns:
-        raise SpecificationError(f"`selected` must be a column of `trial_returns`; got {selected!r}.")
+        raise SpecificationError(
+            f"`selected` must be a column of `trial_returns`; got {selected!r}."
+        )
     check_integer(n_trials, "n_trials", low=1)
     if n_trials < trials.shape[1]:
         raise SpecificationError(
-            f"`n_trials` is {n_trials} and the table holds {trials.shape[1]} trials; give the ledger's count of all ever run."
+            f"`n_trials` is {n_trials} and the table holds {trials.shape[1]} trials; give the "
+            "ledger's count of all ever run."
         )
     return trials
 
 
 def check_sharpe_variance(sharpe_variance: float | None, periods_per_year: float) -> None:
     "Refuse a variance of Sharpe ratios that can only be annualised"
-    if sharpe_variance is None or (isinstance(sharpe_variance, float) and math.isnan(sharpe_variance)):  # unknown
+    # unknown
+    if sharpe_variance is None or (
+        isinstance(sharpe_variance, float) and math.isnan(sharpe_variance)
+    ):
         return
     check_number(sharpe_variance, "sharpe_variance", low=0)
     if sharpe_variance * periods_per_year > 100:
         raise SpecificationError(
-            f"`sharpe_variance` must be that of per-period Sharpe ratios; {sharpe_variance:g} means a spread of "
-            f"{math.sqrt(sharpe_variance * periods_per_year):.0f} annual units: divide by periods_per_year."
+            f"`sharpe_variance` must be that of per-period Sharpe ratios; {sharpe_variance:g} "
+            "means a spread of "
+            f"{math.sqrt(sharpe_variance * periods_per_year):.0f} annual units: divide by "
+            "periods_per_year."
         )
 
 # %% ../../nbs/70_review/05_criteria.ipynb #ad815129
@@ -142,7 +171,8 @@ class Rules(Result):
 
 
 def moments(returns: np.ndarray) -> dict[str, float]:
-    "Per-period Sharpe ratio (ddof 1), skewness, raw kurtosis and first autocorrelation of one series"
+    """Per-period Sharpe ratio (ddof 1), skewness, raw kurtosis and first autocorrelation of one
+    series"""
     centred = returns - returns.mean()
     variance = np.mean(centred**2)
     return {
@@ -154,8 +184,9 @@ def moments(returns: np.ndarray) -> dict[str, float]:
 
 
 def sharpe_criteria(
-    sharpe: float, *, n_obs: int, n_trials: int, sharpe_variance: float, skewness: float, kurtosis: float,
-    autocorrelation: float, rules: Rules,
+    sharpe: float, *, n_obs: int, n_trials: int, sharpe_variance: float, skewness: float,
+    kurtosis: float, autocorrelation: float,
+    rules: Rules,
 ) -> dict[str, float]:
     "The three criteria that are functions of the selected trial's moments"
     shape, sharpe = {"skewness": skewness, "kurtosis": kurtosis}, PeriodSharpe(sharpe)
@@ -167,17 +198,21 @@ def sharpe_criteria(
             sharpe, n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, **shape
         )
     if sharpe <= 0:
-        return {"deflated_sharpe_ratio": deflated, "haircut_sharpe": 1.0, "haircut_annual_sharpe": 0.0,
-                "min_track_record_length": math.inf}  # fmt: skip
+        return {
+            "deflated_sharpe_ratio": deflated, "haircut_sharpe": 1.0, "haircut_annual_sharpe": 0.0,
+            "min_track_record_length": math.inf,
+        }
     q = max(1, round(rules.periods_per_year))
     factor = time_aggregation_factor(q, autocorrelation=max(autocorrelation, 0.0)) / math.sqrt(q)
     cut = haircut_sharpe(
         sharpe * math.sqrt(rules.periods_per_year) * factor, n_obs=n_obs,
         periods_per_year=rules.periods_per_year, n_tests=n_trials,
-    )  # fmt: skip
+    )
     length = min_track_record_length(sharpe, confidence=rules.confidence, **shape)
-    return {"deflated_sharpe_ratio": deflated, "haircut_sharpe": cut.adjusted_pvalue,
-            "haircut_annual_sharpe": cut.haircut_sharpe, "min_track_record_length": length}  # fmt: skip
+    return {
+        "deflated_sharpe_ratio": deflated, "haircut_sharpe": cut.adjusted_pvalue,
+        "haircut_annual_sharpe": cut.haircut_sharpe, "min_track_record_length": length,
+    }
 
 
 def family_criteria(trials: pd.DataFrame, n_trials: int, rules: Rules) -> dict[str, float]:
@@ -197,7 +232,8 @@ def family_criteria(trials: pd.DataFrame, n_trials: int, rules: Rules) -> dict[s
 
 
 def measure(
-    trials: pd.DataFrame, selected: Any, *, n_trials: int, sharpe_variance: float | None, rules: Rules
+    trials: pd.DataFrame, selected: Any, *, n_trials: int, sharpe_variance: float | None,
+    rules: Rules,
 ) -> dict[str, float]:
     "Everything the returns say: the five statistical criteria and what they were made from"
     values = trials.to_numpy()
@@ -208,10 +244,11 @@ def measure(
         variance = float(ratios.var(ddof=1)) if len(ratios) > 1 else math.nan
     base = {"n_obs": len(values), "n_trials": n_trials, "sharpe_variance": variance}
     return (
-        facts | base
+        facts
+        | base
         | sharpe_criteria(**facts, **base, rules=rules)
         | family_criteria(trials, n_trials, rules)
-    )  # fmt: skip
+    )
 
 
 def passes(name: str, value: Any, threshold: Any, n_obs: int) -> bool:

@@ -47,7 +47,9 @@ def show(value: Any, spec: str = "") -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, (int, float)):
-        raise DataError(f"A fact must be one number, text, truth value or date; got {type(value).__name__}.")
+        raise DataError(
+            f"A fact must be one number, text, truth value or date; got {type(value).__name__}."
+        )
     try:
         if re.search(r"\d{3}", spec):  # a width of a thousand million fills the memory
             raise ValueError
@@ -55,7 +57,8 @@ def show(value: Any, spec: str = "") -> str:
         text = format(value, spec or plain)
     except ValueError:
         raise SpecificationError(
-            f"{spec!r} is not a format for {value!r}; use a Python one such as '.2f', '.1%' or ',d'."
+            f"{spec!r} is not a format for {value!r}; use a Python one such as '.2f', '.1%' or "
+            "',d'."
         ) from None
     negative_zero = not re.search("[1-9]", text)
     return text.replace("-", "" if negative_zero else "\u2212")
@@ -74,7 +77,9 @@ class Fact(Result):
     def html(self, spec: str = "") -> str:
         "The value as the page shows it, with its birthplace in the markup"
         exact = json.dumps(as_scalar(self.value))
-        data = {"stage": self.stage, "key": self.key, "value": exact, "format": spec, "md5": self.md5}
+        data = {
+            "stage": self.stage, "key": self.key, "value": exact, "format": spec, "md5": self.md5,
+        }
         marks = "".join(f' data-{k}="{html.escape(v)}"' for k, v in data.items())
         hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
         return f'<span class="fact" title="{hover}"{marks}>{html.escape(show(self.value, spec))}</span>'
@@ -86,14 +91,18 @@ _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
 def _look_up(metrics: Mapping, stage: str, key: str) -> Any:
     "The value at `key` of `stage`; MissingDataError says what is there instead"
     if stage not in metrics:
-        raise MissingDataError(f"No metrics of stage `{stage}`; there are: {', '.join(map(str, metrics)) or 'none'}.")
+        raise MissingDataError(
+            f"No metrics of stage `{stage}`; there are: {', '.join(map(str, metrics)) or 'none'}."
+        )
     found, done = metrics[stage], []
     for part in key.split("/"):
         choices = dict(enumerate(found)) if isinstance(found, list) else found
         choices = {str(k): v for k, v in choices.items()} if isinstance(choices, Mapping) else {}
         if part not in choices:
             place = "/".join([stage, *done])
-            raise MissingDataError(f"No `{part}` in `{place}`; there are: {', '.join(choices) or 'no further names'}.")
+            raise MissingDataError(
+                f"No `{part}` in `{place}`; there are: {', '.join(choices) or 'no further names'}."
+            )
         found, done = choices[part], [*done, part]
     return found
 
@@ -101,7 +110,9 @@ def _look_up(metrics: Mapping, stage: str, key: str) -> Any:
 def _mapping(value: Any, name: str) -> dict:
     "Refuse what is no mapping of stages"
     if not isinstance(value, Mapping):
-        raise SpecificationError(f"`{name}` must map each stage to what it has; got a {type(value).__name__}.")
+        raise SpecificationError(
+            f"`{name}` must map each stage to what it has; got a {type(value).__name__}."
+        )
     return dict(value)
 
 
@@ -125,7 +136,10 @@ class Facts:
     def get(self, stage: str, key: str, name: str | None = None) -> Fact:
         "Look one fact up"
         value = _look_up(self.metrics, stage, key)
-        return Fact(name or key.split("/")[-1].replace("_", " "), value, stage, key, self.md5s.get(stage, ""))
+        return Fact(
+            name or key.split("/")[-1].replace("_", " "), value, stage, key,
+            self.md5s.get(stage, ""),
+        )
 
     def has(self, stage: str, key: str) -> bool:
         "Is there anything at `key` of `stage`?"
@@ -145,7 +159,10 @@ class Facts:
     def fill(self, text: str) -> str:
         "Escaped text with every `{stage:key|format}` replaced by its fact"
         pieces = _PLACEHOLDER.split(html.escape(text, quote=False))
-        facts = (self._span(*[html.unescape(part or "") for part in pieces[i : i + 3]]) for i in range(1, len(pieces), 4))
+        facts = (
+            self._span(*[html.unescape(part or "") for part in pieces[i : i + 3]])
+            for i in range(1, len(pieces), 4)
+        )
         return "".join(piece + next(facts, "") for piece in pieces[::4])
 
     def prose(self, *paragraphs: str) -> str:
@@ -153,12 +170,14 @@ class Facts:
         return "".join(f"<p>{self.fill(text)}</p>\n" for text in paragraphs)
 
     def source(self, stage: str, key: str, inputs: Sequence[str] = ()) -> str:
-        "The line under a table or a figure: stage, key and md5 of the metrics and of further inputs"
+        """The line under a table or a figure: stage, key and md5 of the metrics and of further
+        inputs"""
         names = [stage, *inputs]
         marks = " ".join(f"{name}={self.md5s.get(name, '')}" for name in names)
         text = ", ".join(f"{name} {self.md5s.get(name, '')[:10] or 'not given'}" for name in names)
         return (
-            f'<div class="source" data-inputs="{html.escape(marks)}">Source: stage <code>{html.escape(stage)}</code>, '
+            f'<div class="source" data-inputs="{html.escape(marks)}">Source: stage '
+            f"<code>{html.escape(stage)}</code>, "
             f"<code>{html.escape(key)}</code>; md5 {html.escape(text)}</div>\n"
         )
 
@@ -186,12 +205,24 @@ class Facts:
         rows = _look_up(self.metrics, stage, key)
         listed = isinstance(rows, list)
         names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
-        text = {c: any(self.has(stage, f"{key}/{n}/{c}") and isinstance(_look_up(self.metrics, stage, f"{key}/{n}/{c}"), str) for n in names) for c in columns}
-        heads = "".join(f'<th{" class=text" if text[c] else ""}>{html.escape(head)}</th>' for c, (head, _) in columns.items())
+        text = {
+            c: any(
+                self.has(stage, f"{key}/{n}/{c}")
+                and isinstance(_look_up(self.metrics, stage, f"{key}/{n}/{c}"), str)
+                for n in names
+            )
+            for c in columns
+        }
+        heads = "".join(
+            f"<th{' class=text' if text[c] else ''}>{html.escape(head)}</th>"
+            for c, (head, _) in columns.items()
+        )
         lines = [f"<tr>{'' if listed else f'<th>{html.escape(row_header)}</th>'}{heads}</tr>"]
         for name in names:
             label = html.escape((labels or {}).get(name, name.replace("_", " ")))
-            cells = "".join(self._cell(stage, f"{key}/{name}/{c}", spec) for c, (_, spec) in columns.items())
+            cells = "".join(
+                self._cell(stage, f"{key}/{name}/{c}", spec) for c, (_, spec) in columns.items()
+            )
             lines.append(f"<tr>{'' if listed else f'<th>{label}</th>'}{cells}</tr>")
         head = f"<caption>{self.fill(caption)}</caption>" if caption else ""
         body = f"<thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody>"
@@ -205,11 +236,11 @@ class Facts:
             kind = "text short" if len(value) <= 20 else "text long" if len(value) > 40 else "text"
         return f'<td class="{kind}">{self._span(stage, key, spec)}</td>'
 
-    def figure(self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()) -> str:
+    def figure(
+        self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()
+    ) -> str:
         "A picture with the sentence that reads it and its source"
-        return (
-            f'<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}'
-        )
+        return f"<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}"
 
 # %% ../../nbs/70_review/30_dossier.ipynb #1a25b37b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -223,21 +254,27 @@ class Section(Result):
 def check_facts(facts: Any) -> Facts:
     "Refuse what is not `Facts`"
     if not isinstance(facts, Facts):
-        raise SpecificationError(f"`facts` must be `Facts`; got a {type(facts).__name__}. Use `Facts(metrics, md5s)`.")
+        raise SpecificationError(
+            f"`facts` must be `Facts`; got a {type(facts).__name__}. Use `Facts(metrics, md5s)`."
+        )
     return facts
 
 
 def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
-    """The box at the top: the verdict (a fact: approved or rejected) and the sentences that give its reasons.
+    """The box at the top: the verdict (a fact: approved or rejected) and the sentences that give
+    its reasons.
 
     Returns
     -------
     str
         HTML.
     """
-    word = check_option(check_facts(facts).get(stage, key).value, f"{stage}:{key}", ("approved", "rejected"))
+    word = check_option(
+        check_facts(facts).get(stage, key).value, f"{stage}:{key}", ("approved", "rejected")
+    )
     return (
-        f'<div class="verdict {word}"><span class="word">Verdict: {facts.get(stage, key).html()}</span>\n'
+        f'<div class="verdict {word}"><span class="word">Verdict: '
+        f"{facts.get(stage, key).html()}</span>\n"
         f"{facts.prose(*sentences)}</div>\n"
     )
 
@@ -253,7 +290,8 @@ def _seal(page: str) -> str:
 
 
 def render_dossier(
-    sections: Sequence[Section], *, title: str, footer: str = "", subtitle: str = "", verdict: str = ""
+    sections: Sequence[Section], *, title: str, footer: str = "", subtitle: str = "",
+    verdict: str = "",
 ) -> str:
     """Join sections into one self-contained HTML page.
 
@@ -282,16 +320,29 @@ def render_dossier(
     """
     if not isinstance(title, str) or not title.strip():
         raise SpecificationError(f"`title` must be a text that is not empty; got {title!r}.")
-    if not isinstance(sections, Sequence) or not sections or not all(isinstance(s, Section) for s in sections):
-        raise SpecificationError("`sections` must be one or more `Section`s; got " + repr(sections)[:60] + ".")
-    contents = "".join(f'<li><a href="#s{i}">{html.escape(s.title)}</a></li>' for i, s in enumerate(sections, 1))
-    parts = [f'<h2 id="s{i}">{i}. {html.escape(s.title)}</h2>\n{s.body}' for i, s in enumerate(sections, 1)]
+    if (
+        not isinstance(sections, Sequence)
+        or not sections
+        or not all(isinstance(s, Section) for s in sections)
+    ):
+        raise SpecificationError(
+            "`sections` must be one or more `Section`s; got " + repr(sections)[:60] + "."
+        )
+    contents = "".join(
+        f'<li><a href="#s{i}">{html.escape(s.title)}</a></li>' for i, s in enumerate(sections, 1)
+    )
+    parts = [
+        f'<h2 id="s{i}">{i}. {html.escape(s.title)}</h2>\n{s.body}'
+        for i, s in enumerate(sections, 1)
+    ]
     body = (
         f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{subtitle}</p>\n{verdict}'
         f'<nav class="contents"><ol>{contents}</ol></nav>\n' + "\n".join(parts)
     )
     count = (body + footer).count('class="fact"')
-    page = render_page(title, body, footer, meta={"quantlab-facts": str(count), "quantlab-sha256": ""})
+    page = render_page(
+        title, body, footer, meta={"quantlab-facts": str(count), "quantlab-sha256": ""}
+    )
     return _SEALED.sub(lambda _: _seal(page), page, count=1)
 
 # %% ../../nbs/70_review/30_dossier.ipynb #9a439c2c
@@ -309,7 +360,9 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         if "data-key" in found:
-            self.facts.append({k[5:]: v or "" for k, v in found.items() if k.startswith("data-")} | {"text": ""})
+            self.facts.append(
+                {k[5:]: v or "" for k, v in found.items() if k.startswith("data-")} | {"text": ""}
+            )
             self._open = True
         self.inputs += (found.get("data-inputs") or "").split()
         if tag == "meta" and found.get("name") == "quantlab-facts":
@@ -326,7 +379,9 @@ class _Reader(HTMLParser):
 def _read(page: str) -> _Reader:
     "Parse a page, or say that it is none"
     if not isinstance(page, str) or "<html" not in page[:2000].lower():
-        raise DataError("A dossier is the text of an HTML page; read the file first and pass its text.")
+        raise DataError(
+            "A dossier is the text of an HTML page; read the file first and pass its text."
+        )
     return _Reader(page)
 
 
@@ -385,7 +440,8 @@ def verify_dossier(page: str, metrics: Mapping, md5s: Mapping | None = None) -> 
     metrics : dict
         Stage to its metrics, as now on disk.
     md5s : dict, optional
-        md5 of the stages' metrics files and of other inputs, as now; without it md5s are not compared.
+        md5 of the stages' metrics files and of other inputs, as now; without it md5s are not
+        compared.
 
     Returns
     -------
@@ -397,13 +453,25 @@ def verify_dossier(page: str, metrics: Mapping, md5s: Mapping | None = None) -> 
     for pair in sorted(set(read.inputs)) if md5s is not None else ():
         name, _, md5 = pair.partition("=")
         if md5 != md5s.get(name, ""):
-            problems.append(f"{name}: a table or figure was made with md5 {md5 or 'not given'}, now {md5s.get(name)}.")
+            problems.append(
+                f"{name}: a table or figure was made with md5 {md5 or 'not given'}, now "
+                f"{md5s.get(name)}."
+            )
     if not read.facts and read.count in (None, "0"):
-        problems.append("The page holds no facts: it is the page of a stage, not a dossier, and nothing on it can be looked up.")
+        problems.append(
+            "The page holds no facts: it is the page of a stage, not a dossier, and nothing on it "
+            "can be looked up."
+        )
     elif str(len(read.facts)) != read.count:
-        problems.append(f"The page was made with {read.count or 'an unknown number of'} facts and holds {len(read.facts)}.")
+        problems.append(
+            f"The page was made with {read.count or 'an unknown number of'} facts and holds "
+            f"{len(read.facts)}."
+        )
     if read.facts and _seal(page) not in page:
-        problems.append("The page was edited after it was written: its text does not have the hash that it carries.")
+        problems.append(
+            "The page was edited after it was written: its text does not have the hash that it "
+            "carries."
+        )
     return VerifyResult(not problems, len(read.facts), len(set(read.inputs)), tuple(problems))
 
 # %% ../../nbs/70_review/30_dossier.ipynb #218085b8
@@ -425,7 +493,8 @@ def _stated(page: str) -> dict[tuple[str, str], Any]:
 
 
 def diff_dossiers(first: str, second: str) -> pd.DataFrame:
-    """Facts that differ between two dossiers: stage, key, first, second, change (NaN unless both are numbers).
+    """Facts that differ between two dossiers: stage, key, first, second, change (NaN unless both
+    are numbers).
 
     Returns
     -------
@@ -441,5 +510,3 @@ def diff_dossiers(first: str, second: str) -> pd.DataFrame:
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (old, new))
         rows.append((*place, old, new, float(new - old) if numbers else float("nan")))
     return pd.DataFrame(rows, columns=["stage", "key", "first", "second", "change"])
-
-

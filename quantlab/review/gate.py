@@ -37,7 +37,8 @@ from quantlab.review.criteria import (
 
 # %% ../../nbs/70_review/10_gate.ipynb #42d8d915
 def variance_across_trials(trials: pd.DataFrame, selected: Any) -> Callable[[float], float]:
-    "Variance of the trials' per-period Sharpe ratios as a function of the one that the selected trial shows"
+    """Variance of the trials' per-period Sharpe ratios as a function of the one that the selected
+    trial shows"""
     values = trials.to_numpy()
     ratios = values.mean(0) / values.std(0, ddof=1)
     chosen = trials.columns.get_loc(selected)
@@ -49,7 +50,8 @@ def variance_across_trials(trials: pd.DataFrame, selected: Any) -> Callable[[flo
 
 
 def null_sharpe_variance(trial_returns: pd.DataFrame) -> float:
-    """Return the variance across trials of per-period Sharpe ratios to be expected where no trial has an edge.
+    """Return the variance across trials of per-period Sharpe ratios to be expected where no trial
+    has an edge.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ def null_sharpe_variance(trial_returns: pd.DataFrame) -> float:
 
 
 def _passing_range(holds: Callable[[float], float], top: float) -> tuple[float, float]:
-    "First and last Sharpe ratio in (0, `top`] between which `holds` is not negative; infinite where it never is"
+    """First and last Sharpe ratio in (0, `top`] between which `holds` is not negative; infinite
+    where it never is"""
     grid = np.linspace(1e-9, top, 41)
     good = np.flatnonzero([holds(s) >= 0 for s in grid])
     if not len(good):
@@ -82,39 +85,58 @@ def _passing_range(holds: Callable[[float], float], top: float) -> tuple[float, 
 def _true_ratios(true_sharpe: Any) -> pd.Index:
     "True annual Sharpe ratios, checked"
     if not pd.api.types.is_list_like(true_sharpe):
-        raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
-    return pd.Index([check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio", dtype=float)
+        raise SpecificationError(
+            f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
+        )
+    return pd.Index(
+        [check_number(s, "true_sharpe") for s in true_sharpe], name="true annual Sharpe ratio",
+        dtype=float,
+    )
 
 
 def _critical_ranges(
-    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float], skewness: float, kurtosis: float,
-    autocorrelation: float, thresholds: Mapping[str, Any], rules: Rules,
+    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float],
+    skewness: float, kurtosis: float, autocorrelation: float, thresholds: Mapping[str, Any],
+    rules: Rules,
 ) -> pd.DataFrame:
-    "By criterion on the moments: low and high end of the observed annual Sharpe ratios at which it holds"
+    """By criterion on the moments: low and high end of the observed annual Sharpe ratios at which
+    it holds"""
     if not isinstance(rules, Rules):
-        raise SpecificationError(f"`rules` must be the Rules of the gate; got {type(rules).__name__}.")
+        raise SpecificationError(
+            f"`rules` must be the Rules of the gate; got {type(rules).__name__}."
+        )
     thresholds = check_thresholds(thresholds)
     check_integer(n_obs, "n_obs", low=30)
     check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True)
     if not callable(sharpe_variance):
         check_sharpe_variance(sharpe_variance, rules.periods_per_year)
     variance = sharpe_variance if callable(sharpe_variance) else lambda sharpe: sharpe_variance
-    facts = {"n_obs": n_obs, "n_trials": n_trials, "skewness": skewness, "kurtosis": kurtosis,
-             "autocorrelation": autocorrelation, "rules": rules}  # fmt: skip
+    facts = {
+        "n_obs": n_obs, "n_trials": n_trials, "skewness": skewness, "kurtosis": kurtosis,
+        "autocorrelation": autocorrelation, "rules": rules,
+    }
     found = functools.cache(lambda s: sharpe_criteria(s, sharpe_variance=variance(s), **facts))
     margins = {
-        "deflated_sharpe_ratio": lambda s: np.nan_to_num(found(s)["deflated_sharpe_ratio"], nan=-1.0) - thresholds["deflated_sharpe_ratio"],
+        "deflated_sharpe_ratio": lambda s: (
+            np.nan_to_num(found(s)["deflated_sharpe_ratio"], nan=-1.0)
+            - thresholds["deflated_sharpe_ratio"]
+        ),
         "haircut_sharpe": lambda s: thresholds["haircut_sharpe"] - found(s)["haircut_sharpe"],
         "min_track_record_length": lambda s: n_obs - min(found(s)["min_track_record_length"], 1e12),
     }
     scale = math.sqrt(rules.periods_per_year)
-    ranges = {k: (0.0, math.inf) if thresholds[k] is None else _passing_range(m, 20 / scale) for k, m in margins.items()}
+    ranges = {
+        k: (0.0, math.inf) if thresholds[k] is None else _passing_range(m, 20 / scale)
+        for k, m in margins.items()
+    }
     return pd.DataFrame.from_dict(ranges, orient="index", columns=["low", "high"]) * scale
 
 
 def critical_sharpe_ratios(
-    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float], skewness: float = 0.0,
-    kurtosis: float = 3.0, autocorrelation: float = 0.0, thresholds: Mapping[str, Any], rules: Rules,
+    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float],
+    skewness: float = 0.0, kurtosis: float = 3.0, autocorrelation: float = 0.0,
+    thresholds: Mapping[str, Any],
+    rules: Rules,
 ) -> pd.Series:
     """Smallest observed annual Sharpe ratio at which each criterion on the moments holds.
 
@@ -123,7 +145,8 @@ def critical_sharpe_ratios(
     n_obs, n_trials : int
         Observations, and trials ever run.
     sharpe_variance : float or callable
-        Per-period variance across trials, or that variance as a function of the observed per-period Sharpe ratio.
+        Per-period variance across trials, or that variance as a function of the observed per-period
+        Sharpe ratio.
     skewness, kurtosis, autocorrelation : float
         Moments of the selected trial, raw kurtosis.
     thresholds : dict
@@ -134,21 +157,24 @@ def critical_sharpe_ratios(
     Returns
     -------
     Series
-        By criterion; 0 where it is not asked for, infinite where no annual Sharpe ratio below 20 is enough.
+        By criterion; 0 where it is not asked for, infinite where no annual Sharpe ratio below 20 is
+        enough.
     """
     ranges = _critical_ranges(
-        n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, skewness=skewness, kurtosis=kurtosis,
-        autocorrelation=autocorrelation, thresholds=thresholds, rules=rules,
-    )  # fmt: skip
+        n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, skewness=skewness,
+        kurtosis=kurtosis, autocorrelation=autocorrelation, thresholds=thresholds, rules=rules,
+    )
     return ranges["low"].rename("critical annual Sharpe ratio")
 
 
 def gate_power(
-    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float], skewness: float = 0.0,
-    kurtosis: float = 3.0, autocorrelation: float = 0.0, periods_per_year: float, thresholds: Mapping[str, Any],
+    *, n_obs: int, n_trials: int, sharpe_variance: float | Callable[[float], float],
+    skewness: float = 0.0, kurtosis: float = 3.0, autocorrelation: float = 0.0,
+    periods_per_year: float, thresholds: Mapping[str, Any],
     true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), rules: Rules | None = None,
 ) -> pd.DataFrame:
-    """Probability that a strategy of given true annual Sharpe ratio passes the criteria on its moments.
+    """Probability that a strategy of given true annual Sharpe ratio passes the criteria on its
+    moments.
 
     Parameters
     ----------
@@ -181,14 +207,20 @@ def gate_power(
     confidence = thresholds["min_track_record_length"] or 0.95
     rules = dataclasses.replace(rules or Rules(ppy), periods_per_year=ppy, confidence=confidence)
     ranges = _critical_ranges(
-        n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, skewness=skewness, kurtosis=kurtosis,
-        autocorrelation=autocorrelation, thresholds=thresholds, rules=rules,
-    )  # fmt: skip
+        n_obs=n_obs, n_trials=n_trials, sharpe_variance=sharpe_variance, skewness=skewness,
+        kurtosis=kurtosis, autocorrelation=autocorrelation, thresholds=thresholds, rules=rules,
+    )
     s = index.to_numpy() / math.sqrt(ppy)
     error = np.sqrt(np.maximum(1 - skewness * s + (kurtosis - 1) / 4 * s**2, 0) * ppy / (n_obs - 1))
-    between = lambda low, high: np.maximum(norm.cdf((high - index) / error) - norm.cdf((low - index) / error), 0.0) if low < np.inf else 0.0 * s
+    between = lambda low, high: (
+        np.maximum(norm.cdf((high - index) / error) - norm.cdf((low - index) / error), 0.0)
+        if low < np.inf
+        else 0.0 * s
+    )
     power = {"power": between(ranges["low"].max(), ranges["high"].min())}
-    return pd.DataFrame(power | {k: between(*r) for k, r in zip(ranges.index, ranges.to_numpy())}, index=index)
+    return pd.DataFrame(
+        power | {k: between(*r) for k, r in zip(ranges.index, ranges.to_numpy())}, index=index
+    )
 
 # %% ../../nbs/70_review/10_gate.ipynb #8af89d33
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -196,10 +228,12 @@ class GateResult(Result):
     "Verdict of the gate, with every number it rests on"
 
     LABELS: ClassVar[dict[str, str]] = {
-        "n_trials": "trials ever run", "n_trials_on_data": "trials on this data", "n_obs": "observations",
-        "annualized_sharpe_ratio": "annualised Sharpe ratio", "sharpe_variance": "variance of Sharpe ratios across trials (per period)",
-        "haircut_annual_sharpe": "annual Sharpe ratio after the haircut", "false_pass_rate": "false-pass rate in placebo worlds",
-    }  # fmt: skip
+        "n_trials": "trials ever run", "n_trials_on_data": "trials on this data",
+        "n_obs": "observations", "annualized_sharpe_ratio": "annualised Sharpe ratio",
+        "sharpe_variance": "variance of Sharpe ratios across trials (per period)",
+        "haircut_annual_sharpe": "annual Sharpe ratio after the haircut",
+        "false_pass_rate": "false-pass rate in placebo worlds",
+    }
     verdict: str  # "approved" or "rejected"
     selected: str
     criteria: pd.DataFrame  # index criterion: label value rule threshold passed sentence
@@ -245,53 +279,75 @@ class GateResult(Result):
         "What had to be observed to pass, in one sentence"
         if not math.isfinite(self.critical_annual_sharpe):
             return (
-                f"No observed annual Sharpe ratio could have passed the criteria on its moments: an edge in {self.selected} widens the spread of the "
+                "No observed annual Sharpe ratio could have passed the criteria on its moments: "
+                f"an edge in {self.selected} widens the spread of the "
                 "trials that share it, or lose by it, as fast as it raises the Sharpe ratio itself."
             )
         return (
-            f"With {self.n_obs:,} observations and {self.n_trials} trials an annual Sharpe ratio of at least {self.critical_annual_sharpe:.2f} had to be "
+            f"With {self.n_obs:,} observations and {self.n_trials} trials an annual Sharpe ratio "
+            f"of at least {self.critical_annual_sharpe:.2f} had to be "
             f"observed to pass; {self.annualized_sharpe_ratio:.2f} was."
         )
 
     def with_placebo(self, placebo: Any) -> "GateResult":
         "The same result with the false-pass rate of a `PlaceboResult`"
         return dataclasses.replace(
-            self, false_pass_rate=placebo.pass_rate, false_pass_lower=placebo.lower, false_pass_upper=placebo.upper
+            self, false_pass_rate=placebo.pass_rate, false_pass_lower=placebo.lower,
+            false_pass_upper=placebo.upper,
         )
 
     def to_metrics(self) -> dict[str, Any]:
         "Everything as nested JSON scalars: to_dict(), criteria by name, power by true Sharpe ratio"
-        table = lambda frame: {str(i): {c: as_scalar(v) for c, v in row.items()} for i, row in frame.iterrows()}
-        return self.to_dict() | {"sentence": self.sentence(), "power_sentence": self.power_sentence(), "objections": list(self.objections), "criteria": table(self.criteria), "power": table(self.power)}
+        table = lambda frame: {
+            str(i): {c: as_scalar(v) for c, v in row.items()} for i, row in frame.iterrows()
+        }
+        return self.to_dict() | {
+            "sentence": self.sentence(), "power_sentence": self.power_sentence(),
+            "objections": list(self.objections), "criteria": table(self.criteria),
+            "power": table(self.power),
+        }
 
 
 _SENTENCES: dict[str, Callable[[dict], str]] = {
     "deflated_sharpe_ratio": lambda f: (
-        f"After counting {f['n_trials']} trials, the probability that the Sharpe ratio is more than luck is {f['value']:.3f}."
+        f"After counting {f['n_trials']} trials, the probability that the Sharpe ratio is more "
+        f"than luck is {f['value']:.3f}."
     ),
     "probability_of_backtest_overfitting": lambda f: (
-        f"In {f['value']:{FORMATS['share']}} of the splits the best trial in sample fell into the lower half out of sample."
+        f"In {f['value']:{FORMATS['share']}} of the splits the best trial in sample fell into the "
+        "lower half out of sample."
     ),
     "superior_predictive_ability": lambda f: (
-        f"If no trial could beat holding nothing, one as good as the best would turn up with probability {f['value']:.3f}."
+        "If no trial could beat holding nothing, one as good as the best would turn up with "
+        f"probability {f['value']:.3f}."
     ),
     "haircut_sharpe": lambda f: (
-        f"For {f['n_trials']} tests the adjusted p-value is {f['value']:.3f}; the annual Sharpe ratio of "
+        f"For {f['n_trials']} tests the adjusted p-value is {f['value']:.3f}; the annual Sharpe "
+        "ratio of "
         f"{f['annual']:.2f} is cut to {f['haircut_annual_sharpe']:.2f}."
     ),
     "min_track_record_length": lambda f: (
-        f"A positive Sharpe ratio needs {f['value']:,.0f} observations to be called so at {f['threshold']:.0%} confidence; there are {f['n_obs']:,}."
-        if np.isfinite(f["value"]) else "The Sharpe ratio is not positive, so no record is long enough."
+        f"A positive Sharpe ratio needs {f['value']:,.0f} observations to be called so at "
+        f"{f['threshold']:.0%} confidence; there are {f['n_obs']:,}."
+        if np.isfinite(f["value"])
+        else "The Sharpe ratio is not positive, so no record is long enough."
     ),
-    "breakeven_cost_multiple": lambda f: f"The return would be gone at {f['value']:.1f} times the assumed cost.",
+    "breakeven_cost_multiple": lambda f: (
+        f"The return would be gone at {f['value']:.1f} times the assumed cost."
+    ),
     "lookahead_audit_passed": lambda f: (
-        "Changing the future left every earlier decision as it was." if f["value"]
+        "Changing the future left every earlier decision as it was."
+        if f["value"]
         else "An earlier decision changed when the future was changed: the strategy looks ahead."
     ),
-    "fit_certificate_share": lambda f: f"{f['value']:.2%} of the model fits hold their certificates.",
+    "fit_certificate_share": lambda f: (
+        f"{f['value']:.2%} of the model fits hold their certificates."
+    ),
     "data_quality_share": lambda f: f"{f['value']:.2%} of the data is free of open findings.",
-    "regime_stability": lambda f: f"The strategy made money in {f['value']:{FORMATS['share']}} of the sub-periods.",
-}  # fmt: skip
+    "regime_stability": lambda f: (
+        f"The strategy made money in {f['value']:{FORMATS['share']}} of the sub-periods."
+    ),
+}
 
 
 def _row(name: str, value: Any, threshold: Any, facts: Mapping) -> dict[str, Any]:
@@ -302,28 +358,48 @@ def _row(name: str, value: Any, threshold: Any, facts: Mapping) -> dict[str, Any
     if rule == "confidence" and threshold is not None:
         rule, limit = "at most", facts["n_obs"]
     if not known:
-        reason = "Nobody measured it" if CRITERIA[name].measured == "evidence" else "It cannot be computed from one trial of several"
-        sentence = reason + (", and it is not asked for." if threshold is None else ", and what is not known does not pass.")
+        reason = (
+            "Nobody measured it"
+            if CRITERIA[name].measured == "evidence"
+            else "It cannot be computed from one trial of several"
+        )
+        sentence = reason + (
+            ", and it is not asked for."
+            if threshold is None
+            else ", and what is not known does not pass."
+        )
     else:
         sentence = _SENTENCES[name](dict(facts) | {"value": value, "threshold": threshold or 0.95})
         sentence += " It is not asked for." if threshold is None else ""
-    return {"label": CRITERIA[name].label, "value": value, "rule": rule, "threshold": limit, "passed": passed, "sentence": sentence}
+    return {
+        "label": CRITERIA[name].label, "value": value, "rule": rule, "threshold": limit,
+        "passed": passed, "sentence": sentence,
+    }
 
 
 def _check_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
     "Evidence by criterion: numbers (NaN where unknown), true or false for an audit"
     if evidence is not None and not isinstance(evidence, Mapping):
-        raise SpecificationError(f"`evidence` must be a dict of criterion to what was measured; got {evidence!r}.")
+        raise SpecificationError(
+            f"`evidence` must be a dict of criterion to what was measured; got {evidence!r}."
+        )
     allowed = [name for name, c in CRITERIA.items() if c.measured == "evidence"]
     unknown = sorted(set(evidence or {}) - set(allowed))
     if unknown:
-        raise SpecificationError(f"`evidence` may name {', '.join(allowed)}; got {', '.join(map(repr, unknown))}.")
+        raise SpecificationError(
+            f"`evidence` may name {', '.join(allowed)}; got {', '.join(map(repr, unknown))}."
+        )
     found: dict[str, Any] = dict.fromkeys(allowed)
     for name, value in (evidence or {}).items():
         value = value.item() if isinstance(value, np.generic) else value
         truth = CRITERIA[name].rule == "is"
-        if value is not None and (isinstance(value, bool) != truth or not isinstance(value, (bool, int, float))):
-            raise SpecificationError(f"`evidence[{name!r}]` must be {'true or false' if truth else 'a number'}; got {value!r}.")
+        if value is not None and (
+            isinstance(value, bool) != truth or not isinstance(value, (bool, int, float))
+        ):
+            raise SpecificationError(
+                f"`evidence[{name!r}]` must be {'true or false' if truth else 'a number'}; got "
+                f"{value!r}."
+            )
         if value is not None and not truth and not math.isnan(value) and is_share(name):
             check_number(value, f"evidence[{name!r}]", low=0, high=1)
         found[name] = value
@@ -331,9 +407,10 @@ def _check_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
 
 # %% ../../nbs/70_review/10_gate.ipynb #8d715ca9
 def evaluate_gate(
-    trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, sharpe_variance: float | None = None,
-    periods_per_year: float, thresholds: Mapping[str, Any], evidence: Mapping[str, Any] | None = None,
-    seed: int = 0, n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None,
+    trial_returns: pd.DataFrame, *, selected: Any, n_trials: int,
+    sharpe_variance: float | None = None, periods_per_year: float, thresholds: Mapping[str, Any],
+    evidence: Mapping[str, Any] | None = None, seed: int = 0, n_blocks: int = 16,
+    n_resamples: int = 1000, block_size: int | None = None,
     true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), objections: Sequence[str] = (),
 ) -> GateResult:
     """Judge the selected trial of a family.
@@ -341,7 +418,8 @@ def evaluate_gate(
     Parameters
     ----------
     trial_returns : DataFrame
-        Dates by trial: the per-period net returns of every trial of the family on this data, no gaps.
+        Dates by trial: the per-period net returns of every trial of the family on this data, no
+        gaps.
     selected : column name
         The candidate, chosen before this call.
     n_trials : int
@@ -359,18 +437,20 @@ def evaluate_gate(
     true_sharpe : sequence of float
         True annual Sharpe ratios of the power table.
     objections : sequence of str
-        Why nothing can be approved, a sentence each: a count that is a lower bound, thresholds that were moved. One is enough to reject.
+        Why nothing can be approved, a sentence each: a count that is a lower bound, thresholds that
+        were moved. One is enough to reject.
 
     Returns
     -------
     GateResult
-        `.verdict`, "approved" or "rejected"; `.criteria`, a row a criterion with value, threshold and `passed`; `.power` by true annual Sharpe
-        ratio; `.objections`; `.sentence()`.
+        `.verdict`, "approved" or "rejected"; `.criteria`, a row a criterion with value, threshold
+        and `passed`; `.power` by true annual Sharpe ratio; `.objections`; `.sentence()`.
 
     Raises
     ------
     SpecificationError, DataError
-        Thresholds misspelt or missing; trials transposed, with gaps or constant; a count below the number of columns.
+        Thresholds misspelt or missing; trials transposed, with gaps or constant; a count below the
+        number of columns.
     """
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     thresholds, evidence = check_thresholds(thresholds), _check_evidence(evidence)
@@ -385,36 +465,71 @@ def evaluate_gate(
         check_number(block_size, "block_size", low=1, high=len(trials))
     confidence = thresholds["min_track_record_length"] or 0.95
     rules = Rules(ppy, confidence, n_blocks, n_resamples, block_size, check_integer(seed, "seed"))
-    facts = measure(trials, selected, n_trials=n_trials, sharpe_variance=sharpe_variance, rules=rules)
+    facts = measure(
+        trials, selected, n_trials=n_trials, sharpe_variance=sharpe_variance, rules=rules
+    )
     facts["annual"] = facts["sharpe"] * math.sqrt(ppy)
-    rows = {name: _row(name, (facts | evidence)[name], thresholds[name], facts) for name in CRITERIA}
+    rows = {
+        name: _row(name, (facts | evidence)[name], thresholds[name], facts) for name in CRITERIA
+    }
     seen = float(variance_across_trials(trials, selected)(facts["sharpe"]))
     if sharpe_variance is not None and sharpe_variance < seen:
-        rows["deflated_sharpe_ratio"]["sentence"] += f" The spread across trials was given as {math.sqrt(sharpe_variance * ppy):.2f} a year; the trials shown have {math.sqrt(seen * ppy):.2f}."
+        rows["deflated_sharpe_ratio"]["sentence"] += (
+            f" The spread across trials was given as {math.sqrt(sharpe_variance * ppy):.2f} a "
+            f"year; the trials shown have {math.sqrt(seen * ppy):.2f}."
+        )
     criteria = pd.DataFrame.from_dict(rows, orient="index").rename_axis("criterion")
     shape = {k: facts[k] for k in ("n_obs", "n_trials", "sharpe_variance", "skewness", "kurtosis")}
     shape["autocorrelation"] = facts["autocorrelation"]
-    moving = variance_across_trials(trials, selected) if sharpe_variance is None else sharpe_variance
+    moving = (
+        variance_across_trials(trials, selected) if sharpe_variance is None else sharpe_variance
+    )
     asked = shape | {"sharpe_variance": moving, "thresholds": thresholds, "rules": rules}
     return GateResult(
         verdict="approved" if criteria["passed"].all() and not why else "rejected",
         selected=str(selected), criteria=criteria, objections=why,
         power=gate_power(**asked, periods_per_year=ppy, true_sharpe=true_sharpe),
-        n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=AnnualizedSharpe(facts["annual"]), sharpe=PeriodSharpe(facts["sharpe"]),
-        haircut_annual_sharpe=facts["haircut_annual_sharpe"], critical_annual_sharpe=float(critical_sharpe_ratios(**asked).max()),
-        periods_per_year=ppy, **shape,
-    )  # fmt: skip
+        n_trials_on_data=trials.shape[1], annualized_sharpe_ratio=AnnualizedSharpe(facts["annual"]),
+        sharpe=PeriodSharpe(facts["sharpe"]), haircut_annual_sharpe=facts["haircut_annual_sharpe"],
+        critical_annual_sharpe=float(critical_sharpe_ratios(**asked).max()), periods_per_year=ppy,
+        **shape,
+    )
 
 # %% ../../nbs/70_review/10_gate.ipynb #29dee7fc
 _BIASES = {
-    "delisted_names_absent": ("flatters", "Names that were delisted are not in the data; their last, mostly bad, returns are missing."),
-    "membership_backfilled": ("flatters", "Index membership is known only from later lists; a name in them has survived until then."),
-    "costs_assumed": ("either way", "Costs are a model with assumed parameters; the stress table shows what a multiple of them does."),
-    "opening_prices_missing": ("flatters", "No opening prices: trades fill at the close after the decision, and the gap between is not seen."),
-    "borrow_availability_unknown": ("flatters", "Whether a name could be borrowed, and at what fee, is not in the data."),
-    "adjustments_by_vendor": ("either way", "Splits and dividends were adjusted by the vendor with knowledge of later events."),
-    "hypothesis_published": ("flatters", "The effect was published during or before the sample; earlier readers may have found it there."),
-}  # fmt: skip
+    "delisted_names_absent": (
+        "flatters",
+        "Names that were delisted are not in the data; their last, mostly bad, returns are "
+        "missing.",
+    ),
+    "membership_backfilled": (
+        "flatters",
+        "Index membership is known only from later lists; a name in them has survived until then.",
+    ),
+    "costs_assumed": (
+        "either way",
+        "Costs are a model with assumed parameters; the stress table shows what a multiple of "
+        "them does.",
+    ),
+    "opening_prices_missing": (
+        "flatters",
+        "No opening prices: trades fill at the close after the decision, and the gap between is "
+        "not seen.",
+    ),
+    "borrow_availability_unknown": (
+        "flatters",
+        "Whether a name could be borrowed, and at what fee, is not in the data.",
+    ),
+    "adjustments_by_vendor": (
+        "either way",
+        "Splits and dividends were adjusted by the vendor with knowledge of later events.",
+    ),
+    "hypothesis_published": (
+        "flatters",
+        "The effect was published during or before the sample; earlier readers may have found it "
+        "there.",
+    ),
+}
 
 
 def bias_notes(
@@ -443,14 +558,33 @@ def bias_notes(
         `measured` or `further` is no such dictionary, or a bias is unknown.
     """
     pair = lambda v: isinstance(v, tuple | list) and len(v) == 2
-    if not isinstance(measured or {}, Mapping) or not isinstance(further or {}, Mapping) or not all(map(pair, (further or {}).values())):
-        raise SpecificationError("`measured` must map a bias to its size, and `further` a bias to its direction and a sentence.")
+    if (
+        not isinstance(measured or {}, Mapping)
+        or not isinstance(further or {}, Mapping)
+        or not all(map(pair, (further or {}).values()))
+    ):
+        raise SpecificationError(
+            "`measured` must map a bias to its size, and `further` a bias to its direction and a "
+            "sentence."
+        )
     known = _BIASES | dict(further or {})
     unknown = sorted((set(measured or {}) | set(absent)) - set(known))
     if unknown:
-        raise SpecificationError(f"Unknown bias {', '.join(map(repr, unknown))}; known are {', '.join(known)}. Use `further` to add one.")
-    sizes = {k: math.nan if v is None else check_number(v, f"measured[{k!r}]") for k, v in (measured or {}).items()}
-    rows = [(k, way, sizes.get(k, math.nan), note) for k, (way, note) in known.items() if k not in absent]
+        raise SpecificationError(
+            f"Unknown bias {', '.join(map(repr, unknown))}; known are {', '.join(known)}. Use "
+            "`further` to add one."
+        )
+    sizes = {
+        k: math.nan if v is None else check_number(v, f"measured[{k!r}]")
+        for k, v in (measured or {}).items()
+    }
+    rows = [
+        (k, way, sizes.get(k, math.nan), note)
+        for k, (way, note) in known.items()
+        if k not in absent
+    ]
     table = pd.DataFrame(rows, columns=["bias", "direction", "size", "note"]).set_index("bias")
     table.insert(2, "measured", table["size"].notna())
-    return table.sort_values("size", key=lambda s: s.abs().fillna(-1.0), ascending=False, kind="stable")
+    return table.sort_values(
+        "size", key=lambda s: s.abs().fillna(-1.0), ascending=False, kind="stable"
+    )

@@ -15,10 +15,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from ..checks import check_frame, check_integer, check_jobs, check_number, check_option, check_scale, varies
+from quantlab.checks import (
+    check_frame, check_integer, check_jobs, check_number, check_option, check_scale, varies,
+)
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
-from .criteria import CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure, passes
+from quantlab.review.criteria import (
+    CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure,
+    passes,
+)
 from ..validation.sharpe import best_trial
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 from ..ledger.trials import unobserved
@@ -30,7 +35,8 @@ def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def placebo_world(
-    data: pd.DataFrame | Mapping[str, pd.DataFrame], *, kind: Literal["bootstrap", "shift"] = "bootstrap", block_length: float,
+    data: pd.DataFrame | Mapping[str, pd.DataFrame], *,
+    kind: Literal["bootstrap", "shift"] = "bootstrap", block_length: float,
     rng: np.random.Generator,
 ) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """Draw one world that has the dependence of the data and no edge.
@@ -80,12 +86,16 @@ def placebo_world(
     check_option(kind, "kind", ("bootstrap", "shift"))
     frames = data if isinstance(data, Mapping) else {"returns": data}
     if "returns" not in frames:
-        raise MissingDataError(f"`data` must have a frame `returns`; it has {', '.join(map(str, frames)) or 'none'}.")
+        raise MissingDataError(
+            f"`data` must have a frame `returns`; it has {', '.join(map(str, frames)) or 'none'}."
+        )
     returns = check_frame(frames["returns"], "returns", min_rows=30)
     length = check_number(block_length, "block_length", low=1, high=len(returns))
     n = len(returns)
     if not isinstance(rng, np.random.Generator):
-        raise SpecificationError(f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}.")
+        raise SpecificationError(
+            f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}."
+        )
     days = _shifted_days(n, rng)
     if kind == "bootstrap":
         days = stationary_bootstrap_indices(n, block_size=length, n_resamples=1, rng=rng)[0]
@@ -103,10 +113,11 @@ class PlaceboResult(Result):
     "False-pass rate of the gate, measured on placebo worlds"
 
     LABELS: ClassVar[dict[str, str]] = {
-        "pass_rate": "false-pass rate", "lower": "lower end of the interval", "upper": "upper end of the interval",
-        "n_passed": "worlds that passed", "n_worlds": "worlds", "kind": "kind of world",
-        "block_length": "mean block (days)", "n_trials": "trials counted",
-    }  # fmt: skip
+        "pass_rate": "false-pass rate", "lower": "lower end of the interval",
+        "upper": "upper end of the interval", "n_passed": "worlds that passed",
+        "n_worlds": "worlds", "kind": "kind of world", "block_length": "mean block (days)",
+        "n_trials": "trials counted",
+    }
     pass_rate: float
     lower: float
     upper: float
@@ -124,7 +135,8 @@ class PlaceboResult(Result):
     def sentence(self) -> str:
         "The rate in one sentence"
         return (
-            f"{self.n_passed} of {self.n_worlds} {self.kind} worlds without an edge passed: {self.pass_rate:.1%}, "
+            f"{self.n_passed} of {self.n_worlds} {self.kind} worlds without an edge passed: "
+            f"{self.pass_rate:.1%}, "
             f"with {self.confidence:.0%} confidence between {self.lower:.1%} and {self.upper:.1%}."
         )
 
@@ -137,13 +149,24 @@ def _judge(
     count = trials.shape[1] if n_trials is None else n_trials
     trials = trials.loc[:, varies(trials)]
     if trials.shape[1] == 0:
-        return {"annualized_sharpe_ratio": math.nan, "held": dict.fromkeys(STATISTICAL, False), "passed": False}
+        return {
+            "annualized_sharpe_ratio": math.nan, "held": dict.fromkeys(STATISTICAL, False),
+            "passed": False,
+        }
     chosen = select(trials)
-    facts = measure(check_trials(trials, chosen, count), chosen, n_trials=count, sharpe_variance=sharpe_variance, rules=rules)
-    held = {name: passes(name, facts[name], thresholds[name], facts["n_obs"]) for name in STATISTICAL}
+    facts = measure(
+        check_trials(trials, chosen, count), chosen, n_trials=count,
+        sharpe_variance=sharpe_variance,
+        rules=rules,
+    )
+    held = {
+        name: passes(name, facts[name], thresholds[name], facts["n_obs"]) for name in STATISTICAL
+    }
     values = {name: facts[name] for name in STATISTICAL}
     annual = facts["sharpe"] * math.sqrt(rules.periods_per_year)
-    return {"annualized_sharpe_ratio": annual} | values | {"held": held, "passed": all(held.values())}
+    return (
+        {"annualized_sharpe_ratio": annual} | values | {"held": held, "passed": all(held.values())}
+    )
 
 
 def _interval(passed: int, n: int, confidence: float) -> dict[str, float]:
@@ -153,16 +176,22 @@ def _interval(passed: int, n: int, confidence: float) -> dict[str, float]:
 
 
 def _each_world(
-    judge: Callable[[int], Any], n_worlds: int, n_jobs: int, callback: Callable[[int, int], None] | None
+    judge: Callable[[int], Any], n_worlds: int, n_jobs: int,
+    callback: Callable[[int, int], None] | None,
 ) -> list:
-    "`judge(k)` for every world k, in order; several workers are processes that take a stretch of worlds at a time"
+    """`judge(k)` for every world k, in order; several workers are processes that take a stretch of
+    worlds at a time"""
     from joblib import Parallel, delayed
 
     stretch = lambda numbers: [judge(int(k)) for k in numbers]
     workers = min(n_jobs, n_worlds)
-    parts = np.array_split(np.arange(n_worlds), n_worlds if workers == 1 else min(n_worlds, 5 * workers))
+    parts = np.array_split(
+        np.arange(n_worlds), n_worlds if workers == 1 else min(n_worlds, 5 * workers)
+    )
     rows = []
-    for found in Parallel(n_jobs=workers, return_as="generator")(delayed(stretch)(part) for part in parts):
+    for found in Parallel(n_jobs=workers, return_as="generator")(
+        delayed(stretch)(part) for part in parts
+    ):
         rows += found
         if callback is not None:
             callback(len(rows), n_worlds)
@@ -171,10 +200,11 @@ def _each_world(
 
 def placebo_false_pass_rate(
     evaluate: Callable[[Any], pd.DataFrame], returns: pd.DataFrame | Mapping[str, pd.DataFrame], *,
-    n_worlds: int = 200, block_length: float, seed: int, thresholds: Mapping[str, Any], periods_per_year: float,
-    kind: Literal["bootstrap", "shift"] = "bootstrap", n_trials: int | None = None, sharpe_variance: float | None = None,
-    select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95, n_blocks: int = 16,
-    n_resamples: int = 1000, block_size: int | None = None, n_jobs: int = 1,
+    n_worlds: int = 200, block_length: float, seed: int, thresholds: Mapping[str, Any],
+    periods_per_year: float, kind: Literal["bootstrap", "shift"] = "bootstrap",
+    n_trials: int | None = None, sharpe_variance: float | None = None,
+    select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95,
+    n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None, n_jobs: int = 1,
     callback: Callable[[int, int], None] | None = None,
 ) -> PlaceboResult:
     """Measure how often the gate passes the best trial of a search in a world without an edge.
@@ -182,10 +212,11 @@ def placebo_false_pass_rate(
     Parameters
     ----------
     evaluate : callable
-        World (as `returns`) to the returns of every trial of the grid on it, dates by trial. Backtests that it runs are no tries, and an
-        `open_trials` around is not told of them.
+        World (as `returns`) to the returns of every trial of the grid on it, dates by trial.
+        Backtests that it runs are no tries, and an `open_trials` around is not told of them.
     returns : DataFrame or dict of DataFrame
-        Asset returns, dates by asset; or several frames that are drawn together, one named `returns`.
+        Asset returns, dates by asset; or several frames that are drawn together, one named
+        `returns`.
     n_worlds : int
         Number of worlds.
     block_length, kind
@@ -201,12 +232,14 @@ def placebo_false_pass_rate(
     n_jobs : int
         Worker processes, -1 for as many as there are processors; the result does not depend on it.
     callback : callable, optional
-        Called with (worlds done, worlds), after each world or, with several workers, after each stretch of them.
+        Called with (worlds done, worlds), after each world or, with several workers, after each
+        stretch of them.
 
     Returns
     -------
     PlaceboResult
-        `.pass_rate` with `.lower` and `.upper`; `.criterion_rates`, the share of worlds in which each statistical criterion held; `.worlds`, a row each.
+        `.pass_rate` with `.lower` and `.upper`; `.criterion_rates`, the share of worlds in which
+        each statistical criterion held; `.worlds`, a row each.
 
     Raises
     ------
@@ -216,24 +249,36 @@ def placebo_false_pass_rate(
     References
     ----------
     Politis, D. N. and Romano, J. P. (1994), The stationary bootstrap, JASA 89(428).
-    Clopper, C. J. and Pearson, E. S. (1934), The use of confidence or fiducial limits, Biometrika 26(4).
+    Clopper, C. J. and Pearson, E. S. (1934), The use of confidence or fiducial limits, Biometrika
+    26(4).
     """
     for name, function in (("evaluate", evaluate), ("select", select)):
         if not callable(function):
-            raise SpecificationError(f"`{name}` must be a function of a world; got {type(function).__name__}.")
+            raise SpecificationError(
+                f"`{name}` must be a function of a world; got {type(function).__name__}."
+            )
     check_integer(n_worlds, "n_worlds", low=1)
     check_integer(seed, "seed")
     thresholds = check_thresholds(thresholds)
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     check_sharpe_variance(sharpe_variance, ppy)
-    rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
+    rules = Rules(
+        ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size
+    )
 
     def judge(k: int) -> dict[str, Any]:
-        world = placebo_world(returns, kind=kind, block_length=block_length, rng=np.random.default_rng([seed, k]))
+        world = placebo_world(
+            returns, kind=kind, block_length=block_length, rng=np.random.default_rng([seed, k])
+        )
         with unobserved():
-            trials = check_frame(evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False)
+            trials = check_frame(
+                evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False
+            )
         count = trials.shape[1] if n_trials is None else n_trials
-        row = _judge(trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
+        row = _judge(
+            trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds,
+            rules=rules,
+        )
         return row | {"n_trials": count}
 
     rows = _each_world(judge, n_worlds, check_jobs(n_jobs), callback)
@@ -242,25 +287,35 @@ def placebo_false_pass_rate(
     table = pd.DataFrame(rows)
     passed = int(table["passed"].sum())
     return PlaceboResult(
-        pass_rate=passed / n_worlds, **_interval(passed, n_worlds, check_number(confidence, "confidence", low=0, high=1, strict=True)),
-        confidence=confidence, n_passed=passed, n_worlds=n_worlds, kind=kind, block_length=float(block_length),
-        n_trials=count, seed=seed, criterion_rates=held.mean().rename("share of worlds that hold"),
-        held_as_passed=tuple(n for n, c in CRITERIA.items() if c.measured == "evidence" and thresholds[n] is not None),
+        pass_rate=passed / n_worlds,
+        **_interval(
+            passed, n_worlds, check_number(confidence, "confidence", low=0, high=1, strict=True)
+        ),
+        confidence=confidence, n_passed=passed, n_worlds=n_worlds, kind=kind,
+        block_length=float(block_length), n_trials=count, seed=seed,
+        criterion_rates=held.mean().rename("share of worlds that hold"),
+        held_as_passed=tuple(
+            n for n, c in CRITERIA.items() if c.measured == "evidence" and thresholds[n] is not None
+        ),
         worlds=table,
-    )  # fmt: skip
+    )
 
 # %% ../../nbs/70_review/15_placebo.ipynb #ab30a2d0
 def simulated_power(
-    trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, periods_per_year: float, thresholds: Mapping[str, Any],
-    true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
-    sharpe_variance: float | None = None, n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None,
-    n_jobs: int = 1, callback: Callable[[int, int], None] | None = None,
+    trial_returns: pd.DataFrame, *, selected: Any, n_trials: int, periods_per_year: float,
+    thresholds: Mapping[str, Any], true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
+    n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
+    sharpe_variance: float | None = None, n_blocks: int = 16, n_resamples: int = 1000,
+    block_size: int | None = None, n_jobs: int = 1,
+    callback: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Probability that the statistical criteria pass the best trial, by true annual Sharpe ratio of the selected one.
+    """Probability that the statistical criteria pass the best trial, by true annual Sharpe ratio of
+    the selected one.
 
     Parameters
     ----------
-    trial_returns, selected, n_trials, periods_per_year, thresholds, sharpe_variance, n_blocks, n_resamples, block_size
+    trial_returns, selected, n_trials, periods_per_year, thresholds, sharpe_variance, n_blocks,
+    n_resamples, block_size
         As in `evaluate_gate`.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the selected trial.
@@ -270,7 +325,8 @@ def simulated_power(
     Returns
     -------
     DataFrame
-        Index true annual Sharpe ratio; columns power lower upper (95 % interval), then the share in which each criterion held.
+        Index true annual Sharpe ratio; columns power lower upper (95 % interval), then the share in
+        which each criterion held.
 
     Raises
     ------
@@ -285,20 +341,32 @@ def simulated_power(
     check_sharpe_variance(sharpe_variance, ppy)
     check_scale(trials, "trial_returns")
     if not pd.api.types.is_list_like(true_sharpe) or not len(true_sharpe := list(true_sharpe)):
-        raise SpecificationError(f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}.")
-    rules = Rules(ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size)
+        raise SpecificationError(
+            f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
+        )
+    rules = Rules(
+        ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size
+    )
     centred = trials - trials.mean()
     chosen = centred[selected]
     unit = centred.mul(chosen, axis=0).mean() / (chosen**2).mean() * chosen.std() / math.sqrt(ppy)
     rows, levels = {}, [check_number(s, "true_sharpe") for s in true_sharpe]
 
     def judge(i: int) -> dict[str, Any]:
-        draw = {"block_size": block_length, "n_resamples": 1, "rng": np.random.default_rng([seed, i % n_worlds])}
+        draw = {
+            "block_size": block_length, "n_resamples": 1,
+            "rng": np.random.default_rng([seed, i % n_worlds]),
+        }
         days = stationary_bootstrap_indices(len(trials), **draw)[0]
         world = (centred.iloc[days] + unit * levels[i // n_worlds]).set_axis(trials.index)
-        return _judge(world, best_trial, n_trials=n_trials, sharpe_variance=sharpe_variance, thresholds=thresholds, rules=rules)
+        return _judge(
+            world, best_trial, n_trials=n_trials, sharpe_variance=sharpe_variance,
+            thresholds=thresholds, rules=rules,
+        )
 
-    every = _each_world(judge, n_worlds * len(levels), check_jobs(n_jobs), callback) if levels else []
+    every = (
+        _each_world(judge, n_worlds * len(levels), check_jobs(n_jobs), callback) if levels else []
+    )
     for i, level in enumerate(levels):
         judged = every[i * n_worlds : (i + 1) * n_worlds]
         passed = sum(j["passed"] for j in judged)

@@ -16,7 +16,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import check_frame, check_integer, check_number, check_series, rounding_noise, underwater
+from quantlab.checks import (
+    check_frame, check_integer, check_number, check_series, rounding_noise, underwater,
+)
 from ..errors import DataError, SpecificationError
 from quantlab.review.research_plots import (
     coverage_heatmap,
@@ -38,7 +40,11 @@ from ..validation.sharpe import DeflatedSharpeCurve
 def _annual_sharpe(returns: pd.Series, periods_per_year: float) -> float:
     "Annualised Sharpe ratio, NaN where the returns do not move"
     deviation = returns.std()
-    return float(returns.mean() / deviation * np.sqrt(periods_per_year)) if deviation > rounding_noise(returns) else np.nan
+    return (
+        float(returns.mean() / deviation * np.sqrt(periods_per_year))
+        if deviation > rounding_noise(returns)
+        else np.nan
+    )
 
 
 @picture
@@ -68,8 +74,10 @@ def equity_curve(
         if pd.isna(holdout_start):
             raise SpecificationError("`holdout_start` must be a date, such as 2016-01-01.")
         ax.axvline(pd.Timestamp(holdout_start), color=COLOURS["grey"], ls="--", lw=1)
-        ax.annotate("holdout", (pd.Timestamp(holdout_start), 1), (4, -10), textcoords="offset points",
-                    xycoords=("data", "axes fraction"), fontsize=8, color=COLOURS["grey"])  # fmt: skip
+        ax.annotate(
+            "holdout", (pd.Timestamp(holdout_start), 1), (4, -10), textcoords="offset points",
+            xycoords=("data", "axes fraction"), fontsize=8, color=COLOURS["grey"],
+        )
     if growth.shape[1] > 1:
         ax.legend()
     ax.set_ylabel("growth of 1")
@@ -114,20 +122,29 @@ def rolling_sharpe(
     series = check_series(returns, "returns", min_length=check_integer(window, "window", low=3) + 1)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
     deviation = series.rolling(window).std()
-    rolling = (series.rolling(window).mean() / deviation.where(deviation > rounding_noise(series)) * scale).dropna()
+    rolling = (
+        series.rolling(window).mean() / deviation.where(deviation > rounding_noise(series)) * scale
+    ).dropna()
     ax.plot(rolling.index, rolling)
     ax.axhline(0, color=COLOURS["grey"], lw=0.8)
-    ax.axhline(whole := _annual_sharpe(series, periods_per_year), color=COLOURS["vermilion"], lw=1, ls="--")
-    ax.annotate(f"whole sample {whole:.2f}", (1, whole), (-4, 4), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", fontsize=8, color=COLOURS["vermilion"])  # fmt: skip
+    ax.axhline(
+        whole := _annual_sharpe(series, periods_per_year), color=COLOURS["vermilion"], lw=1, ls="--"
+    )
+    ax.annotate(
+        f"whole sample {whole:.2f}", (1, whole), (-4, 4), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", fontsize=8, color=COLOURS["vermilion"],
+    )
     ax.set_ylabel(f"annualised Sharpe,\n{window} observations")
     date_axis(ax, series.index)
     return f"The rolling Sharpe ratio is positive in {(rolling > 0).mean():.0%} of the windows"
 
 # %% ../../nbs/70_review/25_plots.ipynb #3ce9a8ad
 @picture
-def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its counts marked.
+def dsr_curve(
+    curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str | None = None
+) -> Axes:
+    """Deflated Sharpe ratio over the number of trials, as `deflated_sharpe_curve` gives it, its
+    counts marked.
 
     Returns
     -------
@@ -140,12 +157,22 @@ def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str 
         `curve` does not come from `deflated_sharpe_curve`.
     """
     if not isinstance(curve, DeflatedSharpeCurve):
-        raise SpecificationError(f"`curve` must come from `deflated_sharpe_curve`; got {type(curve).__name__}.")
+        raise SpecificationError(
+            f"`curve` must come from `deflated_sharpe_curve`; got {type(curve).__name__}."
+        )
     ax.semilogx(curve.curve.index, curve.curve)
-    ax.axhline(curve.threshold, color=COLOURS["vermilion"], lw=1, ls="--", label=f"gate {curve.threshold:g}")
+    ax.axhline(
+        curve.threshold, color=COLOURS["vermilion"], lw=1, ls="--",
+        label=f"gate {curve.threshold:g}",
+    )
     for (label, n), marker in zip(curve.mark_trials.items(), "osD^v<>"):
-        ax.plot(n, curve.marks[label], marker, ms=7, label=f"{label}: {n:,g} trials, {curve.marks[label]:.3f}")
-    ax.set(xlabel="number of trials (log scale)", ylabel="deflated Sharpe ratio", ylim=(-0.03, 1.03))
+        ax.plot(
+            n, curve.marks[label], marker, ms=7,
+            label=f"{label}: {n:,g} trials, {curve.marks[label]:.3f}",
+        )
+    ax.set(
+        xlabel="number of trials (log scale)", ylabel="deflated Sharpe ratio", ylim=(-0.03, 1.03)
+    )
     ax.legend(loc="best")
     if not len(curve.marks):
         return "Deflated Sharpe ratio by number of trials"
@@ -154,7 +181,9 @@ def dsr_curve(curve: DeflatedSharpeCurve, *, ax: Axes | None = None, title: str 
 
 
 @picture
-def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def logits_histogram(
+    logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability.
 
     Returns
@@ -165,7 +194,9 @@ def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: 
     values = check_series(np.asanyarray(logits), "logits", min_length=2).to_numpy()
     limit = max(float(np.abs(values).max()), 0.1)
     bins = np.linspace(-limit, limit, 41)
-    for part, colour, label in [(values <= 0, "vermilion", "winner below the median"), (values > 0, "blue", "above")]:
+    for part, colour, label in [
+        (values <= 0, "vermilion", "winner below the median"), (values > 0, "blue", "above"),
+    ]:
         ax.hist(values[part], bins, color=COLOURS[colour], alpha=0.8, label=label)
     ax.set(xlabel="logit of the winner's out-of-sample rank", ylabel="combinations (count)")
     ax.legend()
@@ -176,7 +207,8 @@ def logits_histogram(logits: Sequence[float], *, ax: Axes | None = None, title: 
 def power_curve(
     power: pd.Series | pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    """Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe ratio.
+    """Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe
+    ratio.
 
     Returns
     -------
@@ -198,7 +230,8 @@ def power_curve(
 
 @picture
 def placebo_histogram(
-    sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None, title: str | None = None
+    sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """Best annual Sharpe ratio of each placebo world, and the one that was observed.
 
@@ -218,7 +251,8 @@ def placebo_histogram(
 
 @picture
 def pvalue_histogram(
-    pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None, title: str | None = None
+    pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """Histogram of p-values, with the flat line that no effect at all would give.
 
@@ -236,11 +270,15 @@ def pvalue_histogram(
     if values.min() < 0 or values.max() > 1:
         raise DataError(f"`pvalues` must lie in [0, 1]; got {values.min():g} to {values.max():g}.")
     ax.hist(values, np.linspace(0, 1, 21), color=COLOURS["blue"], alpha=0.85)
-    ax.axhline(len(values) / 20, color=COLOURS["vermilion"], lw=1.2, ls="--", label="if nothing were there")
+    ax.axhline(
+        len(values) / 20, color=COLOURS["vermilion"], lw=1.2, ls="--", label="if nothing were there"
+    )
     ax.set(xlabel="p-value", ylabel="tests (count)", xlim=(0, 1))
     ax.legend()
     share = np.mean(values <= check_number(alpha, "alpha", low=0, high=1, strict=True))
-    return f"{share:.1%} of {len(values):,} tests are below {alpha:g}; chance alone gives {alpha:.1%}"
+    return (
+        f"{share:.1%} of {len(values):,} tests are below {alpha:g}; chance alone gives {alpha:.1%}"
+    )
 
 # %% ../../nbs/70_review/25_plots.ipynb #5a6e66f2
 @picture
@@ -271,8 +309,9 @@ def cost_stress(
 
 @picture
 def parameter_surface(
-    values: pd.DataFrame, *, selected: tuple | None = None, quantity: str = "annualised Sharpe ratio",
-    ax: Axes | None = None, title: str | None = None,
+    values: pd.DataFrame, *, selected: tuple | None = None,
+    quantity: str = "annualised Sharpe ratio", ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """Heat map of one quantity over two parameters (index and columns); `selected` = (row, column).
 
@@ -294,8 +333,10 @@ def parameter_surface(
     middle = np.nanmean(image.get_clim())
     for (i, j), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8,
-                    color="white" if value < middle else "black")  # fmt: skip
+            ax.text(
+                j, i, f"{value:.2f}", ha="center", va="center", fontsize=8,
+                color="white" if value < middle else "black",
+            )
     ax.set_xticks(range(table.shape[1]), [str(c) for c in table.columns])
     ax.set_yticks(range(table.shape[0]), [str(r) for r in table.index])
     ax.set(xlabel=str(table.columns.name or "column"), ylabel=str(table.index.name or "row"))
@@ -308,6 +349,8 @@ def parameter_surface(
     if row not in table.index or column not in table.columns:
         raise SpecificationError(f"`selected` must be (row, column) of `values`; got {selected!r}.")
     i, j = table.index.get_loc(row), table.columns.get_loc(column)
-    ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=COLOURS["vermilion"], lw=2.5))
+    ax.add_patch(
+        plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=COLOURS["vermilion"], lw=2.5)
+    )
     near = table.iloc[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].to_numpy().ravel()
     return f"Chosen: {table.iloc[i, j]:.2f}; the cells around it fall to {np.nanmin(near):.2f}"

@@ -13,7 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import check_aligned, check_frame, check_integer, check_mask, check_number, check_series
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_mask, check_number, check_series,
+)
 from ..errors import DataError, SpecificationError
 from ..style import COLOURS, date_axis, picture
 
@@ -22,7 +24,8 @@ from ..style import COLOURS, date_axis, picture
 def quantile_bars(
     quantile_returns: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
 ) -> Axes:
-    """Mean forward return by factor quantile (index) and horizon in periods (columns), in basis points.
+    """Mean forward return by factor quantile (index) and horizon in periods (columns), in basis
+    points.
 
     Returns
     -------
@@ -32,7 +35,10 @@ def quantile_bars(
     table = check_frame(quantile_returns, "quantile_returns", min_rows=2) * 1e4
     width = 0.8 / table.shape[1]
     for k, period in enumerate(table):
-        ax.bar(np.arange(len(table)) + (k - (table.shape[1] - 1) / 2) * width, table[period], width, label=f"{period}")
+        ax.bar(
+            np.arange(len(table)) + (k - (table.shape[1] - 1) / 2) * width, table[period], width,
+            label=f"{period}",
+        )
     ax.axhline(0, color=COLOURS["grey"], lw=0.8)
     ax.set_xticks(range(len(table)), [str(q) for q in table.index])
     ax.legend(title="horizon (periods)", ncols=table.shape[1], title_fontsize=8)
@@ -75,7 +81,9 @@ def ic_series(
     """
     series = check_series(ic, "ic", min_length=3, allow_missing=True)
     ax.plot(series.index, series, color=COLOURS["sky"], lw=0.5, alpha=0.6)
-    rolling = series.rolling(check_integer(window, "window", low=2), min_periods=window // 2 + 1).mean()
+    rolling = series.rolling(
+        check_integer(window, "window", low=2), min_periods=window // 2 + 1
+    ).mean()
     ax.plot(series.index, rolling, color=COLOURS["blue"], label=f"mean over {window} dates")
     ax.axhline(0, color=COLOURS["grey"], lw=0.8)
     ax.set_ylabel("information coefficient\n(rank correlation)")
@@ -100,8 +108,15 @@ def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = Non
     """
     series = check_series(ic, "ic", min_length=3, allow_missing=True)
     if not isinstance(series.index, pd.DatetimeIndex):
-        raise DataError("`ic` needs an index of dates to be sorted into months; give it a DatetimeIndex.")
-    table = series.groupby([series.index.year, series.index.month]).mean().unstack().reindex(columns=range(1, 13))
+        raise DataError(
+            "`ic` needs an index of dates to be sorted into months; give it a DatetimeIndex."
+        )
+    table = (
+        series.groupby([series.index.year, series.index.month])
+        .mean()
+        .unstack()
+        .reindex(columns=range(1, 13))
+    )
     limit = max(float(np.nanmax(np.abs(table))), 1e-6)
     ax.grid(False)
     image = ax.imshow(table, aspect="auto", cmap="PuOr", vmin=-limit, vmax=limit)
@@ -116,9 +131,11 @@ def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = Non
 @picture
 def pair_spread(
     zscore: pd.Series, *, entry: float = 2.0, exit: float = 0.0, position: pd.Series | None = None,
-    ax: Axes | None = None, title: str | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
-    """Spread in standard deviations with its entry and exit lines; shaded where a `position` is held.
+    """Spread in standard deviations with its entry and exit lines; shaded where a `position` is
+    held.
 
     Returns
     -------
@@ -130,13 +147,17 @@ def pair_spread(
     check_number(entry, "entry", low=0, strict=True)
     check_number(exit, "exit")
     for level, style in [(entry, "--"), (-entry, "--"), (exit, ":")]:
-        ax.axhline(level, color=COLOURS["vermilion"] if style == "--" else COLOURS["grey"], lw=1, ls=style)
+        ax.axhline(
+            level, color=COLOURS["vermilion"] if style == "--" else COLOURS["grey"], lw=1, ls=style
+        )
     ax.set_ylabel("spread\n(standard deviations)")
     date_axis(ax, series.index)
     if position is not None:
         held = check_series(position, "position", allow_missing=True).fillna(0.0)
         check_aligned("pair_spread", zscore=series, position=held)
-        ax.fill_between(series.index, *ax.get_ylim(), where=held != 0, color=COLOURS["sky"], alpha=0.18, lw=0)
+        ax.fill_between(
+            series.index, *ax.get_ylim(), where=held != 0, color=COLOURS["sky"], alpha=0.18, lw=0
+        )
     outside = (series.abs() >= entry).mean()
     return f"The spread is beyond {entry:g} standard deviations on {outside:.1%} of the days"
 
@@ -144,9 +165,11 @@ def pair_spread(
 @picture
 def volatility_forecast(
     forecast: pd.Series, returns: pd.Series, *, periods_per_year: float, window: int = 21,
-    ax: Axes | None = None, title: str | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
-    """Forecast volatility (per period, made the day before) and the rolling volatility that followed.
+    """Forecast volatility (per period, made the day before) and the rolling volatility that
+    followed.
 
     Returns
     -------
@@ -158,20 +181,27 @@ def volatility_forecast(
     realised = check_series(returns, "returns", min_length=window + 1, allow_missing=True)
     check_aligned("volatility_forecast", forecast=predicted, returns=realised)
     scale = np.sqrt(check_number(periods_per_year, "periods_per_year", low=0, strict=True))
-    rolling = np.sqrt((realised**2).rolling(window).mean()).shift(-(window - 1))  # days t .. t + window - 1, looks ahead on purpose
-    ax.plot(rolling.index, rolling * scale, color=COLOURS["grey"], lw=1, label=f"realised, next {window} days")
+    # days t .. t + window - 1, looks ahead on purpose
+    rolling = np.sqrt((realised**2).rolling(window).mean()).shift(-(window - 1))
+    ax.plot(
+        rolling.index, rolling * scale, color=COLOURS["grey"], lw=1,
+        label=f"realised, next {window} days",
+    )
     ax.plot(predicted.index, predicted * scale, color=COLOURS["blue"], label="forecast")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_ylabel("volatility (% a year)")
     ax.legend()
     date_axis(ax, predicted.index)
-    ratio = np.sqrt((realised[predicted.notna()] ** 2).mean() / (predicted[realised.notna()] ** 2).mean())
+    ratio = np.sqrt(
+        (realised[predicted.notna()] ** 2).mean() / (predicted[realised.notna()] ** 2).mean()
+    )
     return f"Realised volatility is {ratio:.2f} times the forecast on average"
 
 
 @picture
 def var_exceedances(
-    returns: pd.Series, var: pd.Series, *, level: float, ax: Axes | None = None, title: str | None = None
+    returns: pd.Series, var: pd.Series, *, level: float, ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """Returns against minus the value at risk (a positive loss); exceedances marked.
 
@@ -186,7 +216,10 @@ def var_exceedances(
     beyond = series < -limit
     ax.plot(series.index, series, color=COLOURS["grey"], lw=0.5)
     ax.plot(limit.index, -limit, color=COLOURS["blue"], lw=1, label=f"value at risk, {level:g}")
-    ax.plot(series.index[beyond], series[beyond], "o", ms=3.5, color=COLOURS["vermilion"], label="exceeded")
+    ax.plot(
+        series.index[beyond], series[beyond], "o", ms=3.5, color=COLOURS["vermilion"],
+        label="exceeded",
+    )
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylabel("return (% a day)")
     ax.legend()
@@ -196,7 +229,8 @@ def var_exceedances(
 # %% ../../nbs/70_review/20_research_plots.ipynb #602fad11
 @picture
 def coverage_heatmap(
-    present: pd.DataFrame, *, frequency: str = "QE", ax: Axes | None = None, title: str | None = None
+    present: pd.DataFrame, *, frequency: str = "QE", ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """Share of days with a value, assets (sorted by their first one) by calendar period.
 
@@ -213,12 +247,16 @@ def coverage_heatmap(
         `frequency` is no offset of pandas.
     """
     if not isinstance(present, pd.DataFrame) or not isinstance(present.index, pd.DatetimeIndex):
-        raise DataError("`present` must be a table with an index of dates, true where a value is there.")
+        raise DataError(
+            "`present` must be a table with an index of dates, true where a value is there."
+        )
     mask = check_mask(present, "present")
     try:
         share = mask.resample(frequency).mean().T
     except (TypeError, ValueError):
-        raise SpecificationError(f"`frequency` must be one of pandas' offsets, such as 'QE' or 'YE'; got {frequency!r}.") from None
+        raise SpecificationError(
+            f"`frequency` must be one of pandas' offsets, such as 'QE' or 'YE'; got {frequency!r}."
+        ) from None
     share = share.iloc[np.argsort(mask.to_numpy().argmax(0), kind="stable")]
     ax.grid(False)
     image = ax.imshow(share, aspect="auto", vmin=0, vmax=1, interpolation="nearest")
@@ -231,7 +269,9 @@ def coverage_heatmap(
 
 
 @picture
-def names_in_universe(mask: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def names_in_universe(
+    mask: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """Number of names that could be traded on each day.
 
     Returns

@@ -30,7 +30,8 @@ from ..storage import write_durably
 # %% ../../nbs/16_trading/25_broker.ipynb #f5b57a79
 @dataclass(frozen=True, slots=True)
 class Bar:
-    "One close: simple returns since the last close, traded value (currency) and daily volatility, by asset"
+    """One close: simple returns since the last close, traded value (currency) and daily volatility,
+    by asset"""
 
     date: pd.Timestamp
     returns: Mapping[str, float]
@@ -51,7 +52,8 @@ def bars(
     dollar_volume : DataFrame, optional
         Traded value in currency; needed where impact is charged.
     volatility : DataFrame, optional
-        Daily volatility known at the close; by default the root mean square of the last 63 returns, as `run_backtest`.
+        Daily volatility known at the close; by default the root mean square of the last 63 returns,
+        as `run_backtest`.
     start, end : date, optional
         First and last bar; earlier rows still feed the default volatility.
 
@@ -68,19 +70,28 @@ def bars(
         `start` or `end` is no date.
     """
     frames = {"returns": returns, "dollar_volume": dollar_volume, "volatility": volatility}
-    frames = {name: check_frame(f, name) for name, f in frames.items() if f is not None or name == "returns"}
+    frames = {
+        name: check_frame(f, name)
+        for name, f in frames.items()
+        if f is not None or name == "returns"
+    }
     check_aligned("bars", **frames)
     returns = frames["returns"]
     if not isinstance(returns.index, pd.DatetimeIndex):
         raise DataError("`returns` must be indexed by dates; convert with `pd.to_datetime`.")
     if returns.min(axis=None) < -1:
-        raise DataError("`returns` falls below -100 %; simple decimal returns are expected (0.01 is one percent).")
+        raise DataError(
+            "`returns` falls below -100 %; simple decimal returns are expected (0.01 is one "
+            "percent)."
+        )
     if dollar_volume is not None and volatility is None:
         frames["volatility"] = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
     try:
         frames = {name: frame.loc[start:end] for name, frame in frames.items()}
     except (KeyError, TypeError, ValueError):
-        raise SpecificationError(f"`start` and `end` must be dates such as '2015-07-01'; got {start!r} and {end!r}.") from None
+        raise SpecificationError(
+            f"`start` and `end` must be dates such as '2015-07-01'; got {start!r} and {end!r}."
+        ) from None
     names = [str(c) for c in returns.columns]
     values = {name: f.to_numpy() for name, f in frames.items()}
     return (
@@ -93,7 +104,8 @@ _FEED = ("returns", "dollar_volume", "volatility")
 
 
 def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
-    """Write bars to a parquet file with the columns date, asset, returns, dollar_volume, volatility.
+    """Write bars to a parquet file with the columns date, asset, returns, dollar_volume,
+    volatility.
 
     Returns
     -------
@@ -105,15 +117,28 @@ def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
     HandoffError
         The file could not be written.
     """
-    rows = [(bar.date, asset, *(getattr(bar, name).get(asset, math.nan) for name in _FEED)) for bar in feed for asset in bar.returns]
+    rows = [
+        (bar.date, asset, *(getattr(bar, name).get(asset, math.nan) for name in _FEED))
+        for bar in feed
+        for asset in bar.returns
+    ]
     dates, assets, *values = zip(*rows) if rows else [()] * 5
-    columns = [pa.array(dates, pa.timestamp("us")), pa.array(assets, pa.string()), *(pa.array(v, pa.float64()) for v in values)]
+    columns = [
+        pa.array(dates, pa.timestamp("us")), pa.array(assets, pa.string()),
+        *(pa.array(v, pa.float64()) for v in values),
+    ]
     path, sink = as_path(path, "path"), io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(columns, names=["date", "asset", *_FEED]), sink, compression="zstd", write_statistics=False)
+    pq.write_table(
+        pa.Table.from_arrays(columns, names=["date", "asset", *_FEED]), sink, compression="zstd",
+        write_statistics=False,
+    )
     try:
         write_durably(path, sink.getvalue())
     except (OSError, QuantlabError) as error:
-        raise HandoffError(f"The feed {path} could not be written ({in_words(error)}); make room or give the right to write.") from None
+        raise HandoffError(
+            f"The feed {path} could not be written ({in_words(error)}); make room or give the "
+            "right to write."
+        ) from None
     return path
 
 
@@ -134,14 +159,21 @@ def load_feed(path: str | Path) -> list[Bar]:
         table = pq.read_table(path, columns=["date", "asset", *_FEED]).to_pandas()
         wide = {name: table.pivot(index="date", columns="asset", values=name) for name in _FEED}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise DataError(f"The feed {path} cannot be read ({error}); write it with `save_feed`.") from None
-    given = {name: wide[name] for name in ("dollar_volume", "volatility") if wide[name].notna().any(axis=None)}
+        raise DataError(
+            f"The feed {path} cannot be read ({error}); write it with `save_feed`."
+        ) from None
+    given = {
+        name: wide[name]
+        for name in ("dollar_volume", "volatility")
+        if wide[name].notna().any(axis=None)
+    }
     return list(bars(wide["returns"], **given))
 
 # %% ../../nbs/16_trading/25_broker.ipynb #1dda2da8
 @dataclass(frozen=True, slots=True)
 class Fill:
-    "What happened to an order on the bar after its decision; an order that could not be priced has notional 0"
+    """What happened to an order on the bar after its decision; an order that could not be priced
+    has notional 0"""
 
     order: str  # id
     date: pd.Timestamp  # the bar on which the position starts to earn
@@ -174,7 +206,8 @@ class ExecutionBackend(Protocol):
 
 # %% ../../nbs/16_trading/25_broker.ipynb #049173bb
 class ReferenceBroker:
-    """A deterministic venue: fills on the next bar at the close of the decision, costs from the model.
+    """A deterministic venue: fills on the next bar at the close of the decision, costs from the
+    model.
 
     Parameters
     ----------
@@ -186,22 +219,35 @@ class ReferenceBroker:
         Bars a year; needed where the model charges a borrow fee.
     """
 
-    def __init__(self, costs: CostModel | Mapping[str, float], *, capital: float, periods_per_year: float | None = None):
+    def __init__(
+        self, costs: CostModel | Mapping[str, float], *, capital: float,
+        periods_per_year: float | None = None,
+    ):
         self._costs = costs_from(costs)
         self._cash = check_number(capital, "capital", low=0, strict=True)
         if self._costs.borrow_bps_per_year and periods_per_year is None:
-            raise SpecificationError("The costs include a borrow fee per year: `periods_per_year` is needed.")
-        years = 1.0 if periods_per_year is None else check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+            raise SpecificationError(
+                "The costs include a borrow fee per year: `periods_per_year` is needed."
+            )
+        years = (
+            1.0
+            if periods_per_year is None
+            else check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+        )
         self._borrow = self._costs.borrow_bps_per_year / 1e4 / years
         self._positions: dict[str, float] = {}
         self._pending: dict[str, dict] = {}
         self._market: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}
 
     def submit(self, order: Order) -> None:
-        "Keep an order for the next bar, at today's volume and volatility; the same id twice is one order"
+        """Keep an order for the next bar, at today's volume and volatility; the same id twice is
+        one order"""
         quote = {name: values.get(order.asset, math.nan) for name, values in self._market.items()}
-        quote = {name: value if math.isfinite(value) else None for name, value in quote.items()}  # unknown, as JSON has it
-        self._pending.setdefault(order.id, {"asset": order.asset, "notional": order.notional} | quote)
+        # unknown, as JSON has it
+        quote = {name: value if math.isfinite(value) else None for name, value in quote.items()}
+        self._pending.setdefault(
+            order.id, {"asset": order.asset, "notional": order.notional} | quote
+        )
 
     def advance(self, bar: Bar) -> list[Fill]:
         "Fill what is pending at the last close, then earn this bar's returns"
@@ -217,16 +263,21 @@ class ReferenceBroker:
         "Fill what can be priced; impact without a volume cannot, and such an order dies"
         orders, self._pending = self._pending, {}
         size, volume, volatility = (
-            np.array([order[key] for order in orders.values()], dtype=float) for key in ("notional", "dollar_volume", "volatility")
+            np.array([order[key] for order in orders.values()], dtype=float)
+            for key in ("notional", "dollar_volume", "volatility")
         )
         priced = (volume > 0) & (volatility >= 0) | (self._costs.impact_coefficient == 0)
         filled, costs = np.where(priced, size, 0.0), np.zeros(len(orders))
         with np.errstate(over="ignore"):
             costs[priced] = self._costs.cost(size[priced], volume[priced], volatility[priced])
-        filled, costs = np.where(np.isfinite(costs), filled, 0.0), np.where(np.isfinite(costs), costs, 0.0)
+        filled, costs = (
+            np.where(np.isfinite(costs), filled, 0.0), np.where(np.isfinite(costs), costs, 0.0),
+        )
         fills = [
             Fill(name, date, order["asset"], notional, cost)
-            for (name, order), notional, cost in zip(orders.items(), filled.tolist(), costs.tolist())
+            for (name, order), notional, cost in zip(
+                orders.items(), filled.tolist(), costs.tolist()
+            )
         ]
         for fill in fills:
             self._cash -= fill.notional + fill.cost
@@ -243,13 +294,20 @@ class ReferenceBroker:
 
     def snapshot(self) -> dict[str, Any]:
         "Cash, positions and pending orders, as JSON"
-        return {"cash": self._cash, "positions": self.positions(), "pending": [[name, dict(order)] for name, order in self._pending.items()]}
+        return {
+            "cash": self._cash, "positions": self.positions(),
+            "pending": [[name, dict(order)] for name, order in self._pending.items()],
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
         try:
             cash, positions, pending = (snapshot[k] for k in ("cash", "positions", "pending"))
         except (KeyError, TypeError):
-            raise HandoffError("The snapshot of the broker lacks cash, positions or pending orders; replay from the start.") from None
+            raise HandoffError(
+                "The snapshot of the broker lacks cash, positions or pending orders; replay from "
+                "the start."
+            ) from None
         self._cash, self._positions = float(cash), dict(positions)
-        self._pending = {name: dict(order) for name, order in pending}  # a list: fills keep their order
+        # a list: fills keep their order
+        self._pending = {name: dict(order) for name, order in pending}

@@ -83,7 +83,9 @@ def _beside(x, trades, name: str) -> np.ndarray:
     "Values of `x` for each trade; labels must agree where both have them"
     axes, others = getattr(x, "axes", []), getattr(trades, "axes", [])
     if len(axes) == len(others) and not all(a.equals(b) for a, b in zip(axes, others)):
-        raise MisalignedError(f"`trades` and `{name}` carry different labels; reindex one to the other.")
+        raise MisalignedError(
+            f"`trades` and `{name}` carry different labels; reindex one to the other."
+        )
     values = _values(x, name)
     try:
         return np.broadcast_to(values, np.shape(trades))
@@ -119,7 +121,8 @@ def trade_cost(
     Raises
     ------
     MissingDataError
-        A trade is missing, or one that is not zero meets an unknown or zero volume or an unknown volatility.
+        A trade is missing, or one that is not zero meets an unknown or zero volume or an unknown
+        volatility.
     MisalignedError
         Labels or shapes disagree.
     SpecificationError
@@ -129,21 +132,28 @@ def trade_cost(
         raise SpecificationError(f"`model` must be a CostModel; got {type(model).__name__}.")
     size = np.abs(_values(trades, "trades"))
     if np.isnan(size).any():
-        raise MissingDataError(f"`trades` holds {int(np.isnan(size).sum())} missing values; use 0 for no trade.")
+        raise MissingDataError(
+            f"`trades` holds {int(np.isnan(size).sum())} missing values; use 0 for no trade."
+        )
     cost = size * model.linear_rate
     if model.impact_coefficient:
         if dollar_volume is None or volatility is None:
-            raise MissingDataError("Impact is charged: `dollar_volume` and `volatility` are both needed.")
+            raise MissingDataError(
+                "Impact is charged: `dollar_volume` and `volatility` are both needed."
+            )
         volume = _beside(dollar_volume, trades, "dollar_volume")
         sigma = _beside(volatility, trades, "volatility")
         unknown = (size > 0) & ~((volume > 0) & (sigma >= 0))
         if unknown.any():
             raise MissingDataError(
-                f"{int(unknown.sum())} trades have no positive volume or no volatility, so their impact is "
+                f"{int(unknown.sum())} trades have no positive volume or no volatility, so their "
+                "impact is "
                 "unknown; fill both with a trailing estimate, or do not trade there."
             )
         share = np.divide(size, volume, out=np.zeros_like(size), where=size > 0)
-        cost = cost + model.impact_coefficient * size * np.where(size > 0, sigma, 0.0) * np.sqrt(share)
+        cost = cost + model.impact_coefficient * size * np.where(size > 0, sigma, 0.0) * np.sqrt(
+            share
+        )
     if isinstance(trades, pd.DataFrame):
         return pd.DataFrame(cost, index=trades.index, columns=trades.columns)
     if isinstance(trades, pd.Series):

@@ -32,11 +32,17 @@ def _entry(line: bytes, number: int, *, ended: bool = True) -> dict:
     "What a line of the kill switch says; one that cannot be read whole says HALTED"
     try:
         record = json.loads(line, object_pairs_hook=_once) if ended else {}
-        texts = set(record) == {"state", "reason", "by"} and all(isinstance(text, str) and text.strip() for text in record.values())
+        texts = set(record) == {"state", "reason", "by"} and all(
+            isinstance(text, str) and text.strip() for text in record.values()
+        )
         whole = texts and record["state"] in State.__members__
     except (ValueError, TypeError, AttributeError, RecursionError):
         whole = False
-    return record if whole else {"state": "HALTED", "reason": f"{_UNREADABLE} at line {number}", "by": "nobody"}
+    return (
+        record
+        if whole
+        else {"state": "HALTED", "reason": f"{_UNREADABLE} at line {number}", "by": "nobody"}
+    )
 
 
 def _standing(history: list[dict] | None) -> dict:
@@ -55,15 +61,19 @@ class KillSwitch:
 
     path: Path | None = None
     _memory: bytes = field(default=b"", repr=False)
-    _unwritten: dict | None = field(default=None, repr=False)  # a halt that the file does not have yet
+    # a halt that the file does not have yet
+    _unwritten: dict | None = field(default=None, repr=False)
 
     def __post_init__(self):
         self.path = None if self.path is None else as_path(self.path, "path")
 
     def history(self) -> list[dict] | None:
-        "Changes of state so far, a line that cannot be read as HALTED; None when there is no file to read"
+        """Changes of state so far, a line that cannot be read as HALTED; None when there is no file
+        to read"""
         try:
-            *lines, rest = (self._memory if self.path is None else self.path.read_bytes()).split(b"\n")
+            *lines, rest = (self._memory if self.path is None else self.path.read_bytes()).split(
+                b"\n"
+            )
         except OSError:
             return None
         entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
@@ -72,7 +82,9 @@ class KillSwitch:
     @property
     def state(self) -> State:
         "The state; HALTED when the file cannot be read, or a halt could not be written to it"
-        return State(_standing(self.history())["state"]) if self._unwritten is None else State.HALTED
+        return (
+            State(_standing(self.history())["state"]) if self._unwritten is None else State.HALTED
+        )
 
     @property
     def reason(self) -> str:
@@ -80,19 +92,30 @@ class KillSwitch:
         return (self._unwritten or _standing(self.history()))["reason"]
 
     def start(self) -> None:
-        "Begin ACTIVE where nothing is written yet; in memory, what an engine wrote before is forgotten"
+        """Begin ACTIVE where nothing is written yet; in memory, what an engine wrote before is
+        forgotten"""
         if self.path is None:
             kept = [entry for entry in self.history() if entry["by"] != "engine"]
             self._memory = b"".join(map(_line, kept))
         self._append({"state": "ACTIVE", "reason": "first start", "by": "engine"}, first=True)
 
     def trip(self, reason: str, *, by: str = "engine", state: State = State.HALTED) -> None:
-        "Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened to REDUCING"
-        wrong = [f"`{name}` must be a text that is not empty; got {text!r}" for name, text in {"reason": reason, "by": by}.items() if not _is_text(text)]
+        """Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened
+        to REDUCING"""
+        wrong = [
+            f"`{name}` must be a text that is not empty; got {text!r}"
+            for name, text in {"reason": reason, "by": by}.items()
+            if not _is_text(text)
+        ]
         if state not in (State.HALTED, State.REDUCING):
-            wrong.append(f"`state` must be HALTED or REDUCING, and `reset` brings back ACTIVE; got {state!r}")
+            wrong.append(
+                f"`state` must be HALTED or REDUCING, and `reset` brings back ACTIVE; got {state!r}"
+            )
         if wrong:  # who wants to stop is stopped, and told afterwards
-            reason, by, state = "a halt was asked for in a form that could not be recorded", "unknown", State.HALTED
+            reason, by, state = (
+                "a halt was asked for in a form that could not be recorded", "unknown",
+                State.HALTED,
+            )
         if state == State.HALTED or self.state is not State.HALTED:
             self._unwritten = {"state": str(state), "reason": reason, "by": by}
             self.settle()
@@ -109,9 +132,13 @@ class KillSwitch:
         "Back to ACTIVE, by a person with a reason"
         for name, text in {"reason": reason, "by": by}.items():
             if not _is_text(text):
-                raise SpecificationError(f"`{name}` must be a text that is not empty; got {text!r}.")
+                raise SpecificationError(
+                    f"`{name}` must be a text that is not empty; got {text!r}."
+                )
         if by == "engine":
-            raise SpecificationError("`by` must be the person who resets; an engine can halt, not go on.")
+            raise SpecificationError(
+                "`by` must be the person who resets; an engine can halt, not go on."
+            )
         self.settle()
         self._append({"state": "ACTIVE", "reason": reason, "by": by})
 
@@ -133,16 +160,23 @@ class KillSwitch:
             self._fall_back(entry, written)
             here = "This process is halted; the file" if self._unwritten else "The file"
             raise HandoffError(
-                f"The kill switch {self.path} cannot be written ({in_words(error)}). {here} reads {_standing(self.history())['state']}, and other "
-                "processes and the next start go by the file. Make room or give the right to write, then try again."
+                f"The kill switch {self.path} cannot be written ({in_words(error)}). {here} reads "
+                f"{_standing(self.history())['state']}, and other "
+                "processes and the next start go by the file. Make room or give the right to "
+                "write, then try again."
             ) from None
 
     def _fall_back(self, entry: dict, written: bytes | None) -> None:
-        "After a failed write leave the file HALTED: take back a reset; where a halt found no room, cut the last line's end, which needs none"
-        if written is None or (entry["state"] != "ACTIVE" and _standing(self.history())["state"] == "HALTED"):
+        """After a failed write leave the file HALTED: take back a reset; where a halt found no
+        room, cut the last line's end, which needs none"""
+        if written is None or (
+            entry["state"] != "ACTIVE" and _standing(self.history())["state"] == "HALTED"
+        ):
             return
         with suppress(OSError):
-            os.truncate(self.path, len(written) if entry["state"] == "ACTIVE" else max(len(written) - 1, 0))
+            os.truncate(
+                self.path, len(written) if entry["state"] == "ACTIVE" else max(len(written) - 1, 0)
+            )
 
 
 def _is_text(value: Any) -> bool:

@@ -38,9 +38,11 @@ class Limits(Result):
 
     LABELS: ClassVar[dict[str, str]] = {
         "max_order_notional": "order (currency)", "max_gross": "gross (fraction of equity)",
-        "max_position_weight": "position (fraction of equity)", "max_daily_turnover": "turnover a day (fraction of equity)",
+        "max_position_weight": "position (fraction of equity)",
+        "max_daily_turnover": "turnover a day (fraction of equity)",
         "price_collar": "price collar (return of the day)", "max_orders_per_day": "orders a day",
-        "max_stale_days": "stale data (bars)", "max_daily_loss": "daily loss (fraction)", "max_drawdown": "drawdown (fraction)",
+        "max_stale_days": "stale data (bars)", "max_daily_loss": "daily loss (fraction)",
+        "max_drawdown": "drawdown (fraction)",
     }
 
     def __post_init__(self):
@@ -62,11 +64,15 @@ def limits_from(values: "Limits | Mapping[str, float]") -> Limits:
     if isinstance(values, Limits):
         return values
     if not isinstance(values, Mapping):
-        raise SpecificationError(f"`limits` must be Limits or a mapping of their values; got {type(values).__name__}.")
+        raise SpecificationError(
+            f"`limits` must be Limits or a mapping of their values; got {type(values).__name__}."
+        )
     names = {spec.name for spec in dataclasses.fields(Limits)}
     for name in sorted(names ^ set(values)):
         word = "is unknown" if name in values else "is missing"
-        raise HandoffError(f"The limit {name!r} {word}; a bundle states {', '.join(sorted(names))}.")
+        raise HandoffError(
+            f"The limit {name!r} {word}; a bundle states {', '.join(sorted(names))}."
+        )
     return Limits(**values)
 
 
@@ -75,7 +81,9 @@ def costs_from(values: CostModel | Mapping[str, float]) -> CostModel:
     if isinstance(values, CostModel):
         return values
     if not isinstance(values, Mapping):
-        raise SpecificationError(f"`costs` must be a CostModel or a mapping of its values; got {values!r}.")
+        raise SpecificationError(
+            f"`costs` must be a CostModel or a mapping of its values; got {values!r}."
+        )
     for name in values:
         check_option(name, "costs", tuple(CostModel.LABELS))
     return CostModel(**values)
@@ -143,7 +151,9 @@ class PreTradeGate:
     def state(self, account: Account) -> State:
         "The account's state, or REDUCING where a loss limit is exceeded"
         limits, loss = self.limits, -account.day_return
-        worse = loss > limits.max_daily_loss * _SLACK or account.drawdown > limits.max_drawdown * _SLACK
+        worse = (
+            loss > limits.max_daily_loss * _SLACK or account.drawdown > limits.max_drawdown * _SLACK
+        )
         return State.REDUCING if worse and account.state is State.ACTIVE else account.state
 
     def check(self, order: Order, account: Account) -> Decision:
@@ -172,17 +182,31 @@ class PreTradeGate:
         if state is State.HALTED:
             return Decision(False, "halted", "trading is halted")
         if not (account.equity > 0 and math.isfinite(order.notional) and order.notional != 0):
-            return Decision(False, "order", f"{order.notional!r} on an equity of {account.equity!r} is not an order")
+            return Decision(
+                False, "order",
+                f"{order.notional!r} on an equity of {account.equity!r} is not an order",
+            )
         if state is State.REDUCING and not smaller:
             if account.state is State.REDUCING:
-                return Decision(False, "reducing", "only orders that make a position smaller are sent")
+                return Decision(
+                    False, "reducing", "only orders that make a position smaller are sent"
+                )
             if -account.day_return > limits.max_daily_loss * _SLACK:
-                return Decision(False, "daily_loss", f"lost {-account.day_return:.4%} today, limit {limits.max_daily_loss:.4%}")
-            return Decision(False, "drawdown", f"{account.drawdown:.4%} below the peak, limit {limits.max_drawdown:.4%}")
+                return Decision(
+                    False, "daily_loss",
+                    f"lost {-account.day_return:.4%} today, limit {limits.max_daily_loss:.4%}",
+                )
+            return Decision(
+                False, "drawdown",
+                f"{account.drawdown:.4%} below the peak, limit {limits.max_drawdown:.4%}",
+            )
         if order.id in account.accepted:
             return Decision(False, "duplicate", f"order {order.id} was accepted before")
         if len(account.accepted) >= limits.max_orders_per_day:
-            return Decision(False, "rate", f"{len(account.accepted)} orders today, limit {limits.max_orders_per_day}")
+            return Decision(
+                False, "rate",
+                f"{len(account.accepted)} orders today, limit {limits.max_orders_per_day}",
+            )
         return None
 
     def _market(self, order: Order, account: Account) -> Decision | None:
@@ -193,21 +217,38 @@ class PreTradeGate:
             return Decision(False, "stale", f"{order.asset} {age}, limit {limits.max_stale_days}")
         move = account.price_change.get(order.asset, math.nan)
         if abs(move) > limits.price_collar * _SLACK:
-            return Decision(False, "collar", f"{order.asset} moved {move:+.4%} today, collar {limits.price_collar:.4%}")
+            return Decision(
+                False, "collar",
+                f"{order.asset} moved {move:+.4%} today, collar {limits.price_collar:.4%}",
+            )
         return None
 
-    def _size(self, order: Order, account: Account, position: float, smaller: bool) -> Decision | None:
+    def _size(
+        self, order: Order, account: Account, position: float, smaller: bool
+    ) -> Decision | None:
         "Notional, turnover, position and gross"
         limits, equity, size = self.limits, account.equity, abs(order.notional)
         if size > limits.max_order_notional * _SLACK:
-            return Decision(False, "notional", f"{size:,.0f} in one order, limit {limits.max_order_notional:,.0f}")
+            return Decision(
+                False, "notional",
+                f"{size:,.0f} in one order, limit {limits.max_order_notional:,.0f}",
+            )
         turnover = (account.traded + size) / equity
         if turnover > limits.max_daily_turnover * _SLACK:
-            return Decision(False, "turnover", f"{turnover:.4f} of equity traded today, limit {limits.max_daily_turnover:.4f}")
+            return Decision(
+                False, "turnover",
+                f"{turnover:.4f} of equity traded today, limit {limits.max_daily_turnover:.4f}",
+            )
         after = abs(position + order.notional)
         if not smaller and after / equity > limits.max_position_weight * _SLACK:
-            return Decision(False, "position", f"{after / equity:.4f} of equity in {order.asset}, limit {limits.max_position_weight:.4f}")
+            return Decision(
+                False, "position",
+                f"{after / equity:.4f} of equity in {order.asset}, limit "
+                f"{limits.max_position_weight:.4f}",
+            )
         gross = (account.gross - abs(position) + after) / equity
         if not smaller and gross > limits.max_gross * _SLACK:
-            return Decision(False, "gross", f"gross {gross:.4f} of equity, limit {limits.max_gross:.4f}")
+            return Decision(
+                False, "gross", f"gross {gross:.4f} of equity, limit {limits.max_gross:.4f}"
+            )
         return None

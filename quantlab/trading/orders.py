@@ -29,8 +29,11 @@ class Order:
         return "buy" if self.notional > 0 else "sell"
 
 
-def make_order(seal: str, date: pd.Timestamp, asset: str, notional: float, *, sequence: int = 0) -> Order:
-    """An order whose id depends on seal, date, asset, side and place in the sequence of its kind alone.
+def make_order(
+    seal: str, date: pd.Timestamp, asset: str, notional: float, *, sequence: int = 0
+) -> Order:
+    """An order whose id depends on seal, date, asset, side and place in the sequence of its kind
+    alone.
 
     Parameters
     ----------

@@ -15,7 +15,10 @@ import pandas as pd
 from numba import njit
 from scipy import fft
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option, check_series, first_largest
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_number, check_option, check_series,
+    first_largest,
+)
 from ..errors import DataError, MisalignedError
 from ..results import Result
 from .sharpe_estimate import stationary_bootstrap_indices
@@ -59,7 +62,9 @@ def _long_run_deviation(centred: np.ndarray, block_size: float) -> np.ndarray:
     lag = np.arange(1, n)
     weight = np.zeros(size)
     weight[0] = 1.0
-    weight[1:n] = (1 - lag / n) * (1 - 1 / block_size) ** lag + lag / n * (1 - 1 / block_size) ** (n - lag)
+    weight[1:n] = (1 - lag / n) * (1 - 1 / block_size) ** lag + lag / n * (1 - 1 / block_size) ** (
+        n - lag
+    )
     weight[size - n + 1 :] = weight[1:n][::-1]
     kernel = fft.rfft(weight).real
     kernel[1 : (size + 1) // 2] *= 2
@@ -75,7 +80,8 @@ class SPAResult(Result):
     "Test that no model is better than the benchmark"
 
     LABELS: ClassVar[dict[str, str]] = {
-        "pvalue_lower": "p-value, lower", "pvalue_consistent": "p-value, consistent (the one to read)",
+        "pvalue_lower": "p-value, lower",
+        "pvalue_consistent": "p-value, consistent (the one to read)",
         "pvalue_upper": "p-value, upper", "n_models": "models", "n_obs": "observations",
         "block_size": "average block",
     }
@@ -101,9 +107,12 @@ def _differences(
     benchmark = check_series(benchmark_losses, "benchmark_losses")
     if len(benchmark) != len(models):
         raise MisalignedError(
-            f"`benchmark_losses` has {len(benchmark)} rows and `model_losses` {len(models)}; one row a date in both."
+            f"`benchmark_losses` has {len(benchmark)} rows and `model_losses` {len(models)}; one "
+            "row a date in both."
         )
-    if isinstance(benchmark_losses, pd.Series) and isinstance(model_losses, (pd.DataFrame, pd.Series)):
+    if isinstance(benchmark_losses, pd.Series) and isinstance(
+        model_losses, (pd.DataFrame, pd.Series)
+    ):
         check_aligned("data snooping", benchmark_losses=benchmark, model_losses=models)
     check_option(studentize, "studentize", (True, False))
     n = len(models)
@@ -111,13 +120,18 @@ def _differences(
     mean = d.mean(axis=0)
     d -= mean
     omega = _long_run_deviation(d, check_number(block_size, "block_size", low=1, high=n))
-    noise = 1e-12 * np.maximum(np.abs(models.to_numpy()).max(axis=0), np.abs(benchmark.to_numpy()).max())  # of rounding
+    # of rounding
+    noise = 1e-12 * np.maximum(
+        np.abs(models.to_numpy()).max(axis=0), np.abs(benchmark.to_numpy()).max()
+    )
     still = np.ptp(d, axis=0) <= noise
     for k in np.flatnonzero(still & (np.abs(mean) > noise)):
         raise DataError(
-            f"model {models.columns[k]!r} differs from the benchmark by a constant; nothing can be tested. Drop it."
+            f"model {models.columns[k]!r} differs from the benchmark by a constant; nothing can "
+            "be tested. Drop it."
         )
-    omega[still], d[:, still], mean[still] = 1.0, 0.0, 0.0  # the benchmark itself: its difference is zero in every resample
+    # the benchmark itself: its difference is zero in every resample
+    omega[still], d[:, still], mean[still] = 1.0, 0.0, 0.0
     scale = omega if studentize else np.ones_like(omega)
     return models, d / scale, np.sqrt(n) * mean / scale, omega / scale
 
@@ -146,7 +160,8 @@ def superior_predictive_ability(
     Returns
     -------
     SPAResult
-        `.pvalue_lower`, `.pvalue_consistent` (the one to report) and `.pvalue_upper`; `.best_model`; `.statistics` by model.
+        `.pvalue_lower`, `.pvalue_consistent` (the one to report) and `.pvalue_upper`;
+        `.best_model`; `.statistics` by model.
 
     References
     ----------
@@ -164,7 +179,9 @@ def superior_predictive_ability(
     >>> result.best_model, round(result.pvalue_consistent, 3)
     ('c', 0.01)
     """
-    models, d, statistics, omega = _differences(benchmark_losses, model_losses, block_size, studentize)
+    models, d, statistics, omega = _differences(
+        benchmark_losses, model_losses, block_size, studentize
+    )
     n = len(models)
     deviations = np.sqrt(n) * _bootstrap_deviations(d, block_size, n_resamples, seed)
     statistic = max(0.0, float(statistics.max()))
@@ -173,12 +190,15 @@ def superior_predictive_ability(
         "lower": np.minimum(statistics, 0.0), "consistent": np.where(hopeless, statistics, 0.0),
         "upper": np.zeros_like(statistics),
     }
-    maxima = {name: np.maximum((deviations + shift).max(axis=1), 0) for name, shift in centres.items()}
+    maxima = {
+        name: np.maximum((deviations + shift).max(axis=1), 0) for name, shift in centres.items()
+    }
     pvalues = {f"pvalue_{name}": float((m >= statistic).mean()) for name, m in maxima.items()}
     return SPAResult(
         **pvalues, statistic=statistic, best_model=str(models.columns[first_largest(statistics)]),
         n_models=models.shape[1], n_obs=n, block_size=float(block_size), n_resamples=n_resamples,
-        studentize=studentize, statistics=pd.Series(statistics, index=models.columns, name="statistic"),
+        studentize=studentize,
+        statistics=pd.Series(statistics, index=models.columns, name="statistic"),
     )
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #311e5b3d
@@ -221,7 +241,8 @@ def step_m(
 
     References
     ----------
-    Romano & Wolf (2005), Econometrica 73(4); Romano & Wolf (2016), Statistics & Probability Letters 113.
+    Romano & Wolf (2005), Econometrica 73(4); Romano & Wolf (2016), Statistics & Probability Letters
+    113.
     """
     check_number(size, "size", low=0, high=1, strict=True)
     models, d, statistics, _ = _differences(benchmark_losses, model_losses, block_size, studentize)
@@ -262,7 +283,9 @@ def _pair_statistics(mean: np.ndarray, z: np.ndarray, tiny: float) -> tuple[np.n
 
 
 @njit(cache=True)
-def _eliminate_pairs(t: np.ndarray, inverse: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _eliminate_pairs(
+    t: np.ndarray, inverse: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     "Order of elimination and p-value of each step, by the largest pair"
     m, n_resamples = z.shape
     alive, order, statistic = np.ones(m, np.bool_), np.empty(m, np.int64), np.zeros(m)
@@ -293,7 +316,9 @@ def _eliminate_pairs(t: np.ndarray, inverse: np.ndarray, z: np.ndarray) -> tuple
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #0fb6ad87
 @njit(cache=True, error_model="numpy")
-def _eliminate_from_mean(mean: np.ndarray, z: np.ndarray, tiny: float) -> tuple[np.ndarray, np.ndarray]:
+def _eliminate_from_mean(
+    mean: np.ndarray, z: np.ndarray, tiny: float
+) -> tuple[np.ndarray, np.ndarray]:
     "Order of elimination and p-value of each step, by the distance from the mean of the set"
     m, n_resamples = z.shape
     left, order, pvalue = np.arange(m), np.empty(m, np.int64), np.ones(m)
@@ -310,7 +335,11 @@ def _eliminate_from_mean(mean: np.ndarray, z: np.ndarray, tiny: float) -> tuple[
                 t = (mean[i] - centre) / deviation
                 largest = np.maximum(largest, d / deviation)
             else:
-                t = 0.0 if abs(mean[i] - centre) <= tiny else math.copysign(np.inf, mean[i] - centre)
+                t = (
+                    0.0
+                    if abs(mean[i] - centre) <= tiny
+                    else math.copysign(np.inf, mean[i] - centre)
+                )
             if t > statistic:
                 worst, statistic = i, t
         order[step], pvalue[step] = worst, (largest >= statistic).mean()
@@ -373,7 +402,9 @@ def model_confidence_set(
     check_option(method, "method", ("R", "max"))
     frame = _check_losses(losses, "losses", min_columns=2)
     if (frame.to_numpy() == frame.to_numpy()[:, :1]).all():
-        raise DataError("`losses` has the same numbers in every column; there is nothing to tell apart.")
+        raise DataError(
+            "`losses` has the same numbers in every column; there is nothing to tell apart."
+        )
     mean = frame.to_numpy().mean(axis=0)
     centred = frame.to_numpy() - mean
     z = np.ascontiguousarray(_bootstrap_deviations(centred, block_size, n_resamples, seed).T)
@@ -388,5 +419,6 @@ def model_confidence_set(
     return MCSResult(
         included=included, excluded=[c for c in frame.columns if pvalues[c] < size],
         n_included=len(included), pvalues=pvalues, size=float(size), method=method,
-        n_models=frame.shape[1], n_obs=len(frame), block_size=float(block_size), n_resamples=n_resamples,
+        n_models=frame.shape[1], n_obs=len(frame), block_size=float(block_size),
+        n_resamples=n_resamples,
     )

@@ -140,6 +140,6 @@ def estimate_effective_trials(
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
     return EffectiveTrialsResult(
         n_effective=estimate, lower=float(np.clip(2 * estimate - high, 1, m)),
-        upper=float(np.clip(2 * estimate - low, 1, m)), n_trials=m, method=method,
-        confidence=level, n_resamples=n_resamples,
+        upper=float(np.clip(2 * estimate - low, 1, m)), n_trials=m, method=method, confidence=level,
+        n_resamples=n_resamples,
     )

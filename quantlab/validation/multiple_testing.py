@@ -17,7 +17,9 @@ from scipy import optimize, special
 from ..checks import as_float, check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from .sharpe import AnnualizedSharpe, check_observations, check_per_year, time_aggregation_factor
+from quantlab.validation.sharpe import (
+    AnnualizedSharpe, check_observations, check_per_year, time_aggregation_factor,
+)
 
 # %% ../../nbs/20_validation/25_multiple_testing.ipynb #84965c66
 _METHODS = ("bonferroni", "holm", "bh", "by")
@@ -56,7 +58,10 @@ def adjust_pvalues(
     p = _check_pvalues(pvalues)
     m, order = len(p), np.argsort(p, kind="stable")
     ranks = np.arange(1, m + 1)
-    scale = {"bonferroni": m, "holm": m + 1 - ranks, "bh": m / ranks, "by": m / ranks * (1 / ranks).sum()}
+    scale = {
+        "bonferroni": m, "holm": m + 1 - ranks, "bh": m / ranks,
+        "by": m / ranks * (1 / ranks).sum(),
+    }
     adjusted = p[order] * scale[method]
     if method == "holm":
         adjusted = np.maximum.accumulate(adjusted)
@@ -85,7 +90,8 @@ class HaircutResult(Result):
     LABELS: ClassVar[dict[str, str]] = {
         "annual_sharpe": "annual Sharpe ratio, corrected for autocorrelation",
         "pvalue": "p-value alone", "adjusted_pvalue": "p-value after all tests",
-        "haircut_sharpe": "annual Sharpe ratio after the haircut", "haircut": "haircut (share lost)",
+        "haircut_sharpe": "annual Sharpe ratio after the haircut",
+        "haircut": "haircut (share lost)",
     }
     annual_sharpe: float
     pvalue: float
@@ -98,9 +104,12 @@ class HaircutResult(Result):
     distribution: str
 
 
-# Distribution function and quantile, by degrees of freedom; the classes of scipy.stats are slow to set up
-_LAWS = {"t": (special.stdtr, special.stdtrit),
-         "normal": (lambda df, x: special.ndtr(x), lambda df, p: special.ndtri(p))}  # fmt: skip
+# Distribution function and quantile, by degrees of freedom; the classes of scipy.stats are slow to
+# set up
+_LAWS = {
+    "t": (special.stdtr, special.stdtrit),
+    "normal": (lambda df, x: special.ndtr(x), lambda df, p: special.ndtri(p)),
+}
 
 
 def _log_tail(z: float, df: float, distribution: str) -> float:
@@ -109,13 +118,21 @@ def _log_tail(z: float, df: float, distribution: str) -> float:
         return float(special.log_ndtr(-z))
     a, x = df / 2, df / (df + z * z)  # the incomplete beta function, as a series
     series = special.hyp2f1(a + 0.5, 1, a + 1, x)
-    return a * math.log(x) + 0.5 * math.log1p(-x) - math.log(2 * a) - float(special.betaln(a, 0.5)) + math.log(series)
+    return (
+        a * math.log(x)
+        + 0.5 * math.log1p(-x)
+        - math.log(2 * a)
+        - float(special.betaln(a, 0.5))
+        + math.log(series)
+    )
 
 
 def _far_quantile(z: float, factor: float, df: float, distribution: str) -> float:
     "Where the tail is `factor` times the tail beyond `z`"
     goal = _log_tail(z, df, distribution) + math.log(factor)
-    return float(optimize.brentq(lambda x: _log_tail(x, df, distribution) - goal, z / 2, z, xtol=1e-12))
+    return float(
+        optimize.brentq(lambda x: _log_tail(x, df, distribution) - goal, z / 2, z, xtol=1e-12)
+    )
 
 
 def _adjust_one(p: float, n_tests: int, method: str, others: Sequence[float] | None) -> float:
@@ -162,7 +179,8 @@ def haircut_sharpe(
     Returns
     -------
     HaircutResult
-        `.haircut_sharpe` (annualised, what is left), `.haircut` (the share cut), `.pvalue` and `.adjusted_pvalue`.
+        `.haircut_sharpe` (annualised, what is left), `.haircut` (the share cut), `.pvalue` and
+        `.adjusted_pvalue`.
 
     References
     ----------
@@ -179,10 +197,15 @@ def haircut_sharpe(
     check_option(distribution, "distribution", (None, "t", "normal"))
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     n_obs, n_tests = check_observations(n_obs, low=3), check_integer(n_tests, "n_tests", low=1)
-    sharpe = check_number(check_per_year(annual_sharpe, "annual_sharpe", per_year), "annual_sharpe", low=0, strict=True)
+    sharpe = check_number(
+        check_per_year(annual_sharpe, "annual_sharpe", per_year), "annual_sharpe", low=0,
+        strict=True,
+    )
     rho = check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True)
     if rho:
-        q = check_integer(int(per_year) if per_year == int(per_year) else per_year, "periods_per_year", low=1)
+        q = check_integer(
+            int(per_year) if per_year == int(per_year) else per_year, "periods_per_year", low=1
+        )
         sharpe *= time_aggregation_factor(q, autocorrelation=rho) / math.sqrt(q)
     distribution = distribution or ("normal" if method == "sidak" else "t")
     law, root_years = _LAWS[distribution], math.sqrt(n_obs / per_year)
@@ -190,14 +213,18 @@ def haircut_sharpe(
     adjusted = _adjust_one(pvalue, n_tests, method, other_pvalues)
     if pvalue < 1e-250:  # a p-value that is nearly zero as a float still has a quantile
         harmonic = sum(1 / k for k in range(1, n_tests + 1)) if method == "by" else 1.0
-        after = _far_quantile(sharpe * root_years, n_tests * harmonic, n_obs - 1, distribution) / root_years
+        after = (
+            _far_quantile(sharpe * root_years, n_tests * harmonic, n_obs - 1, distribution)
+            / root_years
+        )
     else:
         after = max(0.0, -float(law[1](n_obs - 1, adjusted / 2)) / root_years)
     if n_tests == 1:
         after = sharpe
     return HaircutResult(
-        annual_sharpe=AnnualizedSharpe(sharpe), pvalue=pvalue, adjusted_pvalue=adjusted, haircut_sharpe=AnnualizedSharpe(after),
-        haircut=1 - after / sharpe, n_tests=n_tests, n_obs=n_obs, method=method,
+        annual_sharpe=AnnualizedSharpe(sharpe), pvalue=pvalue, adjusted_pvalue=adjusted,
+        haircut_sharpe=AnnualizedSharpe(after), haircut=1 - after / sharpe, n_tests=n_tests,
+        n_obs=n_obs, method=method,
         distribution=distribution,
     )
 

@@ -27,7 +27,11 @@ def check_trial_returns(trial_returns: Any, min_rows: int, min_columns: int = 2)
         trial_returns = check_frame(trial_returns, "trial_returns")  # a ragged list is no table
         trial_returns = trial_returns.to_numpy()
     dated = isinstance(getattr(trial_returns, "index", None), pd.DatetimeIndex)
-    if np.ndim(trial_returns) == 2 and not dated and np.shape(trial_returns)[1] > np.shape(trial_returns)[0]:
+    if (
+        np.ndim(trial_returns) == 2
+        and not dated
+        and np.shape(trial_returns)[1] > np.shape(trial_returns)[0]
+    ):
         n, m = np.shape(trial_returns)
         raise DataError(
             f"`trial_returns` looks transposed: {n} rows and {m} columns; "
@@ -46,7 +50,9 @@ def check_trial_returns(trial_returns: Any, min_rows: int, min_columns: int = 2)
         )
     flat = frame.columns[frame.std() <= 1e-12 * frame.abs().max()]
     if len(flat):
-        raise DataError(f"`trial_returns` has {len(flat)} constant trials (first: {flat[0]!r}); drop them.")
+        raise DataError(
+            f"`trial_returns` has {len(flat)} constant trials (first: {flat[0]!r}); drop them."
+        )
     return frame
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #89ab9c0d
@@ -113,7 +119,8 @@ def _argmax(x: np.ndarray) -> int:
 
 @njit(cache=True)
 def _select(inside: np.ndarray, outside: np.ndarray) -> tuple[int, float, float]:
-    "Best trial inside, its relative rank outside (NaN where all are the same inside), and the mean of all outside"
+    """Best trial inside, its relative rank outside (NaN where all are the same inside), and the
+    mean of all outside"""
     best, m = _argmax(inside), len(inside)
     value, below, equal, lowest = outside[best], 0, 0, inside[best]
     for j in range(m):
@@ -150,7 +157,9 @@ def _cscv(
         for row, here, there in ((i, inside, outside), (total - 1 - i, outside, inside)):
             best, rank, average = _select(here, there)
             chosen[row] = best
-            out[row, 0], out[row, 1], out[row, 2], out[row, 3] = here[best], there[best], average, rank
+            out[row, 0], out[row, 1], out[row, 2], out[row, 3] = (
+                here[best], there[best], average, rank,
+            )
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #85ad759b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -172,7 +181,9 @@ class PBOResult(Result):
     n_blocks: int
     n_trials: int
     n_obs: int
-    logits: np.ndarray  # one per combination, lexicographic order; NaN where all trials are the same in the half that chooses
+    # one per combination, lexicographic order; NaN where all trials are the same in the half that
+    # chooses
+    logits: np.ndarray
     in_sample: np.ndarray  # Sharpe ratio of the chosen trial, per period
     out_of_sample: np.ndarray  # the same trial's in the other half
     out_of_sample_mean: np.ndarray  # mean over all trials in the other half
@@ -216,7 +227,8 @@ def _check_steady(frame: pd.DataFrame, edges: np.ndarray) -> None:
     for j in np.flatnonzero((~np.isnan(level)).sum(0) >= (len(edges) - 1) // 2):
         if pd.Series(level[:, j]).value_counts().max() >= (len(edges) - 1) // 2:
             raise DataError(
-                f"trial {frame.columns[j]!r} does not vary in half of the sample, and has no Sharpe "
+                f"trial {frame.columns[j]!r} does not vary in half of the sample, and has no "
+                "Sharpe "
                 "ratio there; drop it."
             )
 
@@ -236,8 +248,8 @@ def probability_of_backtest_overfitting(
     Returns
     -------
     PBOResult
-        `.pbo`, the share of `.logits` at or below 0, in [0, 1]; `.prob_oos_loss`; `.degradation_slope`; one value a
-        combination in `.logits`, `.in_sample`, `.out_of_sample`.
+        `.pbo`, the share of `.logits` at or below 0, in [0, 1]; `.prob_oos_loss`;
+        `.degradation_slope`; one value a combination in `.logits`, `.in_sample`, `.out_of_sample`.
 
     Raises
     ------
@@ -276,7 +288,9 @@ def _pbo(x: np.ndarray, frame: pd.DataFrame, n_blocks: int) -> PBOResult:
     _check_steady(frame, edges)
     mean, first, second = _block_sums(x, edges)
     h, lengths = n_blocks // 2, np.diff(edges)[:, None].astype(float)
-    sizes = np.concatenate([_subset_sums(lengths[:h])[:, 0], _subset_sums(lengths[h:])[:, 0]]).astype(np.int64)
+    sizes = np.concatenate(
+        [_subset_sums(lengths[:h])[:, 0], _subset_sums(lengths[h:])[:, 0]]
+    ).astype(np.int64)
     tables = [_subset_sums(part) for part in (first[:h], second[:h], first[h:], second[h:])]
     n_combinations = math.comb(n_blocks, h)
     out, chosen = np.empty((n_combinations, 4)), np.empty(n_combinations, np.int64)
@@ -287,12 +301,16 @@ def _pbo(x: np.ndarray, frame: pd.DataFrame, n_blocks: int) -> PBOResult:
     spread = inside - inside.mean()
     slope = float(spread @ outside / (spread @ spread)) if spread.any() else math.nan
     return PBOResult(
-        pbo=float((ranked <= 0.5).mean()) if len(ranked) else math.nan, n_combinations=n_combinations,
-        prob_oos_loss=float((outside < 0).mean()), degradation_slope=slope,
+        pbo=float((ranked <= 0.5).mean()) if len(ranked) else math.nan,
+        n_combinations=n_combinations, prob_oos_loss=float((outside < 0).mean()),
+        degradation_slope=slope,
         degradation_intercept=float(outside.mean() - slope * inside.mean()), n_blocks=n_blocks,
         n_trials=m, n_obs=n, logits=logits, in_sample=inside, out_of_sample=outside,
         out_of_sample_mean=average,
-        selected=pd.Series(np.bincount(chosen[~np.isnan(rank)], minlength=m), index=frame.columns, name="times chosen"),
+        selected=pd.Series(
+            np.bincount(chosen[~np.isnan(rank)], minlength=m), index=frame.columns,
+            name="times chosen",
+        ),
     )
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #2f95947b
@@ -338,8 +356,8 @@ def pbo_under_no_skill(
     Returns
     -------
     PBONullResult
-        `.pbo` of the trials; `.null_mean`, `.null_lower` and `.null_upper` (5 and 95 %) of the worlds without skill;
-        `.pvalue`, how often such a world has a PBO as low; NaN where PBO is.
+        `.pbo` of the trials; `.null_mean`, `.null_lower` and `.null_upper` (5 and 95 %) of the
+        worlds without skill; `.pvalue`, how often such a world has a PBO as low; NaN where PBO is.
     """
     observed = probability_of_backtest_overfitting(trial_returns, n_blocks=n_blocks)
     frame = check_trial_returns(trial_returns, 2 * n_blocks)
@@ -355,6 +373,8 @@ def pbo_under_no_skill(
     return PBONullResult(
         pbo=observed.pbo, null_mean=float(draws.mean()), null_std_error=float(draws.std(ddof=1)),
         null_lower=float(np.quantile(draws, 0.05)), null_upper=float(np.quantile(draws, 0.95)),
-        pvalue=float((1 + (draws <= observed.pbo).sum()) / (1 + n_resamples)) if observed.pbo == observed.pbo else math.nan,
-        n_resamples=n_resamples, n_blocks=n_blocks, block_size=float(size), draws=draws,
+        pvalue=float((1 + (draws <= observed.pbo).sum()) / (1 + n_resamples))
+        if observed.pbo == observed.pbo
+        else math.nan, n_resamples=n_resamples, n_blocks=n_blocks, block_size=float(size),
+        draws=draws,
     )

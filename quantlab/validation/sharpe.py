@@ -19,8 +19,9 @@ import pandas as pd
 from scipy import integrate, special
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_number, check_option, check_periods, check_rate, check_scale, check_series,
-    first_largest, last_rows, rounding_noise, varies, warn, while_held,
+    check_aligned, check_frame, check_integer, check_number, check_option, check_periods,
+    check_rate, check_scale, check_series, first_largest, last_rows, rounding_noise, varies, warn,
+    while_held,
 )
 from ..errors import DataError, ScaleWarning, SpecificationError
 from ..results import Result
@@ -35,7 +36,8 @@ class AnnualizedSharpe(float):
 
 
 def _per_period(value: Any, name: str, n_obs: float | None = None, *, tell: bool = True) -> float:
-    "Refuse an annualised Sharpe ratio where one per period is wanted; warn of a number that looks like one"
+    """Refuse an annualised Sharpe ratio where one per period is wanted; warn of a number that looks
+    like one"""
     if isinstance(value, AnnualizedSharpe):
         raise SpecificationError(
             f"`{name}` must be per period, and {value:.4g} is annualised; "
@@ -44,10 +46,16 @@ def _per_period(value: Any, name: str, n_obs: float | None = None, *, tell: bool
     given, value = value, check_number(value, name)
     certain = abs(value) * math.sqrt(n_obs or math.inf)  # the t-value of such a record
     tell = tell and not isinstance(given, PeriodSharpe)  # computed as such: no doubt about its unit
-    if tell and (abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10):
+    if tell and (
+        abs(value) >= 1 and (n_obs or 25) > 24 or abs(value) >= 0.5 and n_obs and certain >= 10
+    ):
         warn(
             f"`{name}` is {value:.4g} per period, "
-            + (f"{value * math.sqrt(252):.3g} a year if periods are days" if not n_obs else f"a t-value of {math.copysign(certain, value):.0f} over {n_obs:g} periods")
+            + (
+                f"{value * math.sqrt(252):.3g} a year if periods are days"
+                if not n_obs
+                else f"a t-value of {math.copysign(certain, value):.0f} over {n_obs:g} periods"
+            )
             + "; if it is annualised, divide it by sqrt(periods_per_year).",
             ScaleWarning,
         )
@@ -70,25 +78,33 @@ def check_per_year(value: Any, name: str, periods_per_year: float) -> float:
     return check_number(value, name)
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #54d9a40e
-def excess_returns(returns: Any, risk_free: Any, min_length: int = 2, per_year: float | None = None) -> pd.Series:
-    "Checked returns over the risk-free rate, with some variation left; of a backtest, from the first day held"
-    returns = check_series(while_held(returns), "returns", min_length=min_length, allow_constant=False)
+def excess_returns(
+    returns: Any, risk_free: Any, min_length: int = 2, per_year: float | None = None
+) -> pd.Series:
+    """Checked returns over the risk-free rate, with some variation left; of a backtest, from the
+    first day held"""
+    returns = check_series(
+        while_held(returns), "returns", min_length=min_length, allow_constant=False
+    )
     check_scale(returns, "returns")
     if isinstance(risk_free, pd.Series):
-        risk_free = check_series(last_rows(check_series(risk_free, "risk_free", allow_missing=True), returns), "risk_free")
+        risk_free = check_series(
+            last_rows(check_series(risk_free, "risk_free", allow_missing=True), returns),
+            "risk_free",
+        )
         check_aligned("sharpe_ratio", returns=returns, risk_free=risk_free)
     else:
         risk_free = check_number(risk_free, "risk_free")
     check_rate(float(np.mean(risk_free)), returns, per_year)
     excess = returns - risk_free
     if excess.std() <= rounding_noise(returns, risk_free):
-        raise DataError("`returns` over `risk_free` are constant but for rounding; there is no Sharpe ratio.")
+        raise DataError(
+            "`returns` over `risk_free` are constant but for rounding; there is no Sharpe ratio."
+        )
     return excess
 
 
-def sharpe_ratio(
-    returns: pd.Series, *, risk_free: float | pd.Series = 0.0
-) -> float:
+def sharpe_ratio(returns: pd.Series, *, risk_free: float | pd.Series = 0.0) -> float:
     """Return the Sharpe ratio per period.
 
     Parameters
@@ -126,7 +142,8 @@ def best_trial(trial_returns: pd.DataFrame) -> Any:
     Parameters
     ----------
     trial_returns : DataFrame
-        Rows time, columns trials; gaps are left out, and a column that does not vary has no Sharpe ratio.
+        Rows time, columns trials; gaps are left out, and a column that does not vary has no Sharpe
+        ratio.
 
     Returns
     -------
@@ -200,8 +217,7 @@ def variance_numerator(
     rho = check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True)
     b, c = rho / (1 - rho), rho**2 / (1 - rho**2)
     numerator = (
-        (1 + 2 * b) - (1 + b + c) * skewness * sharpe
-        + (1 + 2 * c) * (kurtosis - 1) / 4 * sharpe**2
+        (1 + 2 * b) - (1 + b + c) * skewness * sharpe + (1 + 2 * c) * (kurtosis - 1) / 4 * sharpe**2
     )
     if numerator <= 0:
         raise SpecificationError(
@@ -238,7 +254,8 @@ def sharpe_standard_error(
     ----------
     Lo (2002), eq. 9; Mertens (2002); López de Prado, Lipton & Zoonekynd (2025).
     """
-    sharpe, n_obs = _per_period(sharpe, "sharpe", tell=False), check_observations(n_obs)  # a formula, for any unit
+    # a formula, for any unit
+    sharpe, n_obs = _per_period(sharpe, "sharpe", tell=False), check_observations(n_obs)
     skewness, kurtosis = _check_moments(skewness, kurtosis)
     return math.sqrt(variance_numerator(sharpe, skewness, kurtosis, autocorrelation) / n_obs)
 
@@ -286,7 +303,9 @@ def probabilistic_sharpe_ratio(
     0.913
     """
     n_obs = check_observations(n_obs)
-    sharpe, benchmark = _per_period(sharpe, "sharpe", n_obs), _per_period(benchmark, "benchmark", n_obs)
+    sharpe, benchmark = (
+        _per_period(sharpe, "sharpe", n_obs), _per_period(benchmark, "benchmark", n_obs),
+    )
     moments = _check_moments(skewness, kurtosis)
     check_option(revision, "revision", ("2014", "2025"))
     at, n = (sharpe, n_obs - 1) if revision == "2014" else (benchmark, n_obs)
@@ -296,6 +315,7 @@ def probabilistic_sharpe_ratio(
 # %% ../../nbs/20_validation/10_sharpe.ipynb #1238927f
 def _maximum_moment(n_trials: float, power: int) -> float:
     "E[max^power] of `n_trials` standard normals, power 1 or 2, by quadrature"
+
     def tail(x: float) -> float:
         upper = -math.expm1(n_trials * special.log_ndtr(x))
         lower = math.exp(n_trials * special.log_ndtr(-x))
@@ -331,7 +351,8 @@ def expected_max_sharpe(
 
     Examples
     --------
-    Ten worthless trials over a year are expected to show an annual Sharpe ratio of 1.57 (Bailey et al., 2014):
+    Ten worthless trials over a year are expected to show an annual Sharpe ratio of 1.57 (Bailey et
+    al., 2014):
 
     >>> from quantlab.validation import expected_max_sharpe
     >>> round(expected_max_sharpe(10), 2)
@@ -344,12 +365,14 @@ def expected_max_sharpe(
     if exact:
         return float(scale * _maximum_moment(n_trials, 1))
     quantiles = -special.ndtri(1 / n_trials), -special.ndtri(1 / (n_trials * math.e))
-    return float(scale * max(0.0, (1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1]))
+    return float(
+        scale * max(0.0, (1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1])
+    )
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #d01a799d
 def deflated_sharpe_ratio(
-    sharpe: float, *, n_obs: int, n_trials: float, sharpe_variance: float,
-    skewness: float = 0.0, kurtosis: float = 3.0, autocorrelation: float = 0.0,
+    sharpe: float, *, n_obs: int, n_trials: float, sharpe_variance: float, skewness: float = 0.0,
+    kurtosis: float = 3.0, autocorrelation: float = 0.0,
     revision: Literal["2014", "2025"] = "2014",
 ) -> float:
     """Return the probability that a Sharpe ratio chosen among `n_trials` is not luck.
@@ -386,7 +409,8 @@ def deflated_sharpe_ratio(
 
     Examples
     --------
-    An annual Sharpe ratio of 2.5 over five years of days, the best of 100 trials (Bailey and López de Prado, 2014):
+    An annual Sharpe ratio of 2.5 over five years of days, the best of 100 trials (Bailey and López
+    de Prado, 2014):
 
     >>> from quantlab.validation import deflated_sharpe_ratio
     >>> sharpe, variance = 2.5 / 250**0.5, 0.5 / 250
@@ -428,7 +452,9 @@ class DeflatedSharpeCurve(Result):
 
         ax = ax or plt.subplots(figsize=(7, 3))[1]
         ax.plot(self.curve.index, self.curve, label="deflated Sharpe ratio")
-        ax.axhline(self.threshold, color="grey", linestyle="--", label=f"threshold {self.threshold:g}")
+        ax.axhline(
+            self.threshold, color="grey", linestyle="--", label=f"threshold {self.threshold:g}"
+        )
         for name, n_trials in self.mark_trials.items():
             ax.plot(n_trials, self.marks[name], "o", label=f"{name}: {n_trials:g} trials")
         ax.set(xscale="log", ylim=(0, 1.02), xlabel="number of trials", ylabel="probability")
@@ -458,8 +484,8 @@ def deflated_sharpe_curve(
     Returns
     -------
     DeflatedSharpeCurve
-        `.curve` by number of trials, `.marks` at the named ones, and `.break_even`: the most trials at which
-        `threshold` is still reached, NaN if at none.
+        `.curve` by number of trials, `.marks` at the named ones, and `.break_even`: the most trials
+        at which `threshold` is still reached, NaN if at none.
 
     Raises
     ------
@@ -472,16 +498,20 @@ def deflated_sharpe_curve(
         `sharpe` looks annualised.
     """
     if marks is not None and not isinstance(marks, Mapping):
-        raise SpecificationError(f"`marks` must be a dict of name to number of trials; got {type(marks).__name__}.")
+        raise SpecificationError(
+            f"`marks` must be a dict of name to number of trials; got {type(marks).__name__}."
+        )
     for name, count in (marks or {}).items():
         check_number(count, f"marks[{name!r}]", low=1)
     check_number(max_trials, "max_trials", low=1, strict=True)
     check_number(threshold, "threshold", low=0, high=1, strict=True)
+
     def at(n: float) -> float:
         return deflated_sharpe_ratio(
             sharpe, n_obs=n_obs, n_trials=n, sharpe_variance=sharpe_variance, skewness=skewness,
             kurtosis=kurtosis, autocorrelation=autocorrelation, revision=revision,
         )
+
     grid = np.geomspace(1, max(max_trials, *(marks or {"": 1}).values()), 200)
     curve = pd.Series([at(n) for n in grid], index=pd.Index(grid, name="n_trials"), name="dsr")
     passing = curve.index[curve >= threshold]
@@ -558,7 +588,8 @@ def min_backtest_length(n_trials: float, *, target_annual_sharpe: float = 1.0) -
 
     Examples
     --------
-    With five years of data, 45 trials are enough for an annual Sharpe ratio of 1 (Bailey et al., 2014):
+    With five years of data, 45 trials are enough for an annual Sharpe ratio of 1 (Bailey et al.,
+    2014):
 
     >>> from quantlab.validation import min_backtest_length
     >>> round(min_backtest_length(45), 1)
@@ -585,7 +616,8 @@ def time_aggregation_factor(
     Returns
     -------
     float
-        What the Sharpe ratio per period is multiplied with; the root of `n_periods` without autocorrelation.
+        What the Sharpe ratio per period is multiplied with; the root of `n_periods` without
+        autocorrelation.
 
     Raises
     ------
@@ -596,7 +628,8 @@ def time_aggregation_factor(
     ----------
     Lo (2002), eq. 20 and 23.
     """
-    q = check_integer(n_periods, "n_periods", low=1, high=10**7)  # a lag each: more would fill the memory
+    # a lag each: more would fill the memory
+    q = check_integer(n_periods, "n_periods", low=1, high=10**7)
     lags = np.arange(1, q)
     if np.ndim(autocorrelation) == 0:
         rho = check_number(autocorrelation, "autocorrelation", low=-1, high=1, strict=True) ** lags
@@ -607,6 +640,7 @@ def time_aggregation_factor(
     variance = q + 2 * float(((q - lags) * rho).sum())
     if variance <= 0:
         raise SpecificationError(
-            f"`autocorrelation` gives a variance of {variance:.3g} over {q} periods; no process has these."
+            f"`autocorrelation` gives a variance of {variance:.3g} over {q} periods; no process "
+            "has these."
         )
     return q / math.sqrt(variance)

@@ -18,7 +18,9 @@ from scipy import special
 from ..checks import check_integer, check_number, check_option
 from ..errors import SpecificationError
 from ..results import Result
-from .sharpe import PeriodSharpe, excess_returns, variance_numerator, probabilistic_sharpe_ratio
+from quantlab.validation.sharpe import (
+    PeriodSharpe, excess_returns, variance_numerator, probabilistic_sharpe_ratio,
+)
 
 # %% ../../nbs/20_validation/15_sharpe_estimate.ipynb #58619c29
 @njit(cache=True)
@@ -37,7 +39,8 @@ def _block_indices(new: np.ndarray, start: np.ndarray, n_obs: int) -> np.ndarray
 
 
 def stationary_bootstrap_indices(
-    n_obs: int, *, block_size: float, n_resamples: int, rng: np.random.Generator, length: int | None = None
+    n_obs: int, *, block_size: float, n_resamples: int, rng: np.random.Generator,
+    length: int | None = None,
 ) -> np.ndarray:
     """Draw the row numbers of stationary-bootstrap resamples.
 
@@ -69,8 +72,12 @@ def stationary_bootstrap_indices(
     shape = (check_integer(n_resamples, "n_resamples", low=1), length)
     block_size = check_number(block_size, "block_size", low=1, high=n_obs)
     if not isinstance(rng, np.random.Generator):
-        raise SpecificationError(f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}.")
-    return _block_indices(rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape), n_obs)
+        raise SpecificationError(
+            f"`rng` must be a generator such as numpy.random.default_rng(0); got {rng!r}."
+        )
+    return _block_indices(
+        rng.random(shape) < 1 / block_size, rng.integers(n_obs, size=shape), n_obs
+    )
 
 # %% ../../nbs/20_validation/15_sharpe_estimate.ipynb #0fdd78a7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -132,7 +139,8 @@ def estimate_sharpe(
     Returns
     -------
     SharpeEstimate
-        `.sharpe`, `.std_error`, `.lower` and `.upper` per period; skewness, raw kurtosis and first autocorrelation.
+        `.sharpe`, `.std_error`, `.lower` and `.upper` per period; skewness, raw kurtosis and first
+        autocorrelation.
 
     Warns
     -----
@@ -147,7 +155,9 @@ def estimate_sharpe(
     skewness, kurtosis = float((z**3).mean()), float((z**4).mean())
     z_level = float(special.ndtri(0.5 + level / 2))
     if method == "bootstrap":
-        size = check_number(n ** (1 / 3) if block_size is None else block_size, "block_size", low=1, high=n)
+        size = check_number(
+            n ** (1 / 3) if block_size is None else block_size, "block_size", low=1, high=n
+        )
         rng = np.random.default_rng(check_integer(seed, "seed"))
         n_resamples = check_integer(n_resamples, "n_resamples", low=50)
         rows = stationary_bootstrap_indices(n, block_size=size, n_resamples=n_resamples, rng=rng)
@@ -155,10 +165,15 @@ def estimate_sharpe(
         error = float(draws.std(ddof=1))
         lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
     else:
-        rule = int(4 * (n / 100) ** (2 / 9)) if lags is None else check_integer(lags, "lags", high=n - 1)
+        rule = (
+            int(4 * (n / 100) ** (2 / 9))
+            if lags is None
+            else check_integer(lags, "lags", high=n - 1)
+        )
         error = (
             math.sqrt(variance_numerator(sharpe, skewness, kurtosis) / n)
-            if method == "mertens" else _hac_error(z, sharpe, rule)
+            if method == "mertens"
+            else _hac_error(z, sharpe, rule)
         )
         lower, upper = sharpe - z_level * error, sharpe + z_level * error
     return SharpeEstimate(

@@ -40,28 +40,37 @@ def _label_spans(index: pd.Index, t1: Any) -> tuple[np.ndarray, np.ndarray]:
     "Start and end of each label, comparable"
     if isinstance(t1, pd.Series) and not t1.index.equals(index):
         raise MisalignedError(
-            f"`t1` must have the index of `X`: {len(t1)} and {len(index)} rows; reindex it to `X.index`."
+            f"`t1` must have the index of `X`: {len(t1)} and {len(index)} rows; reindex it to "
+            "`X.index`."
         )
     if not pd.api.types.is_list_like(t1):
         raise DataError(f"`t1` must be a series with one entry a row of `X`; got {t1!r}.")
     end = pd.Index(t1)
     if len(end) != len(index):
-        raise MisalignedError(f"`t1` must have one entry a row of `X`: {len(end)} and {len(index)}.")
-    if isinstance(end, pd.DatetimeIndex) != isinstance(index, pd.DatetimeIndex) or end.dtype == object:
+        raise MisalignedError(
+            f"`t1` must have one entry a row of `X`: {len(end)} and {len(index)}."
+        )
+    if (
+        isinstance(end, pd.DatetimeIndex) != isinstance(index, pd.DatetimeIndex)
+        or end.dtype == object
+    ):
         raise DataError(
             f"`t1` must be of the kind of the index of `X` ({index.dtype}); got {end.dtype}. "
             "Dates for dates, row numbers for an array."
         )
     if end.hasnans:
         raise MissingDataError(
-            f"`t1` has {int(end.isna().sum())} missing ends; drop those rows, their label is not known yet."
+            f"`t1` has {int(end.isna().sum())} missing ends; drop those rows, their label is not "
+            "known yet."
         )
     if isinstance(end, pd.DatetimeIndex) and end.tz is not None:
         raise DataError("`t1` has dates with a time zone; call `.dt.tz_localize(None)` first.")
     spans = _ordinals(index), _ordinals(end)
     early = int((spans[1] < spans[0]).sum())
     if early:
-        raise DataError(f"`t1` ends {early} labels before they start; a label ends at or after its row.")
+        raise DataError(
+            f"`t1` ends {early} labels before they start; a label ends at or after its row."
+        )
     return spans
 
 # %% ../../nbs/20_validation/05_splits.ipynb #7be9853c
@@ -102,8 +111,8 @@ class _Splitter:
         y, groups
             Ignored, for scikit-learn.
         t1 : Series, optional
-            End of each row's label, on the index of `X`; where `X` is an array its rows are dated by
-            the index of `t1`, and may be numbered.
+            End of each row's label, on the index of `X`; where `X` is an array its rows are dated
+            by the index of `t1`, and may be numbered.
 
         Raises
         ------
@@ -113,7 +122,11 @@ class _Splitter:
         if t1 is None and pd.api.types.is_datetime64_any_dtype(getattr(y, "dtype", None)):
             t1 = y
         n, index = _rows(X)
-        if isinstance(t1, pd.Series) and len(t1) == n and not isinstance(X, (pd.DataFrame, pd.Series)):
+        if (
+            isinstance(t1, pd.Series)
+            and len(t1) == n
+            and not isinstance(X, (pd.DataFrame, pd.Series))
+        ):
             index = check_index(t1.index, "t1")
         spans = None if t1 is None else _label_spans(index, t1)
         return self._generate(n, spans)
@@ -126,7 +139,8 @@ class _Splitter:
             train = candidates[~barred[candidates]]
             if not len(train):
                 raise SpecificationError(
-                    f"split {number} has no training rows left after `purge` {self.purge}, `embargo` "
+                    f"split {number} has no training rows left after `purge` {self.purge}, "
+                    "`embargo` "
                     f"{self.embargo} and the labels; use fewer folds, or shorter labels."
                 )
             yield train, test
@@ -184,21 +198,30 @@ class _FoldSplitter(_Splitter):
         DataFrame
             Rows of the sample x `n_paths`; on the index of the predictions where they have one.
         """
-        if not isinstance(predictions, Sequence) or not all(hasattr(p, "__len__") for p in predictions):
+        if not isinstance(predictions, Sequence) or not all(
+            hasattr(p, "__len__") for p in predictions
+        ):
             raise DataError("`predictions` must be a list with a series or array for each split.")
         if len(predictions) != self.n_splits:
-            raise DataError(f"`predictions` must have one entry a split: {self.n_splits}; got {len(predictions)}.")
+            raise DataError(
+                f"`predictions` must have one entry a split: {self.n_splits}; got "
+                f"{len(predictions)}."
+            )
         n, rest = divmod(sum(len(p) for p in predictions), self.n_paths)
         folds = self._folds(n)
         index: Any = pd.RangeIndex(n)
         if isinstance(predictions[0], (pd.Series, pd.DataFrame)):
-            index = pd.Index(np.unique(np.concatenate([p.index for p in predictions])), name=predictions[0].index.name)
+            index = pd.Index(
+                np.unique(np.concatenate([p.index for p in predictions])),
+                name=predictions[0].index.name,
+            )
         out, used = np.empty((n, self.n_paths)), [0] * self.n_folds
         for prediction, chosen in zip(predictions, self._combinations()):
             rows = np.concatenate([folds[f] for f in chosen])
             if rest or len(prediction) != len(rows) or len(index) != n:
                 raise DataError(
-                    f"`predictions` do not fit {self.n_folds} folds of {n} rows: an entry has {len(prediction)} "
+                    f"`predictions` do not fit {self.n_folds} folds of {n} rows: an entry has "
+                    f"{len(prediction)} "
                     f"values where {len(rows)} rows were tested."
                 )
             values = self._values(prediction, index[rows])
@@ -215,7 +238,10 @@ class _FoldSplitter(_Splitter):
             return check_series(prediction, "predictions", allow_missing=True).to_numpy()
         series = check_series(prediction.sort_index(), "predictions", allow_missing=True)
         if not series.index.equals(labels.sort_values()):
-            raise MisalignedError("`predictions` has an entry that is not on the rows its split tested; predict for `X.iloc[test]`.")
+            raise MisalignedError(
+                "`predictions` has an entry that is not on the rows its split tested; predict for "
+                "`X.iloc[test]`."
+            )
         return series.loc[labels].to_numpy()
 
 # %% ../../nbs/20_validation/05_splits.ipynb #c07db7db
@@ -320,20 +346,25 @@ class WalkForwardSplit(_Splitter):
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         "Number of splits of `X`"
         if X is None:
-            raise SpecificationError("`X` is needed: the number of walk-forward splits depends on its rows.")
+            raise SpecificationError(
+                "`X` is needed: the number of walk-forward splits depends on its rows."
+            )
         return len(self._starts(_rows(X)[0]))
 
     @property
     def n_splits(self) -> int:
         "The number of walk-forward splits depends on the rows: see `get_n_splits`"
-        raise SpecificationError("the number of walk-forward splits depends on the rows; call `get_n_splits(X)`.")
+        raise SpecificationError(
+            "the number of walk-forward splits depends on the rows; call `get_n_splits(X)`."
+        )
 
     def _starts(self, n: int) -> range:
         first = self.train_size + self.purge
         starts = range(first, n - self.test_size + 1, self.step or self.test_size)
         if not starts:
             raise DataError(
-                f"`X` needs at least {first + self.test_size} rows for one split (train, purge and test); got {n}."
+                f"`X` needs at least {first + self.test_size} rows for one split (train, purge "
+                f"and test); got {n}."
             )
         return starts
 
@@ -378,7 +409,8 @@ def optimal_folds(
     Returns
     -------
     FoldChoice
-        `.n_folds` and `.n_test_folds`, and the `.n_splits`, `.n_paths` and `.train_size` (rows) that they give.
+        `.n_folds` and `.n_test_folds`, and the `.n_splits`, `.n_paths` and `.train_size` (rows)
+        that they give.
     """
     n_obs = check_integer(n_obs, "n_obs", low=4)
     check_integer(target_train_size, "target_train_size", low=1, high=n_obs - 1)

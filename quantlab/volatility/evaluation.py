@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, t as student
 
-from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index, warn
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_option, check_series, share_index, warn,
+)
 from ..errors import DataError, ScaleWarning, SpecificationError
 from ..results import Result
 
@@ -60,16 +62,26 @@ class DiagnosticsResult(Result):
     def summary(self) -> pd.DataFrame:
         "A row a test"
         rows = {
-            f"Ljung-Box, {self.lags} lags": (self.ljung_box, self.ljung_box_pvalue, "no autocorrelation"),
-            f"Ljung-Box of squares, {self.lags} lags": (self.ljung_box_squared, self.ljung_box_squared_pvalue, "no autocorrelation of squares"),
-            f"ARCH LM, {self.arch_lags} lags": (self.arch_lm, self.arch_lm_pvalue, "no ARCH effect"),
+            f"Ljung-Box, {self.lags} lags": (
+                self.ljung_box, self.ljung_box_pvalue, "no autocorrelation",
+            ),
+            f"Ljung-Box of squares, {self.lags} lags": (
+                self.ljung_box_squared, self.ljung_box_squared_pvalue,
+                "no autocorrelation of squares",
+            ),
+            f"ARCH LM, {self.arch_lags} lags": (
+                self.arch_lm, self.arch_lm_pvalue, "no ARCH effect",
+            ),
             "Jarque-Bera": (self.jarque_bera, self.jarque_bera_pvalue, "normal"),
         }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "null hypothesis"])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["statistic", "p-value", "null hypothesis"]
+        )
 
 
 def diagnostics(x: pd.Series, *, lags: int = 10, arch_lags: int = 5) -> DiagnosticsResult:
-    """Test a series, or the standardised residuals of a fit, for what a volatility model should remove.
+    """Test a series, or the standardised residuals of a fit, for what a volatility model should
+    remove.
 
     Parameters
     ----------
@@ -91,7 +103,8 @@ def diagnostics(x: pd.Series, *, lags: int = 10, arch_lags: int = 5) -> Diagnost
     v = check_series(x, "x", min_length=max(20, 4 * longest), allow_constant=False).to_numpy()
     v = (v - v.mean()) / v.std()  # whole sample on purpose
     values = {
-        "ljung_box": (_ljung_box(v, lags), lags), "ljung_box_squared": (_ljung_box(v**2, lags), lags),
+        "ljung_box": (_ljung_box(v, lags), lags),
+        "ljung_box_squared": (_ljung_box(v**2, lags), lags),
         "arch_lm": (_arch_lm(v, arch_lags), arch_lags), "jarque_bera": (_jarque_bera(v), 2),
     }
     found = {}
@@ -108,11 +121,13 @@ def _mean_error(d: np.ndarray, lags: int) -> float:
 
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #bd688c77
 def _check_unit(realized: pd.Series, forecast: pd.Series, name: str) -> None:
-    "Warn where a forecast is more than ten times off in the mean: a volatility, percent, or a year instead of a variance of the day"
+    """Warn where a forecast is more than ten times off in the mean: a volatility, percent, or a
+    year instead of a variance of the day"""
     ratio = forecast.mean() / realized.mean() if realized.mean() > 0 else 1.0
     if not 0.1 <= ratio <= 10:
         warn(
-            f"{name} is {ratio:.3g} times `realized` in the mean; both are variances in one unit: square a volatility, divide "
+            f"{name} is {ratio:.3g} times `realized` in the mean; both are variances in one unit: "
+            "square a volatility, divide "
             "percent squared by 10,000, and an annual variance by the periods in a year.",
             ScaleWarning,
         )
@@ -130,7 +145,8 @@ def volatility_loss(
     forecast : Series
         Variance forecast of the same days, positive.
     loss : {"qlike", "mse"}
-        QLIKE as realized / forecast + log(forecast), finite at a proxy of zero; or the squared error.
+        QLIKE as realized / forecast + log(forecast), finite at a proxy of zero; or the squared
+        error.
 
     Returns
     -------
@@ -148,10 +164,15 @@ def volatility_loss(
     """
     check_option(loss, "loss", ("qlike", "mse"))
     realized, forecast = share_index(realized, forecast)
-    proxy, h = check_series(realized, "realized", min_length=2), check_series(forecast, "forecast", min_length=2)
+    proxy, h = (
+        check_series(realized, "realized", min_length=2),
+        check_series(forecast, "forecast", min_length=2),
+    )
     check_aligned("volatility_loss", realized=proxy, forecast=h)
     if (proxy < 0).any() or (h <= 0).any():
-        raise DataError("`realized` must not be negative and `forecast` must be positive: both are variances.")
+        raise DataError(
+            "`realized` must not be negative and `forecast` must be positive: both are variances."
+        )
     _check_unit(proxy, h, "`forecast`")
     return _loss(proxy, h, loss)
 
@@ -194,7 +215,8 @@ def diebold_mariano(
     Returns
     -------
     DieboldMarianoResult
-        `.mean_difference` (first less second, positive where the second is better), `.std_error`, `.statistic`, `.pvalue`.
+        `.mean_difference` (first less second, positive where the second is better), `.std_error`,
+        `.statistic`, `.pvalue`.
 
     Raises
     ------
@@ -213,12 +235,15 @@ def diebold_mariano(
     lags = h - 1 if hac_lags is None else check_integer(hac_lags, "hac_lags", high=n // 2)
     d = (a - b).to_numpy()
     if d.std() <= 1e-14 * np.abs(a).max():
-        raise DataError("`first_loss` and `second_loss` differ by a constant; there is nothing to test.")
+        raise DataError(
+            "`first_loss` and `second_loss` differ by a constant; there is nothing to test."
+        )
     error = _mean_error(d, lags)
     factor = np.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
     statistic = factor * d.mean() / error
     return DieboldMarianoResult(
-        float(d.mean()), error, float(statistic), float(2 * student.sf(abs(statistic), n - 1)), n, h, lags
+        float(d.mean()), error, float(statistic), float(2 * student.sf(abs(statistic), n - 1)), n,
+        h, lags,
     )
 
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #0ee08bf3
@@ -226,7 +251,9 @@ def diebold_mariano(
 class MincerZarnowitzResult(Result):
     "Regression of a variance proxy on its forecast"
 
-    LABELS: ClassVar[dict[str, str]] = {"rsquared": "R squared", "statistic": "Wald statistic (chi-square 2)"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "rsquared": "R squared", "statistic": "Wald statistic (chi-square 2)",
+    }
 
     intercept: float
     slope: float
@@ -255,7 +282,8 @@ def mincer_zarnowitz(
     Returns
     -------
     MincerZarnowitzResult
-        `.intercept` and `.slope` with errors, `.rsquared`, and the Wald `.statistic` and `.pvalue` of 0 and 1.
+        `.intercept` and `.slope` with errors, `.rsquared`, and the Wald `.statistic` and `.pvalue`
+        of 0 and 1.
 
     Raises
     ------
@@ -271,7 +299,11 @@ def mincer_zarnowitz(
     h = check_series(forecast, "forecast", min_length=50, allow_constant=False)
     check_aligned("mincer_zarnowitz", realized=y, forecast=h)
     n = len(y)
-    lags = int(4 * (n / 100) ** (2 / 9)) if hac_lags is None else check_integer(hac_lags, "hac_lags", high=n // 2)
+    lags = (
+        int(4 * (n / 100) ** (2 / 9))
+        if hac_lags is None
+        else check_integer(hac_lags, "hac_lags", high=n // 2)
+    )
     scale = h.mean()
     if not scale > 0 or (h <= 0).any():
         raise DataError("`forecast` must be positive: it is a variance.")
@@ -313,9 +345,9 @@ def compare_forecasts(
     Returns
     -------
     DataFrame
-        A row a model, best first: qlike, mse, mz_intercept, mz_slope, mz_rsquared, mz_pvalue and dm_pvalue (against
-        the best by QLIKE). The best was chosen from the same data: for many models use
-        `quantlab.validation.model_confidence_set`.
+        A row a model, best first: qlike, mse, mz_intercept, mz_slope, mz_rsquared, mz_pvalue and
+        dm_pvalue (against the best by QLIKE). The best was chosen from the same data: for many
+        models use `quantlab.validation.model_confidence_set`.
 
     Raises
     ------
@@ -327,7 +359,9 @@ def compare_forecasts(
     proxy = check_series(realized, "realized", min_length=50)
     check_aligned("compare_forecasts", realized=proxy, forecasts=table)
     if (proxy < 0).any() or (table <= 0).any(axis=None):
-        raise DataError("`realized` must not be negative and `forecasts` must be positive: both are variances.")
+        raise DataError(
+            "`realized` must not be negative and `forecasts` must be positive: both are variances."
+        )
     losses = pd.DataFrame({name: _loss(proxy, table[name], "qlike") for name in table})
     order = losses.mean().sort_values().index
     rows = {}
@@ -335,8 +369,14 @@ def compare_forecasts(
         line = mincer_zarnowitz(proxy, table[name])
         rows[name] = {
             "qlike": losses[name].mean(), "mse": _loss(proxy, table[name], "mse").mean(),
-            "mz_intercept": line.intercept, "mz_slope": line.slope, "mz_rsquared": line.rsquared, "mz_pvalue": line.pvalue,
-            "dm_pvalue": np.nan if name == order[0] else diebold_mariano(
-                losses[name], losses[order[0]], horizon=horizon, hac_lags=hac_lags).pvalue,
+            "mz_intercept": line.intercept, "mz_slope": line.slope, "mz_rsquared": line.rsquared,
+            "mz_pvalue": line.pvalue,
+            "dm_pvalue": np.nan
+            if name == order[0]
+            else diebold_mariano(
+                losses[name], losses[order[0]], horizon=horizon, hac_lags=hac_lags
+            ).pvalue,
         }
-    return pd.DataFrame(rows.values(), index=pd.Index(list(rows), name="model", tupleize_cols=False))
+    return pd.DataFrame(
+        rows.values(), index=pd.Index(list(rows), name="model", tupleize_cols=False)
+    )

@@ -19,8 +19,8 @@ from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import SpecificationError
 from ..results import Result
 from quantlab.volatility.likelihood import (
-    MIN_OBSERVATIONS, DISTRIBUTIONS, MEANS, VOLATILITIES, GarchModel, borders_met, climb, score_matrix,
-    make_volatility, plain_top, polish_fit, start_points, difference_steps,
+    MIN_OBSERVATIONS, DISTRIBUTIONS, MEANS, VOLATILITIES, GarchModel, borders_met, climb,
+    score_matrix, make_volatility, plain_top, polish_fit, start_points, difference_steps,
 )
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #1ec0cbc9
@@ -54,13 +54,17 @@ class FitCertificate(Result):
             return []
         margin, gain = self.stationarity_margin, self.decrement
         checks = {
-            f"only {self.n_agree} of {self.n_starts} starts reached the best likelihood": self.n_agree >= 2,
+            f"only {self.n_agree} of {self.n_starts} starts reached the best likelihood": self.n_agree
+            >= 2,
             "no Newton step can be taken there": np.isfinite(gain),
             f"a further step promises {gain:.2g} of log-likelihood": not gain >= 1e-5,
             "the Hessian is not positive definite": self.hessian_positive_definite,
             f"on a bound: {self.at_boundary}": self.at_boundary == "none",
             f"not stationary, margin {margin:.2g}": not margin <= 1e-6,
-            f"residuals autocorrelated ({self.autocorrelation:.2g}): are these returns?": abs(self.autocorrelation) < 0.5,
+            f"residuals autocorrelated ({self.autocorrelation:.2g}): are these returns?": abs(
+                self.autocorrelation
+            )
+            < 0.5,
         }
         return [sentence for sentence, fine in checks.items() if not fine]
 
@@ -97,18 +101,25 @@ def _persistence(model: GarchModel, theta: np.ndarray) -> float:
         return float(beta)
     alpha, gamma = theta[model.at("alpha")], theta[model.at("gamma")]
     if isinstance(volatility, APARCH):
-        z = model.distribution.ppf((np.arange(20_000) + 0.5) / 20_000, shape if shape.size else None)
+        z = model.distribution.ppf(
+            (np.arange(20_000) + 0.5) / 20_000, shape if shape.size else None
+        )
         tilt = np.concatenate([gamma, np.zeros(len(alpha) - len(gamma))])
         power = theta[model.at("delta")[0]]
-        return float(beta + sum(a * ((np.abs(z) - g * z) ** power).mean() for a, g in zip(alpha, tilt)))
-    below = float(model.distribution.partial_moment(2, 0.0, shape if shape.size else None)) if gamma.size else 0.0
+        return float(
+            beta + sum(a * ((np.abs(z) - g * z) ** power).mean() for a, g in zip(alpha, tilt))
+        )
+    below = (
+        float(model.distribution.partial_moment(2, 0.0, shape if shape.size else None))
+        if gamma.size
+        else 0.0
+    )
     return float(alpha.sum() + below * gamma.sum() + beta)
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #4ac452bc
 def _margin(model: GarchModel, theta: np.ndarray) -> float:
     "1 - persistence; NaN for EWMA and FIGARCH, which are not stationary by construction"
     return np.nan if isinstance(model.volatility, EWMAVariance) else 1 - _persistence(model, theta)
-
 
 
 def _autocorrelation(model: GarchModel, theta: np.ndarray) -> float:
@@ -119,7 +130,8 @@ def _autocorrelation(model: GarchModel, theta: np.ndarray) -> float:
 # %% ../../nbs/40_volatility/15_garch.ipynb #4c06fab8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GarchFit(Result):
-    "A volatility model at its parameters, estimated or given; everything in the units of the returns"
+    """A volatility model at its parameters, estimated or given; everything in the units of the
+    returns"""
 
     LABELS: ClassVar[dict[str, str]] = {"loglikelihood": "log-likelihood", "nobs": "observations"}
 
@@ -138,7 +150,8 @@ class GarchFit(Result):
     q: int
     dist: str
     presample: str
-    covariances: dict[str, pd.DataFrame]  # "hessian", "opg", "robust"; empty where parameters were given
+    # "hessian", "opg", "robust"; empty where parameters were given
+    covariances: dict[str, pd.DataFrame]
     _model: GarchModel
     _theta: np.ndarray
 
@@ -154,10 +167,15 @@ class GarchFit(Result):
 
     @property
     def half_life(self) -> float:
-        "Days in which half of a variance shock is forgotten; infinite when integrated, NaN for FIGARCH"
+        """Days in which half of a variance shock is forgotten; infinite when integrated, NaN for
+        FIGARCH"""
         if self.persistence >= 1:
             return np.inf
-        return np.nan if np.isnan(self.persistence) else np.log(0.5) / np.log(max(self.persistence, 1e-300))
+        return (
+            np.nan
+            if np.isnan(self.persistence)
+            else np.log(0.5) / np.log(max(self.persistence, 1e-300))
+        )
 
     def std_errors(self, kind: Literal["hessian", "opg", "robust"] = "robust") -> pd.Series:
         """Standard errors of the parameters; NaN for one on a bound.
@@ -169,11 +187,17 @@ class GarchFit(Result):
         """
         check_option(kind, "kind", ("hessian", "opg", "robust"))
         if not self.covariances:
-            raise SpecificationError("The parameters were given, not estimated: they have no standard errors.")
+            raise SpecificationError(
+                "The parameters were given, not estimated: they have no standard errors."
+            )
         diagonal = np.diag(self.covariances[kind])
-        return pd.Series(np.sqrt(np.where(diagonal > 0, diagonal, np.nan)), index=self.params.index, name=kind)
+        return pd.Series(
+            np.sqrt(np.where(diagonal > 0, diagonal, np.nan)), index=self.params.index, name=kind
+        )
 
-    def forecast(self, horizon: int = 1, *, n_simulations: int = 10_000, seed: int = 0) -> pd.Series:
+    def forecast(
+        self, horizon: int = 1, *, n_simulations: int = 10_000, seed: int = 0
+    ) -> pd.Series:
         """Forecast the variance of the residual for the next `horizon` days.
 
         Parameters
@@ -196,8 +220,9 @@ class GarchFit(Result):
         draws = type(model.distribution)(seed=rng).simulate(shape) if simulate else None
         e = model.residuals(theta)
         paths = volatility.forecast(
-            theta[model.n_mean : model.n_mean + model.n_vol], e, model.start_of(e), model.bounds_of_variance,
-            horizon=horizon, method="simulation" if simulate else "analytic",
+            theta[model.n_mean : model.n_mean + model.n_vol], e, model.start_of(e),
+            model.bounds_of_variance, horizon=horizon,
+            method="simulation" if simulate else "analytic",
             simulations=check_integer(n_simulations, "n_simulations", low=1), rng=draws,
         )
         steps = pd.RangeIndex(1, horizon + 1, name="horizon")
@@ -219,12 +244,22 @@ class GarchFit(Result):
         """
         model, theta = self._model, self._theta
         typical = np.sqrt(model.variance)
-        grid = np.linspace(-3, 3, 61) * typical if shocks is None else np.asarray(shocks, float) * model.scale
+        grid = (
+            np.linspace(-3, 3, 61) * typical
+            if shocks is None
+            else np.asarray(shocks, float) * model.scale
+        )
         wide = np.tile([0.0, np.inf], (2, 1))
         start = model.volatility.backcast_transform(model.variance)
         mine = theta[model.n_mean : model.n_mean + model.n_vol]
-        next_ = [model.volatility.compute_variance(mine, np.array([s, 0.0]), np.empty(2), start, wide)[1] for s in grid]
-        return pd.Series(np.array(next_) / model.scale**2, index=pd.Index(grid / model.scale, name="shock"), name="variance")
+        next_ = [
+            model.volatility.compute_variance(mine, np.array([s, 0.0]), np.empty(2), start, wide)[1]
+            for s in grid
+        ]
+        return pd.Series(
+            np.array(next_) / model.scale**2, index=pd.Index(grid / model.scale, name="shock"),
+            name="variance",
+        )
 
     def summary(self) -> pd.DataFrame:
         "Parameters with standard errors, then the fit and its certificate"
@@ -234,8 +269,11 @@ class GarchFit(Result):
             z = self.params / error
             table["std error (robust)"], table["z"] = error, z
             table["p-value"] = 2 * norm.sf(z.abs())
-        rest = {"log-likelihood": self.loglikelihood, "observations": self.nobs, "persistence": self.persistence,
-                "half-life (days)": self.half_life, "certificate": self.certificate.verdict}
+        rest = {
+            "log-likelihood": self.loglikelihood, "observations": self.nobs,
+            "persistence": self.persistence, "half-life (days)": self.half_life,
+            "certificate": self.certificate.verdict,
+        }
         table = table.astype(object)
         for name, value in rest.items():
             table.loc[name] = [value, *[""] * (table.shape[1] - 1)]
@@ -257,23 +295,35 @@ class GarchFit(Result):
         return f"GarchFit({self.mean} {self.vol} {self.dist}: {inner}, loglikelihood={self.loglikelihood:.2f}, certificate={self.certificate.verdict})"
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #be97e127
-def _covariances(model: GarchModel, theta: np.ndarray, free: np.ndarray, hessian: np.ndarray) -> dict[str, pd.DataFrame]:
+def _covariances(
+    model: GarchModel, theta: np.ndarray, free: np.ndarray, hessian: np.ndarray
+) -> dict[str, pd.DataFrame]:
     "Covariances of the parameters in the units of the returns"
-    scores, moves = np.zeros((len(model.y), theta.size)), np.flatnonzero(np.abs(free).max(axis=1, initial=0.0) > 1e-9)
+    scores, moves = (
+        np.zeros((len(model.y), theta.size)),
+        np.flatnonzero(np.abs(free).max(axis=1, initial=0.0) > 1e-9),
+    )
 
-    def loss(part: np.ndarray) -> np.ndarray:  # what a bound holds stays: there may be no likelihood beyond it
+    # what a bound holds stays: there may be no likelihood beyond it
+    def loss(part: np.ndarray) -> np.ndarray:
         at = theta.copy()
         at[moves] = part
         return model.loss(at)
 
     if moves.size:
         with np.errstate(all="ignore"):  # a step away there may be no likelihood
-            scores[:, moves] = score_matrix(loss, theta[moves], difference_steps(model, theta)[moves])
+            scores[:, moves] = score_matrix(
+                loss, theta[moves], difference_steps(model, theta)[moves]
+            )
     opg, units = scores.T @ scores, model.jacobian(theta)
 
     def inverse(m: np.ndarray) -> np.ndarray:
         inner = free.T @ m @ free
-        return free @ np.linalg.pinv(inner, hermitian=True) @ free.T if np.isfinite(inner).all() else np.full(m.shape, np.nan)
+        return (
+            free @ np.linalg.pinv(inner, hermitian=True) @ free.T
+            if np.isfinite(inner).all()
+            else np.full(m.shape, np.nan)
+        )
 
     bread = inverse(hessian)
     made = {"hessian": bread, "opg": inverse(opg), "robust": bread @ opg @ bread}
@@ -285,12 +335,14 @@ def _fixed_theta(model: GarchModel, fixed: Any) -> np.ndarray:
     "Given parameters in scaled units, after a check of their labels"
     if not isinstance(fixed, (Mapping, pd.Series)):
         raise SpecificationError(
-            f"`fixed` must give the parameters by label, as a dictionary or as the `params` of a fit; got {type(fixed).__name__}."
+            "`fixed` must give the parameters by label, as a dictionary or as the `params` of a "
+            f"fit; got {type(fixed).__name__}."
         )
     given = dict(fixed)
     if set(given) != set(model.names):
         raise SpecificationError(
-            f"`fixed` must give exactly the parameters {model.names} of this model; got {list(given)}."
+            f"`fixed` must give exactly the parameters {model.names} of this model; got "
+            f"{list(given)}."
         )
     values = np.array([check_number(given[name], f"fixed[{name!r}]") for name in model.names])
     theta = model.to_units(values, 1 / model.scale)
@@ -300,12 +352,16 @@ def _fixed_theta(model: GarchModel, fixed: Any) -> np.ndarray:
     high[: model.n_mean + model.n_vol] = np.inf
     outside = [n for n, t, a, b in zip(model.names, theta, low, high) if not a <= t <= b]
     if outside or model.total(theta) >= 1e10:
-        raise SpecificationError(f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; check signs and units.")
+        raise SpecificationError(
+            f"`fixed` lies outside the model's parameter space: {outside or 'no likelihood'}; "
+            "check signs and units."
+        )
     return theta
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #6251d8cc
 def _assemble(
-    model: GarchModel, theta: np.ndarray, certificate: FitCertificate, covariances: dict, choices: dict
+    model: GarchModel, theta: np.ndarray, certificate: FitCertificate, covariances: dict,
+    choices: dict,
 ) -> GarchFit:
     "Result in the units of the returns"
     residuals, variances = model.residuals(theta), model.variances(theta)
@@ -322,11 +378,14 @@ def _assemble(
 
 
 def _estimate(model: GarchModel, choices: dict) -> GarchFit:
-    "Climb, polish, certify; the default model is fitted by the panel's kernel, so that every door gives one optimum"
+    """Climb, polish, certify; the default model is fitted by the panel's kernel, so that every door
+    gives one optimum"""
     if model.is_plain:
         theta, free, hessian, decrement, active, climbed, agree = plain_top(model)
     else:
-        tops = sorted((climb(model, start) for start in start_points(model)), key=lambda top: top[1])
+        tops = sorted(
+            (climb(model, start) for start in start_points(model)), key=lambda top: top[1]
+        )
         theta, free, hessian, decrement, active = polish_fit(model, tops[0][0])
         best = model.total(theta)
         climbed, agree = len(tops), sum(value - best < 0.01 for _, value in tops)
@@ -334,10 +393,11 @@ def _estimate(model: GarchModel, choices: dict) -> GarchFit:
     reduced = free.T @ hessian @ free
     curvature = np.linalg.eigvalsh(reduced) if np.isfinite(reduced).all() else np.array([np.nan])
     certificate = FitCertificate(
-        estimated=True, n_starts=climbed, n_agree=agree,
-        decrement=decrement, hessian_positive_definite=bool((curvature > 0).all()),
+        estimated=True, n_starts=climbed, n_agree=agree, decrement=decrement,
+        hessian_positive_definite=bool((curvature > 0).all()),
         at_boundary=", ".join(dict.fromkeys(held)) or "none",
-        stationarity_margin=_margin(model, theta), autocorrelation=_autocorrelation(model, theta), scale=model.scale,
+        stationarity_margin=_margin(model, theta), autocorrelation=_autocorrelation(model, theta),
+        scale=model.scale,
     )
     return _assemble(model, theta, certificate, _covariances(model, theta, free, hessian), choices)
 
@@ -346,34 +406,39 @@ def fit_garch(
     returns: pd.Series, *, mean: Literal["constant", "zero", "ar", "har"] = "constant",
     vol: Literal["garch", "gjr", "egarch", "aparch", "figarch", "ewma"] = "garch",
     p: int = 1, o: int = 0, q: int = 1, dist: Literal["normal", "t", "skewt", "ged"] = "normal",
-    presample: Literal["backcast", "mean_square"] = "backcast", fixed: Mapping[str, float] | pd.Series | None = None,
-    lags: int | list[int] | None = None, decay: float | None = 0.94,
+    presample: Literal["backcast", "mean_square"] = "backcast",
+    fixed: Mapping[str, float] | pd.Series | None = None, lags: int | list[int] | None = None,
+    decay: float | None = 0.94,
 ) -> GarchFit:
     """Fit a univariate volatility model by maximum likelihood, or evaluate it at given parameters.
 
     Parameters
     ----------
     returns : Series
-        Returns without missing values, at least 50; decimal (any unit works, results are in it). The equal returns of a
-        suspension are taken as they are, as in `fit_garch_panel`; `rolling_garch` leaves them out.
+        Returns without missing values, at least 50; decimal (any unit works, results are in it).
+        The equal returns of a suspension are taken as they are, as in `fit_garch_panel`;
+        `rolling_garch` leaves them out.
     mean, vol, dist : str
         Conditional mean, variance and density; the tables of this notebook define them.
     p, o, q : int
         Lags of shocks, of asymmetric shocks, and of the variance (not used by "ewma").
     presample : {"backcast", "mean_square"}
-        Squared residual and variance before the sample: arch's, or the mean square at the current parameters.
+        Squared residual and variance before the sample: arch's, or the mean square at the current
+        parameters.
     fixed : dict or Series, optional
-        All parameters, by label (the `params` of another fit, for instance): evaluated, nothing is estimated.
+        All parameters, by label (the `params` of another fit, for instance): evaluated, nothing is
+        estimated.
     lags : int or list of int, optional
-        Of the mean: number (or list) of AR lags, default 1; HAR horizon or horizons, default 1, 5, 22.
+        Of the mean: number (or list) of AR lags, default 1; HAR horizon or horizons, default 1, 5,
+        22.
     decay : float, optional
         Of "ewma": RiskMetrics' 0.94, or None to estimate it.
 
     Returns
     -------
     GarchFit
-        params, loglikelihood, conditional_volatility, std_resid, persistence, certificate, std_errors(),
-        forecast(horizon) of variances, news_impact(), half_life.
+        params, loglikelihood, conditional_volatility, std_resid, persistence, certificate,
+        std_errors(), forecast(horizon) of variances, news_impact(), half_life.
 
     Raises
     ------
@@ -384,8 +449,8 @@ def fit_garch(
 
     References
     ----------
-    Bollerslev (1986); Glosten, Jagannathan & Runkle (1993); Nelson (1991); Ding, Granger & Engle (1993);
-    Baillie, Bollerslev & Mikkelsen (1996); Bollerslev & Wooldridge (1992) for "robust".
+    Bollerslev (1986); Glosten, Jagannathan & Runkle (1993); Nelson (1991); Ding, Granger & Engle
+    (1993); Baillie, Bollerslev & Mikkelsen (1996); Bollerslev & Wooldridge (1992) for "robust".
 
     Examples
     --------
@@ -419,11 +484,16 @@ def fit_garch(
     scale = 10.0 ** -np.floor(np.log10(y.std()))
     volatility = make_volatility(vol, p, o, q, decay)
     model = GarchModel(y, mean, lags, volatility, dist, presample, scale)
-    choices = {"mean": mean, "vol": vol, "p": p, "o": max(o, int(vol == "gjr")), "q": q, "dist": dist, "presample": presample}
+    choices = {
+        "mean": mean, "vol": vol, "p": p, "o": max(o, int(vol == "gjr")), "q": q, "dist": dist,
+        "presample": presample,
+    }
     if fixed is None and model.names:
         return _estimate(model, choices)
-    theta = _fixed_theta(model, {} if fixed is None else fixed)  # a model without parameters is only evaluated
+    # a model without parameters is only evaluated
+    theta = _fixed_theta(model, {} if fixed is None else fixed)
     certificate = FitCertificate(
-        False, 0, 0, np.nan, False, "none", _margin(model, theta), _autocorrelation(model, theta), scale
+        False, 0, 0, np.nan, False, "none", _margin(model, theta), _autocorrelation(model, theta),
+        scale,
     )
     return _assemble(model, theta, certificate, {}, choices)

@@ -35,7 +35,9 @@ def presample_variance(x: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _deviance(squares: np.ndarray, omega: float, alpha: float, beta: float, presample: float) -> float:
+def _deviance(
+    squares: np.ndarray, omega: float, alpha: float, beta: float, presample: float
+) -> float:
     "Sum of log h + e^2 / h, given the squared residuals"
     h = omega + (alpha + beta) * presample
     total, logs, product, whole = 0.0, 0.0, 1.0, squares.size // 4 * 4
@@ -66,7 +68,9 @@ def _deviance(squares: np.ndarray, omega: float, alpha: float, beta: float, pres
 def _loglikelihood(x: np.ndarray, theta: np.ndarray, presample: float) -> float:
     "Normal log-likelihood of a GARCH(1,1) with parameters mu, omega, alpha, beta"
     mu, omega, alpha, beta = theta
-    return -0.5 * (x.size * np.log(2 * np.pi) + _deviance((x - mu) ** 2, omega, alpha, beta, presample))
+    return -0.5 * (
+        x.size * np.log(2 * np.pi) + _deviance((x - mu) ** 2, omega, alpha, beta, presample)
+    )
 
 # %% ../../nbs/40_volatility/05_kernel.ipynb #771f6eec
 _LANES = 64  # days that are summed side by side
@@ -74,15 +78,18 @@ _LANES = 64  # days that are summed side by side
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def loglikelihood_derivatives(
-    x: np.ndarray, theta: np.ndarray, presample: float, exact: bool,
-    gradient: np.ndarray, matrix: np.ndarray,
+    x: np.ndarray, theta: np.ndarray, presample: float, exact: bool, gradient: np.ndarray,
+    matrix: np.ndarray,
 ) -> None:
     "Fill gradient and Hessian (`exact`) or expected information of the negative log-likelihood"
     mu, omega, alpha, beta = theta
     h = omega + (alpha + beta) * presample
-    hm, ho, ha, hb = 0.0, 1.0, presample, presample  # first derivatives of h; that by mu is alpha times hm
+    # first derivatives of h; that by mu is alpha times hm
+    hm, ho, ha, hb = 0.0, 1.0, presample, presample
     mm, mb, ob, ab, bb = 0.0, 0.0, 0.0, 0.0, 0.0  # second ones; that by mu and alpha is hm
-    e, v, m, o, a, b, s, k, m2, ma2, mb2, ob2, ab2, b2 = 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27
+    e, v, m, o, a, b, s, k, m2, ma2, mb2, ob2, ab2, b2 = (
+        14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
+    )
     rows = np.zeros((28, _LANES))
     # one table, the sums in its first 14 rows: so the compiler sees that rows do not overlap
     for first in range(0, x.size, _LANES):
@@ -90,7 +97,9 @@ def loglikelihood_derivatives(
         for i in range(n):
             error = x[first + i] - mu
             square = error * error
-            rows[e, i], rows[v, i], rows[m, i], rows[o, i], rows[a, i], rows[b, i] = error, h, alpha * hm, ho, ha, hb
+            rows[e, i], rows[v, i], rows[m, i], rows[o, i], rows[a, i], rows[b, i] = (
+                error, h, alpha * hm, ho, ha, hb,
+            )
             if exact:
                 rows[m2, i], rows[ma2, i], rows[mb2, i] = mm, hm, mb
                 rows[ob2, i], rows[ab2, i], rows[b2, i] = ob, ab, bb
@@ -171,7 +180,8 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve(a: np.ndarray, b: np.ndarray) -> None:
-    "Solve a x = b by elimination with row exchanges; `b` becomes x (not finite if singular), `a` is used up"
+    """Solve a x = b by elimination with row exchanges; `b` becomes x (not finite if singular), `a`
+    is used up"""
     n = b.size
     for i in range(n):
         pivot = i
@@ -256,10 +266,11 @@ def _move(theta: np.ndarray, step: np.ndarray, length: float, hit: int, floor: f
 
 @njit(cache=True, nogil=True)
 def _maximise(
-    x: np.ndarray, start: np.ndarray, presample: float, floor: float,
-    known: np.ndarray, top: float, information: np.ndarray,
+    x: np.ndarray, start: np.ndarray, presample: float, floor: float, known: np.ndarray, top: float,
+    information: np.ndarray,
 ) -> tuple:
-    "Climb from `start`; stop when on the way to `known` (iterations below 0). Gives theta, value, iterations, decrement"
+    """Climb from `start`; stop when on the way to `known` (iterations below 0). Gives theta, value,
+    iterations, decrement"""
     theta, value = start.copy(), _loglikelihood(x, start, presample)
     gradient, matrix = np.empty(4), np.empty((4, 4))
     decrement, near = np.inf, False
@@ -298,36 +309,52 @@ def _maximise(
     return theta, value, 100, decrement
 
 # %% ../../nbs/40_volatility/05_kernel.ipynb #9bc62649
-_STARTS = np.array([
-    [0.05, 0.98, 1.0, 0], [0.1, 0.95, 1.0, 0], [0.02, 0.99, 1.0, 0],
-    [0.05, 0.9, 1.0, 1], [0.1, 0.8, 1.0, 1], [0.2, 0.7, 1.0, 1],
-    [0.1, 0.5, 1.0, 2], [0.2, 0.5, 1.0, 2], [0.05, 0.3, 1.0, 2], [0.2, 0.3, 1.0, 2],
-    [0.001, 0.999, 1.0, 3], [0.001, 0.999, 3.0, 4], [0.0, 0.999, 0.2, 5],
-    [0.4, 0.999, 0.2, 6], [0.4, 0.8, 3.0, 7], [0.7, 0.8, 3.0, 7],
-])  # alpha, persistence, long-run variance over the sample's, kind: slow, in between, fast, three that drift, two that burst
+_STARTS = np.array(
+    [
+        [0.05, 0.98, 1.0, 0], [0.1, 0.95, 1.0, 0], [0.02, 0.99, 1.0, 0], [0.05, 0.9, 1.0, 1],
+        [0.1, 0.8, 1.0, 1], [0.2, 0.7, 1.0, 1], [0.1, 0.5, 1.0, 2], [0.2, 0.5, 1.0, 2],
+        [0.05, 0.3, 1.0, 2], [0.2, 0.3, 1.0, 2], [0.001, 0.999, 1.0, 3], [0.001, 0.999, 3.0, 4],
+        [0.0, 0.999, 0.2, 5], [0.4, 0.999, 0.2, 6], [0.4, 0.8, 3.0, 7], [0.7, 0.8, 3.0, 7],
+        # alpha, persistence, long-run variance over the sample's, kind: slow, in between, fast,
+        # three that
+        # drift, two that burst
+    ]
+)
 _N_KINDS = 8  # the optimum of the window before comes after them
 _FAR = 75.0  # a burst that starts this far below the top is not climbed
-N_FIT_COLUMNS = 13  # mu omega alpha beta loglikelihood decrement iterations starts_agree hessian at_boundary climbed agreeing suspended
+# mu omega alpha beta loglikelihood decrement iterations starts_agree hessian at_boundary climbed
+# agreeing suspended
+N_FIT_COLUMNS = 13
 
 
 @njit(cache=True, nogil=True)
 def _start_points(x: np.ndarray) -> np.ndarray:
-    "The starts as parameters: sample mean, and the sample variance (times the level) in the long run"
+    """The starts as parameters: sample mean, and the sample variance (times the level) in the long
+    run"""
     (mean, variance), points = _moments(x), np.empty((_STARTS.shape[0], 4))
     for i in range(_STARTS.shape[0]):
         alpha, persistence, level, _ = _STARTS[i]
-        points[i] = np.array([mean, level * variance * (1 - persistence), alpha, persistence - alpha])
+        points[i] = np.array(
+            [mean, level * variance * (1 - persistence), alpha, persistence - alpha]
+        )
     return points
 
 
 @njit(cache=True, nogil=True)
 def _best_starts(x: np.ndarray, presample: float, warm: np.ndarray) -> tuple:
-    "The likeliest start of each kind and, last, the optimum of the window before; and their likelihoods"
-    points, best, starts = _start_points(x), np.full(_N_KINDS + 1, -np.inf), np.empty((_N_KINDS + 1, 4))
-    squares, constant = (x - points[0, 0]) ** 2, x.size * np.log(2 * np.pi)  # all starts share the mean
+    """The likeliest start of each kind and, last, the optimum of the window before; and their
+    likelihoods"""
+    points, best, starts = (
+        _start_points(x), np.full(_N_KINDS + 1, -np.inf), np.empty((_N_KINDS + 1, 4)),
+    )
+    # all starts share the mean
+    squares, constant = (x - points[0, 0]) ** 2, x.size * np.log(2 * np.pi)
     for i in range(points.shape[0]):
         mu, omega, alpha, beta = points[i]
-        value, kind = -0.5 * (constant + _deviance(squares, omega, alpha, beta, presample)), int(_STARTS[i, 3])
+        value, kind = (
+            -0.5 * (constant + _deviance(squares, omega, alpha, beta, presample)),
+            int(_STARTS[i, 3]),
+        )
         if value > best[kind]:
             best[kind], starts[kind] = value, points[i]
     if np.isfinite(warm[0]):
@@ -352,9 +379,11 @@ def _free_hessian(matrix: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _measure(
-    x: np.ndarray, theta: np.ndarray, presample: float, gradient: np.ndarray, hessian: np.ndarray, information: np.ndarray
+    x: np.ndarray, theta: np.ndarray, presample: float, gradient: np.ndarray, hessian: np.ndarray,
+    information: np.ndarray,
 ) -> None:
-    "Exact Hessian at an optimum, and the measure of distance from it: the same where positive definite, else expected"
+    """Exact Hessian at an optimum, and the measure of distance from it: the same where positive
+    definite, else expected"""
     loglikelihood_derivatives(x, theta, presample, True, gradient, hessian)
     if _is_positive_definite(hessian):
         information[:] = hessian
@@ -389,9 +418,12 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
             continue
         if moved:
             _measure(x, theta, presample, gradient, hessian, information)
-        other, height, more, gap = _maximise(x, starts[kind], presample, floor, theta, value, information)
+        other, height, more, gap = _maximise(
+            x, starts[kind], presample, floor, theta, value, information
+        )
         count += abs(more)
-        tops[kind] = height if more > 0 else value  # a climb that was cut short was on its way to the top
+        # a climb that was cut short was on its way to the top
+        tops[kind] = height if more > 0 else value
         moved = more > 0 and height > value
         if moved:
             theta, value, decrement = other, height, gap
@@ -408,7 +440,9 @@ def _fit_scaled(x: np.ndarray, warm: np.ndarray, out: np.ndarray) -> None:
 # %% ../../nbs/40_volatility/05_kernel.ipynb #86f504fe
 MIN_OBSERVATIONS = 50  # below this a GARCH fit is refused
 _UNUSABLE, CONSTANT, SUSPENDED = -1.0, -2.0, -3.0
-RUN = 10  # so many equal returns in a row, each within a standard deviation of zero, are a suspension: no trading, no news
+# so many equal returns in a row, each within a standard deviation of zero, are a suspension: no
+# trading, no news
+RUN = 10
 GAIN = 1e-5  # log-likelihood that a converged fit may still promise
 
 
@@ -442,7 +476,8 @@ def _observed(rows: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _moving(rows: np.ndarray, run: int) -> tuple:
-    "The known values without runs of `run` or more equal small ones, and the length of the run at the end"
+    """The known values without runs of `run` or more equal small ones, and the length of the run at
+    the end"""
     x, n, length = _observed(rows), 0, 0
     last, typical = np.nan, _dot(x, x) / max(x.size, 1)
     for value in x:
@@ -465,8 +500,8 @@ def _is_known(x: np.ndarray, out: np.ndarray) -> bool:
 
 @njit(cache=True, nogil=True)
 def fit_windows(
-    values: np.ndarray, window: int, stops: np.ndarray, least: int, run: int,
-    out: np.ndarray, count: np.ndarray,
+    values: np.ndarray, window: int, stops: np.ndarray, least: int, run: int, out: np.ndarray,
+    count: np.ndarray,
 ) -> None:
     "Fit every column on the `window` rows before each of `stops`, starting from its last optimum"
     for j in range(values.shape[1]):
@@ -497,8 +532,8 @@ def variance_path(x: np.ndarray, theta: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def filter_windows(
-    values: np.ndarray, window: int, stops: np.ndarray, horizon: int, run: int,
-    out: np.ndarray, forecast: np.ndarray,
+    values: np.ndarray, window: int, stops: np.ndarray, horizon: int, run: int, out: np.ndarray,
+    forecast: np.ndarray,
 ) -> None:
     "Forecasts from each refit to the next; `forecast` has one row more than `values`"
     n = values.shape[0]
@@ -525,7 +560,8 @@ def filter_windows(
                     if values[t, j] == last and last * last <= before:
                         length += 1
                     else:
-                        length, last, before = 1, values[t, j], h  # the variance on the day a run may begin
+                        # the variance on the day a run may begin
+                        length, last, before = 1, values[t, j], h
                     if length >= run:  # suspended: the variance waits where it was
                         h = before
                     else:

@@ -20,7 +20,9 @@ from scipy.optimize import minimize
 
 from ..checks import check_integer
 from ..errors import DataError, SpecificationError
-from .kernel import N_FIT_COLUMNS, loglikelihood_derivatives, fit_series, presample_variance
+from quantlab.volatility.kernel import (
+    N_FIT_COLUMNS, loglikelihood_derivatives, fit_series, presample_variance,
+)
 
 # %% ../../nbs/40_volatility/10_likelihood.ipynb #b5ed4cbe
 DISTRIBUTIONS = {"normal": Normal, "t": StudentsT, "skewt": SkewStudent, "ged": GeneralizedError}
@@ -35,12 +37,16 @@ def make_volatility(vol: str, p: int, o: int, q: int, decay: float | None) -> An
         return EWMAVariance(decay)
     if vol == "figarch":
         if p > 1 or q > 1 or o:
-            raise SpecificationError(f"`vol='figarch'` takes p and q of 0 or 1 and o=0; got p={p}, o={o}, q={q}.")
+            raise SpecificationError(
+                f"`vol='figarch'` takes p and q of 0 or 1 and o=0; got p={p}, o={o}, q={q}."
+            )
         return FIGARCH(p=p, q=q)
     if vol == "aparch" and o > p:
         raise SpecificationError(f"`vol='aparch'` needs o <= p; got p={p}, o={o}.")
     if p + o < 1:
-        raise SpecificationError("`p` and `o` are both 0: shocks would not move the variance; set p=1.")
+        raise SpecificationError(
+            "`p` and `o` are both 0: shocks would not move the variance; set p=1."
+        )
     kind = {"garch": GARCH, "gjr": GARCH, "egarch": EGARCH, "aparch": APARCH}[vol]
     return kind(p=p, o=max(o, 1) if vol == "gjr" else o, q=q)
 
@@ -59,7 +65,9 @@ def _mean_design(y: pd.Series, mean: str, lags: Any) -> tuple[np.ndarray, list[s
         raise SpecificationError("`lags` is empty; give whole numbers, or take mean='constant'.")
     lost = max(steps)
     if n - lost < MIN_OBSERVATIONS:
-        raise DataError(f"`returns` needs {MIN_OBSERVATIONS + lost} observations for lags {steps}; got {n}.")
+        raise DataError(
+            f"`returns` needs {MIN_OBSERVATIONS + lost} observations for lags {steps}; got {n}."
+        )
     sums = np.concatenate([[0.0], values.cumsum()])
     at = np.arange(lost, n)
     if mean == "ar":
@@ -74,7 +82,10 @@ def _mean_design(y: pd.Series, mean: str, lags: Any) -> tuple[np.ndarray, list[s
 class GarchModel:
     "The likelihood of scaled returns, its parameter space and its units"
 
-    def __init__(self, y: pd.Series, mean: str, lags: Any, volatility: Any, dist: str, presample: str, scale: float):
+    def __init__(
+        self, y: pd.Series, mean: str, lags: Any, volatility: Any, dist: str, presample: str,
+        scale: float,
+    ):
         design, mean_names, lost = _mean_design(y * scale, mean, lags)
         self.y, self.design, self.index = (y * scale).to_numpy()[lost:], design, y.index[lost:]
         self.volatility, self.distribution = volatility, DISTRIBUTIONS[dist]()
@@ -82,17 +93,33 @@ class GarchModel:
         self.mean_start = np.linalg.lstsq(design, self.y, rcond=None)[0]
         start = self.y - design @ self.mean_start
         if not start.std() > 1e-10 * np.abs(self.y).max():
-            raise DataError("`returns` is explained by its mean without error; there is no variance to model.")
-        self.backcast, self.bounds_of_variance = volatility.backcast(start), np.tile([0.0, np.inf], (len(start), 1))
+            raise DataError(
+                "`returns` is explained by its mean without error; there is no variance to model."
+            )
+        self.backcast, self.bounds_of_variance = (
+            volatility.backcast(start), np.tile([0.0, np.inf], (len(start), 1)),
+        )
         rename = {"eta": "nu", "lam": "decay"}
         names = [*mean_names, *volatility.parameter_names(), *self.distribution.parameter_names()]
-        self.names = [rename.get(name, name.removesuffix("[1]") if name[:3] != "har" else name) for name in names]
+        self.names = [
+            rename.get(name, name.removesuffix("[1]") if name[:3] != "har" else name)
+            for name in names
+        ]
         self.n_vol, self.variance = volatility.num_params, float(start.var())
-        self.box = [(-np.inf, np.inf)] * self.n_mean + volatility.bounds(start) + self.distribution.bounds(
-            start / start.std())
+        self.box = (
+            [(-np.inf, np.inf)] * self.n_mean
+            + volatility.bounds(start)
+            + self.distribution.bounds(start / start.std())
+        )
         self.lower, self.upper = np.array(self.box).reshape(-1, 2).T
-        plain = (volatility.p, volatility.o, volatility.q) == (1, 0, 1) if type(volatility) is GARCH else False
-        self.is_plain = plain and mean == "constant" and dist == "normal" and presample == "backcast"
+        plain = (
+            (volatility.p, volatility.o, volatility.q) == (1, 0, 1)
+            if type(volatility) is GARCH
+            else False
+        )
+        self.is_plain = (
+            plain and mean == "constant" and dist == "normal" and presample == "backcast"
+        )
         self.cone, self.cone_floor = self._constraints()
 
     def _constraints(self) -> tuple[np.ndarray, np.ndarray]:
@@ -120,12 +147,16 @@ class GarchModel:
         "Conditional variances of the sample"
         e = self.residuals(theta)
         mine = theta[self.n_mean : self.n_mean + self.n_vol]
-        return self.volatility.compute_variance(mine, e, np.empty(e.size), self.start_of(e), self.bounds_of_variance)
+        return self.volatility.compute_variance(
+            mine, e, np.empty(e.size), self.start_of(e), self.bounds_of_variance
+        )
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
         "Negative log-likelihood of each observation"
         shape = theta[self.n_mean + self.n_vol :]
-        return -self.distribution.loglikelihood(shape, self.residuals(theta), self.variances(theta), individual=True)
+        return -self.distribution.loglikelihood(
+            shape, self.residuals(theta), self.variances(theta), individual=True
+        )
 
     def total(self, theta: np.ndarray) -> float:
         "Negative log-likelihood; a large number where it does not exist"
@@ -135,7 +166,9 @@ class GarchModel:
 
     def at(self, name: str) -> list[int]:
         "Positions of a parameter's lags"
-        return [i for i, label in enumerate(self.names) if label == name or label.startswith(name + "[")]
+        return [
+            i for i, label in enumerate(self.names) if label == name or label.startswith(name + "[")
+        ]
 
     def to_units(self, theta: np.ndarray, scale: float) -> np.ndarray:
         "Parameters of returns divided by `scale`"
@@ -158,8 +191,11 @@ class GarchModel:
 # %% ../../nbs/40_volatility/10_likelihood.ipynb #20f720ba
 def score_matrix(f: Any, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
     "Derivatives of `f` (any shape) along each coordinate: last axis"
+
     def central(k: float) -> np.ndarray:
-        return np.stack([(f(x + k * h) - f(x - k * h)) / (2 * k * h.sum()) for h in np.diag(steps)], axis=-1)
+        return np.stack(
+            [(f(x + k * h) - f(x - k * h)) / (2 * k * h.sum()) for h in np.diag(steps)], axis=-1
+        )
 
     return (4 * central(1.0) - central(2.0)) / 3
 
@@ -182,19 +218,34 @@ def _hessian(f: Any, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return (4 * central(1.0) - central(2.0)) / 3
 
 # %% ../../nbs/40_volatility/10_likelihood.ipynb #35fb4dd6
-_GUESSES = [  # a slow, a fast and a bursting variance; alpha and gamma are shared out over their lags
-    {"alpha": 0.04, "gamma": 0.0, "beta": 0.94, "delta": 1.5, "phi": 0.1, "d": 0.3, "decay": 0.97, "nu": 8.0, "lambda": 0.0},
-    {"alpha": 0.15, "gamma": 0.0, "beta": 0.55, "delta": 2.0, "phi": 0.2, "d": 0.5, "decay": 0.9, "nu": 5.0, "lambda": 0.0},
-    {"alpha": 0.4, "gamma": 0.0, "beta": 0.58, "delta": 2.0, "phi": 0.1, "d": 0.7, "decay": 0.6, "nu": 4.0, "lambda": 0.0},
+# a slow, a fast and a bursting variance; alpha and gamma are shared out over their lags
+_GUESSES = [
+    {
+        "alpha": 0.04, "gamma": 0.0, "beta": 0.94, "delta": 1.5, "phi": 0.1, "d": 0.3,
+        "decay": 0.97, "nu": 8.0, "lambda": 0.0,
+    },
+    {
+        "alpha": 0.15, "gamma": 0.0, "beta": 0.55, "delta": 2.0, "phi": 0.2, "d": 0.5, "decay": 0.9,
+        "nu": 5.0, "lambda": 0.0,
+    },
+    {
+        "alpha": 0.4, "gamma": 0.0, "beta": 0.58, "delta": 2.0, "phi": 0.1, "d": 0.7, "decay": 0.6,
+        "nu": 4.0, "lambda": 0.0,
+    },
 ]
 
 
 def start_points(model: GarchModel) -> list[np.ndarray]:
-    "arch's starting values, the guesses and the plain GARCH(1,1)'s optimum: those inside the parameter space"
+    """arch's starting values, the guesses and the plain GARCH(1,1)'s optimum: those inside the
+    parameter space"""
     e = model.y - model.design @ model.mean_start
     z = e / e.std()
-    mine = np.concatenate([
-        model.mean_start, model.volatility.starting_values(e), model.distribution.starting_values(z)])
+    mine = np.concatenate(
+        [
+            model.mean_start, model.volatility.starting_values(e),
+            model.distribution.starting_values(z),
+        ]
+    )
     starts = [mine]
     for guess in _GUESSES:
         theta = mine.copy()
@@ -206,9 +257,17 @@ def start_points(model: GarchModel) -> list[np.ndarray]:
         for i in model.at("omega"):
             calm = 1 - theta[model.at("beta")].sum()
             log = isinstance(model.volatility, EGARCH)
-            spread = 0.0 if log else theta[model.at("alpha")].sum() + (guess["d"] if model.at("d") else 0.0)
+            spread = (
+                0.0
+                if log
+                else theta[model.at("alpha")].sum() + (guess["d"] if model.at("d") else 0.0)
+            )
             power = guess["delta"] / 2 if model.at("delta") else 1.0
-            theta[i] = calm * np.log(model.variance) if log else max(calm - spread, 0.01) * model.variance**power
+            theta[i] = (
+                calm * np.log(model.variance)
+                if log
+                else max(calm - spread, 0.01) * model.variance**power
+            )
         starts.append(np.clip(theta, model.lower, model.upper))
     if type(model.volatility) is GARCH and model.volatility.p == model.volatility.q == 1:
         theta = mine.copy()
@@ -220,14 +279,16 @@ def start_points(model: GarchModel) -> list[np.ndarray]:
 
 
 def _fit_plain(model: GarchModel) -> np.ndarray:
-    "Constant-mean normal GARCH(1,1) of the panel's kernel; a row as in its N_FIT_COLUMNS, in the model's units"
+    """Constant-mean normal GARCH(1,1) of the panel's kernel; a row as in its N_FIT_COLUMNS, in the
+    model's units"""
     out = np.empty(N_FIT_COLUMNS)
     fit_series(np.ascontiguousarray(model.y), 1, np.full(4, np.nan), out)
     return out
 
 
 def _inside(model: GarchModel, theta: np.ndarray) -> np.ndarray:
-    "The point of the parameter space next to `theta`, which lies outside by a solver's tolerance at most"
+    """The point of the parameter space next to `theta`, which lies outside by a solver's tolerance
+    at most"""
     theta = np.clip(theta, model.lower, model.upper)
     for _ in range(20):
         short = model.cone_floor - model.cone @ theta
@@ -240,11 +301,17 @@ def _inside(model: GarchModel, theta: np.ndarray) -> np.ndarray:
 
 def climb(model: GarchModel, start: np.ndarray) -> tuple[np.ndarray, float]:
     "Sequential quadratic programming from `start`: parameters and negative log-likelihood"
-    inside = [{"type": "ineq", "fun": lambda t: model.cone @ t - model.cone_floor, "jac": lambda t: model.cone}]
+    inside = [
+        {
+            "type": "ineq", "fun": lambda t: model.cone @ t - model.cone_floor,
+            "jac": lambda t: model.cone,
+        }
+    ]
     start = np.clip(start, model.lower, model.upper)
     with np.errstate(all="ignore"):
         found = minimize(
-            model.total, start, method="SLSQP", bounds=model.box, constraints=inside if len(model.cone) else (),
+            model.total, start, method="SLSQP", bounds=model.box,
+            constraints=inside if len(model.cone) else (),
             options={"maxiter": 300, "ftol": 1e-8},
         )
     theta = _inside(model, found.x)
@@ -263,7 +330,8 @@ def borders_met(model: GarchModel) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def difference_steps(model: GarchModel, theta: np.ndarray) -> np.ndarray:
-    "Step lengths for differences: a thousandth of a parameter's natural size, and no step of omega to below zero"
+    """Step lengths for differences: a thousandth of a parameter's natural size, and no step of
+    omega to below zero"""
     size = np.maximum(np.abs(theta), 0.02)
     for i, name in enumerate(model.names):
         if name in ("mu", "const"):
@@ -273,8 +341,11 @@ def difference_steps(model: GarchModel, theta: np.ndarray) -> np.ndarray:
     return 1e-3 * size
 
 
-def polish_fit(model: GarchModel, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
-    "Newton steps on the face of the parameter space: theta, free directions, Hessian, decrement, active"
+def polish_fit(
+    model: GarchModel, theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
+    """Newton steps on the face of the parameter space: theta, free directions, Hessian, decrement,
+    active"""
     a, b, _ = borders_met(model)
     size = np.abs(a) @ (difference_steps(model, theta) * 1e3)
     active = a @ theta - b < 1e-5 * size
@@ -283,9 +354,12 @@ def polish_fit(model: GarchModel, theta: np.ndarray) -> tuple[np.ndarray, np.nda
         gradient = score_matrix(model.total, theta, difference_steps(model, theta))
         hessian = _hessian(model.total, theta, difference_steps(model, theta))
         reduced = free.T @ hessian @ free
-        if not (np.isfinite(gradient).all() and np.isfinite(reduced).all()):  # a step away there is no likelihood
+        # a step away there is no likelihood
+        if not (np.isfinite(gradient).all() and np.isfinite(reduced).all()):
             return theta, free, hessian, np.nan, active
-        push = np.linalg.lstsq(a[active].T, gradient, rcond=None)[0] if active.any() else np.empty(0)
+        push = (
+            np.linalg.lstsq(a[active].T, gradient, rcond=None)[0] if active.any() else np.empty(0)
+        )
         if (push < -1e-4).any():  # the likelihood rises towards the inside
             active[np.flatnonzero(active)[push.argmin()]] = False
             continue
@@ -307,8 +381,11 @@ def polish_fit(model: GarchModel, theta: np.ndarray) -> tuple[np.ndarray, np.nda
     return theta, free, hessian, float(decrement), active
 
 
-def plain_top(model: GarchModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray, int, int]:
-    "The same as `polish_fit`, of the kernel's optimum, and how many starts it climbed and how many agree"
+def plain_top(
+    model: GarchModel,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray, int, int]:
+    """The same as `polish_fit`, of the kernel's optimum, and how many starts it climbed and how
+    many agree"""
     out = _fit_plain(model)
     theta, gradient, hessian = out[:4].copy(), np.empty(4), np.empty((4, 4))
     loglikelihood_derivatives(model.y, theta, presample_variance(model.y), True, gradient, hessian)

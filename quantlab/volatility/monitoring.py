@@ -56,8 +56,8 @@ def traffic_light(exceedances: int, *, n_obs: int = 250, level: float = 0.01) ->
     Returns
     -------
     TrafficLight
-        `.zone` ("green", "yellow", "red"), `.cumulative_probability`, `.green_max` and `.yellow_max`, and
-        `.multiplier_increase`, NaN except for 250 days at 1 %.
+        `.zone` ("green", "yellow", "red"), `.cumulative_probability`, `.green_max` and
+        `.yellow_max`, and `.multiplier_increase`, NaN except for 250 days at 1 %.
 
     References
     ----------
@@ -78,7 +78,10 @@ def traffic_light(exceedances: int, *, n_obs: int = 250, level: float = 0.01) ->
 class SequentialVaRTest(Result):
     "Anytime-valid test that a value at risk is not exceeded too often"
 
-    LABELS: ClassVar[dict[str, str]] = {"e_value": "wealth on the last day", "max_e_value": "largest wealth so far", "size": "probability of ever rejecting a right model, at most"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "e_value": "wealth on the last day", "max_e_value": "largest wealth so far",
+        "size": "probability of ever rejecting a right model, at most",
+    }
 
     e_values: pd.Series  # wealth after each day
     e_value: float
@@ -89,7 +92,9 @@ class SequentialVaRTest(Result):
     size: float
     nobs: int
     exceedances: int
-    null_hypothesis: str = "each day the loss exceeds the VaR with at most the promised probability, given the past"
+    null_hypothesis: str = (
+        "each day the loss exceeds the VaR with at most the promised probability, given the past"
+    )
 
     def plot(self, ax: Any = None) -> Any:
         "Wealth over time, and the line it must not reach"
@@ -103,7 +108,8 @@ class SequentialVaRTest(Result):
 
 
 def sequential_var_test(
-    returns: pd.Series, var: pd.Series, *, level: float, size: float = 0.05, prior_days: float = 250.0
+    returns: pd.Series, var: pd.Series, *, level: float, size: float = 0.05,
+    prior_days: float = 250.0,
 ) -> SequentialVaRTest:
     """Test a value at risk with evidence that may be looked at every day.
 
@@ -138,6 +144,7 @@ def sequential_var_test(
     wealth = pd.Series(np.exp(np.log(factors).cumsum()), index=returns.index, name="e_value")
     crossed = wealth.index[wealth >= 1 / size]
     return SequentialVaRTest(
-        e_values=wealth, e_value=float(wealth.iloc[-1]), max_e_value=float(wealth.max()), rejected=bool(len(crossed)),
-        rejected_at=crossed[0] if len(crossed) else None, level=level, size=size, nobs=len(hit), exceedances=int(hit.sum()),
+        e_values=wealth, e_value=float(wealth.iloc[-1]), max_e_value=float(wealth.max()),
+        rejected=bool(len(crossed)), rejected_at=crossed[0] if len(crossed) else None, level=level,
+        size=size, nobs=len(hit), exceedances=int(hit.sum()),
     )

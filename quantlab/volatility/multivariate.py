@@ -22,22 +22,34 @@ from .kernel import variance_path
 from .rolling import fit_garch_panel
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #8d1b9d3f
-def _first_step(returns: Any, n_jobs: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
+def _first_step(
+    returns: Any, n_jobs: int
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
     "Returns, univariate fits, variances (a row more than returns) and standardised residuals"
     frame = check_frame(returns, "returns", min_rows=100, min_columns=2, allow_missing=False)
     if frame.shape[0] <= 2 * frame.shape[1]:
-        raise DataError(f"`returns` needs more than two rows a column; got {frame.shape[0]} x {frame.shape[1]}.")
+        raise DataError(
+            f"`returns` needs more than two rows a column; got {frame.shape[0]} x {frame.shape[1]}."
+        )
     steady = frame.columns[np.ptp(frame.to_numpy(), axis=0) == 0]
     if not len(steady) and np.linalg.eigvalsh(np.corrcoef(frame.to_numpy().T))[0] < 1e-8:
-        raise DataError("`returns` holds columns that are linear combinations of others; drop the redundant ones.")
+        raise DataError(
+            "`returns` holds columns that are linear combinations of others; drop the redundant "
+            "ones."
+        )
     fits = fit_garch_panel(frame, n_jobs=n_jobs)
     bad = fits.index[~fits["converged"]]
     if len(bad):
         first = f"{bad[0]} ({fits.status[bad[0]]})"
-        raise ConvergenceError(f"{len(bad)} of {len(fits)} univariate GARCH fits are unusable, first {first}; drop those columns.")
+        raise ConvergenceError(
+            f"{len(bad)} of {len(fits)} univariate GARCH fits are unusable, first {first}; drop "
+            "those columns."
+        )
     theta = fits[["mu", "omega", "alpha", "beta"]].to_numpy()
     values = frame.to_numpy()
-    h = np.column_stack([variance_path(np.ascontiguousarray(values[:, j]), theta[j]) for j in range(len(fits))])
+    h = np.column_stack(
+        [variance_path(np.ascontiguousarray(values[:, j]), theta[j]) for j in range(len(fits))]
+    )
     z = (values - theta[:, 0]) / np.sqrt(h[:-1])
     return frame, fits, h, z
 
@@ -49,7 +61,9 @@ def _correlation(matrix: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #07074c92
 @njit(cache=True)
-def _correlation_loss(z: np.ndarray, target: np.ndarray, a: float, b: float, last: np.ndarray) -> float:
+def _correlation_loss(
+    z: np.ndarray, target: np.ndarray, a: float, b: float, last: np.ndarray
+) -> float:
     "Negative correlation log-likelihood; leaves the Q of the day after the sample in `last`"
     n, m = z.shape
     q, lower, y = target.copy(), np.zeros((m, m)), np.zeros(m)
@@ -119,7 +133,9 @@ class DCCFit(Result):
         columns = self.std_resid.columns
         for name in (first, second):
             if name not in columns:
-                raise SpecificationError(f"{name!r} is not a column of the returns; choose from {list(columns)[:10]}.")
+                raise SpecificationError(
+                    f"{name!r} is not a column of the returns; choose from {list(columns)[:10]}."
+                )
         a, b = self.params if len(self.params) else (0.0, 0.0)
         i, j = columns.get_loc(first), columns.get_loc(second)
         z, target = self.std_resid.to_numpy()[:, [i, j]], self._target[np.ix_([i, j], [i, j])]
@@ -157,16 +173,24 @@ class DCCFit(Result):
         return ax
 
 
-def _assemble(step: tuple, params: pd.Series, target: np.ndarray, last: np.ndarray, losses: tuple, certificate: str) -> DCCFit:
-    "Result of either model; `losses`: negative correlation log-likelihood, and that of constant correlation"
+def _assemble(
+    step: tuple, params: pd.Series, target: np.ndarray, last: np.ndarray, losses: tuple,
+    certificate: str,
+) -> DCCFit:
+    """Result of either model; `losses`: negative correlation log-likelihood, and that of constant
+    correlation"""
     frame, fits, h, z = step
     table = lambda values: pd.DataFrame(values, index=frame.index, columns=frame.columns)
     ratio = 2 * (losses[1] - losses[0]) if len(params) else np.nan
     return DCCFit(
-        params=params, unconditional_correlation=pd.DataFrame(_correlation(target), index=frame.columns, columns=frame.columns),
+        params=params,
+        unconditional_correlation=pd.DataFrame(
+            _correlation(target), index=frame.columns, columns=frame.columns
+        ),
         univariate=fits, conditional_volatility=table(np.sqrt(h[:-1])), std_resid=table(z),
-        loglikelihood=float(fits["loglikelihood"].sum() - losses[0]), correlation_loglikelihood=-losses[0],
-        lr_constant=ratio, pvalue_constant=float(chi2.sf(ratio, 2)), persistence=float(params.sum()),
+        loglikelihood=float(fits["loglikelihood"].sum() - losses[0]),
+        correlation_loglikelihood=-losses[0], lr_constant=ratio,
+        pvalue_constant=float(chi2.sf(ratio, 2)), persistence=float(params.sum()),
         certificate=certificate, nobs=len(frame), model="DCC(1,1)" if len(params) else "CCC",
         _target=target, _last=last, _next_variance=h[-1],
     )
@@ -195,7 +219,9 @@ def ccc(returns: pd.DataFrame, *, n_jobs: int = 1) -> DCCFit:
     target = _correlation(step[3].T @ step[3])
     last = np.empty_like(target)
     loss = _correlation_loss(step[3], target, 0.0, 0.0, last)
-    return _assemble(step, pd.Series(dtype=float, name="params"), target, target, (loss, loss), "passed")
+    return _assemble(
+        step, pd.Series(dtype=float, name="params"), target, target, (loss, loss), "passed"
+    )
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #878ee956
 _TOP = 0.9999  # a + b stays below
@@ -235,7 +261,10 @@ def dcc(returns: pd.DataFrame, *, n_jobs: int = 1) -> DCCFit:
     loss = lambda ab: _correlation_loss(z, target, max(ab[0], 0.0), max(ab[1], 0.0), last)
     inside = {"type": "ineq", "fun": lambda ab: _TOP - ab[0] - ab[1]}
     found = [
-        minimize(loss, start, method="SLSQP", bounds=[(0, 1), (0, 1)], constraints=inside, options={"ftol": 1e-9})
+        minimize(
+            loss, start, method="SLSQP", bounds=[(0, 1), (0, 1)], constraints=inside,
+            options={"ftol": 1e-9},
+        )
         for start in ((0.02, 0.95), (0.05, 0.85), (0.1, 0.5))
     ]
     best = min(found, key=lambda one: one.fun)
@@ -243,10 +272,14 @@ def dcc(returns: pd.DataFrame, *, n_jobs: int = 1) -> DCCFit:
     value = loss((a, b))
     agree = sum(one.fun - value < 0.05 for one in found)
     problems = {
-        f"only {agree} of 3 starts agree": agree < 2, "alpha on its bound: correlation does not move": a < 1e-5,
+        f"only {agree} of 3 starts agree": agree < 2,
+        "alpha on its bound: correlation does not move": a < 1e-5,
         "alpha + beta on its bound": a + b > _TOP - 1e-5,
     }
     certificate = "; ".join(text for text, wrong in problems.items() if wrong)
     params = pd.Series({"alpha": a, "beta": b}, name="params")
     constant = _correlation_loss(z, _correlation(target), 0.0, 0.0, np.empty_like(target))
-    return _assemble(step, params, target, last.copy(), (value, constant), f"FAILED: {certificate}" if certificate else "passed")
+    return _assemble(
+        step, params, target, last.copy(), (value, constant),
+        f"FAILED: {certificate}" if certificate else "passed",
+    )

@@ -13,30 +13,41 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from ..checks import check_aligned, check_frame, check_integer, check_option, check_series, share_index
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_option, check_series, share_index,
+)
 from ..errors import DataError, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/40_volatility/50_realized.ipynb #bee0453e
-def _log_prices(open: Any, high: Any, low: Any, close: Any, window: int) -> tuple[list[pd.DataFrame], bool]:
+def _log_prices(
+    open: Any, high: Any, low: Any, close: Any, window: int
+) -> tuple[list[pd.DataFrame], bool]:
     "Logs of four aligned tables of prices, and whether they came as series"
     given = dict(zip(("open", "high", "low", "close"), share_index(open, high, low, close)))
     single = all(not isinstance(x, pd.DataFrame) and np.ndim(x) == 1 for x in given.values())
     if single:
-        given = {k: check_series(x, k, allow_missing=True).rename("volatility").to_frame() for k, x in given.items()}
+        given = {
+            k: check_series(x, k, allow_missing=True).rename("volatility").to_frame()
+            for k, x in given.items()
+        }
     check_integer(window, "window", low=2)
     frames = {k: check_frame(x, k, min_rows=window) for k, x in given.items()}
     check_aligned("range estimator", **frames)
     for name, frame in frames.items():
         if (frame <= 0).any(axis=None):
-            raise DataError(f"`{name}` holds {int((frame <= 0).sum().sum())} prices that are not positive; drop or mend them.")
+            raise DataError(
+                f"`{name}` holds {int((frame <= 0).sum().sum())} prices that are not positive; "
+                "drop or mend them."
+            )
     top = np.maximum(frames["open"], frames["close"])
     bottom = np.minimum(frames["open"], frames["close"])
     wrong = (frames["high"] < top * (1 - 1e-9)) | (frames["low"] > bottom * (1 + 1e-9))
     if wrong.any(axis=None):
         first = wrong.index[wrong.any(axis=1)][0]
         raise DataError(
-            f"{int(wrong.sum().sum())} days have a high below, or a low above, the open or close (first: {first}); "
+            f"{int(wrong.sum().sum())} days have a high below, or a low above, the open or close "
+            f"(first: {first}); "
             "the columns are exchanged or the adjustment differs."
         )
     return [np.log(frame) for frame in frames.values()], single
@@ -75,6 +86,7 @@ _RANGE_DOC = """{title}
 
 def _range_estimator(title: str, reference: str) -> Any:
     "Give the four estimators one documentation"
+
     def attach(function: Any) -> Any:
         function.__doc__ = _RANGE_DOC.format(title=title, reference=reference)
         return function
@@ -82,27 +94,44 @@ def _range_estimator(title: str, reference: str) -> Any:
     return attach
 
 # %% ../../nbs/40_volatility/50_realized.ipynb #1bd97b42
-@_range_estimator("Volatility from the high-low range; no drift, no overnight move.", "Parkinson (1980)")
-def parkinson(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
+@_range_estimator(
+    "Volatility from the high-low range; no drift, no overnight move.", "Parkinson (1980)"
+)
+def parkinson(
+    open: Any, high: Any, low: Any, close: Any, *, window: int
+) -> pd.Series | pd.DataFrame:
     (_, hi, lo, _), single = _log_prices(open, high, low, close, window)
     return _volatility(((hi - lo) ** 2).rolling(window).mean() / (4 * np.log(2)), single)
 
 
-@_range_estimator("Volatility from range and open-to-close; no drift, no overnight move.", "Garman & Klass (1980), eq. 20 in short form")
-def garman_klass(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
+@_range_estimator(
+    "Volatility from range and open-to-close; no drift, no overnight move.",
+    "Garman & Klass (1980), eq. 20 in short form",
+)
+def garman_klass(
+    open: Any, high: Any, low: Any, close: Any, *, window: int
+) -> pd.Series | pd.DataFrame:
     (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
     daily = 0.5 * (hi - lo) ** 2 - (2 * np.log(2) - 1) * (c - o) ** 2
     return _volatility(daily.rolling(window).mean(), single)
 
 
-@_range_estimator("Volatility from the range under any drift; no overnight move.", "Rogers & Satchell (1991)")
-def rogers_satchell(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
+@_range_estimator(
+    "Volatility from the range under any drift; no overnight move.", "Rogers & Satchell (1991)"
+)
+def rogers_satchell(
+    open: Any, high: Any, low: Any, close: Any, *, window: int
+) -> pd.Series | pd.DataFrame:
     (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
     return _volatility(((hi - c) * (hi - o) + (lo - c) * (lo - o)).rolling(window).mean(), single)
 
 
-@_range_estimator("Volatility from range and overnight move, under any drift.", "Yang & Zhang (2000), eq. 6 and 8")
-def yang_zhang(open: Any, high: Any, low: Any, close: Any, *, window: int) -> pd.Series | pd.DataFrame:
+@_range_estimator(
+    "Volatility from range and overnight move, under any drift.", "Yang & Zhang (2000), eq. 6 and 8"
+)
+def yang_zhang(
+    open: Any, high: Any, low: Any, close: Any, *, window: int
+) -> pd.Series | pd.DataFrame:
     (o, hi, lo, c), single = _log_prices(open, high, low, close, window)
     k = 0.34 / (1.34 + (window + 1) / (window - 1))
     inside = ((hi - c) * (hi - o) + (lo - c) * (lo - o)).rolling(window).mean()
@@ -126,7 +155,9 @@ class HARFit(Result):
     _design: np.ndarray
     _history: np.ndarray
 
-    def covariance(self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None) -> pd.DataFrame:
+    def covariance(
+        self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None
+    ) -> pd.DataFrame:
         "Covariance of the parameters"
         check_option(kind, "kind", ("ols", "hac"))
         x, u = self._design, self.residuals.to_numpy()
@@ -134,7 +165,11 @@ class HARFit(Result):
         if kind == "ols":
             cov = inverse * (u @ u) / (len(u) - x.shape[1])
         else:
-            n_lags = max(self.lags) if hac_lags is None else check_integer(hac_lags, "hac_lags", high=len(u) - 1)
+            n_lags = (
+                max(self.lags)
+                if hac_lags is None
+                else check_integer(hac_lags, "hac_lags", high=len(u) - 1)
+            )
             scores = x * u[:, None]
             meat = scores.T @ scores
             for k in range(1, n_lags + 1):
@@ -143,8 +178,11 @@ class HARFit(Result):
             cov = inverse @ meat @ inverse
         return pd.DataFrame(cov, index=self.params.index, columns=self.params.index)
 
-    def std_errors(self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None) -> pd.Series:
-        """Standard errors: "ols" (equal, independent errors) or "hac" (Newey-West, Bartlett weights).
+    def std_errors(
+        self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None
+    ) -> pd.Series:
+        """Standard errors: "ols" (equal, independent errors) or "hac" (Newey-West, Bartlett
+        weights).
 
         Parameters
         ----------
@@ -159,8 +197,9 @@ class HARFit(Result):
     def forecast(self, horizon: int = 1) -> pd.Series:
         """Variances of the next days, each forecast fed back as if it had been realized.
 
-        A forecast below the smallest or above the largest variance that the fit has seen is set to it (Bollerslev,
-        Patton and Quaedvlieg's insanity filter); the days are in `attrs["clipped"]`. HARQ goes one day ahead only.
+        A forecast below the smallest or above the largest variance that the fit has seen is set to
+        it (Bollerslev, Patton and Quaedvlieg's insanity filter); the days are in
+        `attrs["clipped"]`. HARQ goes one day ahead only.
 
         Parameters
         ----------
@@ -169,14 +208,21 @@ class HARFit(Result):
         """
         check_integer(horizon, "horizon", low=1)
         if horizon > 1 and len(self.params) > len(self.lags) + 1:
-            raise SpecificationError("`horizon` beyond 1 needs future quarticity, which HARQ does not forecast; use `har`.")
+            raise SpecificationError(
+                "`horizon` beyond 1 needs future quarticity, which HARQ does not forecast; use "
+                "`har`."
+            )
         realized = self.fitted + self.residuals
         low, high = (f(realized.to_numpy()) for f in (_least, np.max))
         path, clipped = [], []
         for day in range(1, horizon + 1):
             past = np.concatenate([self._history, path])
             terms = zip(self.params.iloc[1:], self.lags)
-            raw = self.next_forecast if day == 1 else float(self.params.iloc[0] + sum(b * past[-k:].mean() for b, k in terms))
+            raw = (
+                self.next_forecast
+                if day == 1
+                else float(self.params.iloc[0] + sum(b * past[-k:].mean() for b, k in terms))
+            )
             path.append(float(np.clip(raw, low, high)))
             clipped += [day] if path[-1] != raw else []
         out = pd.Series(path, index=pd.RangeIndex(1, horizon + 1, name="horizon"), name="variance")
@@ -185,9 +231,12 @@ class HARFit(Result):
 
     def summary(self) -> pd.DataFrame:
         "Parameters with both kinds of standard errors"
-        return pd.DataFrame({
-            "estimate": self.params, "std error (OLS)": self.std_errors("ols"), "std error (HAC)": self.std_errors("hac"),
-        }).rename_axis(f"HAR{self.lags}, R2 {self.rsquared:.3f}, n {self.nobs}")
+        return pd.DataFrame(
+            {
+                "estimate": self.params, "std error (OLS)": self.std_errors("ols"),
+                "std error (HAC)": self.std_errors("hac"),
+            }
+        ).rename_axis(f"HAR{self.lags}, R2 {self.rsquared:.3f}, n {self.nobs}")
 
     def plot(self, ax: Any = None) -> Any:
         "Fitted against realized variance"
@@ -199,6 +248,7 @@ class HARFit(Result):
         ax.set(title="HAR", ylabel="variance per period")
         ax.legend(frameon=False)
         return ax
+
 
 def _least(variances: np.ndarray) -> float:
     "The smallest variance that is not zero"
@@ -220,10 +270,15 @@ def _fit_har(rv: pd.Series, lags: Sequence[int] | int, quarticity: pd.Series | N
     need = max(steps) + 10 * (len(steps) + 2)
     rv = check_series(rv, "realized_variance", min_length=need, allow_constant=False)
     if (rv < 0).any():
-        raise DataError(f"`realized_variance` holds {int((rv < 0).sum())} negative values; give variances, not returns.")
+        raise DataError(
+            f"`realized_variance` holds {int((rv < 0).sum())} negative values; give variances, "
+            "not returns."
+        )
     values, n, lost = rv.to_numpy(), len(rv), max(steps)
     sums, at = np.concatenate([[0.0], values.cumsum()]), np.arange(lost, n + 1)
-    columns = {"const": np.ones(n + 1 - lost)} | {f"rv_{k}": (sums[at] - sums[at - k]) / k for k in steps}
+    columns = {"const": np.ones(n + 1 - lost)} | {
+        f"rv_{k}": (sums[at] - sums[at - k]) / k for k in steps
+    }
     if quarticity is not None:
         columns["rv_1_x_root_quarticity"] = values[at - 1] * np.sqrt(quarticity.to_numpy()[at - 1])
     full = np.column_stack(list(columns.values()))
@@ -231,7 +286,9 @@ def _fit_har(rv: pd.Series, lags: Sequence[int] | int, quarticity: pd.Series | N
     size = np.where((x != 0).any(0), np.abs(x).max(0), 1.0)
     beta, _, rank, _ = np.linalg.lstsq(x / size, y, rcond=1e-12)
     if rank < x.shape[1]:
-        raise DataError("The regressors of `har` are collinear; the realized variance hardly moves.")
+        raise DataError(
+            "The regressors of `har` are collinear; the realized variance hardly moves."
+        )
     beta = beta / size
     fitted = pd.Series(x @ beta, index=rv.index[lost:], name="fitted")
     residuals = (rv.iloc[lost:] - fitted).rename("residuals")
@@ -287,7 +344,8 @@ def har(realized_variance: pd.Series, *, lags: Sequence[int] | int = (1, 5, 22))
 
 
 def harq(
-    realized_variance: pd.Series, realized_quarticity: pd.Series, *, lags: Sequence[int] | int = (1, 5, 22)
+    realized_variance: pd.Series, realized_quarticity: pd.Series, *,
+    lags: Sequence[int] | int = (1, 5, 22),
 ) -> HARFit:
     """HAR whose weight on yesterday depends on how well yesterday was measured.
 
@@ -319,7 +377,9 @@ def harq(
     rq = check_series(realized_quarticity, "realized_quarticity")
     check_aligned("harq", realized_variance=rv, realized_quarticity=rq)
     if (rq < 0).any():
-        raise DataError("`realized_quarticity` holds negative values; it is a mean of fourth powers.")
+        raise DataError(
+            "`realized_quarticity` holds negative values; it is a mean of fourth powers."
+        )
     if 1 not in _check_horizons(lags):
         raise SpecificationError(f"`lags` must contain 1 for HARQ; got {lags!r}.")
     return _fit_har(rv, lags, rq)

@@ -20,8 +20,12 @@ from ..results import Result
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #c247c415
 @njit(cache=True)
-def _hamilton(density: np.ndarray, chain: np.ndarray, start: np.ndarray, predicted: np.ndarray, filtered: np.ndarray) -> float:
-    "Fill predicted and filtered probabilities; the log-likelihood (of densities scaled by a row factor)"
+def _hamilton(
+    density: np.ndarray, chain: np.ndarray, start: np.ndarray, predicted: np.ndarray,
+    filtered: np.ndarray,
+) -> float:
+    """Fill predicted and filtered probabilities; the log-likelihood (of densities scaled by a row
+    factor)"""
     n, k = density.shape
     total, ahead = 0.0, start.copy()
     for t in range(n):
@@ -41,7 +45,9 @@ def _hamilton(density: np.ndarray, chain: np.ndarray, start: np.ndarray, predict
 
 
 @njit(cache=True)
-def _expected_moves(predicted: np.ndarray, filtered: np.ndarray, chain: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _expected_moves(
+    predicted: np.ndarray, filtered: np.ndarray, chain: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     "Smoothed probabilities into `weights`, and the expected number of moves from i to j"
     n, k = filtered.shape
     moves = np.zeros((k, k))
@@ -65,7 +71,9 @@ def _stationary(chain: np.ndarray) -> np.ndarray:
     return law / law.sum()
 
 
-def _filter_regimes(x: np.ndarray, means: np.ndarray, sigmas: np.ndarray, chain: np.ndarray) -> tuple:
+def _filter_regimes(
+    x: np.ndarray, means: np.ndarray, sigmas: np.ndarray, chain: np.ndarray
+) -> tuple:
     "Log-likelihood, predicted and filtered probabilities"
     logs = -0.5 * (np.log(2 * np.pi) + 2 * np.log(sigmas) + ((x[:, None] - means) / sigmas) ** 2)
     top = logs.max(axis=1)
@@ -95,7 +103,8 @@ def _em(x: np.ndarray, weights: np.ndarray, stay: float) -> tuple:
 
 
 def _polish(x: np.ndarray, top: tuple) -> tuple:
-    "Quasi-Newton steps in means, log volatilities and log odds, which EM's treatment of the first day leaves to do"
+    """Quasi-Newton steps in means, log volatilities and log odds, which EM's treatment of the first
+    day leaves to do"""
     _, means, sigmas, chain = top
     k = len(means)
     odds = np.log(chain / np.diag(chain)[:, None])[~np.eye(k, dtype=bool)]
@@ -107,7 +116,9 @@ def _polish(x: np.ndarray, top: tuple) -> tuple:
         return v[:k], np.exp(v[k : 2 * k].clip(-6, 6)), table / table.sum(axis=1, keepdims=True)
 
     loss = lambda v: -_filter_regimes(x, *unpack(v))[0]
-    found = minimize(loss, np.concatenate([means, np.log(sigmas), odds]), method="BFGS", options={"gtol": 1e-4})
+    found = minimize(
+        loss, np.concatenate([means, np.log(sigmas), odds]), method="BFGS", options={"gtol": 1e-4}
+    )
     better = -found.fun > top[0] and unpack(found.x)[1].min() > 0.01 * x.std()
     return (-float(found.fun), *unpack(found.x)) if better else top
 
@@ -118,7 +129,9 @@ def _first_weights(x: np.ndarray, k: int) -> list[np.ndarray]:
     guesses = [size.ewm(span=span).mean() for span in (5, 21)] + [size, pd.Series(x)]
     weights = []
     for guess in guesses:
-        label = np.minimum((guess.rank(method="first").to_numpy() - 1) * k // len(x), k - 1).astype(int)
+        label = np.minimum((guess.rank(method="first").to_numpy() - 1) * k // len(x), k - 1).astype(
+            int
+        )
         weights.append(np.eye(k)[label] * 0.8 + 0.2 / k)
     return weights
 
@@ -127,7 +140,10 @@ def _first_weights(x: np.ndarray, k: int) -> list[np.ndarray]:
 class RegimeFit(Result):
     "A Markov-switching normal model; regime 0 is the calmest"
 
-    LABELS: ClassVar[dict[str, str]] = {"nobs": "observations used to estimate", "loglikelihood": "log-likelihood of the estimation sample"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "nobs": "observations used to estimate",
+        "loglikelihood": "log-likelihood of the estimation sample",
+    }
 
     regimes: pd.DataFrame  # a row a regime: mean, volatility, share, expected_duration
     transition: pd.DataFrame  # probability of moving from row to column
@@ -154,9 +170,14 @@ class RegimeFit(Result):
         frame = returns.to_frame() if isinstance(returns, pd.Series) else returns
         regime = self.predicted.idxmax(axis=1).reindex(frame.index)
         if regime.isna().any():
-            raise DataError(f"`returns` has {int(regime.isna().sum())} dates without a regime; cut it to the sample's dates.")
+            raise DataError(
+                f"`returns` has {int(regime.isna().sum())} dates without a regime; cut it to the "
+                "sample's dates."
+            )
         grouped = frame.groupby(regime.to_numpy())
-        out = pd.concat({"mean": grouped.mean(), "volatility": grouped.std(), "days": grouped.count()}, axis=1)
+        out = pd.concat(
+            {"mean": grouped.mean(), "volatility": grouped.std(), "days": grouped.count()}, axis=1
+        )
         return out.rename_axis("regime")
 
     def summary(self) -> pd.DataFrame:
@@ -169,11 +190,16 @@ class RegimeFit(Result):
 
         ax = plt.subplots()[1] if ax is None else ax
         ax.fill_between(self.filtered.index, self.filtered.iloc[:, -1], lw=0, alpha=0.6)
-        ax.set(title="Filtered probability of the most volatile regime", ylim=(0, 1), ylabel="probability")
+        ax.set(
+            title="Filtered probability of the most volatile regime", ylim=(0, 1),
+            ylabel="probability",
+        )
         return ax
 
 
-def markov_regimes(returns: pd.Series, *, n_regimes: int = 2, estimate_until: Any = None) -> RegimeFit:
+def markov_regimes(
+    returns: pd.Series, *, n_regimes: int = 2, estimate_until: Any = None
+) -> RegimeFit:
     """Fit a Markov chain of normal regimes and filter the probability of each.
 
     Parameters
@@ -189,7 +215,8 @@ def markov_regimes(returns: pd.Series, *, n_regimes: int = 2, estimate_until: An
     Returns
     -------
     RegimeFit
-        regimes (by volatility), transition, filtered, predicted, certificate. No smoothed probability.
+        regimes (by volatility), transition, filtered, predicted, certificate. No smoothed
+        probability.
 
     Raises
     ------
@@ -203,10 +230,14 @@ def markov_regimes(returns: pd.Series, *, n_regimes: int = 2, estimate_until: An
     x = check_series(returns, "returns", min_length=100, allow_constant=False)
     k = check_integer(n_regimes, "n_regimes", low=2, high=4)
     sample = x if estimate_until is None else x.loc[:estimate_until]
-    sample = check_series(sample, "returns up to `estimate_until`", min_length=100, allow_constant=False)
+    sample = check_series(
+        sample, "returns up to `estimate_until`", min_length=100, allow_constant=False
+    )
     scale = sample.std()
     scaled = sample.to_numpy() / scale
-    tops = sorted((_em(scaled, w, 0.95) for w in _first_weights(scaled, k)), key=lambda one: -one[0])
+    tops = sorted(
+        (_em(scaled, w, 0.95) for w in _first_weights(scaled, k)), key=lambda one: -one[0]
+    )
     value, means, sigmas, chain = _polish(scaled, tops[0])
     order = np.argsort(sigmas)
     means, sigmas, chain = means[order], sigmas[order], chain[np.ix_(order, order)]
@@ -223,10 +254,18 @@ def markov_regimes(returns: pd.Series, *, n_regimes: int = 2, estimate_until: An
     with np.errstate(divide="ignore"):
         duration = 1 / (1 - np.diag(chain))
     return RegimeFit(
-        regimes=pd.DataFrame({"mean": means * scale, "volatility": sigmas * scale, "share": share, "expected_duration": duration}, index=names),
+        regimes=pd.DataFrame(
+            {
+                "mean": means * scale, "volatility": sigmas * scale, "share": share,
+                "expected_duration": duration,
+            },
+            index=names,
+        ),
         transition=pd.DataFrame(chain, index=names, columns=names),
-        filtered=pd.DataFrame(filtered, index=x.index, columns=names), predicted=pd.DataFrame(predicted, index=x.index, columns=names),
-        loglikelihood=float(value - len(sample) * np.log(scale)), nobs=len(sample), estimate_until=sample.index[-1],
+        filtered=pd.DataFrame(filtered, index=x.index, columns=names),
+        predicted=pd.DataFrame(predicted, index=x.index, columns=names),
+        loglikelihood=float(value - len(sample) * np.log(scale)), nobs=len(sample),
+        estimate_until=sample.index[-1],
         certificate=f"FAILED: {failed}" if failed else "passed",
     )
 
@@ -247,7 +286,9 @@ class ChangePointResult(Result):
         return self.segments
 
 
-def change_points(x: pd.Series, *, penalty: float | None = None, min_size: int = 21) -> ChangePointResult:
+def change_points(
+    x: pd.Series, *, penalty: float | None = None, min_size: int = 21
+) -> ChangePointResult:
     """Cut a series into segments of constant mean and variance.
 
     Parameters
@@ -292,13 +333,18 @@ def change_points(x: pd.Series, *, penalty: float | None = None, min_size: int =
             variance = (squares[end] - squares[start]) / n - mean * mean
             return n * np.log(max(variance, 1e-8))
 
-    ends = Pelt(custom_cost=NormalCost(), min_size=size, jump=1).fit(values[:, None]).predict(pen=cost)
+    ends = (
+        Pelt(custom_cost=NormalCost(), min_size=size, jump=1).fit(values[:, None]).predict(pen=cost)
+    )
     starts = [0, *ends[:-1]]
     rows = [
-        {"start": series.index[a], "end": series.index[b - 1], "nobs": b - a, "mean": series.iloc[a:b].mean(), "volatility": series.iloc[a:b].std()}
+        {
+            "start": series.index[a], "end": series.index[b - 1], "nobs": b - a,
+            "mean": series.iloc[a:b].mean(), "volatility": series.iloc[a:b].std(),
+        }
         for a, b in zip(starts, ends)
     ]
     return ChangePointResult(
-        segments=pd.DataFrame(rows), break_dates=series.index[[e - 1 for e in ends[:-1]]], n_breaks=len(ends) - 1,
-        penalty=float(cost), min_size=size,
+        segments=pd.DataFrame(rows), break_dates=series.index[[e - 1 for e in ends[:-1]]],
+        n_breaks=len(ends) - 1, penalty=float(cost), min_size=size,
     )

@@ -16,7 +16,9 @@ import pandas as pd
 from ..checks import check_frame, check_integer, check_jobs
 from ..errors import DataError, SpecificationError
 from ..results import Result
-from .kernel import MIN_OBSERVATIONS, CONSTANT, GAIN, N_FIT_COLUMNS, RUN, SUSPENDED, filter_windows, fit_windows
+from quantlab.volatility.kernel import (
+    MIN_OBSERVATIONS, CONSTANT, GAIN, N_FIT_COLUMNS, RUN, SUSPENDED, filter_windows, fit_windows,
+)
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #d9e91f74
 def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
@@ -34,21 +36,28 @@ _PARAMETERS = ["mu", "omega", "alpha", "beta"]
 
 
 def _check_returns(returns: Any, **limits: int) -> pd.DataFrame:
-    "A table whose columns do not move like prices: within blocks of 50 rows a first autocorrelation above 0.6, in the median"
+    """A table whose columns do not move like prices: within blocks of 50 rows a first
+    autocorrelation above 0.6, in the median"""
     frame = check_frame(returns, "returns", **limits)
     if len(frame) < 50:
         return frame
     blocks = frame.to_numpy()[: len(frame) // 50 * 50].reshape(-1, 50, frame.shape[1])
     known = np.isfinite(blocks)
     gap = np.where(known, blocks, 0.0)
-    gap = np.where(known, gap - gap.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1), 0.0)
+    gap = np.where(
+        known,
+        gap - gap.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1), 0.0,
+    )
     squares, together = (gap**2).sum(axis=1), (gap[:, 1:] * gap[:, :-1]).sum(axis=1)
     lively = squares > 1e-20 * np.where(known, blocks, 0.0).max() ** 2  # not constant
-    memory = np.median(np.divide(together, squares, out=np.zeros_like(squares), where=lively), axis=0)
+    memory = np.median(
+        np.divide(together, squares, out=np.zeros_like(squares), where=lively), axis=0
+    )
     if (memory > 0.6).any():
         first = int(memory.argmax())
         raise DataError(
-            f"`returns` holds {int((memory > 0.6).sum())} columns that move like prices, first {frame.columns[first]!r} "
+            f"`returns` holds {int((memory > 0.6).sum())} columns that move like prices, first "
+            f"{frame.columns[first]!r} "
             f"(autocorrelation {memory[first]:.2f}); pass returns."
         )
     return frame
@@ -69,8 +78,15 @@ def _label_fits(out: np.ndarray, count: np.ndarray, index: pd.Index) -> pd.DataF
     table["decrement"] = out[:, 5]
     table["iterations"] = np.where(fitted, out[:, 6], 0).astype(int)
     table["status"] = np.select(
-        [out[:, 6] == CONSTANT, suspended, ~fitted, ~table["converged"], table["persistence"] >= 1, table["at_boundary"]],
-        ["constant", "suspended", "too few observations", "not converged", "integrated", "boundary"], "interior",
+        [
+            out[:, 6] == CONSTANT, suspended, ~fitted, ~table["converged"],
+            table["persistence"] >= 1, table["at_boundary"],
+        ],
+        [
+            "constant", "suspended", "too few observations", "not converged", "integrated",
+            "boundary",
+        ],
+        "interior",
     )
     return table
 
@@ -92,19 +108,21 @@ def fit_garch_panel(
     Returns
     -------
     DataFrame
-        A row an asset: mu omega alpha beta (decimal units), loglikelihood, persistence, nobs, converged,
-        at_boundary, hessian_positive_definite, starts_agree, decrement (log-likelihood still to gain),
-        iterations and status: "interior", "boundary", "integrated", "not converged", "too few
-        observations" or "constant".
+        A row an asset: mu omega alpha beta (decimal units), loglikelihood, persistence, nobs,
+        converged, at_boundary, hessian_positive_definite, starts_agree, decrement (log-likelihood
+        still to gain), iterations and status: "interior", "boundary", "integrated", "not
+        converged", "too few observations" or "constant".
 
     Raises
     ------
     DataError
-        Fewer than 50 rows, no value at all, text, infinities, an unsorted or repeated index, prices.
+        Fewer than 50 rows, no value at all, text, infinities, an unsorted or repeated index,
+        prices.
 
     References
     ----------
-    Bollerslev (1986), eq. 1-3; Fiorentini, Calzolari & Panattoni (1996) for the analytic derivatives.
+    Bollerslev (1986), eq. 1-3; Fiorentini, Calzolari & Panattoni (1996) for the analytic
+    derivatives.
     """
     least = check_integer(min_observations, "min_observations", low=MIN_OBSERVATIONS)
     frame = _check_returns(returns, min_rows=MIN_OBSERVATIONS)
@@ -114,9 +132,13 @@ def fit_garch_panel(
     _threaded(
         lambda part: fit_windows(
             values[:, part], n, np.array([n]), least, n + 1, out[:, part], count[:, part]
-        ), n_jobs, width,
+        ),
+        n_jobs, width,
     )
-    return _label_fits(out[0], count[0], frame.columns if frame.columns.nlevels > 1 else frame.columns.rename("asset"))
+    return _label_fits(
+        out[0], count[0],
+        frame.columns if frame.columns.nlevels > 1 else frame.columns.rename("asset"),
+    )
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #2f6b1ed7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -130,15 +152,18 @@ class RollingVolatility(Result):
         "n_refits": "refits (dates x assets)",
         "n_converged": "converged",
         "n_not_converged": "not converged (last good parameters kept)",
-        "n_suspended": "in a suspension (ten or more equal returns; parameters of the days that moved)",
+        "n_suspended": "in a suspension (ten or more equal returns; parameters of the days that "
+        "moved)",
         "n_not_fitted": "not fitted (too few observations, or constant)",
         "n_at_boundary": "of the converged: at a border of the parameter space",
         "n_integrated": "of the converged: integrated (alpha + beta = 1)",
     }
 
-    forecast: pd.DataFrame  # conditional VARIANCE, decimal returns squared; row t made with data up to t-1
+    # conditional VARIANCE, decimal returns squared; row t made with data up to t-1
+    forecast: pd.DataFrame
     next_forecast: pd.Series  # the same for the first row after the data
-    refits: pd.DataFrame  # a row a refit: date (first row that uses it), asset, parameters, certificate
+    # a row a refit: date (first row that uses it), asset, parameters, certificate
+    refits: pd.DataFrame
     window: int
     refit_every: int
     horizon: int
@@ -173,7 +198,9 @@ class RollingVolatility(Result):
 
         ax = plt.subplots()[1] if ax is None else ax
         bands = self.volatility.dropna(how="all").quantile([0.1, 0.5, 0.9], axis=1).T
-        ax.fill_between(bands.index, bands[0.1], bands[0.9], alpha=0.3, lw=0, label="10th to 90th percentile")
+        ax.fill_between(
+            bands.index, bands[0.1], bands[0.9], alpha=0.3, lw=0, label="10th to 90th percentile"
+        )
         ax.plot(bands.index, bands[0.5], lw=1, label="median")
         ax.set(title="One-step volatility forecasts", ylabel="per period, decimal")
         ax.legend(frameon=False)
@@ -184,11 +211,15 @@ def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarra
     "Fill `out` with the refits of an earlier run that fall on the same dates and assets"
     needed = {"date", "asset", *_PARAMETERS, "loglikelihood", "iterations"}
     if not isinstance(resume, pd.DataFrame) or not needed <= set(resume.columns):
-        raise SpecificationError("`resume` must be the `.refits` table of an earlier rolling_garch; got something else.")
+        raise SpecificationError(
+            "`resume` must be the `.refits` table of an earlier rolling_garch; got something else."
+        )
     rows, columns = dates.get_indexer(resume["date"]), assets.get_indexer(resume["asset"])
     keep = (rows >= 0) & (columns >= 0) & resume["loglikelihood"].notna().to_numpy()
-    names = [*_PARAMETERS, "loglikelihood", "decrement", "iterations", "starts_agree",
-             "hessian_positive_definite", "at_boundary"]
+    names = [
+        *_PARAMETERS, "loglikelihood", "decrement", "iterations", "starts_agree",
+        "hessian_positive_definite", "at_boundary",
+    ]
     out[rows[keep], columns[keep], : len(names)] = resume.loc[keep, names].to_numpy(dtype=float)
 
 
@@ -196,7 +227,8 @@ def rolling_garch(
     returns: pd.DataFrame, *, window: int, refit_every: int, horizon: int = 1,
     min_observations: int | None = None, n_jobs: int = 1, resume: pd.DataFrame | None = None,
 ) -> RollingVolatility:
-    """Forecast the conditional variance of every column with GARCH(1,1) models refitted through time.
+    """Forecast the conditional variance of every column with GARCH(1,1) models refitted through
+    time.
 
     Parameters
     ----------
@@ -218,21 +250,24 @@ def rolling_garch(
 
     Notes
     -----
-    Ten or more equal returns in a row, each within a standard deviation of zero, are a suspension (a loss that repeats
-    itself is news). Its days are left out of fit and filter like missing ones, from the tenth on: the forecast waits at
-    the variance before them and is at hand on the day trading resumes. A refit whose window ends in one has the status
-    "suspended" and is not called converged; where fewer values than `min_observations` moved, the last parameters go on.
+    Ten or more equal returns in a row, each within a standard deviation of zero, are a suspension
+    (a loss that repeats itself is news). Its days are left out of fit and filter like missing ones,
+    from the tenth on: the forecast waits at the variance before them and is at hand on the day
+    trading resumes. A refit whose window ends in one has the status "suspended" and is not called
+    converged; where fewer values than `min_observations` moved, the last parameters go on.
 
     Returns
     -------
     RollingVolatility
-        `.forecast` holds VARIANCES (decimal squared) as `GarchFit.forecast` does, `.volatility` their
-        square roots; the first `window` rows are missing. `.converged`, `.refits`, `.next_forecast`.
+        `.forecast` holds VARIANCES (decimal squared) as `GarchFit.forecast` does, `.volatility`
+        their square roots; the first `window` rows are missing. `.converged`, `.refits`,
+        `.next_forecast`.
 
     Raises
     ------
     DataError
-        Not more rows than `window`, no value at all, text, infinities, an unsorted or repeated index, prices.
+        Not more rows than `window`, no value at all, text, infinities, an unsorted or repeated
+        index, prices.
     SpecificationError
         `window` under 50, or `refit_every` or `horizon` under 1.
 
@@ -253,7 +288,9 @@ def rolling_garch(
     """
     frame = _check_returns(returns)
     if not (frame.max() > frame.min()).any():
-        raise DataError("`returns` holds no column that moves: each is constant; nothing can be estimated.")
+        raise DataError(
+            "`returns` holds no column that moves: each is constant; nothing can be estimated."
+        )
     check_integer(window, "window", low=MIN_OBSERVATIONS)
     check_integer(refit_every, "refit_every", low=1)
     check_integer(horizon, "horizon", low=1)
@@ -261,9 +298,13 @@ def rolling_garch(
     check_integer(least, "min_observations", low=MIN_OBSERVATIONS, high=window)
     n, width = frame.shape
     if n <= window:
-        raise DataError(f"`returns` needs more rows than `window`={window}; got {n}. Shorten the window.")
+        raise DataError(
+            f"`returns` needs more rows than `window`={window}; got {n}. Shorten the window."
+        )
     starts = np.arange(window, n, refit_every)
-    out, count = np.full((len(starts), width, N_FIT_COLUMNS), np.nan), np.zeros((len(starts), width))
+    out, count = (
+        np.full((len(starts), width, N_FIT_COLUMNS), np.nan), np.zeros((len(starts), width)),
+    )
     if resume is not None:
         _known_refits(resume, frame.index[starts], frame.columns, out)
     values, forecast = np.asfortranarray(frame.to_numpy()), np.full((n + 1, width), np.nan)
@@ -274,13 +315,16 @@ def rolling_garch(
         filter_windows(*mine, horizon, RUN, out[:, part], forecast[:, part])
 
     _threaded(work, n_jobs, width)
-    pairs = pd.MultiIndex.from_product([frame.index[starts], frame.columns], names=["date", "asset"])
+    pairs = pd.MultiIndex.from_product(
+        [frame.index[starts], frame.columns], names=["date", "asset"]
+    )
     refits = _label_fits(out.reshape(-1, N_FIT_COLUMNS), count.ravel(), pairs).reset_index()
     status = refits["status"].value_counts()
     return RollingVolatility(
         forecast=pd.DataFrame(forecast[:n], index=frame.index, columns=frame.columns),
         next_forecast=pd.Series(forecast[n], index=frame.columns, name="next_forecast"),
-        refits=refits, window=window, refit_every=refit_every, horizon=horizon, n_refits=len(refits),
+        refits=refits, window=window, refit_every=refit_every, horizon=horizon,
+        n_refits=len(refits),
         n_converged=int(refits["converged"].sum()),
         n_not_converged=int(status.get("not converged", 0)),
         n_suspended=int(status.get("suspended", 0)),

@@ -37,7 +37,10 @@ def check_level(level: float) -> float:
     value = check_number(level, "level", low=0, high=1, strict=True)
     if value >= 0.5:
         hint = f" Did you mean {1 - value:g}?" if value > 0.5 else ""
-        raise SpecificationError(f"`level` is the tail probability, such as 0.01, and lies below 0.5; got {value:g}.{hint}")
+        raise SpecificationError(
+            "`level` is the tail probability, such as 0.01, and lies below 0.5; got "
+            f"{value:g}.{hint}"
+        )
     return value
 
 
@@ -79,7 +82,9 @@ def kupiec_region(n_obs: int, level: float, *, confidence: float = 0.95) -> tupl
     check_number(confidence, "confidence", low=0, high=1, strict=True)
     kept = counts[_lr_uc(counts, n_obs, check_level(level)) <= chi2.ppf(confidence, 1)]
     if not kept.size:
-        raise SpecificationError(f"`n_obs`={n_obs} is too small: every count is rejected at this confidence.")
+        raise SpecificationError(
+            f"`n_obs`={n_obs} is too small: every count is rejected at this confidence."
+        )
     return int(kept[0]), int(kept[-1])
 
 # %% ../../nbs/40_volatility/30_tailrisk.ipynb #b343ec84
@@ -98,7 +103,9 @@ class ChristoffersenResult(Result):
     lr_cc: float
     p_cc: float
     note: str
-    null_hypothesis: str = "exceedances have the promised probability, independently of the day before"
+    null_hypothesis: str = (
+        "exceedances have the promised probability, independently of the day before"
+    )
 
 
 def _lr_ind(n00: Any, n01: Any, n10: Any, n11: Any) -> Any:
@@ -122,7 +129,8 @@ def _christoffersen(counts: tuple, lr_uc: float) -> ChristoffersenResult:
         note = "no two exceedances in a row: the asymptotic p-value of independence is unreliable"
     lr_cc = lr_uc + lr_ind
     return ChristoffersenResult(
-        *counts, lr_uc, float(chi2.sf(lr_uc, 1)), lr_ind, float(chi2.sf(lr_ind, 1)), lr_cc, float(chi2.sf(lr_cc, 2)), note,
+        *counts, lr_uc, float(chi2.sf(lr_uc, 1)), lr_ind, float(chi2.sf(lr_ind, 1)), lr_cc,
+        float(chi2.sf(lr_cc, 2)), note,
     )
 
 
@@ -142,7 +150,8 @@ def christoffersen_from_counts(
     Returns
     -------
     ChristoffersenResult
-        `.lr_ind` and `.p_ind` of independence; with `level` also `.lr_uc` `.p_uc` of coverage and `.lr_cc` `.p_cc` of both.
+        `.lr_ind` and `.p_ind` of independence; with `level` also `.lr_uc` `.p_uc` of coverage and
+        `.lr_cc` `.p_cc` of both.
 
     Raises
     ------
@@ -160,9 +169,14 @@ def christoffersen_from_counts(
     >>> round(result.lr_uc, 2), round(result.lr_ind, 2), round(result.lr_cc, 2), round(result.p_cc, 3)
     (0.02, 6.72, 6.74, 0.034)
     """
-    counts = tuple(check_integer(n, name) for n, name in zip((n00, n01, n10, n11), ("n00", "n01", "n10", "n11")))
+    counts = tuple(
+        check_integer(n, name)
+        for n, name in zip((n00, n01, n10, n11), ("n00", "n01", "n10", "n11"))
+    )
     if sum(counts) == 0:
-        raise SpecificationError("`n00`, `n01`, `n10` and `n11` are all 0; there is nothing to test.")
+        raise SpecificationError(
+            "`n00`, `n01`, `n10` and `n11` are all 0; there is nothing to test."
+        )
     lr_uc = np.nan if level is None else float(_lr_uc(n01 + n11, sum(counts), check_level(level)))
     return _christoffersen(counts, lr_uc)
 
@@ -200,7 +214,9 @@ def _weibull_loglikelihood(shape: float, gaps: np.ndarray, cut: np.ndarray) -> f
     "Profile log-likelihood of the shape: the scale is at its optimum"
     powers = gaps**shape
     rate = (~cut).sum() / powers.sum()  # scale to the power -shape
-    return float((np.log(rate * shape) + (shape - 1) * np.log(gaps[~cut])).sum() - rate * powers.sum())
+    return float(
+        (np.log(rate * shape) + (shape - 1) * np.log(gaps[~cut])).sum() - rate * powers.sum()
+    )
 
 
 def _duration_test(hit: np.ndarray) -> DurationTest:
@@ -209,20 +225,30 @@ def _duration_test(hit: np.ndarray) -> DurationTest:
         return DurationTest(np.nan, np.nan, f"{int(hit.sum())} exceedances: too few durations")
     gaps, cut = _durations(hit)
     if (gaps[~cut] == gaps[~cut][0]).all():
-        return DurationTest(np.nan, np.nan, "all durations are equal: their law has no finite shape")
+        return DurationTest(
+            np.nan, np.nan, "all durations are equal: their law has no finite shape"
+        )
     best = minimize_scalar(
-        lambda s: -_weibull_loglikelihood(np.exp(s), gaps, cut), bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-10}
+        lambda s: -_weibull_loglikelihood(np.exp(s), gaps, cut), bounds=(-4.0, 4.0),
+        method="bounded", options={"xatol": 1e-10},
     )
     free, restricted = -float(best.fun), _weibull_loglikelihood(1.0, gaps, cut)
     statistic = max(2 * (free - restricted), 0.0)
-    return DurationTest(statistic, float(chi2.sf(statistic, 1)), "", float(np.exp(best.x)), free, restricted)
+    return DurationTest(
+        statistic, float(chi2.sf(statistic, 1)), "", float(np.exp(best.x)), free, restricted
+    )
 
 # %% ../../nbs/40_volatility/30_tailrisk.ipynb #00179391
 @njit(cache=True)
 def _lag_sums(hit, var, lags):
-    """Sums over rows `lags`, ..., n - 1 of each draw: hits at lags 0 to `lags`, their products, and those with `var`."""
+    """Sums over rows `lags`, ..., n - 1 of each draw: hits at lags 0 to `lags`, their products, and
+    those with `var`."""
     draws, n = hit.shape
-    ones, pairs, with_var = np.zeros((draws, lags + 1)), np.zeros((draws, lags + 1, lags + 1)), np.zeros((draws, lags + 1))
+    ones, pairs, with_var = (
+        np.zeros((draws, lags + 1)),
+        np.zeros((draws, lags + 1, lags + 1)),
+        np.zeros((draws, lags + 1)),
+    )
     for d in range(draws):
         for t in range(n):
             if hit[d, t]:
@@ -236,22 +262,29 @@ def _lag_sums(hit, var, lags):
     return ones, pairs, with_var
 
 
-def _dynamic_quantile(hit: np.ndarray, var: np.ndarray, level: float, lags: int) -> tuple[np.ndarray, np.ndarray]:
+def _dynamic_quantile(
+    hit: np.ndarray, var: np.ndarray, level: float, lags: int
+) -> tuple[np.ndarray, np.ndarray]:
     "Engle and Manganelli's statistic and its rank, of each row of `hit`"
     moves = var[lags:] - var[lags:].mean()
     moves = moves / abs(moves).max() if abs(moves).max() > 1e-9 * abs(var).max() else 0.0 * moves
     ones, pairs, with_var = _lag_sums(hit, np.concatenate([np.zeros(lags), moves]), lags)
-    gram = np.zeros((len(hit), lags + 2, lags + 2))  # a constant, the lagged hits, the moves of the VaR
+    # a constant, the lagged hits, the moves of the VaR
+    gram = np.zeros((len(hit), lags + 2, lags + 2))
     gram[:, 0, 0], gram[:, -1, -1] = len(moves), moves @ moves
     gram[:, 0, 1:-1] = gram[:, 1:-1, 0] = ones[:, 1:]
     gram[:, -1, 1:-1] = gram[:, 1:-1, -1] = with_var[:, 1:]
     gram[:, 1:-1, 1:-1] = pairs[:, 1:, 1:]
-    scores = np.column_stack([ones[:, 0] - level * len(moves), pairs[:, 0, 1:] - level * ones[:, 1:], with_var[:, 0]])
+    scores = np.column_stack(
+        [ones[:, 0] - level * len(moves), pairs[:, 0, 1:] - level * ones[:, 1:], with_var[:, 0]]
+    )
     scale = np.sqrt(np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-300))
     roots, turn = np.linalg.eigh(gram / scale[:, :, None] / scale[:, None, :])
     turned = (turn * (scores / scale)[:, :, None]).sum(1)
     kept = roots > 1e-9
-    return np.where(kept, turned**2 / np.where(kept, roots, 1.0), 0.0).sum(1) / (level * (1 - level)), kept.sum(1)
+    return np.where(kept, turned**2 / np.where(kept, roots, 1.0), 0.0).sum(1) / (
+        level * (1 - level)
+    ), kept.sum(1)
 
 
 def _dynamic_quantile_test(hit: np.ndarray, var: np.ndarray, level: float, lags: int) -> Outcome:
@@ -259,36 +292,52 @@ def _dynamic_quantile_test(hit: np.ndarray, var: np.ndarray, level: float, lags:
     if not hit.any():
         return Outcome(np.nan, np.nan, "no exceedance: nothing to explain")
     (statistic,), (rank,) = _dynamic_quantile(hit[None], var, level, lags)
-    note = "" if rank == lags + 2 else f"{lags + 2 - rank} of {lags + 2} regressors collinear, not counted"
+    note = (
+        ""
+        if rank == lags + 2
+        else f"{lags + 2 - rank} of {lags + 2} regressors collinear, not counted"
+    )
     return Outcome(float(statistic), float(chi2.sf(statistic, rank)), note)
 
 # %% ../../nbs/40_volatility/30_tailrisk.ipynb #f96def98
-_PAIRS = 2.0  # exceedances in a row expected; with fewer the asymptotic laws of independence and dynamic quantile are off
+# exceedances in a row expected; with fewer the asymptotic laws of independence and dynamic quantile
+# are off
+_PAIRS = 2.0
 
 
 def _simulated_pvalues(
-    observed: dict[str, float], var: np.ndarray, level: float, lags: int, n_simulations: int, seed: int
+    observed: dict[str, float], var: np.ndarray, level: float, lags: int, n_simulations: int,
+    seed: int,
 ) -> dict[str, float]:
-    "p-values of the statistics named, under independent exceedances; a draw without a statistic counts as calm"
+    """p-values of the statistics named, under independent exceedances; a draw without a statistic
+    counts as calm"""
     rng, larger, n = np.random.default_rng(seed), dict.fromkeys(observed, 0), len(var)
     for first in range(0, n_simulations, 500):
         hit = rng.random((min(500, n_simulations - first), n)) < level
         before, after = hit[:, :-1], hit[:, 1:]
         counts = [(a & b).sum(1) for a in (~before, before) for b in (~after, after)]
-        drawn = {"ind": _lr_ind(*counts), "dq": np.where(hit.any(1), _dynamic_quantile(hit, var, level, lags)[0], 0.0)}
+        drawn = {
+            "ind": _lr_ind(*counts),
+            "dq": np.where(hit.any(1), _dynamic_quantile(hit, var, level, lags)[0], 0.0),
+        }
         drawn["cc"] = drawn["ind"] + _lr_uc(hit.sum(1), n, level)
         if "duration" in observed:
             drawn["duration"] = np.nan_to_num([_duration_test(one).statistic for one in hit])
         for name, value in observed.items():
             larger[name] += int((drawn[name] >= value - 1e-9 * (1 + abs(value))).sum())
-    return {k: np.nan if np.isnan(v) else (1 + larger[k]) / (n_simulations + 1) for k, v in observed.items()}
+    return {
+        k: np.nan if np.isnan(v) else (1 + larger[k]) / (n_simulations + 1)
+        for k, v in observed.items()
+    }
 
 # %% ../../nbs/40_volatility/30_tailrisk.ipynb #e70e6ca5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VaRBacktest(Result):
     "Backtests of a value at risk"
 
-    LABELS: ClassVar[dict[str, str]] = {"nobs": "days", "level": "tail probability promised", "rate": "share exceeded"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "nobs": "days", "level": "tail probability promised", "rate": "share exceeded",
+    }
 
     level: float
     nobs: int
@@ -318,13 +367,21 @@ class VaRBacktest(Result):
     def summary(self) -> pd.DataFrame:
         "A row a test"
         rows = {
-            "Kupiec: frequency": (self.lr_uc, self.p_uc, self.p_uc_exact, f"{self.exceedances} of {self.nobs}, {self.level * self.nobs:.1f} expected"),
+            "Kupiec: frequency": (
+                self.lr_uc, self.p_uc, self.p_uc_exact,
+                f"{self.exceedances} of {self.nobs}, {self.level * self.nobs:.1f} expected",
+            ),
             "Christoffersen: independence": (self.lr_ind, self.p_ind, self.p_ind_exact, self.note),
             "Christoffersen: both": (self.lr_cc, self.p_cc, self.p_cc_exact, ""),
-            "Durations (Weibull)": (self.duration.statistic, self.duration.pvalue, self.p_duration_exact, self.duration.note),
+            "Durations (Weibull)": (
+                self.duration.statistic, self.duration.pvalue, self.p_duration_exact,
+                self.duration.note,
+            ),
             "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, self.p_dq_exact, self.dq.note),
         }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"]
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "The p-value of each test, asymptotic and exact, against 5 %"
@@ -337,14 +394,23 @@ class VaRBacktest(Result):
         ax.plot(table["p-value"], rows, "o", ms=7, color="C0", label="asymptotic")
         ax.plot(table["exact p-value"], rows, "D", ms=7, mfc="none", color="C1", label="exact")
         for row in rows[table[["p-value", "exact p-value"]].isna().all(axis=1)]:
-            ax.annotate("not defined", (0.5, row), ha="center", va="center", fontsize=8, color="0.4")
-        ax.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(rows) - 0.4), yticks=rows, yticklabels=table.index, xlabel="p-value")
-        ax.set_title(f"{self.exceedances} exceedances in {self.nobs} days, {self.level * self.nobs:.1f} promised", loc="left")
+            ax.annotate(
+                "not defined", (0.5, row), ha="center", va="center", fontsize=8, color="0.4"
+            )
+        ax.set(
+            xlim=(-0.02, 1.02), ylim=(-0.6, len(rows) - 0.4), yticks=rows, yticklabels=table.index,
+            xlabel="p-value",
+        )
+        ax.set_title(
+            f"{self.exceedances} exceedances in {self.nobs} days, {self.level * self.nobs:.1f} "
+            "promised", loc="left",
+        )
         ax.legend(frameon=False, fontsize=8)
         return ax
 
     def rejects(self, size: float = 0.05) -> bool:
-        "Is conditional coverage (or frequency, where independence is undefined) rejected at `size`?"
+        """Is conditional coverage (or frequency, where independence is undefined) rejected at
+        `size`?"""
         return bool((self.p_uc if np.isnan(self.p_cc) else self.p_cc) < size)
 
 
@@ -355,7 +421,10 @@ def check_losses(name: str, returns: Any, level: float, **positive: Any) -> list
     for label, values in zip(positive, risks):
         one = check_series(values, label, min_length=20)
         if one.median() <= 0:
-            raise DataError(f"`{label}` is a positive loss; more than half of the values given are not. Change their sign.")
+            raise DataError(
+                f"`{label}` is a positive loss; more than half of the values given are not. "
+                "Change their sign."
+            )
         series.append(one)
     check_aligned(name, returns=series[0], **dict(zip(positive, series[1:])))
     check_level(level)
@@ -363,7 +432,8 @@ def check_losses(name: str, returns: Any, level: float, **positive: Any) -> list
 
 
 def backtest_var(
-    returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4, n_simulations: int | None = None, seed: int = 0
+    returns: pd.Series, var: pd.Series, *, level: float, dq_lags: int = 4,
+    n_simulations: int | None = None, seed: int = 0,
 ) -> VaRBacktest:
     """Backtest a value at risk: frequency, independence, both, durations, dynamic quantile.
 
@@ -378,15 +448,16 @@ def backtest_var(
     dq_lags : int
         Lags of the dynamic-quantile test.
     n_simulations, seed : int
-        Simulated samples of independent exceedances, behind the p-values of independence, both, durations and
-        dynamic quantile; 0 for the asymptotic ones. By default 999, durations aside, where fewer than two
-        exceedances in a row are expected (n level^2 < 2), for there the asymptotic p-values are off; else 0.
+        Simulated samples of independent exceedances, behind the p-values of independence, both,
+        durations and dynamic quantile; 0 for the asymptotic ones. By default 999, durations aside,
+        where fewer than two exceedances in a row are expected (n level^2 < 2), for there the
+        asymptotic p-values are off; else 0.
 
     Returns
     -------
     VaRBacktest
-        exceedances, n00 n01 n10 n11, lr_uc p_uc lr_ind p_ind lr_cc p_cc; dq and duration with statistic,
-        pvalue and note. A test that is undefined has NaN and the reason in its note.
+        exceedances, n00 n01 n10 n11, lr_uc p_uc lr_ind p_ind lr_cc p_cc; dq and duration with
+        statistic, pvalue and note. A test that is undefined has NaN and the reason in its note.
 
     Raises
     ------
@@ -397,8 +468,8 @@ def backtest_var(
 
     References
     ----------
-    Kupiec (1995); Christoffersen (1998); Christoffersen & Pelletier (2004); Engle & Manganelli (2004);
-    Dufour (2006) for the simulated p-values.
+    Kupiec (1995); Christoffersen (1998); Christoffersen & Pelletier (2004); Engle & Manganelli
+    (2004); Dufour (2006) for the simulated p-values.
 
     Examples
     --------
@@ -422,7 +493,11 @@ def backtest_var(
     p_uc_exact = min(1.0, 2 * min(binom.cdf(total, n, level), binom.sf(total - 1, n, level)))
     duration, dq = _duration_test(h), _dynamic_quantile_test(h, var.to_numpy(), level, lags)
     few = n * level**2 < _PAIRS
-    draws = (999 if few else 0) if n_simulations is None else check_integer(n_simulations, "n_simulations")
+    draws = (
+        (999 if few else 0)
+        if n_simulations is None
+        else check_integer(n_simulations, "n_simulations")
+    )
     seen = {"ind": tests.lr_ind, "cc": tests.lr_cc, "dq": dq.statistic}
     seen |= {"duration": duration.statistic} if n_simulations else {}
     exact = _simulated_pvalues(seen, var.to_numpy(), level, lags, draws, seed) if draws else {}
@@ -430,13 +505,25 @@ def backtest_var(
     if draws and few:
         known = {"p_ind": exact["ind"], "p_cc": exact["cc"], "dq": exact["dq"]}
     size = float(var.median() / returns.std())
-    doubt = "" if 0.05 < size < 20 else f"VaR is {size:.2g} standard deviations of the returns: are both in one unit?"
-    source = f"p-values of independence, both and dynamic quantile from {draws} simulated samples" if draws and few else ""
+    doubt = (
+        ""
+        if 0.05 < size < 20
+        else f"VaR is {size:.2g} standard deviations of the returns: are both in one unit?"
+    )
+    source = (
+        f"p-values of independence, both and dynamic quantile from {draws} simulated samples"
+        if draws and few
+        else ""
+    )
     note = "; ".join(text for text in (doubt, tests.note, source) if text)
     return VaRBacktest(
-        level=level, nobs=n, exceedances=total, rate=total / n, **{k: getattr(tests, k) for k in (
-            "n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "lr_cc")}, note=note, p_ind=known["p_ind"], p_cc=known["p_cc"],
-        p_uc_exact=float(p_uc_exact), p_ind_exact=exact.get("ind", np.nan), p_cc_exact=exact.get("cc", np.nan),
+        level=level, nobs=n, exceedances=total, rate=total / n,
+        **{
+            k: getattr(tests, k)
+            for k in ("n00", "n01", "n10", "n11", "lr_uc", "p_uc", "lr_ind", "lr_cc")
+        },
+        note=note, p_ind=known["p_ind"], p_cc=known["p_cc"], p_uc_exact=float(p_uc_exact),
+        p_ind_exact=exact.get("ind", np.nan), p_cc_exact=exact.get("cc", np.nan),
         p_duration_exact=exact.get("duration", np.nan), p_dq_exact=exact.get("dq", np.nan),
         dq=replace(dq, pvalue=known["dq"]), duration=duration, hits=hit.rename("exceeded"),
     )
@@ -465,9 +552,15 @@ class ESBacktest(Result):
         ax.barh([0, 1], values, height=0.5, color=["C3" if v < 0 else "C0" for v in values])
         ax.axvline(0, color="0.3", lw=0.8)
         reach = 1.15 * max([abs(v) for v in values if np.isfinite(v)] + [0.1])
-        ax.set(xlim=(-reach, reach), ylim=(-0.5, 1.5), yticks=[0, 1], yticklabels=["Z2, all days", "Z1, exceedances"],
-               xlabel="Acerbi-Szekely statistic (negative: shortfall understated)")  # fmt: skip
-        ax.set_title(f"{self.exceedances} exceedances in {self.nobs} days, McNeil-Frey p = {self.mcneil_frey_pvalue:.3g}", loc="left")
+        ax.set(
+            xlim=(-reach, reach), ylim=(-0.5, 1.5), yticks=[0, 1],
+            yticklabels=["Z2, all days", "Z1, exceedances"],
+            xlabel="Acerbi-Szekely statistic (negative: shortfall understated)",
+        )
+        ax.set_title(
+            f"{self.exceedances} exceedances in {self.nobs} days, McNeil-Frey p = "
+            f"{self.mcneil_frey_pvalue:.3g}", loc="left",
+        )
         return ax
 
 
@@ -499,11 +592,15 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     """
     returns, var, es = check_losses("backtest_es", returns, level, var=var, es=es)
     if (es < var).any():
-        raise DataError(f"`es` is below `var` on {int((es < var).sum())} days; a mean beyond a quantile cannot be.")
+        raise DataError(
+            f"`es` is below `var` on {int((es < var).sum())} days; a mean beyond a quantile "
+            "cannot be."
+        )
     idle = int((es <= 0).sum())
     if idle:
         raise DataError(
-            f"`es` is zero or negative on {idle} of {len(es)} days, where a loss cannot be divided by it: the price stood still "
+            f"`es` is zero or negative on {idle} of {len(es)} days, where a loss cannot be "
+            "divided by it: the price stood still "
             "for a whole window; drop those days from `returns`, `var` and `es`."
         )
     hit = (-returns > var).to_numpy()
@@ -512,7 +609,8 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     spread = excess.std(ddof=1) if count > 1 else 0.0
     statistic = float(excess.mean() / (spread / np.sqrt(count))) if spread > 0 else np.nan
     return ESBacktest(
-        level=level, nobs=n, exceedances=count, acerbi_szekely_z1=float(1 - ratio.mean()) if count else np.nan,
+        level=level, nobs=n, exceedances=count,
+        acerbi_szekely_z1=float(1 - ratio.mean()) if count else np.nan,
         acerbi_szekely_z2=float(1 - ratio.sum() / (n * level)), mcneil_frey_statistic=statistic,
         mcneil_frey_pvalue=float(norm.sf(statistic)),
         note="" if spread > 0 else f"{count} exceedances: too few for a mean and its error",

@@ -26,7 +26,9 @@ from .tailrisk import check_level
 class GPDFit(Result):
     "Generalized Pareto law of the losses beyond a threshold"
 
-    LABELS: ClassVar[dict[str, str]] = {"nobs": "losses", "shape": "shape (xi)", "scale": "scale (beta)"}
+    LABELS: ClassVar[dict[str, str]] = {
+        "nobs": "losses", "shape": "shape (xi)", "scale": "scale (beta)",
+    }
 
     threshold: float
     threshold_quantile: float
@@ -44,8 +46,11 @@ class GPDFit(Result):
         "A probability beyond the threshold"
         lowest = 1 - self.n_exceedances / self.nobs
         value = check_number(q, "q", low=0, high=1, strict=True)
-        if value < lowest - 1.5 / self.nobs:  # the threshold itself: one loss more or less, and rounding
-            raise SpecificationError(f"`q` must be at least {lowest:.4g}, where the fitted tail begins; got {value:g}.")
+        # the threshold itself: one loss more or less, and rounding
+        if value < lowest - 1.5 / self.nobs:
+            raise SpecificationError(
+                f"`q` must be at least {lowest:.4g}, where the fitted tail begins; got {value:g}."
+            )
         return max(value, lowest)
 
     def var(self, q: float) -> float:
@@ -68,7 +73,10 @@ class GPDFit(Result):
         ax = plt.subplots()[1] if ax is None else ax
         y = np.sort(self._excesses)
         share = self.n_exceedances / self.nobs
-        ax.loglog(self.threshold + y, share * (1 - (np.arange(len(y)) + 0.5) / len(y)), ".", ms=3, label="losses")
+        ax.loglog(
+            self.threshold + y, share * (1 - (np.arange(len(y)) + 0.5) / len(y)), ".", ms=3,
+            label="losses",
+        )
         tail = np.linspace(share, share / len(y) / 2, 200)
         ax.loglog([self.var(1 - p) for p in tail], tail, lw=1, label="fitted tail")
         ax.set(title="Tail of the losses", xlabel="loss", ylabel="probability of more")
@@ -85,7 +93,8 @@ def _gpd_loglikelihood(theta: float, y: np.ndarray) -> float:
 
 
 def _fit_gpd(y: np.ndarray) -> tuple[float, float, float]:
-    "Shape, scale and log-likelihood of excesses; shapes below -1, where no maximum exists, are shut out"
+    """Shape, scale and log-likelihood of excesses; shapes below -1, where no maximum exists, are
+    shut out"""
     u = y / y.mean()
     lowest = -(1 - 1e-6) / u.max()
     grid = np.concatenate([np.linspace(lowest, 0, 60), np.geomspace(1e-4, 200, 100)])
@@ -94,11 +103,17 @@ def _fit_gpd(y: np.ndarray) -> tuple[float, float, float]:
     values[shapes < -1] = -np.inf
     top = int(values.argmax())
     low, high = grid[max(top - 1, 0)], grid[min(top + 1, len(grid) - 1)]
-    best = minimize_scalar(lambda t: -_gpd_loglikelihood(t, u), bounds=(low, high), method="bounded", options={"xatol": 1e-12})
+    best = minimize_scalar(
+        lambda t: -_gpd_loglikelihood(t, u), bounds=(low, high), method="bounded",
+        options={"xatol": 1e-12},
+    )
     theta = best.x if -best.fun >= values[top] else grid[top]
     shape = float(np.log1p(theta * u).mean())
     scale = shape / theta if abs(theta) * u.max() >= 1e-7 else 1.0
-    return shape, float(scale * y.mean()), float(_gpd_loglikelihood(theta, u) - len(y) * np.log(y.mean()))
+    return (
+        shape, float(scale * y.mean()),
+        float(_gpd_loglikelihood(theta, u) - len(y) * np.log(y.mean())),
+    )
 
 
 def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
@@ -114,7 +129,8 @@ def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
     Returns
     -------
     GPDFit
-        threshold, n_exceedances, scale, shape; var(q), es(q) for q at least the threshold's quantile.
+        threshold, n_exceedances, scale, shape; var(q), es(q) for q at least the threshold's
+        quantile.
 
     Raises
     ------
@@ -131,17 +147,23 @@ def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
     y = x.to_numpy()[x.to_numpy() > threshold] - threshold
     if len(y) < 20 or len(np.unique(y)) < 10:
         raise DataError(
-            f"`losses` has {len(y)} values ({len(np.unique(y))} different) beyond its {level:g} quantile; "
+            f"`losses` has {len(y)} values ({len(np.unique(y))} different) beyond its {level:g} "
+            "quantile; "
             "20 (10 different) are needed. Lower `threshold_quantile` or give more losses."
         )
     shape, scale, value = _fit_gpd(y)
     regular = shape > -0.5
-    errors = np.sqrt([(1 + shape) ** 2, 2 * scale**2 * (1 + shape)]) / np.sqrt(len(y)) if regular else [np.nan] * 2
+    errors = (
+        np.sqrt([(1 + shape) ** 2, 2 * scale**2 * (1 + shape)]) / np.sqrt(len(y))
+        if regular
+        else [np.nan] * 2
+    )
     note = "" if regular else "shape at or below -0.5: standard errors do not exist"
     note = "shape of 1 or more: the mean of the losses is infinite" if shape >= 1 else note
     return GPDFit(
-        threshold=threshold, threshold_quantile=level, n_exceedances=len(y), nobs=len(x), scale=scale, shape=shape,
-        loglikelihood=value, scale_error=float(errors[1]), shape_error=float(errors[0]), note=note, _excesses=y,
+        threshold=threshold, threshold_quantile=level, n_exceedances=len(y), nobs=len(x),
+        scale=scale, shape=shape, loglikelihood=value, scale_error=float(errors[1]),
+        shape_error=float(errors[0]), note=note, _excesses=y,
     )
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #fcf2ba2a
@@ -149,7 +171,9 @@ _STALE = 0.5  # share of zero returns in a window from which on a filter is refu
 _METHODS = ("historical", "garch", "filtered_historical", "peaks_over_threshold")
 
 
-def _tail_of(z: np.ndarray, level: float, method: str, threshold_quantile: float) -> tuple[float, float]:
+def _tail_of(
+    z: np.ndarray, level: float, method: str, threshold_quantile: float
+) -> tuple[float, float]:
     "Quantile of a sample at `level` and the mean below it, as positive losses"
     if method == "garch":
         cut = norm.ppf(level)
@@ -169,10 +193,14 @@ def _historical(x: pd.Series, level: float, window: int) -> np.ndarray:
     return out
 
 
-def _filtered(x: pd.Series, level: float, window: int, every: int, method: str, threshold_quantile: float) -> np.ndarray:
+def _filtered(
+    x: pd.Series, level: float, window: int, every: int, method: str, threshold_quantile: float
+) -> np.ndarray:
     "The same from a GARCH filter, refitted every `every` rows"
     rolled = rolling_garch(x.to_frame("x"), window=window, refit_every=every)
-    sigma, values, out = rolled.volatility["x"].to_numpy(), x.to_numpy(), np.full((len(x), 2), np.nan)
+    sigma, values, out = (
+        rolled.volatility["x"].to_numpy(), x.to_numpy(), np.full((len(x), 2), np.nan),
+    )
     theta = np.full(4, np.nan)
     for k, row in enumerate(rolled.refits.itertuples()):
         start = window + k * every
@@ -190,7 +218,9 @@ def _filtered(x: pd.Series, level: float, window: int, every: int, method: str, 
 
 def value_at_risk(
     returns: pd.Series, *, level: float, window: int,
-    method: Literal["historical", "garch", "filtered_historical", "peaks_over_threshold"] = "filtered_historical",
+    method: Literal[
+        "historical", "garch", "filtered_historical", "peaks_over_threshold"
+    ] = "filtered_historical",
     refit_every: int = 21, threshold_quantile: float = 0.9,
 ) -> pd.DataFrame:
     """Forecast value at risk and expected shortfall of each day, with data up to the day before.
@@ -204,8 +234,8 @@ def value_at_risk(
     window : int
         Rows that a forecast looks back on, at least 100.
     method : str
-        "historical", or a GARCH(1,1) filter with a normal ("garch"), empirical ("filtered_historical")
-        or generalized Pareto ("peaks_over_threshold") tail.
+        "historical", or a GARCH(1,1) filter with a normal ("garch"), empirical
+        ("filtered_historical") or generalized Pareto ("peaks_over_threshold") tail.
     refit_every : int
         Rows between refits of the filter and the tail.
     threshold_quantile : float
@@ -219,8 +249,8 @@ def value_at_risk(
     Raises
     ------
     DataError, SpecificationError
-        Bad returns; a window with fewer than five expected exceedances for an empirical tail; a filter of prices
-        that stand still on more than half of the days.
+        Bad returns; a window with fewer than five expected exceedances for an empirical tail; a
+        filter of prices that stand still on more than half of the days.
 
     Warns
     -----
@@ -239,15 +269,20 @@ def value_at_risk(
     empirical = method in ("historical", "filtered_historical")
     if empirical and window * level < 5:
         raise SpecificationError(
-            f"`window`={window} expects {window * level:.2g} exceedances at level {level:g}, at least 5 are needed for an "
+            f"`window`={window} expects {window * level:.2g} exceedances at level {level:g}, at "
+            "least 5 are needed for an "
             "empirical tail; lengthen it or use 'peaks_over_threshold'."
         )
     if method == "peaks_over_threshold" and level > 1 - threshold_quantile + 1e-9:
-        raise SpecificationError(f"`level`={level:g} lies inside the threshold {threshold_quantile:g}; raise one or lower the other.")
+        raise SpecificationError(
+            f"`level`={level:g} lies inside the threshold {threshold_quantile:g}; raise one or "
+            "lower the other."
+        )
     stale = float((x == 0).rolling(window).mean().max())
     if method != "historical" and stale > _STALE:
         raise DataError(
-            f"`returns` are zero on {stale:.0%} of the days of a window: the price stands still, and no filter of variances "
+            f"`returns` are zero on {stale:.0%} of the days of a window: the price stands still, "
+            "and no filter of variances "
             "describes that; use 'historical', or returns of the days on which it was traded."
         )
     check_scale(x, "returns")
