@@ -81,7 +81,7 @@ export: env  ## the library from the notebooks, and every notebook clean (the st
 
 lock:  ## resolve settings.ini anew into requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --extra learn --extra dev --extra docs setup.py --output-file requirements.lock --upgrade
+	    --all-extras setup.py --output-file requirements.lock --upgrade
 
 lint: env  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check setup.py tests benchmarks

@@ -17,6 +17,9 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line]
 
 
+names = ("research", "pipeline", "lab", "learn", "dev", "docs")
+extras = {name: requirements(f"{name}_requirements") for name in names}
+
 setup(
     name=settings["lib_name"],
     version=settings["version"],
@@ -30,9 +33,7 @@ setup(
     packages=find_packages(include=["quantlab", "quantlab.*"]),
     package_data={"quantlab": ["py.typed", "*/*.pyi"]},
     install_requires=requirements("requirements"),
-    extras_require={
-        name: requirements(f"{name}_requirements") for name in ("learn", "dev", "docs")
-    },
+    extras_require=extras | {"all": sorted(set().union(*extras.values()))},
     entry_points={
         "console_scripts": ["quantlab = quantlab.cli:main"],
         "nbdev": ["quantlab = quantlab._modidx:d"],

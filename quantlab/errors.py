@@ -5,8 +5,12 @@
 # %% auto #0
 __all__ = ['QuantlabError', 'DataError', 'MissingDataError', 'MisalignedError', 'LookaheadError', 'LossExceededError',
            'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'StorageError', 'HandoffError',
-           'PipelineError', 'QuantlabWarning', 'DataWarning', 'ConvergenceWarning', 'SmallSampleWarning',
-           'ScaleWarning']
+           'PipelineError', 'MissingExtraError', 'needs', 'QuantlabWarning', 'DataWarning', 'ConvergenceWarning',
+           'SmallSampleWarning', 'ScaleWarning']
+
+# %% ../nbs/00_errors.ipynb #e77e1130
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # %% ../nbs/00_errors.ipynb #da821681
 class QuantlabError(Exception):
@@ -59,6 +63,23 @@ class HandoffError(QuantlabError):
 
 class PipelineError(QuantlabError):
     "A stage, its parameters or its files are wrong"
+
+# %% ../nbs/00_errors.ipynb #2b6b8612
+class MissingExtraError(QuantlabError, ImportError):
+    "A package is not installed that only an extra of quantlab brings"
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    "Around an import: says which extra of quantlab brings the package, where it is missing"
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "a package").partition(".")[0]
+        raise MissingExtraError(
+            f"{package} is not installed; it comes with quantlab's extra \"{extra}\": "
+            f"pip install 'quantlab[{extra}]'.", name=package,
+        ) from None
 
 # %% ../nbs/00_errors.ipynb #54701ca5
 class QuantlabWarning(UserWarning):

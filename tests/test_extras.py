@@ -1,0 +1,87 @@
+"""What is installed decides what can be used: the base has the numbers, an extra the rest."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+PROGRAM = ROOT / "tests/programs/only_with.py"
+NEEDS = {  # what a part of the library asks for beyond the base
+    **dict.fromkeys(
+        ("data", "ledger", "trading", "validation", "cointegration", "volatility", "factors"), ""
+    ),
+    **dict.fromkeys(("backtest", "handoff", "simulate", "errors"), ""),
+    "review": "research",
+    "cli": "",
+    "pipeline": "pipeline",
+    "contracts": "pipeline",
+    "rendering": "pipeline research",
+}
+
+
+def only_with(extras: str, code: str) -> str:
+    "What `code` prints where only the base and `extras` are installed"
+    done = subprocess.run(
+        [sys.executable, PROGRAM, extras], input=code, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(("part", "extras"), NEEDS.items(), ids=NEEDS)
+def test_a_part_is_imported_with_its_extras_alone(part, extras):
+    code = f"import quantlab.{part} as part\nfor name in dir(part): getattr(part, name)\n"
+    only_with(extras, code)
+
+
+@pytest.mark.parametrize("wing", ["validation", "cointegration", "volatility", "factors"])
+def test_the_examples_of_a_wing_run_on_the_base_alone(wing):
+    code = (
+        f"import doctest, quantlab.{wing} as wing\n"
+        "results = [\n"
+        "    doctest.run_docstring_examples(getattr(wing, n), vars(wing), name=n)\n"
+        "    for n in dir(wing)\n"
+        "]\n"
+    )
+    assert only_with("", code) == ""
+
+
+def test_what_an_extra_brings_is_asked_for_in_one_sentence():
+    code = (
+        "import numpy as np, pandas as pd\n"
+        "from quantlab.backtest import run_backtest\n"
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.volatility import change_points\n"
+        "dates = pd.bdate_range('2024-01-02', periods=300)\n"
+        "x = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (300, 2)), dates, list('ab'))\n"
+        "weights = x * 0 + 0.5\n"
+        "result = run_backtest(weights, x)\n"
+        "asked = {\n"
+        "    'matplotlib': result.plot,\n"
+        "    'vectorbt': lambda: run_backtest(weights, x, engine='vectorbt'),\n"
+        "    'ruptures': lambda: change_points(x['a']),\n"
+        "}\n"
+        "for package, call in asked.items():\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert package in str(error) and 'quantlab[research]' in str(error), error\n"
+        "    else:\n"
+        "        raise AssertionError(package)\n"
+    )
+    only_with("", code)
+
+
+def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
+    code = (
+        "from pathlib import Path\n"
+        "from quantlab.cli import main\n"
+        "bundles = sorted(str(p) for p in Path('handoff').iterdir() if p.is_dir())\n"
+        "for line in (['trials', 'verify'], ['handoff', 'verify', *bundles], ['--help']):\n"
+        "    try:\n"
+        "        assert main(line) in (0, None), line\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, line\n"
+    )
+    only_with("", code)
