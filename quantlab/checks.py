@@ -24,7 +24,15 @@ from quantlab.errors import (
     DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError,
 )
 
-# %% ../nbs/01_checks.ipynb #5238dc96
+# %% ../nbs/01_checks.ipynb #0c74877e
+def _shown(value: Any) -> str:
+    "A value for a message, cut where it is long"
+    if isinstance(value, int) and abs(value) >= 2**64:
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+# %% ../nbs/01_checks.ipynb #551e6bd2
 # fourth powers of larger numbers, summed, leave the range of floats; those of their inverses vanish
 LARGEST = 1e60
 
@@ -41,7 +49,7 @@ def check_option(value: Any, name: str, allowed: Collection) -> Any:
         raise SpecificationError(f"`{name}` must be one of {choices}; got {_shown(value)}.")
     return value
 
-
+# %% ../nbs/01_checks.ipynb #1b5fc721
 def check_kind(value: Any, kind: type, name: str, source: str) -> Any:
     "Return `value` if it is a `kind`; `source` says where one comes from"
     if not isinstance(value, kind):
@@ -64,15 +72,7 @@ def check_texts(values: Any, name: str) -> tuple[str, ...]:
         raise SpecificationError(f"`{name}` must be a list of texts; got {_shown(values)}.")
     return texts
 
-
-def _shown(value: Any) -> str:
-    "A value for a message, cut where it is long"
-    if isinstance(value, int) and abs(value) >= 2**64:
-        return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
+# %% ../nbs/01_checks.ipynb #758f6967
 def check_number(
     value: Any, name: str, *, low: float = -np.inf, high: float = np.inf, strict: bool = False
 ) -> float:
@@ -111,7 +111,7 @@ def check_integer(value: Any, name: str, *, low: int = 0, high: int | None = Non
         raise SpecificationError(f"`{name}` must be a whole number {allowed}; got {_shown(value)}.")
     return int(value)
 
-
+# %% ../nbs/01_checks.ipynb #5474b302
 def check_jobs(n_jobs: Any) -> int:
     "Number of workers: `n_jobs`, or as many as the machine lends this process where it is -1"
     if n_jobs != -1:
@@ -120,7 +120,7 @@ def check_jobs(n_jobs: Any) -> int:
 
     return cpu_count()
 
-# %% ../nbs/01_checks.ipynb #283e22a2
+# %% ../nbs/01_checks.ipynb #f0e171e6
 def check_index(index: pd.Index, name: str) -> pd.Index:
     "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
     if isinstance(index, pd.MultiIndex):
@@ -137,9 +137,8 @@ def check_index(index: pd.Index, name: str) -> pd.Index:
         index = pd.DatetimeIndex(index)
     if len(index) and kind in ("string", "mixed", "mixed-integer"):
         raise DataError(
-            f"`{name}` has the row label {index[0]!r}, which is no date; rows are time and "
-            "columns are assets: "
-            "transpose it, or convert text with `pd.to_datetime`."
+            f"`{name}` has the row label {index[0]!r}, which is no date; rows are time and columns "
+            "are assets: transpose it, or convert text with `pd.to_datetime`."
         )
     if not index.is_unique:
         first = index[index.duplicated()][0]
@@ -150,7 +149,7 @@ def check_index(index: pd.Index, name: str) -> pd.Index:
         raise DataError(f"`{name}` has dates with a time zone; call `.tz_localize(None)` first.")
     return index
 
-
+# %% ../nbs/01_checks.ipynb #d59a1ef5
 _BOOLEANS = "holds true and false; give numbers, or call `.astype(float)` if they are meant"
 _TIMES = "holds dates or time spans; give numbers, such as `.dt.days` of spans"
 _OBJECTS = "must hold real numbers only, and holds text or objects; convert or drop them"
@@ -175,7 +174,7 @@ def _number(value: Any, name: str) -> float:
         return _number(value.item(), name)
     raise DataError(f"`{name}` {_OBJECTS}.")
 
-
+# %% ../nbs/01_checks.ipynb #4c1b7c50
 def as_float(values: Any, name: str) -> np.ndarray:
     """Return a new array of floats, or refuse what are no numbers.
 
@@ -227,7 +226,7 @@ def as_float(values: Any, name: str) -> np.ndarray:
             pass
     return np.array([_number(v, name) for v in array.ravel()], dtype=float).reshape(array.shape)
 
-
+# %% ../nbs/01_checks.ipynb #976bfcfa
 def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
     "Refuse infinities and sizes that cannot be squared, and missing values unless allowed"
     if not values.size:
@@ -237,8 +236,8 @@ def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
     size = np.fmax.reduce(largest)
     if size == np.inf:
         raise DataError(
-            f"`{name}` holds {int(np.isinf(values).sum())} infinite values; "
-            "replace them (a zero price is the usual cause)."
+            f"`{name}` holds {int(np.isinf(values).sum())} infinite values; replace them (a zero "
+            "price is the usual cause)."
         )
     if size > LARGEST or (largest[largest > 0] < 1 / LARGEST).any():
         at = size if size > LARGEST else largest[largest > 0].min()
@@ -254,7 +253,7 @@ def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
             f"`{name}` holds {missing} missing values of {values.size}; drop or fill them first."
         )
 
-
+# %% ../nbs/01_checks.ipynb #ce1aaea5
 def check_series(
     x: Any, name: str, *, min_length: int = 1, allow_missing: bool = False,
     allow_constant: bool = True,
@@ -277,7 +276,7 @@ def check_series(
         raise DataError(f"`{name}` is constant at {series.min():g}; nothing can be estimated.")
     return series
 
-# %% ../nbs/01_checks.ipynb #d04a5f60
+# %% ../nbs/01_checks.ipynb #bbb96467
 def check_frame(
     x: Any, name: str, *, min_rows: int = 1, min_columns: int = 1, allow_missing: bool = True
 ) -> pd.DataFrame:
@@ -293,8 +292,8 @@ def check_frame(
         x = pd.DataFrame(array)
     if x.shape[0] < min_rows or x.shape[1] < min_columns:
         raise DataError(
-            f"`{name}` needs at least {min_rows} rows and {min_columns} columns; "
-            f"got {x.shape[0]} and {x.shape[1]}."
+            f"`{name}` needs at least {min_rows} rows and {min_columns} columns; got {x.shape[0]} "
+            f"and {x.shape[1]}."
         )
     index = check_index(x.index, name)
     if not x.columns.is_unique:
@@ -304,7 +303,7 @@ def check_frame(
     _check_values(frame.to_numpy(), name, allow_missing)
     return frame
 
-
+# %% ../nbs/01_checks.ipynb #4c6c7cda
 def is_mask(x: Any) -> bool:
     "Is `x` a table of truth values?"
     return (
@@ -327,7 +326,7 @@ def check_mask(x: Any, name: str) -> pd.DataFrame:
         )
     return check_frame(pd.DataFrame(true.astype(float), table.index, table.columns), name) > 0
 
-
+# %% ../nbs/01_checks.ipynb #0c22aa6c
 def _shape(value: Any) -> tuple:
     "Shape of an array or a list; empty for what is dated already, or is no array"
     try:
@@ -361,8 +360,7 @@ def check_aligned(name: str, /, **others: pd.DataFrame | pd.Series) -> None:
             raise MisalignedError(
                 f"`{name}` needs `{first}` and `{label}` on one index: {len(reference.index)} and "
                 f"{len(other.index)} rows, {len(reference.index.intersection(other.index))} "
-                "shared; "
-                "reindex one to the other."
+                "shared; reindex one to the other."
             )
         tables = isinstance(reference, pd.DataFrame) and isinstance(other, pd.DataFrame)
         if tables and not reference.columns.equals(other.columns):
@@ -395,9 +393,9 @@ def _check_path(values: np.ndarray, of: Callable) -> None:
         gap = known - known.mean()
         if (gap[1:] * gap[:-1]).sum() > 0.9 * (gap**2).sum():
             warn(
-                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} "
-                "in the middle: these look like "
-                "returns since the beginning; give the return of each period.",
+                f"{of(j)} hardly change from one row to the next and are {np.median(known):.2g} in "
+                "the middle: these look like returns since the beginning; give the return of each "
+                "period.",
                 ScaleWarning,
             )
             return
@@ -443,9 +441,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
         if (known > 0).all() and 2 * (known > 0.5).sum() > len(known):
             text = (
                 f"{of(j)} are all above zero, at {np.median(known):.3g} in the middle: these are "
-                "prices or growth "
-                "factors, where simple returns are wanted; give `simple_returns(prices)`, or "
-                "subtract 1."
+                "prices or growth factors, where simple returns are wanted; give "
+                "`simple_returns(prices)`, or subtract 1."
             )
             if refuse:
                 raise DataError(text)
@@ -512,9 +509,8 @@ def check_periods(index: pd.Index, periods_per_year: float) -> None:
     if seen and (periods_per_year > 2 * max(seen) or 2 * periods_per_year < min(seen)):
         warn(
             f"`periods_per_year` is {periods_per_year:g}, and the dates have about {seen[0]:.3g} "
-            "rows a year "
-            f"({index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}); give 252 for trading days, 52 for "
-            "weeks, 12 for months.",
+            f"rows a year ({index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}); give 252 for trading "
+            "days, 52 for weeks, 12 for months.",
             ScaleWarning,
         )
 
@@ -528,8 +524,7 @@ def check_rate(risk_free: float, returns: pd.Series, periods_per_year: float | N
     if abs(annual) > 0.3:
         warn(
             f"`risk_free` is {risk_free:g} a period, about {annual:.0%} a year; it is per period: "
-            "divide an annual rate "
-            "by the periods in a year.",
+            "divide an annual rate by the periods in a year.",
             ScaleWarning,
         )
 

@@ -255,8 +255,8 @@ def _data(args: argparse.Namespace) -> int:
     if args.action == "import":
         save_panel(apply_quarantine(panel, report), args.to)
         print(
-            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
-            f"the cells of {report.n_quarantined} quarantined findings are empty there"
+            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; the "
+            f"cells of {report.n_quarantined} quarantined findings are empty there"
         )
         return 0
     if report.n_quarantined:

@@ -372,8 +372,8 @@ def machine_problems(project: str | Path = ".") -> list[str]:
         (folder / ".git").exists() for folder in (project, *project.parents)
     ):
         problems.append(
-            "This folder is not under git, which DVC expects; clone the repository, "
-            "or tell DVC to do without: .venv/bin/dvc config --local core.no_scm true"
+            "This folder is not under git, which DVC expects; clone the repository, or tell DVC to "
+            "do without: .venv/bin/dvc config --local core.no_scm true"
         )
     return problems
 

@@ -77,8 +77,8 @@ def needs(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         package = (error.name or "a package").partition(".")[0]
         raise MissingExtraError(
-            f"{package} is not installed; it comes with quantlab's extra \"{extra}\": "
-            f"pip install 'quantlab[{extra}]'.", name=package,
+            f"{package} is not installed; it comes with quantlab's extra \"{extra}\": pip install "
+            f"'quantlab[{extra}]'.", name=package,
         ) from None
 
 # %% ../nbs/00_errors.ipynb #54701ca5

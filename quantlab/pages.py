@@ -13,27 +13,35 @@ from urllib.parse import unquote
 
 from .errors import SpecificationError
 
-# %% ../nbs/05_pages.ipynb #322490ff
+# %% ../nbs/05_pages.ipynb #3cb13751
 PAGE_STYLE = """
-:root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92; --good: #0b6b4f; --bad: #a8410a; }
+:root { --ink: #1f2937; --soft: #4b5563; --line: #d9dee5; --wash: #f5f7f9; --link: #0b5a92;
+  --good: #0b6b4f; --bad: #a8410a; }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; max-width: 60rem; padding: 2.2rem 1.6rem 3rem; color: var(--ink); background: #fff;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
+body { margin: 0 auto; max-width: 60rem; padding: 2.2rem 1.6rem 3rem; color: var(--ink);
+  background: #fff;
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans",
+  sans-serif; }
 h1 { font-size: 1.85rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
-h2 { font-size: 1.28rem; margin: 2.6rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--line); }
+h2 { font-size: 1.28rem; margin: 2.6rem 0 .6rem; padding-top: .9rem;
+  border-top: 1px solid var(--line); }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 p, ul, ol { margin: .6rem 0; max-width: 46rem; }
 blockquote { margin: .2rem 0 1.2rem; padding: 0; color: var(--soft); font-size: 1.05rem; }
 a { color: var(--link); text-underline-offset: 2px; }
-code, pre { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
+code, pre { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono",
+  monospace; font-size: .86em; }
 code { overflow-wrap: anywhere; }
-pre { background: var(--wash); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px; line-height: 1.4; }
+pre { background: var(--wash); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px;
+  line-height: 1.4; }
 .subtitle { color: var(--soft); font-size: 1.05rem; margin: 0 0 1.2rem; }
 .table, .jp-OutputArea-output, .output_html { overflow-x: auto; max-width: 100%; }
-table { border: 0; border-collapse: collapse; margin: .9rem 0 .3rem; font-size: .88rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
+table { border: 0; border-collapse: collapse; margin: .9rem 0 .3rem; font-size: .88rem;
+  line-height: 1.4; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; text-align: right; }
+th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top;
+  text-align: right; }
 th, td { border-left: 0; border-right: 0; border-top: 0; }
 thead th { border-bottom: 1.5px solid #9aa5b1; vertical-align: bottom; font-weight: 600; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
@@ -45,9 +53,11 @@ td.no, .rejected { color: var(--bad); font-weight: 600; }
 .missing { color: var(--bad); font-style: italic; }
 .source { color: #6b7280; font-size: .74rem; margin: 0 0 1.2rem; overflow-wrap: anywhere; }
 figure { margin: 1.1rem 0 .2rem; }
-figure svg, figure img, .jp-OutputArea-output img, .output_png img { max-width: 100%; height: auto; display: block; }
+figure svg, figure img, .jp-OutputArea-output img, .output_png img { max-width: 100%;
+  height: auto; display: block; }
 figcaption { margin-top: .35rem; max-width: 46rem; }
-.verdict { border: 1px solid var(--line); border-left: 6px solid var(--soft); background: var(--wash); padding: .9rem 1.2rem; margin: 1.2rem 0; border-radius: 3px; }
+.verdict { border: 1px solid var(--line); border-left: 6px solid var(--soft);
+  background: var(--wash); padding: .9rem 1.2rem; margin: 1.2rem 0; border-radius: 3px; }
 .verdict.approved { border-left-color: var(--good); color: inherit; font-weight: inherit; }
 .verdict.rejected { border-left-color: var(--bad); color: inherit; font-weight: inherit; }
 .verdict .word { font-size: 1.25rem; font-weight: 700; }
@@ -55,20 +65,24 @@ figcaption { margin-top: .35rem; max-width: 46rem; }
 .verdict.rejected .word { color: var(--bad); }
 .verdict p { margin: .35rem 0 0; max-width: none; }
 nav.contents { margin: 1.2rem 0; font-size: .94rem; }
-nav.contents ol { columns: 2; column-gap: 2rem; padding-left: 1.4rem; margin: .3rem 0; max-width: none; }
+nav.contents ol { columns: 2; column-gap: 2rem; padding-left: 1.4rem; margin: .3rem 0;
+  max-width: none; }
 ul.index { list-style: none; padding: 0; max-width: none; }
 ul.index li { padding: .75rem 0; border-bottom: 1px solid var(--line); }
 ul.index a { font-weight: 600; font-size: 1.05rem; }
 ul.index .status { float: right; }
 ul.index p { margin: .1rem 0 0; color: var(--soft); }
-footer { margin-top: 3rem; padding-top: .9rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
+footer { margin-top: 3rem; padding-top: .9rem; border-top: 1px solid var(--line);
+  color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
 footer table { font-size: .78rem; }
 @media (max-width: 40rem) { nav.contents ol { columns: 1; } body { padding: 1.2rem 1rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 10pt; } h2 { break-after: avoid; } a { color: inherit; }
-  figure, tr, .verdict { break-inside: avoid; } .table { overflow: visible; } .source { break-before: avoid; } }
+@media print { body { max-width: none; padding: 0; font-size: 10pt; } h2 { break-after: avoid; }
+  a { color: inherit; }
+  figure, tr, .verdict { break-inside: avoid; } .table { overflow: visible; }
+  .source { break-before: avoid; } }
 """
 
-
+# %% ../nbs/05_pages.ipynb #4fcb8b02
 def render_page(
     title: str, body_html: str, footer_html: str = "", *, meta: Mapping[str, str] | None = None
 ) -> str:
@@ -106,10 +120,11 @@ def render_page(
         f'charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, '
         f'initial-scale=1">\n{tags}<style>{PAGE_STYLE}</style>\n</head>\n'
-        f"<body>\n<main>\n{body_html}\n</main>\n<footer>\n{footer_html}\n</footer>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body_html}\n</main>\n"
+        f"<footer>\n{footer_html}\n</footer>\n</body>\n</html>\n"
     )
 
-
+# %% ../nbs/05_pages.ipynb #e39361ed
 def _check_address(href: object) -> str:
     "Return `href` if it is a file beside or below the page, perhaps a place in it"
     whole = isinstance(href, str) and re.fullmatch(
@@ -123,7 +138,7 @@ def _check_address(href: object) -> str:
         )
     return href
 
-
+# %% ../nbs/05_pages.ipynb #a94bb6db
 def index_page(
     entries: Sequence[Mapping], *, title: str = "Reports", subtitle: str = "", footer: str = ""
 ) -> str:
@@ -186,5 +201,6 @@ def external_references(page: str) -> list[str]:
         raise SpecificationError(
             f"`page` must be the text of an HTML page; got {type(page).__name__}."
         )
-    pattern = r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?|url\(\s*["']?|@import\s+["']?)((?:https?:)?//[^"'\s)>]+)"""
+    before = r"""<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*|url\(\s*|@import\s+"""
+    pattern = rf"""(?:{before})["']?((?:https?:)?//[^"'\s)>]+)"""
     return sorted(set(re.findall(pattern, page, flags=re.IGNORECASE)))

@@ -25,7 +25,7 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import PipelineError
+from .errors import PipelineError, needs
 from .results import Result, as_scalar
 from .storage import readable_json, replacing
 
@@ -133,7 +133,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
 # %% ../nbs/90_pipeline.ipynb #e3df84ec
 def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
     "Names and values in the notebook's one cell tagged `parameters`"
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     if not Path(notebook).is_file():
         raise PipelineError(
@@ -149,8 +150,8 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise PipelineError(
-            f"{notebook} has {len(tagged)} cells tagged `parameters` and needs exactly one; "
-            "add the tag in JupyterLab's property inspector."
+            f"{notebook} has {len(tagged)} cells tagged `parameters` and needs exactly one; add "
+            "the tag in JupyterLab's property inspector."
         )
     try:
         return {
@@ -225,8 +226,8 @@ def resolve_parameters(
         (name for name in given if str(cell.get(name, "")).startswith("trials/")), None
     ):
         raise PipelineError(
-            f"`{moved}` of stage {stage} is the record of what was tried, {cell[moved]}; it "
-            "cannot be written or read elsewhere."
+            f"`{moved}` of stage {stage} is the record of what was tried, {cell[moved]}; it cannot "
+            "be written or read elsewhere."
         )
     values = {k: v for k, v in base.items() if k in cell} | own | given
     for name in [*own, *given]:
@@ -244,8 +245,8 @@ def resolve_parameters(
             )
         if name in values and not _same_type(default, values[name]):
             raise PipelineError(
-                f"Parameter {name!r} of stage {stage} must be of type {type(default).__name__}, "
-                f"as {default!r} is; got {values[name]!r}."
+                f"Parameter {name!r} of stage {stage} must be of type {type(default).__name__}, as "
+                f"{default!r} is; got {values[name]!r}."
             )
     return {name: values.get(name, default) for name, default in cell.items()}
 
@@ -443,8 +444,7 @@ def run_stage(
         if missing := _undrawn(nb):
             raise PipelineError(
                 f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage "
-                "draws with "
-                "the notebook's own backend, so take `matplotlib.use` out. Kept as "
+                "draws with the notebook's own backend, so take `matplotlib.use` out. Kept as "
                 f"failed/{stage}.ipynb."
             )
     nb.metadata["quantlab"] = {
@@ -466,9 +466,8 @@ def import_problems(root: str | Path) -> list[str]:
     if (root / "quantlab/__init__.py").is_file() and used != root:
         problems.append(
             f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
-            "project "
-            "needs its own environment. Run `make env` here, then .venv/bin/quantlab of this "
-            "folder."
+            "project needs its own environment. Run `make env` here, then .venv/bin/quantlab of "
+            "this folder."
         )
     try:
         needed = {
@@ -509,12 +508,14 @@ def _draws(source: str) -> bool:
 def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any:
     """Execute through papermill at the project's root; the output stays under failed/ until it is
     good"""
-    import papermill
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
+    with needs("pipeline"):
+        import papermill
+        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.manager import AsyncKernelManager
     from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets import default
+    with needs("pipeline"):
+        from papermill.exceptions import PapermillExecutionError
+        from traitlets import default
 
     class OwnKernel(AsyncKernelManager):
         "The kernel of the running interpreter, whatever else is called python3"
@@ -533,13 +534,12 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
         )
     except PapermillExecutionError as error:
         raise PipelineError(
-            f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} "
-            f"The notebook is kept as failed/{stage}.ipynb; the last good results are untouched."
+            f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} The "
+            f"notebook is kept as failed/{stage}.ipynb; the last good results are untouched."
         ) from None
     except (DeadKernelError, RuntimeError) as error:
         raise PipelineError(
             f"The kernel of stage {stage} died "
-            f"({' '.join(str(error).split()) or type(error).__name__}); "
-            "look for a lack of memory, then run the stage again. The last good results are "
-            "untouched."
+            f"({' '.join(str(error).split()) or type(error).__name__}); look for a lack of memory, "
+            "then run the stage again. The last good results are untouched."
         ) from None

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .errors import PipelineError
+from .errors import PipelineError, needs
 from .pages import render_page
 from .pipeline import find_project, read_file, stage_environment, write_text
 
@@ -72,7 +72,8 @@ def render_notebook(nb: Any) -> str:
     str
         HTML: no code, one style, a footer with the origins.
     """
-    from nbconvert import HTMLExporter
+    with needs("pipeline"):
+        from nbconvert import HTMLExporter
 
     origin: Mapping = nb.metadata.get(
         "quantlab", {"stage": "unknown", "parameters": {}, "inputs": {}}
@@ -117,7 +118,8 @@ def render_pages(project: str | Path | None = None) -> list[str]:
     PipelineError
         There is no executed notebook, or one is not whole.
     """
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     root = Path(project).resolve() if project else find_project()
     executed = sorted((root / "artifacts/notebooks").glob("*.ipynb"))

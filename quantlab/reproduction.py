@@ -49,8 +49,7 @@ class Reproduction(Result):
         )
         return (
             f"Reproduced: equal to {self.tolerance:.0e} to commit {self.commit}{said}. Nothing is "
-            "to be "
-            "committed for that: git restore dvc.lock artifacts/metrics"
+            "to be committed for that: git restore dvc.lock artifacts/metrics"
         ).replace("e-0", "e-")
 
 # %% ../nbs/92_reproduction.ipynb #92000009
@@ -223,8 +222,7 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
     if lock is None or commit is None:
         raise PipelineError(
             f"git has no commit of {project.name}/dvc.lock to compare with; clone the repository, "
-            "or let git read the "
-            "folder (git config --global --add safe.directory FOLDER)."
+            "or let git read the folder (git config --global --add safe.directory FOLDER)."
         )
     stages_then = yaml.safe_load(lock).get("stages", {})
     found = _Comparison(tolerance)

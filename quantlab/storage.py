@@ -135,8 +135,8 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise StorageError(
-            f"{path} cannot be written: {reason}; what was there is unchanged. Make room, or "
-            "allow writing there, and run again."
+            f"{path} cannot be written: {reason}; what was there is unchanged. Make room, or allow "
+            "writing there, and run again."
         ) from error
 
 

@@ -1,11 +1,13 @@
 """What could be known when: panels, their errors, who was in the index, and returns."""
 
+from .fields import (
+    check_field as check_field,
+    check_membership as check_membership,
+)
 from .panel import (
     MissingFieldError as MissingFieldError,
     Panel as Panel,
     before as before,
-    check_field as check_field,
-    check_membership as check_membership,
 )
 from .files import (
     load_panel as load_panel,

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_integer, check_number, warn
-from .panel import Panel, as_date
-from ..errors import DataWarning, ScaleWarning, SpecificationError
+from .fields import as_date
+from .panel import Panel
+from ..errors import DataWarning, ScaleWarning, SpecificationError, needs
 
 # %% ../../nbs/10_data/15_defects.ipynb #7df7d3ed
 KINDS: Mapping[str, str] = {
@@ -429,10 +430,11 @@ def _duplicates(returns: pd.DataFrame, c: DataContract) -> list[tuple]:
         )
     return rows
 
-# %% ../../nbs/10_data/15_defects.ipynb #40034490
+# %% ../../nbs/10_data/15_defects.ipynb #db5cc31e
 def _ranges(panel: Panel, c: DataContract) -> list[tuple]:
     "Cells outside the contract's ranges, by a pandera schema a field"
-    import pandera.pandas as pa
+    with needs("research"):
+        import pandera.pandas as pa
 
     limits = {
         "returns": (-1.0, c.max_return), "intraday_abs_return": (0.0, c.max_intraday),
@@ -457,7 +459,7 @@ def _ranges(panel: Panel, c: DataContract) -> list[tuple]:
             )
     return rows
 
-
+# %% ../../nbs/10_data/15_defects.ipynb #85e1e6e8
 def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     """Days on which an exchange was open, both ends included.
 
@@ -478,7 +480,8 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     SpecificationError
         The calendar is unknown or does not reach these dates.
     """
-    import exchange_calendars
+    with needs("research"):
+        import exchange_calendars
 
     first, last = (as_date(day, name) for day, name in ((start, "start"), (end, "end")))
     if first is None or last is None:
@@ -498,7 +501,7 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
             f"the calendar {calendar!r} cannot be used for these dates: {error}"
         ) from None
 
-
+# %% ../../nbs/10_data/15_defects.ipynb #739c7601
 def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     "Days that the exchange calendar has and the panel has not, and the reverse"
     if c.calendar is None:
@@ -510,10 +513,9 @@ def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     )
     if apart > 4:
         warn(
-            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are "
-            "not compared with the "
-            f"calendar {c.calendar!r}, and the other thresholds of the contract are meant for "
-            "days.",
+            f"the rows are {apart:g} days apart in the middle, so they are not daily: they are not "
+            f"compared with the calendar {c.calendar!r}, and the other thresholds of the contract "
+            "are meant for days.",
             ScaleWarning,
         )
         return []
@@ -524,16 +526,15 @@ def _sessions(panel: Panel, c: DataContract) -> list[tuple]:
     if len(alive) > max(2, len(panel.index) / 100):
         warn(
             f"most assets moved on {len(alive)} rows, first {alive[0]:%Y-%m-%d}, that are no "
-            f"sessions of {c.calendar!r}: the data keep "
-            "another calendar, and are not compared with this one; give theirs, "
-            "`DataContract(calendar='XLON')` for London, or None.",
+            f"sessions of {c.calendar!r}: the data keep another calendar, and are not compared "
+            "with this one; give theirs, `DataContract(calendar='XLON')` for London, or None.",
             DataWarning,
         )
         return []
     if len(closed) > 0.2 * len(panel.index):
         raise SpecificationError(
-            f"{len(closed)} of {len(panel.index)} dates are no sessions of {c.calendar!r}; "
-            "choose the calendar of the data, or None."
+            f"{len(closed)} of {len(panel.index)} dates are no sessions of {c.calendar!r}; choose "
+            "the calendar of the data, or None."
         )
     absent = open_days.difference(panel.index)
     rows = [("", day, "missing_session", np.nan, "", f"{c.calendar} was open") for day in absent]

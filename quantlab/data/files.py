@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from .panel import Panel, check_field, parse_dates
+from .fields import check_field, parse_dates
+from .panel import Panel
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..storage import writing
 
@@ -161,8 +162,8 @@ def _read_folder(folder: Path, fields: Collection[str] | None) -> Panel:
     absent = [name for name in names if name not in found]
     if absent or not names:
         raise MissingDataError(
-            f"{folder} has no file for {', '.join(absent) or 'any field'}; "
-            f"it has {', '.join(found) or 'no CSV or parquet file'}."
+            f"{folder} has no file for {', '.join(absent) or 'any field'}; it has "
+            f"{', '.join(found) or 'no CSV or parquet file'}."
         )
     frames = {}
     for name in names:

@@ -64,8 +64,7 @@ def join_panels(first: Panel, second: Panel) -> Panel:
         shared = len(first.columns.intersection(second.columns))
         raise MisalignedError(
             f"the panels hold {len(first.columns)} and {len(second.columns)} assets, {shared} "
-            "shared; "
-            "they must be the same in the same order."
+            "shared; they must be the same in the same order."
         )
     if second.index[0] <= first.index[-1]:
         raise DataError(

@@ -14,11 +14,12 @@ import pandas as pd
 
 from .defects import KINDS, DataContract, find_defects
 from ..checks import warn
-from .panel import Panel, returns_of_prices, unchecked_panel
+from .fields import returns_of_prices
+from .panel import Panel, unchecked_panel
 from ..errors import DataError, DataWarning, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
-# %% ../../nbs/10_data/20_quality.ipynb #5bb65c08
+# %% ../../nbs/10_data/20_quality.ipynb #363e76e2
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QualityReport(Result):
     "Findings on a panel: `.issues` has a row a finding"
@@ -58,18 +59,16 @@ class QualityReport(Result):
 
     def plot(self, ax=None):
         "When each kind was found; quarantined findings in red"
-        import matplotlib.pyplot as plt
-
         dated = self.issues.dropna(subset="date")
         kinds = [kind for kind in KINDS if kind in set(dated["kind"])][::-1]
-        ax = ax or plt.subplots(figsize=(7, 0.6 + 0.28 * max(len(kinds), 1)))[1]
+        ax = axes_or_new(ax, figsize=(7, 0.6 + 0.28 * max(len(kinds), 1)))
         color = dated["action"].map({"quarantined": "tab:red", "kept": "tab:gray"})
         ax.scatter(dated["date"], dated["kind"].map(kinds.index), c=color, marker="|", s=80)
         ax.set_yticks(range(len(kinds)), kinds)
         ax.set_title("Findings over time (red: quarantined)")
         return ax
 
-
+# %% ../../nbs/10_data/20_quality.ipynb #c6348830
 def _check_agreement(panel: Panel) -> None:
     """Warn where returns are mostly not those of the prices beside them, dividends and rounding
     aside"""
@@ -82,12 +81,12 @@ def _check_agreement(panel: Panel) -> None:
     if share > 0.2:
         warn(
             f"`returns` are not those of `prices` on {share:.0%} of the days on which both are "
-            "known: they may be shifted, in another "
-            "unit, or of other prices; give one of the two, or make them agree.",
+            "known: they may be shifted, in another unit, or of other prices; give one of the "
+            "two, or make them agree.",
             DataWarning,
         )
 
-
+# %% ../../nbs/10_data/20_quality.ipynb #63353bbe
 def check_panel(panel: Panel, *, contract: DataContract | None = None) -> QualityReport:
     """Look for the known defects of market data; see `KINDS` for what is looked for.
 
@@ -183,8 +182,7 @@ def apply_quarantine(panel: Panel, report: QualityReport) -> Panel:
         row = found[outside].iloc[0]
         raise DataError(
             f"the report has a finding on {row['asset']!r} at {row['date']:%Y-%m-%d}, which the "
-            "panel does not "
-            "have; apply a report to the panel that it was made from."
+            "panel does not have; apply a report to the panel that it was made from."
         )
     each = found.assign(field=found["field"].str.split(", ")).explode("field")
     masks, fields_ = {}, {}

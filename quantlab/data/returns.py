@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_frame, check_integer, check_scale
-from .panel import check_field, check_price_signs, returns_of_prices
+from .fields import check_field, check_price_signs, returns_of_prices
 from ..errors import SpecificationError
 
 # %% ../../nbs/10_data/30_returns.ipynb #b23382a8

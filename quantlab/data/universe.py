@@ -16,9 +16,9 @@ import pandas as pd
 from quantlab.checks import (
     check_frame, check_integer, check_number, check_periods, check_scale, varies,
 )
-from .panel import check_membership
+from .fields import check_membership
 from ..errors import DataError, MissingDataError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/10_data/25_universe.ipynb #ea17996a
 def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
@@ -111,7 +111,7 @@ def membership_mask(
             member[row, start:stop] = True
     return pd.DataFrame(member.T, index=index, columns=columns, copy=False)
 
-# %% ../../nbs/10_data/25_universe.ipynb #0c445940
+# %% ../../nbs/10_data/25_universe.ipynb #45e3b087
 def _hac_standard_error(x: np.ndarray, lags: int) -> float:
     "Newey-West (1987) standard error of a mean"
     e = x - x.mean()
@@ -120,7 +120,7 @@ def _hac_standard_error(x: np.ndarray, lags: int) -> float:
         variance += 2 * (1 - lag / (lags + 1)) * (e[lag:] @ e[:-lag])
     return float(np.sqrt(variance)) / len(x)
 
-
+# %% ../../nbs/10_data/25_universe.ipynb #792938f7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SurvivorshipResult(Result):
     "Equal-weight portfolios of all names and of the members of the day before"
@@ -152,16 +152,29 @@ class SurvivorshipResult(Result):
 
     def plot(self, ax=None):
         "Cumulative gain of all names over the members, in percent"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 2.8))[1]
+        ax = axes_or_new(ax, figsize=(7, 2.8))
         gap = self.returns["all"] - self.returns["members"]
         (100 * gap.cumsum()).plot(ax=ax, color="tab:red", xlabel="")
         ax.set_ylabel("sum of differences [%]")
         ax.set_title("What knowing the survivors adds to equal weights")
         return ax
 
+# %% ../../nbs/10_data/25_universe.ipynb #2e3c6f16
+def _as_mask(returns: pd.DataFrame, membership: pd.DataFrame, aliases: Any) -> pd.DataFrame:
+    "The mask given, or the one its spells make"
+    if not (
+        isinstance(membership, pd.DataFrame)
+        and len(membership.columns)
+        and membership.dtypes.eq(bool).all()
+    ):
+        return membership_mask(returns.index, returns.columns, membership, aliases=aliases)
+    if not (membership.index.equals(returns.index) and membership.columns.equals(returns.columns)):
+        raise DataError(
+            "the membership mask must have the index and columns of `returns`; reindex it."
+        )
+    return membership
 
+# %% ../../nbs/10_data/25_universe.ipynb #8829adbe
 def survivorship_gap(
     returns: pd.DataFrame, membership: pd.DataFrame, *, periods_per_year: float,
     aliases: Mapping | pd.DataFrame | None = None, hac_lags: int | None = None,
@@ -238,18 +251,3 @@ def survivorship_gap(
         periods_per_year=per_year, returns=both,
         names_per_year=names.groupby(names.index.year).mean().rename_axis("year"),
     )
-
-
-def _as_mask(returns: pd.DataFrame, membership: pd.DataFrame, aliases: Any) -> pd.DataFrame:
-    "The mask given, or the one its spells make"
-    if not (
-        isinstance(membership, pd.DataFrame)
-        and len(membership.columns)
-        and membership.dtypes.eq(bool).all()
-    ):
-        return membership_mask(returns.index, returns.columns, membership, aliases=aliases)
-    if not (membership.index.equals(returns.index) and membership.columns.equals(returns.columns)):
-        raise DataError(
-            "the membership mask must have the index and columns of `returns`; reindex it."
-        )
-    return membership

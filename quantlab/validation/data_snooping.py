@@ -127,8 +127,8 @@ def _differences(
     still = np.ptp(d, axis=0) <= noise
     for k in np.flatnonzero(still & (np.abs(mean) > noise)):
         raise DataError(
-            f"model {models.columns[k]!r} differs from the benchmark by a constant; nothing can "
-            "be tested. Drop it."
+            f"model {models.columns[k]!r} differs from the benchmark by a constant; nothing can be "
+            "tested. Drop it."
         )
     # the benchmark itself: its difference is zero in every resample
     omega[still], d[:, still], mean[still] = 1.0, 0.0, 0.0

@@ -17,7 +17,7 @@ from numba import njit
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from .sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #9f895618
@@ -34,8 +34,8 @@ def check_trial_returns(trial_returns: Any, min_rows: int, min_columns: int = 2)
     ):
         n, m = np.shape(trial_returns)
         raise DataError(
-            f"`trial_returns` looks transposed: {n} rows and {m} columns; "
-            "rows are time, columns are trials. Transpose it, or give it a DatetimeIndex."
+            f"`trial_returns` looks transposed: {n} rows and {m} columns; rows are time, columns "
+            "are trials. Transpose it, or give it a DatetimeIndex."
         )
     frame = check_frame(trial_returns, "trial_returns", min_columns=min_columns)
     if isinstance(frame.columns, pd.DatetimeIndex):
@@ -199,9 +199,7 @@ class PBOResult(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the distribution of the logits"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 3))[1]
+        ax = axes_or_new(ax, figsize=(7, 3))
         ax.hist(self.logits[~np.isnan(self.logits)], bins=40, color="tab:blue", alpha=0.7)
         ax.axvline(0, color="black", linestyle="--")
         ax.set(
@@ -228,8 +226,7 @@ def _check_steady(frame: pd.DataFrame, edges: np.ndarray) -> None:
         if pd.Series(level[:, j]).value_counts().max() >= (len(edges) - 1) // 2:
             raise DataError(
                 f"trial {frame.columns[j]!r} does not vary in half of the sample, and has no "
-                "Sharpe "
-                "ratio there; drop it."
+                "Sharpe ratio there; drop it."
             )
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #e3186113

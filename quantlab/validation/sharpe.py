@@ -24,7 +24,7 @@ from quantlab.checks import (
     while_held,
 )
 from ..errors import DataError, ScaleWarning, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #036b4474
 class PeriodSharpe(float):
@@ -40,8 +40,8 @@ def _per_period(value: Any, name: str, n_obs: float | None = None, *, tell: bool
     like one"""
     if isinstance(value, AnnualizedSharpe):
         raise SpecificationError(
-            f"`{name}` must be per period, and {value:.4g} is annualised; "
-            "divide it by sqrt(periods_per_year), or use `sharpe_ratio`."
+            f"`{name}` must be per period, and {value:.4g} is annualised; divide it by "
+            "sqrt(periods_per_year), or use `sharpe_ratio`."
         )
     given, value = value, check_number(value, name)
     certain = abs(value) * math.sqrt(n_obs or math.inf)  # the t-value of such a record
@@ -72,8 +72,8 @@ def check_per_year(value: Any, name: str, periods_per_year: float) -> float:
     "Refuse a per-period Sharpe ratio where an annual one is wanted"
     if isinstance(value, PeriodSharpe) and periods_per_year != 1:
         raise SpecificationError(
-            f"`{name}` must be annualised, and {value:.4g} is per period; "
-            "use `annualized_sharpe_ratio`."
+            f"`{name}` must be annualised, and {value:.4g} is per period; use "
+            "`annualized_sharpe_ratio`."
         )
     return check_number(value, name)
 
@@ -448,9 +448,7 @@ class DeflatedSharpeCurve(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the curve, the threshold and the marks"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 3))[1]
+        ax = axes_or_new(ax, figsize=(7, 3))
         ax.plot(self.curve.index, self.curve, label="deflated Sharpe ratio")
         ax.axhline(
             self.threshold, color="grey", linestyle="--", label=f"threshold {self.threshold:g}"

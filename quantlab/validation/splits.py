@@ -55,8 +55,8 @@ def _label_spans(index: pd.Index, t1: Any) -> tuple[np.ndarray, np.ndarray]:
         or end.dtype == object
     ):
         raise DataError(
-            f"`t1` must be of the kind of the index of `X` ({index.dtype}); got {end.dtype}. "
-            "Dates for dates, row numbers for an array."
+            f"`t1` must be of the kind of the index of `X` ({index.dtype}); got {end.dtype}. Dates "
+            "for dates, row numbers for an array."
         )
     if end.hasnans:
         raise MissingDataError(
@@ -140,8 +140,7 @@ class _Splitter:
             if not len(train):
                 raise SpecificationError(
                     f"split {number} has no training rows left after `purge` {self.purge}, "
-                    "`embargo` "
-                    f"{self.embargo} and the labels; use fewer folds, or shorter labels."
+                    f"`embargo` {self.embargo} and the labels; use fewer folds, or shorter labels."
                 )
             yield train, test
 
@@ -221,8 +220,7 @@ class _FoldSplitter(_Splitter):
             if rest or len(prediction) != len(rows) or len(index) != n:
                 raise DataError(
                     f"`predictions` do not fit {self.n_folds} folds of {n} rows: an entry has "
-                    f"{len(prediction)} "
-                    f"values where {len(rows)} rows were tested."
+                    f"{len(prediction)} values where {len(rows)} rows were tested."
                 )
             values = self._values(prediction, index[rows])
             for fold in chosen:
@@ -363,8 +361,8 @@ class WalkForwardSplit(_Splitter):
         starts = range(first, n - self.test_size + 1, self.step or self.test_size)
         if not starts:
             raise DataError(
-                f"`X` needs at least {first + self.test_size} rows for one split (train, purge "
-                f"and test); got {n}."
+                f"`X` needs at least {first + self.test_size} rows for one split (train, purge and "
+                f"test); got {n}."
             )
         return starts
 
