@@ -6,7 +6,7 @@
 __all__ = ['find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_metrics', 'read_file',
            'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params', 'resolve_parameters',
            'strip_notebook', 'kernel_environment', 'stage_environment', 'file_md5', 'read_stages', 'input_hashes',
-           'code_md5', 'StageRun', 'run_stage', 'import_problems']
+           'code_md5', 'import_problems', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -130,7 +130,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         )
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../nbs/90_pipeline.ipynb #e3df84ec
+# %% ../nbs/90_pipeline.ipynb #63fe668c
 def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
     "Names and values in the notebook's one cell tagged `parameters`"
     with needs("pipeline"):
@@ -163,7 +163,7 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
             f"The parameters cell of {notebook} may hold `name = literal` lines only."
         ) from None
 
-
+# %% ../nbs/90_pipeline.ipynb #c106a100
 def read_yaml(path: str | Path) -> Any:
     "Content of a YAML file, or a sentence that names the line to mend"
     import yaml
@@ -182,7 +182,7 @@ def read_params(path: str | Path) -> dict[str, dict[str, Any]]:
         raise PipelineError(f"{path} must hold sections, each with `name: value` lines.")
     return sections
 
-
+# %% ../nbs/90_pipeline.ipynb #7eaa6c51
 def _same_type(default: Any, value: Any) -> bool:
     "May `value` stand where `default` stands? A whole number may stand for a float."
     if default is None or value is None:
@@ -198,6 +198,11 @@ def _same_type(default: Any, value: Any) -> bool:
     return type(default) is type(value)
 
 
+def _is_path(value: Any) -> bool:
+    "Paths are named in the cell (and dvc.yaml), not in params.yaml"
+    return isinstance(value, str) and "/" in value
+
+# %% ../nbs/90_pipeline.ipynb #5b4e1cd2
 def resolve_parameters(
     notebook: str | Path, sections: Mapping[str, Mapping], given: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -249,11 +254,6 @@ def resolve_parameters(
                 f"{default!r} is; got {values[name]!r}."
             )
     return {name: values.get(name, default) for name, default in cell.items()}
-
-
-def _is_path(value: Any) -> bool:
-    "Paths are named in the cell (and dvc.yaml), not in params.yaml"
-    return isinstance(value, str) and "/" in value
 
 # %% ../nbs/90_pipeline.ipynb #956cb77d
 _WARNING = re.compile(r"(\w*Warning): (.*)")
@@ -401,7 +401,94 @@ def code_md5(stage: str, project: str | Path = ".") -> str:
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
     return hashlib.md5("\n".join(lines).encode()).hexdigest()
 
-# %% ../nbs/90_pipeline.ipynb #1560c67b
+# %% ../nbs/90_pipeline.ipynb #9f26502d
+def import_problems(root: str | Path) -> list[str]:
+    "A sentence for each way in which the project's code would not be the code that runs"
+    import quantlab
+
+    root, used = Path(root).resolve(), Path(quantlab.__file__).resolve().parents[1]
+    problems = []
+    if (root / "quantlab/__init__.py").is_file() and used != root:
+        problems.append(
+            f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
+            "project needs its own environment. Run `make env` here, then .venv/bin/quantlab of "
+            "this folder."
+        )
+    try:
+        needed = {
+            re.split(r"[^\w-]", line)[0].replace("-", "_")
+            for line in importlib.metadata.requires("quantlab") or ()
+        }
+    except importlib.metadata.PackageNotFoundError:  # a source tree that was not installed
+        needed = set()
+    for file in sorted(root.glob("*.py")):
+        if file.stem in sys.stdlib_module_names | needed | {"sklearn", "yaml"}:
+            problems.append(
+                f"{file.name} in the project's folder hides the module {file.stem}; rename the "
+                "file."
+            )
+    return problems
+
+# %% ../nbs/90_pipeline.ipynb #3e39ba2d
+def _draws(source: str) -> bool:
+    "Is a plot called by a statement that always runs?"
+    try:
+        values = [getattr(node, "value", None) for node in ast.parse(source).body]
+    except SyntaxError:  # IPython's own commands
+        return False
+    calls = [ast.unparse(v.func) for v in values if isinstance(v, ast.Call)]
+    return any(re.search(r"(\.|^)(plots?|subplots)\b", call) for call in calls)
+
+
+def _undrawn(nb: Any) -> list[int]:
+    "Numbers of the cells whose own statements draw and that show no picture"
+    return [
+        number
+        for number, cell in enumerate((c for c in nb.cells if c.cell_type == "code"), 1)
+        if _draws(cell.source)
+        and not any(k.startswith("image/") for o in cell.outputs for k in o.get("data", {}))
+    ]
+
+# %% ../nbs/90_pipeline.ipynb #6f325c7b
+def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any:
+    """Execute through papermill at the project's root; the output stays under failed/ until it is
+    good"""
+    with needs("pipeline"):
+        import papermill
+        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.manager import AsyncKernelManager
+        from nbclient.exceptions import DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+        from traitlets import default
+
+    class OwnKernel(AsyncKernelManager):
+        "The kernel of the running interpreter, whatever else is called python3"
+
+        @default("kernel_spec_manager")
+        def _own(self):
+            return KernelSpecManager(kernel_dirs=[])
+
+    failed = root / "failed" / f"{stage}.ipynb"
+    failed.parent.mkdir(exist_ok=True)
+    try:
+        return papermill.execute_notebook(
+            notebook, failed, dict(parameters), cwd=root, kernel_name="python3",
+            kernel_manager_class=OwnKernel, progress_bar=False, log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=50"],
+        )
+    except PapermillExecutionError as error:
+        raise PipelineError(
+            f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} The "
+            f"notebook is kept as failed/{stage}.ipynb; the last good results are untouched."
+        ) from None
+    except (DeadKernelError, RuntimeError) as error:
+        raise PipelineError(
+            f"The kernel of stage {stage} died "
+            f"({' '.join(str(error).split()) or type(error).__name__}); look for a lack of memory, "
+            "then run the stage again. The last good results are untouched."
+        ) from None
+
+# %% ../nbs/90_pipeline.ipynb #f35873e5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
     "What a stage run left behind"
@@ -455,91 +542,3 @@ def run_stage(
     write_text(root / executed, readable_json(nb))
     (root / "failed" / f"{stage}.ipynb").unlink(missing_ok=True)
     return StageRun(stage, executed.as_posix())
-
-
-def import_problems(root: str | Path) -> list[str]:
-    "A sentence for each way in which the project's code would not be the code that runs"
-    import quantlab
-
-    root, used = Path(root).resolve(), Path(quantlab.__file__).resolve().parents[1]
-    problems = []
-    if (root / "quantlab/__init__.py").is_file() and used != root:
-        problems.append(
-            f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
-            "project needs its own environment. Run `make env` here, then .venv/bin/quantlab of "
-            "this folder."
-        )
-    try:
-        needed = {
-            re.split(r"[^\w-]", line)[0].replace("-", "_")
-            for line in importlib.metadata.requires("quantlab") or ()
-        }
-    except importlib.metadata.PackageNotFoundError:  # a source tree that was not installed
-        needed = set()
-    for file in sorted(root.glob("*.py")):
-        if file.stem in sys.stdlib_module_names | needed | {"sklearn", "yaml"}:
-            problems.append(
-                f"{file.name} in the project's folder hides the module {file.stem}; rename the "
-                "file."
-            )
-    return problems
-
-
-def _undrawn(nb: Any) -> list[int]:
-    "Numbers of the cells whose own statements draw and that show no picture"
-    return [
-        number
-        for number, cell in enumerate((c for c in nb.cells if c.cell_type == "code"), 1)
-        if _draws(cell.source)
-        and not any(k.startswith("image/") for o in cell.outputs for k in o.get("data", {}))
-    ]
-
-
-def _draws(source: str) -> bool:
-    "Is a plot called by a statement that always runs?"
-    try:
-        values = [getattr(node, "value", None) for node in ast.parse(source).body]
-    except SyntaxError:  # IPython's own commands
-        return False
-    calls = [ast.unparse(v.func) for v in values if isinstance(v, ast.Call)]
-    return any(re.search(r"(\.|^)(plots?|subplots)\b", call) for call in calls)
-
-
-def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any:
-    """Execute through papermill at the project's root; the output stays under failed/ until it is
-    good"""
-    with needs("pipeline"):
-        import papermill
-        from jupyter_client.kernelspec import KernelSpecManager
-        from jupyter_client.manager import AsyncKernelManager
-    from nbclient.exceptions import DeadKernelError
-    with needs("pipeline"):
-        from papermill.exceptions import PapermillExecutionError
-        from traitlets import default
-
-    class OwnKernel(AsyncKernelManager):
-        "The kernel of the running interpreter, whatever else is called python3"
-
-        @default("kernel_spec_manager")
-        def _own(self):
-            return KernelSpecManager(kernel_dirs=[])
-
-    failed = root / "failed" / f"{stage}.ipynb"
-    failed.parent.mkdir(exist_ok=True)
-    try:
-        return papermill.execute_notebook(
-            notebook, failed, dict(parameters), cwd=root, kernel_name="python3",
-            kernel_manager_class=OwnKernel, progress_bar=False, log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=50"],
-        )
-    except PapermillExecutionError as error:
-        raise PipelineError(
-            f"Stage {stage} failed in cell {error.exec_count}: {error.ename}: {error.evalue} The "
-            f"notebook is kept as failed/{stage}.ipynb; the last good results are untouched."
-        ) from None
-    except (DeadKernelError, RuntimeError) as error:
-        raise PipelineError(
-            f"The kernel of stage {stage} died "
-            f"({' '.join(str(error).split()) or type(error).__name__}); look for a lack of memory, "
-            "then run the stage again. The last good results are untouched."
-        ) from None

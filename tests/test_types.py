@@ -13,12 +13,16 @@ FACES = sorted((ROOT / "quantlab").glob("*/__init__.pyi"))
 SCRIPT = """
 from quantlab.backtest import CostModel, run_backtest
 from quantlab.cointegration import engle_grangr
+from quantlab.data import Panel, load_panel
 from quantlab.review import render_page
 from quantlab.validation import deflated_sharpe_ratio
 
 deflated_sharpe_ratio(0.1, n_obs=100, n_trials=3, sharpe_variance=0.01).upper()
 deflated_sharpe_ratio(0.1, n_obs=100, n_trials=3)
 CostModel(half_spread=3)
+panel: Panel = load_panel("prices.csv")
+panel.retuns
+panel.returns.mean()
 """
 
 
@@ -29,9 +33,18 @@ def test_a_type_checker_finds_a_misspelt_name_and_a_forgotten_argument(tmp_path)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MYPY_CACHE_DIR": str(tmp_path / "cache")}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     lines = [line for line in run.stdout.splitlines() if ": error: " in line]
-    assert [line.split(":")[1] for line in lines] == ["3", "7", "8", "9"], run.stdout + run.stderr
+    assert [line.split(":")[1] for line in lines] == ["3", "8", "9", "10", "12"], (
+        run.stdout + run.stderr
+    )
     for line, words in zip(
-        lines, ['maybe "engle_granger"', 'no attribute "upper"', "sharpe_variance", "half_spread"]
+        lines,
+        [
+            'maybe "engle_granger"',
+            'no attribute "upper"',
+            "sharpe_variance",
+            "half_spread",
+            "retuns",
+        ],
     ):
         assert words in line
 

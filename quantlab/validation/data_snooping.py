@@ -74,7 +74,7 @@ def _long_run_deviation(centred: np.ndarray, block_size: float) -> np.ndarray:
         variance[first : first + 64] = kernel @ (spectrum.real**2 + spectrum.imag**2)
     return np.sqrt(np.maximum(variance / size / n, 0))
 
-# %% ../../nbs/20_validation/35_data_snooping.ipynb #37375811
+# %% ../../nbs/20_validation/35_data_snooping.ipynb #58dce238
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SPAResult(Result):
     "Test that no model is better than the benchmark"
@@ -98,7 +98,7 @@ class SPAResult(Result):
     statistics: pd.Series  # of each model, above zero where it did better than the benchmark
     null_hypothesis: str = "no model is better than the benchmark"
 
-
+# %% ../../nbs/20_validation/35_data_snooping.ipynb #ddcde59d
 def _differences(
     benchmark_losses: Any, model_losses: Any, block_size: float, studentize: bool
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def _differences(
     scale = omega if studentize else np.ones_like(omega)
     return models, d / scale, np.sqrt(n) * mean / scale, omega / scale
 
-
+# %% ../../nbs/20_validation/35_data_snooping.ipynb #dcf53c17
 def superior_predictive_ability(
     benchmark_losses: pd.Series, model_losses: pd.DataFrame, *, block_size: float,
     n_resamples: int = 1000, studentize: bool = True, seed: int,

@@ -144,6 +144,32 @@ class _Splitter:
                 )
             yield train, test
 
+# %% ../../nbs/20_validation/05_splits.ipynb #a9707696
+def _check_predictions(predictions: Any, n_splits: int) -> None:
+    "Refuse what is not one series or array for each split"
+    if not isinstance(predictions, Sequence) or not all(
+        hasattr(p, "__len__") for p in predictions
+    ):
+        raise DataError("`predictions` must be a list with a series or array for each split.")
+    if len(predictions) != n_splits:
+        raise DataError(
+            f"`predictions` must have one entry a split: {n_splits}; got "
+            f"{len(predictions)}."
+        )
+
+
+def _values_on(prediction: Any, labels: pd.Index) -> np.ndarray:
+    "The values for the rows `labels`: by label where they have one, else in order"
+    if not isinstance(prediction, (pd.Series, pd.DataFrame)):
+        return check_series(prediction, "predictions", allow_missing=True).to_numpy()
+    series = check_series(prediction.sort_index(), "predictions", allow_missing=True)
+    if not series.index.equals(labels.sort_values()):
+        raise MisalignedError(
+            "`predictions` has an entry that is not on the rows its split tested; predict for "
+            "`X.iloc[test]`."
+        )
+    return series.loc[labels].to_numpy()
+
 # %% ../../nbs/20_validation/05_splits.ipynb #b0c86e51
 class _FoldSplitter(_Splitter):
     "Splits made of folds, with paths through them"
@@ -197,15 +223,7 @@ class _FoldSplitter(_Splitter):
         DataFrame
             Rows of the sample x `n_paths`; on the index of the predictions where they have one.
         """
-        if not isinstance(predictions, Sequence) or not all(
-            hasattr(p, "__len__") for p in predictions
-        ):
-            raise DataError("`predictions` must be a list with a series or array for each split.")
-        if len(predictions) != self.n_splits:
-            raise DataError(
-                f"`predictions` must have one entry a split: {self.n_splits}; got "
-                f"{len(predictions)}."
-            )
+        _check_predictions(predictions, self.n_splits)
         n, rest = divmod(sum(len(p) for p in predictions), self.n_paths)
         folds = self._folds(n)
         index: Any = pd.RangeIndex(n)
@@ -222,25 +240,12 @@ class _FoldSplitter(_Splitter):
                     f"`predictions` do not fit {self.n_folds} folds of {n} rows: an entry has "
                     f"{len(prediction)} values where {len(rows)} rows were tested."
                 )
-            values = self._values(prediction, index[rows])
+            values = _values_on(prediction, index[rows])
             for fold in chosen:
                 inside = (rows >= folds[fold][0]) & (rows <= folds[fold][-1])
                 out[folds[fold], used[fold]] = values[inside]
                 used[fold] += 1
         return pd.DataFrame(out, index=index, columns=pd.RangeIndex(self.n_paths, name="path"))
-
-    @staticmethod
-    def _values(prediction: Any, labels: pd.Index) -> np.ndarray:
-        "The values for the rows `labels`: by label where they have one, else in order"
-        if not isinstance(prediction, (pd.Series, pd.DataFrame)):
-            return check_series(prediction, "predictions", allow_missing=True).to_numpy()
-        series = check_series(prediction.sort_index(), "predictions", allow_missing=True)
-        if not series.index.equals(labels.sort_values()):
-            raise MisalignedError(
-                "`predictions` has an entry that is not on the rows its split tested; predict for "
-                "`X.iloc[test]`."
-            )
-        return series.loc[labels].to_numpy()
 
 # %% ../../nbs/20_validation/05_splits.ipynb #c07db7db
 def _check_gaps(splitter: Any) -> None:
