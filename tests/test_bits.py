@@ -91,9 +91,11 @@ def _digests(program: str, tmp_path: Path) -> dict[str, dict[str, str]]:
     runs = {}
     for name, (cpu, features) in FEATURES.items():
         environment = os.environ | {
-            "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features,
-            "NUMBA_CACHE_DIR": str(tmp_path / name), "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+            "NUMBA_CPU_NAME": cpu,
+            "NUMBA_CPU_FEATURES": features,
+            "NUMBA_CACHE_DIR": str(tmp_path / name),
+            "PYTHONPATH": str(ROOT),
+        }
         runs[name] = subprocess.Popen(
             [sys.executable, "-c", program],
             env=environment,

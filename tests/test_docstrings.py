@@ -14,8 +14,15 @@ from quantlab import errors
 from quantlab.errors import QuantlabError
 
 WINGS = (
-    "data", "validation", "cointegration", "volatility", "factors", "backtest", "review", "handoff",
-)  # fmt: skip
+    "data",
+    "validation",
+    "cointegration",
+    "volatility",
+    "factors",
+    "backtest",
+    "review",
+    "handoff",
+)
 NAMES = {
     f"{wing}.{name}": getattr(module, name)
     for wing in WINGS

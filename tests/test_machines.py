@@ -409,9 +409,13 @@ def test_read_only_sources_without_a_home_get_a_folder_for_compiled_kernels():
     times, folder = run.stdout.split()
     assert times == "1" and not Path(folder).exists()  # said once, and swept at the end
     named = subprocess.run(
-        [sys.executable, "-c", CACHE], cwd=ROOT, env=environment | {"NUMBA_CACHE_DIR": "/nowhere"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", CACHE],
+        cwd=ROOT,
+        env=environment | {"NUMBA_CACHE_DIR": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert named.stdout.split() == ["0", "/nowhere"]
 
 

@@ -78,7 +78,10 @@ def market(n=300, n_assets=20, seed=0):
         (GOOD.replace("2020-01-03", "2020-02-31"), "'2020-02-31' in row 2, which is not a date"),
         (GOOD.replace("2020-01-03", ""), "row 2, which is not a date"),
         (GOOD.replace("2020-01-03", "1/3/2020"), "one form throughout"),
-        (GOOD.replace("11,", "-11,").replace("50", "-50"), "must be above 0, and is -50 for 'B' on 2020-01-02"),
+        (
+            GOOD.replace("11,", "-11,").replace("50", "-50"),
+            "must be above 0, and is -50 for 'B' on 2020-01-02",
+        ),
         (GOOD.replace("11,", "0,").replace("50", "0"), "must be above 0, and is 0 for 'B'"),
         (GOOD.replace("11,", "inf,"), "infinite"),
         (GOOD.replace("A,B", "A,A"), "column 'A' more than once"),
@@ -104,7 +107,9 @@ def test_dates_that_read_two_ways_are_refused(tmp_path):
     path = tmp_path / "prices.csv"
     rows = [f"01/{month:02d}/2020,{100 + month}" for month in range(1, 13)]
     path.write_text("\n".join(["date,A", *rows]))
-    with pytest.raises(DataError, match="'01/02/2020' in row 2, and no day above 12 .* 2020-01-02 or 2020-02-01"):
+    with pytest.raises(
+        DataError, match="'01/02/2020' in row 2, and no day above 12 .* 2020-01-02 or 2020-02-01"
+    ):
         load_panel(path)
     path.write_text("date,A\n1/2/2020,10\n1/13/2020,11\n")
     assert load_panel(path).index[0] == pd.Timestamp("2020-01-02")
@@ -115,11 +120,18 @@ def test_dates_that_read_two_ways_are_refused(tmp_path):
 def test_two_levels_of_columns_are_explained():
     "As yfinance gives them"
     days = pd.bdate_range("2020-01-01", periods=3)
-    table = pd.DataFrame(np.arange(1.0, 13).reshape(3, 4), days, pd.MultiIndex.from_product([["Close", "Volume"], ["A", "B"]]))
+    table = pd.DataFrame(
+        np.arange(1.0, 13).reshape(3, 4),
+        days,
+        pd.MultiIndex.from_product([["Close", "Volume"], ["A", "B"]]),
+    )
     for call in (load_panel, lambda t: Panel({"prices": t}), lambda t: load_panel({"prices": t})):
         with pytest.raises(DataError, match=r"2 levels of columns .*\{'prices': frame\['Close'\]"):
             call(table)
-    assert list(load_panel({"prices": table["Close"], "volume": table["Volume"]}).columns) == ["A", "B"]
+    assert list(load_panel({"prices": table["Close"], "volume": table["Volume"]}).columns) == [
+        "A",
+        "B",
+    ]
 
 
 def test_monthly_rows_are_not_compared_with_a_daily_calendar():
@@ -131,15 +143,26 @@ def test_monthly_rows_are_not_compared_with_a_daily_calendar():
 
 
 def test_an_import_leaves_out_what_it_says(tmp_path, capsys):
-    days = trading_sessions("XNYS", "2020-01-02", "2020-06-30").append(pd.DatetimeIndex(["2020-07-04"]))
-    prices = 100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (len(days), 3)), axis=0))
+    days = trading_sessions("XNYS", "2020-01-02", "2020-06-30").append(
+        pd.DatetimeIndex(["2020-07-04"])
+    )
+    prices = 100 * np.exp(
+        np.cumsum(np.random.default_rng(0).normal(0, 0.01, (len(days), 3)), axis=0)
+    )
     pd.DataFrame(prices, days, list("ABC")).to_csv(tmp_path / "prices.csv", index_label="date")
     assert main(["data", "check", str(tmp_path / "prices.csv")]) == 1
-    assert "nothing was changed; an import leaves the cells of the 1 quarantined" in capsys.readouterr().out
-    assert main(["data", "import", str(tmp_path / "prices.csv"), "--to", str(tmp_path / "panel")]) == 0
+    assert (
+        "nothing was changed; an import leaves the cells of the 1 quarantined"
+        in capsys.readouterr().out
+    )
+    assert (
+        main(["data", "import", str(tmp_path / "prices.csv"), "--to", str(tmp_path / "panel")]) == 0
+    )
     assert f"imported {len(days)} dates of 3 assets" in capsys.readouterr().out
     panel = load_panel(tmp_path / "panel")
-    assert panel.prices.loc["2020-07-04"].isna().all() and panel.prices.iloc[:-1].notna().all(axis=None)
+    assert panel.prices.loc["2020-07-04"].isna().all() and panel.prices.iloc[:-1].notna().all(
+        axis=None
+    )
 
 
 def test_a_panel_that_cannot_be_written_says_so(tmp_path, monkeypatch):
@@ -299,21 +322,38 @@ def test_known_misadjusted_spin_offs_are_quarantined(report):
     # spin-off dates: company announcements; FIS/LPS, MRO/MPC, WMB/WPX, COP/PSX, FOX/News,
     # IR/Allegion, DOV/Knowles, NOV/NOW, TWX/Time, EXPE/TripAdvisor, HCP/QCP, CAG/Lamb Weston
     assert cells - {("ETN", "2014-07-28")} == {
-        ("FIS", "2008-07-03"), ("MRO", "2011-07-01"), ("EXPE", "2011-12-21"),
-        ("WMB", "2012-01-03"), ("COP", "2012-05-01"), ("FOX", "2013-07-01"),
-        ("FOXA", "2013-07-01"), ("IR", "2013-12-02"), ("DOV", "2014-03-03"),
-        ("NOV", "2014-06-02"), ("TWX", "2014-06-09"), ("HCP", "2016-11-01"), ("CAG", "2016-11-10"),
-    }  # fmt: skip
+        ("FIS", "2008-07-03"),
+        ("MRO", "2011-07-01"),
+        ("EXPE", "2011-12-21"),
+        ("WMB", "2012-01-03"),
+        ("COP", "2012-05-01"),
+        ("FOX", "2013-07-01"),
+        ("FOXA", "2013-07-01"),
+        ("IR", "2013-12-02"),
+        ("DOV", "2014-03-03"),
+        ("NOV", "2014-06-02"),
+        ("TWX", "2014-06-09"),
+        ("HCP", "2016-11-01"),
+        ("CAG", "2016-11-10"),
+    }
 
 
 def test_genuine_crashes_and_rallies_are_kept(equity, report):
     healed = apply_quarantine(equity, report).returns
     for asset, day in [
-        ("MS", "2008-10-13"), ("C", "2008-11-24"), ("PNC", "2009-01-20"), ("FITB", "2008-09-29"),
-        ("VRTX", "2013-04-19"), ("NVDA", "2008-07-03"), ("EQIX", "2010-10-06"),
-        ("PNC", "2009-01-21"), ("LVLT", "2008-10-23"), ("YHOO", "2008-02-01"),
-        ("MSI", "2008-01-23"), ("UNH", "2008-09-29"),
-    ]:  # fmt: skip
+        ("MS", "2008-10-13"),
+        ("C", "2008-11-24"),
+        ("PNC", "2009-01-20"),
+        ("FITB", "2008-09-29"),
+        ("VRTX", "2013-04-19"),
+        ("NVDA", "2008-07-03"),
+        ("EQIX", "2010-10-06"),
+        ("PNC", "2009-01-21"),
+        ("LVLT", "2008-10-23"),
+        ("YHOO", "2008-02-01"),
+        ("MSI", "2008-01-23"),
+        ("UNH", "2008-09-29"),
+    ]:
         assert healed.loc[day, asset] == equity.returns.loc[day, asset]
 
 
@@ -545,7 +585,9 @@ def test_forward_return_is_the_later_price(ratios, horizon, scale):
 )
 def test_a_gap_loses_no_move(values, horizon):
     "Returns of known days compound to the last price over the first, whatever is missing"
-    prices = pd.Series(values, pd.bdate_range("2020-01-01", periods=len(values)), dtype=float, name="A")
+    prices = pd.Series(
+        values, pd.bdate_range("2020-01-01", periods=len(values)), dtype=float, name="A"
+    )
     known = prices.dropna()
     simple, logs = simple_returns(prices), log_returns(prices)
     panel = Panel({"prices": prices.to_frame()})
@@ -557,7 +599,9 @@ def test_a_gap_loses_no_move(values, horizon):
     np.testing.assert_allclose(np.diff(again), np.diff(np.log(known.loc[again.index])), atol=1e-9)
     held = run_backtest(pd.DataFrame({"A": 1.0}, prices.index), simple.to_frame())
     assert (1 + held.returns).prod() == pytest.approx(known.iloc[-1] / known.iloc[0])
-    assert held.n_missing_returns == int(prices.iloc[1:].isna().sum() + (prices.index[1:] == known.index[0]).sum())
+    assert held.n_missing_returns == int(
+        prices.iloc[1:].isna().sum() + (prices.index[1:] == known.index[0]).sum()
+    )
     forward = forward_returns(prices.to_frame(), periods=(horizon,))[horizon]["A"].to_numpy()
     for t, price in enumerate(prices):
         inside = t + horizon < len(prices) and prices.index[t + horizon] <= known.index[-1]
@@ -571,9 +615,15 @@ def test_a_gap_loses_no_move(values, horizon):
 def test_a_negative_price_loses_only_its_own_returns(tmp_path):
     "Crude oil of 20 April 2020: simple returns to and from it do not exist, those of others do"
     days = pd.bdate_range("2020-04-16", periods=5)
-    prices = pd.DataFrame({"WTI": [20, 18, -37.6, 10, 13], "ES": [2800.0, 2790, 2750, 2770, 2800]}, days)
+    prices = pd.DataFrame(
+        {"WTI": [20, 18, -37.6, 10, 13], "ES": [2800.0, 2790, 2750, 2770, 2800]}, days
+    )
     whole = simple_returns(prices[["ES"]])["ES"]
-    for call in (simple_returns, lambda p: np.expm1(log_returns(p)), lambda p: Panel({"prices": p}).returns):
+    for call in (
+        simple_returns,
+        lambda p: np.expm1(log_returns(p)),
+        lambda p: Panel({"prices": p}).returns,
+    ):
         with pytest.warns(DataWarning, match="is -37.6 for 'WTI' on 2020-04-20") as said:
             returns = call(prices)
         assert said[0].filename == __file__
@@ -581,11 +631,16 @@ def test_a_negative_price_loses_only_its_own_returns(tmp_path):
         np.testing.assert_allclose(returns["WTI"], [np.nan, -0.1, np.nan, np.nan, 0.3], atol=1e-12)
     with pytest.warns(DataWarning):
         ahead = forward_returns(prices, periods=(2,))[2]
-    np.testing.assert_allclose(ahead["WTI"], [np.nan, 10 / 18 - 1, np.nan, np.nan, np.nan], atol=1e-12)
+    np.testing.assert_allclose(
+        ahead["WTI"], [np.nan, 10 / 18 - 1, np.nan, np.nan, np.nan], atol=1e-12
+    )
     prices.to_csv(tmp_path / "prices.csv", index_label="date")
     with pytest.warns(DataWarning):
         panel = load_panel(tmp_path / "prices.csv")
-    assert np.isnan(panel.log_prices.loc["2020-04-20", "WTI"]) and panel.prices.loc["2020-04-20", "WTI"] == -37.6
+    assert (
+        np.isnan(panel.log_prices.loc["2020-04-20", "WTI"])
+        and panel.prices.loc["2020-04-20", "WTI"] == -37.6
+    )
     report = check_panel(panel)
     assert ("out_of_range", "WTI") in set(zip(report.issues["kind"], report.issues["asset"]))
     pd.testing.assert_frame_equal(apply_quarantine(panel, report).returns, panel.returns)
@@ -595,16 +650,29 @@ def test_a_negative_price_loses_only_its_own_returns(tmp_path):
 
 
 def test_what_a_quarantine_removes_does_not_come_back():
-    "A quarantined return stays missing; a quarantined price is an unknown price, which the next return spans"
-    days = pd.DatetimeIndex(["2020-01-02", "2020-01-03", "2020-01-04", "2020-01-06", "2020-01-07", "2020-01-08"])
+    """A quarantined return stays missing; a quarantined price is an unknown price, which the next
+    return spans"""
+    days = pd.DatetimeIndex(
+        ["2020-01-02", "2020-01-03", "2020-01-04", "2020-01-06", "2020-01-07", "2020-01-08"]
+    )
     prices = pd.DataFrame({"A": [10.0, 11, 12, 22, 23, 24], "B": [5.0, 5, 5, 5, 6, 6]}, days)
     panel = Panel({"prices": prices})
     report = check_panel(panel)  # Saturday the 4th is no session
     healed = apply_quarantine(panel, report)
     assert healed.prices.loc["2020-01-04"].isna().all()
     assert healed.returns.loc["2020-01-06"].tolist() == pytest.approx([1.0, 0.0])
-    row = {"asset": "A", "date": days[3], "kind": "unadjusted_split", "value": 0.0, "action": "quarantined", "field": "returns", "evidence": ""}
-    report = dataclasses.replace(report, issues=pd.concat([report.issues, pd.DataFrame([row])], ignore_index=True))
+    row = {
+        "asset": "A",
+        "date": days[3],
+        "kind": "unadjusted_split",
+        "value": 0.0,
+        "action": "quarantined",
+        "field": "returns",
+        "evidence": "",
+    }
+    report = dataclasses.replace(
+        report, issues=pd.concat([report.issues, pd.DataFrame([row])], ignore_index=True)
+    )
     healed = apply_quarantine(panel, report)
     assert healed.returns["A"].isna().tolist() == [True, False, True, True, False, False]
     assert healed.log_prices["A"].iloc[-1] == pytest.approx(np.log(11 / 10 * 24 / 22))
@@ -633,8 +701,15 @@ def test_returns_refuse_bad_prices(function):
     days = pd.date_range("2020-01-01", periods=3)
     good = pd.DataFrame({"A": [1.0, 2, 3]}, index=days)
     for bad in [
-        good * 0, -good, good * np.nan, good.replace(2.0, np.inf), good.astype(str), good[::-1],
-        good.iloc[[0, 0, 1]], good.iloc[:1], pd.concat([good, good], axis=1),
-    ]:  # fmt: skip
+        good * 0,
+        -good,
+        good * np.nan,
+        good.replace(2.0, np.inf),
+        good.astype(str),
+        good[::-1],
+        good.iloc[[0, 0, 1]],
+        good.iloc[:1],
+        pd.concat([good, good], axis=1),
+    ]:
         with pytest.raises(QuantlabError):
             function(bad)

@@ -48,9 +48,14 @@ def test_probabilistic_sharpe_of_both_revisions(sharpe, benchmark, n, shape, rho
             continue
         want = stats.norm.cdf((sharpe - benchmark) / math.sqrt(numerator / degrees))
         found = v.probabilistic_sharpe_ratio(
-            sharpe, n_obs=n, benchmark=benchmark, skewness=shape[0], kurtosis=shape[1],
-            autocorrelation=rho, revision=revision,
-        )  # fmt: skip
+            sharpe,
+            n_obs=n,
+            benchmark=benchmark,
+            skewness=shape[0],
+            kurtosis=shape[1],
+            autocorrelation=rho,
+            revision=revision,
+        )
         assert found == pytest.approx(want, abs=1e-12)
 
 
@@ -101,9 +106,14 @@ def test_the_minimum_track_record_is_where_the_probability_is_reached(s, shape, 
 
         want = optimize.brentq(reached, first + 1e-9, 1e9, xtol=1e-6)
         found = v.min_track_record_length(
-            s, benchmark=0.01, skewness=shape[0], kurtosis=shape[1], confidence=confidence,
-            autocorrelation=rho, revision=revision,
-        )  # fmt: skip
+            s,
+            benchmark=0.01,
+            skewness=shape[0],
+            kurtosis=shape[1],
+            confidence=confidence,
+            autocorrelation=rho,
+            revision=revision,
+        )
         assert found == pytest.approx(want, rel=1e-6)
 
 
@@ -135,9 +145,13 @@ def test_haircuts_of_three_methods(annual, n, m, seed):
     }
     for method, adjusted in want.items():
         found = v.haircut_sharpe(
-            annual, n_obs=n, periods_per_year=12, n_tests=m, method=method,
+            annual,
+            n_obs=n,
+            periods_per_year=12,
+            n_tests=m,
+            method=method,
             other_pvalues=None if method == "bonferroni" else list(others),
-        )  # fmt: skip
+        )
         assert found.adjusted_pvalue == pytest.approx(adjusted, rel=1e-9)
         after = max(0.0, law.isf(adjusted / 2) / root)
         assert found.haircut_sharpe == pytest.approx(after, rel=1e-6, abs=1e-9)

@@ -597,9 +597,12 @@ def test_cpcv_equals_purgedcv_one_day_on(n, embargo):
     day = pd.Timedelta(days=1)
     end = start + pd.to_timedelta(np.random.default_rng(n).integers(0, 9, n), unit="D")
     theirs = purgedcv.CombinatorialPurgedCV(
-        6, 2, prediction_times=start, evaluation_times=end + day,
+        6,
+        2,
+        prediction_times=start,
+        evaluation_times=end + day,
         embargo=(embargo - 1) * day if embargo > 1 else None,
-    )  # fmt: skip
+    )
     frame = pd.DataFrame(index=pd.DatetimeIndex(start))
     t1 = pd.Series(end.to_numpy(), index=frame.index)
     ours = v.CombinatorialPurgedSplit(6, 2, embargo=embargo if embargo > 1 else 0)
@@ -628,11 +631,20 @@ splitters = st.one_of(
     st.builds(v.PurgedKFold, st.integers(2, 6), purge=st.integers(0, 3), embargo=st.integers(0, 3)),
     st.builds(
         lambda n, k, purge, embargo: v.CombinatorialPurgedSplit(n, min(k, n - 1), purge, embargo),
-        st.integers(2, 6), st.integers(1, 5), st.integers(0, 3), st.integers(0, 3),
+        st.integers(2, 6),
+        st.integers(1, 5),
+        st.integers(0, 3),
+        st.integers(0, 3),
     ),
-    st.builds(v.WalkForwardSplit, st.integers(3, 15), st.integers(1, 8), purge=st.integers(0, 3),
-              expanding=st.booleans(), step=st.none() | st.integers(1, 9)),
-)  # fmt: skip
+    st.builds(
+        v.WalkForwardSplit,
+        st.integers(3, 15),
+        st.integers(1, 8),
+        purge=st.integers(0, 3),
+        expanding=st.booleans(),
+        step=st.none() | st.integers(1, 9),
+    ),
+)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -1130,7 +1142,8 @@ def test_merging_two_branches(tmp_path):
     after = ours.path.read_bytes()
     assert v.merge_ledgers(ours, theirs).n_added == 0 and ours.path.read_bytes() == after
     whole = theirs.path.read_bytes()
-    theirs.path.write_bytes(whole[:-1])  # only the newline is lost, and the last record's hash holds
+    # only the newline is lost, and the last record's hash holds
+    theirs.path.write_bytes(whole[:-1])
     assert v.merge_ledgers(ours, theirs).n_added == 0 and ours.path.read_bytes() == after
     theirs.path.write_bytes(whole[:-2])  # part of a record is lost
     with pytest.raises(LedgerError, match="Nothing was merged"):
