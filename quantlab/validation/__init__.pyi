@@ -54,6 +54,10 @@ from .data_snooping import (
     step_m as step_m,
     superior_predictive_ability as superior_predictive_ability,
 )
+from .deflated_sharpe import (
+    DeflatedSharpeTest as DeflatedSharpeTest,
+    deflated_sharpe_test as deflated_sharpe_test,
+)
 from quantlab.ledger.trials import (
     Ledger as Ledger,
     LedgerCheck as LedgerCheck,

@@ -21,19 +21,9 @@ from quantlab.checks import (
 )
 from ..errors import DataError, MisalignedError
 from ..results import Result
-from .sharpe_estimate import stationary_bootstrap_indices
+from .sharpe_estimate import stationary_bootstrap_counts
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #716b2436
-@njit(cache=True)
-def _counts(rows: np.ndarray) -> np.ndarray:
-    "How often each row was drawn in each resample"
-    out = np.zeros(rows.shape)
-    for b in range(rows.shape[0]):
-        for t in range(rows.shape[1]):
-            out[b, rows[b, t]] += 1.0
-    return out
-
-
 def _bootstrap_deviations(
     x: np.ndarray, block_size: float, n_resamples: int, seed: int, chunk: int = 250
 ) -> np.ndarray:
@@ -44,8 +34,8 @@ def _bootstrap_deviations(
     out = np.empty((n_resamples, x.shape[1]))
     for first in range(0, n_resamples, chunk):
         size = min(chunk, n_resamples - first)
-        rows = stationary_bootstrap_indices(n, block_size=block_size, n_resamples=size, rng=rng)
-        np.matmul(_counts(rows), x, out=out[first : first + size])
+        counts = stationary_bootstrap_counts(n, block_size=block_size, n_resamples=size, rng=rng)
+        np.matmul(counts, x, out=out[first : first + size])
     out /= n
     return out
 

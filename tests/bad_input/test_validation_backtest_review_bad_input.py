@@ -234,6 +234,19 @@ MODELS = {
     "seed": 0,
 }
 row(v.superior_predictive_ability, MODELS, AGAINST | RESAMPLED)
+row(
+    v.deflated_sharpe_test,
+    {"trial_returns": FRAME, "n_resamples": 500, "block_length": 3, "seed": 0},
+    {
+        "trial_returns": tables(FRAME, flip=True),
+        "selected": {"unknown": "z"},
+        "n_trials": counts(0, 1, none=False),
+        "block_length": numbers(0.5),
+        "n_resamples": counts(0),
+        "seed": counts(none=False),
+        "size": numbers(0.0, 1.0),
+    },
+)
 row(v.step_m, MODELS, AGAINST | RESAMPLED | {"size": numbers(0.0, 1.0)})
 row(
     v.model_confidence_set, {"losses": LOSSES, "block_size": 5, "n_resamples": 100, "seed": 0},
@@ -638,7 +651,7 @@ row(
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
     "AnnualizedSharpe", "PeriodSharpe", "DeflatedSharpeCurve", "EffectiveTrialsResult", "FoldChoice", "HaircutResult", "LedgerCheck", "MCSResult", "MergeResult",
-    "PBONullResult", "PBOResult", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
+    "PBONullResult", "PBOResult", "DeflatedSharpeTest", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
     "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VOLATILITY", "VerifyResult", "report_style",
 }  # fmt: skip
 CASES = [
