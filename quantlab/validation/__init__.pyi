@@ -58,6 +58,11 @@ from .deflated_sharpe import (
     DeflatedSharpeTest as DeflatedSharpeTest,
     deflated_sharpe_test as deflated_sharpe_test,
 )
+from .rule import (
+    RuleSimulation as RuleSimulation,
+    min_years as min_years,
+    simulate_rule as simulate_rule,
+)
 from quantlab.ledger.trials import (
     Ledger as Ledger,
     LedgerCheck as LedgerCheck,

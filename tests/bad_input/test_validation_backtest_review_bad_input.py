@@ -247,6 +247,25 @@ row(
         "size": numbers(0.0, 1.0),
     },
 )
+row(v.min_years, {"true_sharpe": 1.0}, {
+    "true_sharpe": numbers(0.0), "n_trials": numbers(0.5), "power": numbers(0.0, 1.0),
+    "size": numbers(0.0, 1.0),
+})  # fmt: skip
+row(
+    v.simulate_rule,
+    {
+        "trial_returns": FRAME, "n_holdout": 20, "periods_per_year": 252, "n_worlds": 20,
+        "n_resamples": 99, "block_length": 3, "seed": 0,
+    },
+    {
+        "trial_returns": tables(FRAME, flip=True), "candidate": {"unknown": "z"},
+        "n_trials": counts(0, 1, none=False), "n_holdout": counts(0), "n_openings": counts(0),
+        "periods_per_year": numbers(0.0), "size": numbers(0.0, 1.0),
+        "true_sharpe": {"zero": (0.0,), "text": ("a",)},
+        "n_worlds": counts(0), "block_length": numbers(0.5), "n_resamples": counts(0),
+        "seed": counts(none=False), "n_jobs": {"zero": 0, "minus two": -2, "half": 0.5, "text": "all"},
+    },
+)  # fmt: skip
 row(v.step_m, MODELS, AGAINST | RESAMPLED | {"size": numbers(0.0, 1.0)})
 row(
     v.model_confidence_set, {"losses": LOSSES, "block_size": 5, "n_resamples": 100, "seed": 0},
@@ -651,7 +670,7 @@ row(
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
     "AnnualizedSharpe", "PeriodSharpe", "DeflatedSharpeCurve", "EffectiveTrialsResult", "FoldChoice", "HaircutResult", "LedgerCheck", "MCSResult", "MergeResult",
-    "PBONullResult", "PBOResult", "DeflatedSharpeTest", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
+    "PBONullResult", "PBOResult", "DeflatedSharpeTest", "RuleSimulation", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
     "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VOLATILITY", "VerifyResult", "report_style",
 }  # fmt: skip
 CASES = [
