@@ -13,10 +13,12 @@ from .files import (
     load_panel as load_panel,
     save_panel as save_panel,
 )
-from .defects import (
+from .contract import (
     DataContract as DataContract,
-    find_defects as find_defects,
     trading_sessions as trading_sessions,
+)
+from .defects import (
+    find_defects as find_defects,
 )
 from .quality import (
     QualityReport as QualityReport,

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from .defects import KINDS, DataContract, find_defects
+from .contract import KINDS, DataContract
+from .defects import find_defects
 from ..checks import warn
 from .fields import returns_of_prices
 from .panel import Panel, unchecked_panel

@@ -22,7 +22,7 @@ from conftest import ROOT
 
 from quantlab.backtest import load_families
 from quantlab.cli import main
-from quantlab.data.defects import trading_sessions
+from quantlab.data.contract import trading_sessions
 from quantlab.handoff import load_bundle
 from quantlab.pipeline import read_metrics, run_stage, write_table
 from quantlab.rendering import render_pages
