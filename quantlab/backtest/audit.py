@@ -262,11 +262,11 @@ _PRICES = ("returns", "prices", "price", "close", "adj_close", "log_prices")
 _MANY = 50  # pairs of changes from which a correlation says something
 
 
-def _another_market(
+def _other_data(
     tables: dict[str, pd.DataFrame], rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """The tables of a market with the same labels and the same kind of numbers: rows turned by half
-    the sample, columns by one"""
+    """Tables with the same labels and the same kind of numbers from elsewhere: rows turned by half the
+    sample, columns by one"""
     n = len(next(iter(tables.values())))
     rows = int(rng.integers(n // 3, n - n // 3))
     roll = lambda v: np.roll(v.to_numpy(), (rows, 1), axis=(0, 1))
@@ -396,7 +396,7 @@ def _controls(
         }[ok],
     )
     try:
-        foreign = run(_another_market(tables, rng), full.index)
+        foreign = run(_other_data(tables, rng), full.index)
     except Exception:
         foreign = None
         rows["other market"] = (

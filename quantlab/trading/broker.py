@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .costs import CostModel
+from .costs import CostModel, trailing_volatility
 from ..checks import check_aligned, check_frame, check_number
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .orders import Order, make_order
@@ -85,7 +85,7 @@ def bars(
             "percent)."
         )
     if dollar_volume is not None and volatility is None:
-        frames["volatility"] = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
+        frames["volatility"] = trailing_volatility(returns)
     try:
         frames = {name: frame.loc[start:end] for name, frame in frames.items()}
     except (KeyError, TypeError, ValueError):
@@ -237,12 +237,12 @@ class ReferenceBroker:
         self._borrow = self._costs.borrow_bps_per_year / 1e4 / years
         self._positions: dict[str, float] = {}
         self._pending: dict[str, dict] = {}
-        self._market: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}
+        self._quotes: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}
 
     def submit(self, order: Order) -> None:
         """Keep an order for the next bar, at today's volume and volatility; the same id twice is
         one order"""
-        quote = {name: values.get(order.asset, math.nan) for name, values in self._market.items()}
+        quote = {name: values.get(order.asset, math.nan) for name, values in self._quotes.items()}
         # unknown, as JSON has it
         quote = {name: value if math.isfinite(value) else None for name, value in quote.items()}
         self._pending.setdefault(
@@ -256,7 +256,7 @@ class ReferenceBroker:
         for asset, position in self._positions.items():
             change = bar.returns.get(asset, math.nan)
             self._positions[asset] = position * (1 + change) if math.isfinite(change) else position
-        self._market = {"dollar_volume": bar.dollar_volume, "volatility": bar.volatility}
+        self._quotes = {"dollar_volume": bar.dollar_volume, "volatility": bar.volatility}
         return fills
 
     def _fill(self, date: pd.Timestamp) -> list[Fill]:

@@ -99,7 +99,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Account:
-    "The book at a close, with the orders accepted since; amounts in currency"
+    "The account at a close, with the orders accepted since; amounts in currency"
 
     date: pd.Timestamp
     equity: float
@@ -164,7 +164,7 @@ class PreTradeGate:
         order : Order
             What is to be sent.
         account : Account
-            The book, with the orders accepted before; it is not changed.
+            The account, with the orders accepted before; it is not changed.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class PreTradeGate:
         """
         position = account.positions.get(order.asset, 0.0)
         smaller = reduces(order, position)
-        refusal = self._standing(order, account, smaller) or self._market(order, account)
+        refusal = self._standing(order, account, smaller) or self._price(order, account)
         return refusal or self._size(order, account, position, smaller) or Decision(True)
 
     def _standing(self, order: Order, account: Account, smaller: bool) -> Decision | None:
@@ -209,7 +209,7 @@ class PreTradeGate:
             )
         return None
 
-    def _market(self, order: Order, account: Account) -> Decision | None:
+    def _price(self, order: Order, account: Account) -> Decision | None:
         "Stale prices and prices that jumped"
         limits, stale = self.limits, account.stale_days.get(order.asset)
         if stale is None or stale > limits.max_stale_days:
