@@ -1996,6 +1996,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'quantlab/trading/costs.py'),
                                         'quantlab.trading.costs.CostModel.linear_bps': ( '16_trading/costs.html#costmodel.linear_bps',
                                                                                          'quantlab/trading/costs.py'),
+                                        'quantlab.trading.costs.CostModel.linear_cost': ( '16_trading/costs.html#costmodel.linear_cost',
+                                                                                          'quantlab/trading/costs.py'),
                                         'quantlab.trading.costs.CostModel.linear_rate': ( '16_trading/costs.html#costmodel.linear_rate',
                                                                                           'quantlab/trading/costs.py'),
                                         'quantlab.trading.costs.CostModel.scaled': ( '16_trading/costs.html#costmodel.scaled',

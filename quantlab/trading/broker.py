@@ -234,7 +234,7 @@ class ReferenceBroker:
             if periods_per_year is None
             else check_number(periods_per_year, "periods_per_year", low=0, strict=True)
         )
-        self._borrow = self._costs.borrow_bps_per_year / 1e4 / years
+        self._borrow = self._costs.borrow_rate(years)
         self._positions: dict[str, float] = {}
         self._pending: dict[str, dict] = {}
         self._quotes: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}

@@ -66,6 +66,10 @@ class CostModel(Result):
         "Commission and half-spread as a decimal share of the traded value"
         return self.linear_bps / 1e4
 
+    def linear_cost(self, traded):
+        "Commission and half-spread on what is traded, in its unit"
+        return traded * self.linear_bps / 1e4
+
     def borrow_rate(self, periods_per_year: float) -> float:
         "Borrow fee of one period, as a decimal share of the value held short"
         return self.borrow_bps_per_year / 1e4 / periods_per_year
