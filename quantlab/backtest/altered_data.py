@@ -55,7 +55,9 @@ def check_tables(
     return checked, index
 
 # %% ../../nbs/60_backtest/16_altered_data.ipynb #d6df6e5f
-def other_values(table: pd.DataFrame, start: int, calm: bool, rng: np.random.Generator) -> pd.DataFrame:
+def other_values(
+    table: pd.DataFrame, start: int, calm: bool, rng: np.random.Generator
+) -> pd.DataFrame:
     """The table with other values of the same kind from row `start` on; where `calm`, those of the
     row before"""
     values = table.to_numpy().copy()

@@ -85,10 +85,10 @@ def _moved(
         for k, v in tables.items()
     }
     try:
-        changed = changed(full, run(mixed, full.index))
+        moved = changed(full, run(mixed, full.index))
     except Exception:
         return np.nan
-    return float(changed.to_numpy().sum() / full.notna().to_numpy().sum())
+    return float(moved.to_numpy().sum() / full.notna().to_numpy().sum())
 
 
 def _answers(

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from quantlab.backtest.kernel import (
-    BacktestSettings, Book, BookRun, Rebalance, check_missing, check_sizes, float_panel,
-    prepare_book, prepare_books, run_columns, run_kernel,
+from quantlab.backtest.book import (
+    BacktestSettings, Book, Rebalance, check_sizes, float_panel, prepare_book, prepare_books,
 )
+from .kernel import BookRun, check_missing, run_columns, run_kernel
 from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
@@ -98,14 +98,7 @@ class BacktestResult(Result):
 
     def plot(self, ax=None):
         "Growth of one unit, gross and net"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(8, 3))[1]
-        for series, label in ((self.gross_returns, "gross"), (self.returns, "net")):
-            (1 + series).cumprod().plot(ax=ax, label=label)
-        ax.set(ylabel="growth of one unit", xlabel="")
-        ax.legend()
-        return ax
+        return _plot_growth({"gross": self.gross_returns, "net": self.returns}, ax)
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #f9791df5
 def _result(book: Book) -> BacktestResult:
@@ -150,6 +143,18 @@ def _headline(result: BacktestResult) -> dict[str, float]:
             sharpe * np.sqrt(result.periods_per_year)
         )
     return figures
+
+
+def _plot_growth(returns: Mapping[str, pd.Series], ax):
+    "Growth of one unit, a line a series of returns"
+    import matplotlib.pyplot as plt
+
+    ax = ax or plt.subplots(figsize=(8, 3))[1]
+    for label, series in returns.items():
+        (1 + series).cumprod().plot(ax=ax, label=label)
+    ax.set(ylabel="growth of one unit", xlabel="")
+    ax.legend()
+    return ax
 
 
 def _stress(book: Book, multiples) -> pd.DataFrame:
@@ -277,10 +282,12 @@ def run_backtest(
     >>> import pandas as pd
     >>> from quantlab.backtest import CostModel, run_backtest
     >>> dates = pd.bdate_range("2024-01-02", periods=5)
-    >>> returns = pd.DataFrame({"KO": [0.01, 0.02, -0.01, 0.01, 0.0], "PEP": [0.0, 0.01, 0.01, -0.02, 0.01]}, index=dates)
+    >>> ko, pep = [0.01, 0.02, -0.01, 0.01, 0.0], [0.0, 0.01, 0.01, -0.02, 0.01]
+    >>> returns = pd.DataFrame({"KO": ko, "PEP": pep}, index=dates)
     >>> weights = pd.DataFrame({"KO": 0.5, "PEP": -0.5}, index=dates)
     >>> result = run_backtest(weights, returns, costs=CostModel(half_spread_bps=5))
-    >>> print(pd.DataFrame({"gross": result.gross_returns, "net": result.returns, "turnover": result.turnover}).round(4))
+    >>> shown = {"gross": result.gross_returns, "net": result.returns}
+    >>> print(pd.DataFrame(shown | {"turnover": result.turnover}).round(4))
                 gross     net  turnover
     2024-01-02  0.000  0.0000    0.0000
     2024-01-03  0.005  0.0045    1.0000

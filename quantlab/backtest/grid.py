@@ -150,9 +150,7 @@ def perturbed_grid(
     return {name: _around(value, steps) for name, value in centre.items()}
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #1bdf4a67
-def _all_weights(
-    candidates: Mapping[str, Candidate], market: Market
-) -> dict[str, pd.DataFrame]:
+def _all_weights(candidates: Mapping[str, Candidate], market: Market) -> dict[str, pd.DataFrame]:
     "Target weights of all candidates by name, each family's in one go where it has `books`"
     families = {name: _definition(candidate) for name, candidate in candidates.items()}
     weights: dict[str, pd.DataFrame] = {}
@@ -178,7 +176,8 @@ def grid_returns(
     candidates : mapping of name to Candidate
         Points of the grid.
     market : Market
-        From `Market.from_panel` or `placebo_market`; its traded value and volatility price the impact.
+        From `Market.from_panel` or `placebo_market`; its traded value and volatility price the
+        impact.
     costs, capital, periods_per_year
         As in `run_backtest`.
 

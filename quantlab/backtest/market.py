@@ -92,7 +92,8 @@ class Market(Result):
         check_aligned("Market.from_panel", returns=returns, volatility=volatility)
         last = returns.index[-1]
         artifacts = {name: _known(name, table, last) for name, table in (artifacts or {}).items()}
-        forecasts = volatility.shift(-1)  # to the close at which it was made, looks ahead on purpose
+        # each forecast goes to the close at which it was made: looks ahead on purpose
+        forecasts = volatility.shift(-1)
         return _at_each_close(panel, forecasts, artifacts, start)
 
     def with_panel(self, panel: Panel) -> "Market":
@@ -141,8 +142,8 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     Parameters
     ----------
     market : Market
-        From `Market.from_panel`; its membership and first day of evaluation are kept, its artifacts are
-        not.
+        From `Market.from_panel`; its membership and first day of evaluation are kept, its artifacts
+        are not.
     world : mapping of name to DataFrame
         Drawn `returns` and `dollar_volume`, and any other field that a signal needs, on the panel's
         dates and assets.

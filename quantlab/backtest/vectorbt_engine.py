@@ -8,7 +8,8 @@ __all__ = ['run_vectorbt']
 # %% ../../nbs/60_backtest/08_vectorbt_engine.ipynb #2ddbbed3
 import numpy as np
 
-from .kernel import Book, BookRun, decided_rows, run_kernel
+from .book import Book, decided_rows
+from .kernel import BookRun, run_kernel
 from ..errors import ConvergenceError, DataError
 
 # %% ../../nbs/60_backtest/08_vectorbt_engine.ipynb #81a211ca
