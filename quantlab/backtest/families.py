@@ -17,9 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .market import Market
-from quantlab.checks import (
-    check_integer, check_kind, check_number, check_option, check_texts,
-)
+from ..checks import check_integer, check_kind, check_number, check_option, check_texts
 from ..data.panel import Panel
 from ..errors import SpecificationError
 from ..results import Result
@@ -298,9 +296,8 @@ def needed_artifacts(families: Iterable[Family]) -> list[str]:
     list of str
         Names of artifacts in order of the alphabet; the volatility is always among them.
     """
-    families = list(check_kind(families, Iterable, "families", "of Family"))
-    for family in families:
-        check_kind(family, Family, "families", "from load_families")
+    check_kind(families, Iterable, "families", "of Family")
+    families = [check_kind(family, Family, "families", "from load_families") for family in families]
     return sorted({VOLATILITY.name}.union(*(family.needs for family in families)))
 
 

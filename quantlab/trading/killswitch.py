@@ -127,7 +127,7 @@ def _fall_back(path: Path, entry: dict, written: bytes | None) -> None:
     with suppress(OSError):
         os.truncate(path, len(written) if reset else max(len(written) - 1, 0))
 
-# %% ../../nbs/16_trading/20_killswitch.ipynb #36db438e
+
 def _not_written(path: Path, error: Exception, halted: bool) -> HandoffError:
     "The error that says what the file reads; is this process `halted` whatever it reads?"
     here = "This process is halted; the file" if halted else "The file"
@@ -137,15 +137,14 @@ def _not_written(path: Path, error: Exception, halted: bool) -> HandoffError:
         "by the file. Make room or give the right to write, then try again."
     )
 
-
+# %% ../../nbs/16_trading/20_killswitch.ipynb #36db438e
 @dataclass(slots=True)
 class KillSwitch:
     "The persistent state; without a path it lives in memory, for replays"
 
     path: Path | None = None
     _memory: bytes = field(default=b"", repr=False)
-    # a halt that the file does not have yet
-    _unwritten: dict | None = field(default=None, repr=False)
+    _unwritten: dict | None = field(default=None, repr=False)  # a halt the file does not have yet
 
     def __post_init__(self):
         self.path = None if self.path is None else as_path(self.path, "path")
