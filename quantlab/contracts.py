@@ -382,7 +382,7 @@ _MODULE = '''"""{title}: one sentence, which inefficiency, who is on the other s
 
 import pandas as pd
 
-from quantlab.backtest import Family, Market, in_world, long_short_weights
+from quantlab.backtest import Family, Market, long_short_weights, placebo_market
 
 
 def weights(market: Market, *, window: int = 60, quantile: float = 0.2) -> pd.DataFrame:
@@ -397,7 +397,7 @@ def weights(market: Market, *, window: int = 60, quantile: float = 0.2) -> pd.Da
     hypothesis="Write it down before you look.",
     parameters={{"window": (int, (5, 500), 60), "quantile": (float, (0.01, 0.5), 0.2)}},  # type, range, default
     weights=weights,
-    placebo=in_world,  # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
+    placebo=placebo_market,  # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
     failure_modes=["How does it lose money?"],
 )
 '''
@@ -412,16 +412,16 @@ pipeline (the gate, the holdout, the hand-over), add `strategies.{name}` to `fam
 from quantlab.pipeline import enter_project, read_table
 
 enter_project()
-from quantlab.backtest import CostModel, lookahead_audit, market_of, run_backtest
+from quantlab.backtest import CostModel, Market, lookahead_audit, run_backtest
 from quantlab.data import load_panel
 from quantlab.validation import open_trials
 from strategies.{name} import {name}
 ---
 panel = load_panel("artifacts/market")  # ends before the holdout
-market = market_of(panel, volatility=read_table("artifacts/volatility.parquet"), start="2009-01-08")
+market = Market.from_panel(panel, volatility=read_table("artifacts/volatility.parquet"), start="2009-01-08")
 point = {name}.point({{"window": 60}})
 few = panel.select(panel.returns.columns[:20])
-lookahead_audit(lambda data: {name}.weights(market.on(data), **point.parameters), few, n_cuts=5)
+lookahead_audit(lambda data: {name}.weights(market.with_panel(data), **point.parameters), few, n_cuts=5)
 ---
 with open_trials("{name}", hypothesis={name}.hypothesis) as trials:
     result = run_backtest({name}.weights(market, **point.parameters), market.returns, costs=CostModel(half_spread_bps=5))

@@ -18,7 +18,7 @@ FEATURES = {
 PARTS = """
 import hashlib, json
 import numpy as np
-from quantlab.backtest import book
+from quantlab.backtest import kernel as book_kernel
 from quantlab.cointegration import screen
 from quantlab.volatility import kernel
 
@@ -33,8 +33,8 @@ u, gram, level = x.cumsum(), np.zeros((4, 4)), np.zeros(4)
 own = screen._cross_products(u, np.diff(u, prepend=u[0]), 3, gram, level)
 total.update(gram.tobytes() + level.tobytes() + np.float64(own).tobytes())
 volume, volatility = 1e6 * np.exp(x)[:, None], 0.01 * np.abs(x)[:, None]
-charged = book._impact(np.abs(x), 1e6, volume, volatility, 0)
-total.update(np.array([book._sum(x), charged]).tobytes())
+charged = book_kernel._impact(np.abs(x), 1e6, volume, volatility, 0)
+total.update(np.array([book_kernel._sum(x), charged]).tobytes())
 print(json.dumps({"parts": total.hexdigest()}))
 """
 FACES = """

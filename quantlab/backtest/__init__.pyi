@@ -17,15 +17,17 @@ from .audit import (
     Leak as Leak,
     lookahead_audit as lookahead_audit,
 )
+from .market import (
+    Market as Market,
+    placebo_market as placebo_market,
+)
 from .families import (
     Artifact as Artifact,
     Candidate as Candidate,
     Family as Family,
-    Market as Market,
     VOLATILITY as VOLATILITY,
-    in_world as in_world,
     load_families as load_families,
-    market_of as market_of,
+    needed_artifacts as needed_artifacts,
 )
 from .factors_family import (
     factor_values as factor_values,

@@ -6,22 +6,85 @@
 __all__ = ['Leak', 'AuditResult', 'lookahead_audit']
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #04301425
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_index, check_integer, check_mask, is_mask
+from quantlab.backtest.altered_data import (
+    changed, check_tables, other_values, unpack, with_gap,
+)
+from .audit_controls import reading, run_controls
+from ..checks import check_index, check_integer
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #4de8212c
+def _output(strategy: Callable, data: Any, index: pd.Index) -> pd.DataFrame:
+    "What the strategy says, on the dates of the data"
+    said = strategy(data)
+    if isinstance(said, pd.Series):
+        said = said.to_frame()
+    if not isinstance(said, pd.DataFrame):
+        raise DataError(f"`strategy` must return a wide table; got {type(said).__name__}.")
+    check_index(said.index, "the output of `strategy`")
+    if not said.index.isin(index).all():
+        raise MisalignedError(
+            "`strategy` returned dates that the data do not have; return rows of the data's index."
+        )
+    return said.astype(float).reindex(index)
+
+
+def _experiments(
+    run: Callable, tables: dict[str, pd.DataFrame], full: pd.DataFrame, cut: int,
+    rng: np.random.Generator,
+) -> tuple[dict[str, tuple[pd.DataFrame, pd.DataFrame]], int]:
+    """Outputs with and without the true future, by experiment, and how many experiments the
+    strategy refused"""
+    index, past, calm = full.index, full.index[: cut + 1], bool(rng.integers(2))
+    other = {k: other_values(v, cut + 1, calm, rng) for k, v in tables.items()}
+    try:
+        truncated = run({k: v.iloc[: cut + 1] for k, v in tables.items()}, past)
+    except Exception as error:
+        if cut < len(index) // 3:  # it may need more days than there are
+            return {}, 1
+        raise SpecificationError(
+            f"`strategy` fails on the data up to {past[-1]}: {error}"
+        ) from error
+    pairs = {"truncate": (full, truncated), "perturb": (full, run(other, index))}
+    holed = lambda data: run({k: with_gap(v, cut) for k, v in data.items()}, index)
+    try:
+        return pairs | {"gap": (holed(tables), holed(other))}, 0
+    except Exception:  # many a strategy rightly refuses holes: then it cannot fill them backwards
+        return pairs, 1
+
+# %% ../../nbs/60_backtest/20_audit.ipynb #b473201a
+def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.ndarray:
+    "Rows to cut after: where the output is new, where a month ends, early, and anywhere"
+    n, values = len(output), output.to_numpy()
+    first = max(int((~np.isnan(values)).any(axis=1).argmax()), 4)
+    begin = max(n // 3, min(first, n - 2))  # before the first output there is nothing to compare
+    rows = np.arange(begin, n - 1)
+    fresh = ~np.isnan(values[1:]) & (values[1:] != values[:-1])
+    active = rows[fresh.any(axis=1)[rows - 1]]
+    ends = rows[:0]
+    if isinstance(output.index, pd.DatetimeIndex):
+        month = output.index.year * 12 + output.index.month
+        ends = rows[(month[rows] != month[rows + 1])]
+    chosen = rows[:0]
+    if first < begin:  # early ones, at steps that grow from the first row with output
+        chosen = np.unique(np.geomspace(first, begin, n_cuts // 4 + 1).astype(int)[:-1])
+    for candidates in (active, ends):
+        left = np.setdiff1d(candidates, chosen)
+        chosen = np.append(chosen, rng.choice(left, min(len(left), n_cuts // 4), replace=False))
+    rest = np.setdiff1d(rows, chosen)
+    return np.sort(
+        np.append(chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False))
+    )
+
+# %% ../../nbs/60_backtest/20_audit.ipynb #fad5ba39
 class Leak(NamedTuple):
     "Where the past first changed"
 
@@ -61,17 +124,11 @@ class AuditResult(Result):
     def summary(self) -> pd.Series:
         "Labelled table"
         values = {self.LABELS.get(k, k.replace("_", " ")): v for k, v in self._scalars().items()}
-        leak = {
-            "first leak": f"{self.first_leak.column} on {self.first_leak.date}"
-            if self.first_leak
-            else "none seen"
-        }
-        doubts = (
-            {}
-            if self.passed
-            else {f"doubt {i}": sentence for i, sentence in enumerate(self.doubts, 1)}
-        )
-        return pd.Series({**values, **leak, **doubts}, name="Lookahead audit", dtype=object)
+        leak = self.first_leak
+        values["first leak"] = f"{leak.column} on {leak.date}" if leak else "none seen"
+        if not self.passed:
+            values |= {f"doubt {i}": sentence for i, sentence in enumerate(self.doubts, 1)}
+        return pd.Series(values, name="Lookahead audit", dtype=object)
 
     def to_dict(self) -> dict[str, Any]:
         "JSON scalars"
@@ -81,391 +138,38 @@ class AuditResult(Result):
             "first_leak_column": leak.column and str(leak.column),
         }
 
-# %% ../../nbs/60_backtest/20_audit.ipynb #4d59bdf1
-def _unpack(data: Any) -> tuple[dict[str, pd.DataFrame], Callable]:
-    "Tables of the data by name, and the function that makes data of the same form from tables"
-    if isinstance(data, pd.DataFrame):
-        return {"data": data}, lambda tables: tables["data"]
-    if isinstance(data, Mapping):
-        return dict(data), lambda tables: tables
-    if hasattr(data, "fields") and hasattr(data, "with_fields"):
-        return dict(data.fields), data.with_fields
-    raise SpecificationError(
-        "`data` must be a table, a mapping of tables, or a panel with `fields` and "
-        f"`with_fields`; got {type(data).__name__}."
-    )
-
-
-def _checked(
-    tables: dict[str, pd.DataFrame], min_rows: int
-) -> tuple[dict[str, pd.DataFrame], pd.Index]:
-    "The tables as plain numbers or truth values, and their common index"
-    if not tables:
-        raise DataError("`data` holds no table.")
-    index, checked = None, {}
-    for name, table in tables.items():
-        if not isinstance(table, pd.DataFrame):
-            raise DataError(
-                f"`data` holds {name!r}, which is not a table but a {type(table).__name__}; close "
-                "over it instead."
-            )
-        checked[name] = table = (check_mask if is_mask(table) else check_frame)(table, name)
-        index = table.index if index is None else index
-        if not table.index.equals(index):
-            raise MisalignedError(
-                f"`data` holds tables on different dates: {name!r} differs from the first; "
-                "reindex them."
-            )
-    if len(index) < min_rows:
-        raise DataError(f"`data` needs at least {min_rows} rows to be cut in; got {len(index)}.")
-    return checked, index
-
-
-def _other(table: pd.DataFrame, start: int, calm: bool, rng: np.random.Generator) -> pd.DataFrame:
-    """The table with other values of the same kind from row `start` on; where `calm`, those of the
-    row before"""
-    values = table.to_numpy().copy()
-    future = values[start:]
-    if values.dtype == bool:
-        values[start:] = rng.random(future.shape) < 0.5
-    else:
-        values = values.astype(float)
-        if calm:
-            values[start:] = np.where(np.isnan(values[start - 1]), future, values[start - 1])
-            return pd.DataFrame(values, index=table.index, columns=table.columns)
-        sign = rng.choice([-1.0, 1.0], future.shape) if np.nanmin(values) < 0 else 1.0
-        # what may be returns stays above -100 %
-        floor = -0.99 if np.nanmin(values) > -1 else -np.inf
-        size = 10.0 ** rng.integers(-2, 2) * np.exp(rng.standard_normal(future.shape))
-        values[start:] = np.maximum(future * sign * size, floor)
-    return pd.DataFrame(values, index=table.index, columns=table.columns)
-
-
-def _with_gap(table: pd.DataFrame, cut: int, rows: int = 3) -> pd.DataFrame:
-    "The table with the last `rows` rows up to the cut missing; booleans are left alone"
-    if table.to_numpy().dtype == bool:
-        return table.copy()
-    holed = table.astype(float)
-    holed.iloc[cut - rows + 1 : cut + 1] = np.nan
-    return holed
-
-# %% ../../nbs/60_backtest/20_audit.ipynb #b473201a
-def _output(strategy: Callable, data: Any, index: pd.Index) -> pd.DataFrame:
-    "What the strategy says, on the dates of the data"
-    said = strategy(data)
-    if isinstance(said, pd.Series):
-        said = said.to_frame()
-    if not isinstance(said, pd.DataFrame):
-        raise DataError(f"`strategy` must return a wide table; got {type(said).__name__}.")
-    check_index(said.index, "the output of `strategy`")
-    if not said.index.isin(index).all():
-        raise MisalignedError(
-            "`strategy` returned dates that the data do not have; return rows of the data's index."
-        )
-    return said.astype(float).reindex(index)
-
-
-def _changed(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    "Where two outputs differ, missing against missing being equal"
-    columns = a.columns.union(b.columns, sort=False)
-    a, b = a.reindex(columns=columns), b.reindex(columns=columns)
-    x, y = a.to_numpy(), b.to_numpy()
-    with np.errstate(invalid="ignore"):
-        near = np.abs(x - y) <= 1e-9 * np.maximum(np.abs(x), np.abs(y))
-    return pd.DataFrame(
-        ~(near | (x == y) | (np.isnan(x) & np.isnan(y))), index=a.index, columns=columns
-    )
-
-
-def _cuts(output: pd.DataFrame, n_cuts: int, rng: np.random.Generator) -> np.ndarray:
-    "Rows to cut after: where the output is new, where a month ends, early, and anywhere"
-    n, values = len(output), output.to_numpy()
-    first = max(int((~np.isnan(values)).any(axis=1).argmax()), 4)
-    begin = max(n // 3, min(first, n - 2))  # before the first output there is nothing to compare
-    rows = np.arange(begin, n - 1)
-    fresh = ~np.isnan(values[1:]) & (values[1:] != values[:-1])
-    active = rows[fresh.any(axis=1)[rows - 1]]
-    ends = rows[:0]
-    if isinstance(output.index, pd.DatetimeIndex):
-        month = output.index.year * 12 + output.index.month
-        ends = rows[(month[rows] != month[rows + 1])]
-    early = (
-        np.unique(np.geomspace(first, begin, n_cuts // 4 + 1).astype(int)[:-1])
-        if first < begin
-        else rows[:0]
-    )
-    chosen = early
-    for candidates in (active, ends):
-        left = np.setdiff1d(candidates, chosen)
-        chosen = np.append(chosen, rng.choice(left, min(len(left), n_cuts // 4), replace=False))
-    rest = np.setdiff1d(rows, chosen)
-    return np.sort(
-        np.append(chosen, rng.choice(rest, min(n_cuts - len(chosen), len(rest)), replace=False))
-    )
-
-# %% ../../nbs/60_backtest/20_audit.ipynb #a0110639
-_watchers: list[tuple[int, set]] = []  # of each audit that runs: its thread, and what was seen
-_hook: list[bool] = []  # filled once: an audit hook cannot be taken back
-# event -> which argument names the other side
-_CHANNELS = {"sqlite3.connect": 0, "socket.connect": 1, "subprocess.Popen": 0}
-_OWN = (sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/share/zoneinfo/")
-_CODE = (".py", ".pyc", ".so", ".pyd", ".nbi", ".nbc")  # imports, and what numba keeps
-_WRITES = os.O_WRONLY | os.O_RDWR
-
-
-def _heard(event: str, arguments: tuple) -> str | None:
-    """What is read from outside, if that is what happens; writes, code and the interpreter's own
-    files are left out"""
-    if event in _CHANNELS:
-        return f"{event} {arguments[_CHANNELS[event]]}"
-    path, _, flags = arguments
-    if (
-        not isinstance(path, (str, bytes, os.PathLike))
-        or isinstance(flags, int)
-        and flags & _WRITES
-    ):
-        return None
-    path = os.fsdecode(path)
-    return None if path.startswith(_OWN) or path.endswith(_CODE) else path
-
-
-def _listener() -> Callable[[str, tuple], None]:
-    """A hook that keeps what a thread reads for each audit that runs in it; it holds what it needs,
-    for it outlives this module"""
-    watchers, channels, heard, thread = _watchers, _CHANNELS, _heard, threading.get_ident
-
-    def listen(event: str, arguments: tuple) -> None:
-        if watchers and (event == "open" or event in channels):
-            mine = [seen for owner, seen in watchers if owner == thread()]
-            what = heard(event, arguments) if mine else None
-            for seen in mine if what else ():
-                seen.add(what)
-
-    return listen
-
-
-@contextmanager
-def _reading(seen: set) -> Iterator[None]:
-    "Add to `seen` what is read from outside meanwhile"
-    if not _hook:
-        sys.addaudithook(_listener())
-        _hook.append(True)
-    watcher = (threading.get_ident(), seen)
-    _watchers.append(watcher)
-    try:
-        yield
-    finally:
-        _watchers.remove(watcher)
-
-# %% ../../nbs/60_backtest/20_audit.ipynb #1b5fb7e8
-_PRICES = ("returns", "prices", "price", "close", "adj_close", "log_prices")
-_MANY = 50  # pairs of changes from which a correlation says something
-
-
-def _another_market(
-    tables: dict[str, pd.DataFrame], rng: np.random.Generator
-) -> dict[str, pd.DataFrame]:
-    """The tables of a market with the same labels and the same kind of numbers: rows turned by half
-    the sample, columns by one"""
-    n = len(next(iter(tables.values())))
-    rows = int(rng.integers(n // 3, n - n // 3))
-    roll = lambda v: np.roll(v.to_numpy(), (rows, 1), axis=(0, 1))
-    return {k: pd.DataFrame(roll(v), index=v.index, columns=v.columns) for k, v in tables.items()}
-
-
-def _moves(tables: dict[str, pd.DataFrame]) -> pd.DataFrame | None:
-    "Changes of the assets, where a table of returns or prices can be recognised"
-    named = {str(k).lower(): v for k, v in tables.items()}
-    table = next((named[k] for k in _PRICES if k in named), None)
-    if table is None and len(tables) == 1:
-        table = next(iter(tables.values()))
-    if table is None or table.to_numpy().dtype == bool:
-        return None
-    table = table.astype(float)
-    centred = table - table.mean()
-    persistence = (centred * centred.shift(1)).sum() / (centred**2).sum().where(lambda v: v > 0)
-    return (
-        table
-        if persistence.median() < 0.5
-        else table.pct_change(fill_method=None)
-        if (table.min() > 0).all()
-        else table.diff()
-    )
-
-
-def _delays(output: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
-    "The output times the move one, two, three rows later, summed over assets"
-    rows = {}
-    for delay in (1, 2, 3):
-        # looks ahead on purpose
-        earned = (output * moves.shift(-delay)).sum(axis=1, min_count=1).dropna()
-        spread = earned.std()
-        t = (
-            earned.mean() / spread * np.sqrt(len(earned))
-            if spread > 1e-12 * earned.abs().max()
-            else np.nan
-        )
-        rows[delay] = {
-            "mean_return": earned.mean(), "t": t,
-            "hit_rate": (earned > 0).sum() / max((earned != 0).sum(), 1),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("delay")
-
-
-def _foresight(output: pd.DataFrame, moves: pd.DataFrame) -> tuple[float, float, int, Any]:
-    """Of all columns together and of each: highest lower bound of the share of next moves whose
-    side is told; share, dates, column"""
-    side = lambda table: np.sign(table - table.median())
-    agree = side(output) * side(moves.shift(-1))  # looks ahead on purpose
-    told = agree.where(agree != 0)
-    counts = pd.concat([told.count(), pd.Series({"all": told.notna().any(axis=1).sum()})])
-    share = pd.concat([told.gt(0).sum(), pd.Series({"all": told.gt(0).to_numpy().sum()})])
-    share = (
-        share
-        / pd.concat([told.count(), pd.Series({"all": told.notna().to_numpy().sum()})]).clip(lower=1)
-    ).to_numpy()
-    share, n, z = np.maximum(share, 1 - share), np.maximum(counts.to_numpy(), 1), 4.0
-    bound = (share + z**2 / (2 * n) - z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))) / (
-        1 + z**2 / n
-    )
-    bound = np.where(counts.to_numpy() > 0, bound, 0.0)
-    best = int(bound.argmax())
-    return float(bound[best]), float(share[best]), int(counts.iloc[best]), counts.index[best]
-
-
-def _alike(a: pd.DataFrame, b: pd.DataFrame) -> float:
-    """Highest correlation of the changes of two outputs: by column, by fifth of the sample, and of
-    all; NaN with too few"""
-    x, y = (t.ffill().diff().to_numpy() for t in (a, b.reindex(columns=a.columns)))
-    known = ~(np.isnan(x) | np.isnan(y))
-    x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)
-    parts = [
-        (x, y), *((x[:, [j]], y[:, [j]]) for j in range(x.shape[1])),
-        *zip(np.array_split(x, 5), np.array_split(y, 5)),
-    ]
-    size = lambda v: np.sqrt((v**2).sum())
-    found = [
-        (u * v).sum() / (size(u) * size(v)) for u, v in parts if (u != 0).sum() >= _MANY and v.any()
-    ]
-    return float(max(found, default=np.nan))
-
-
-def _moved(
-    run: Callable, tables: dict[str, pd.DataFrame], full: pd.DataFrame, cut: int,
-    rng: np.random.Generator,
-) -> float:
-    """Share of the known values that move when the rows up to the cut are other numbers; NaN where
-    the strategy refuses them"""
-    other = {k: _other(v, 0, False, rng) for k, v in tables.items()}
-    mixed = {
-        k: pd.concat([other[k].iloc[: cut + 1], v.iloc[cut + 1 :].astype(other[k].dtypes)])
-        for k, v in tables.items()
+# %% ../../nbs/60_backtest/20_audit.ipynb #16a3cf95
+def _first(
+    moved: pd.DataFrame, with_future: pd.DataFrame, without: pd.DataFrame
+) -> dict[str, Any]:
+    "The earliest changed value, and how many changed"
+    row = int(moved.to_numpy().any(axis=1).argmax())
+    column = moved.columns[int(moved.to_numpy()[row].argmax())]
+    date = moved.index[row]
+    value = lambda output: output.at[date, column] if column in output else np.nan
+    return {
+        "date": date, "column": column, "with_future": value(with_future),
+        "without": value(without),
+        "n_changed": int(moved.to_numpy().sum()),
     }
-    try:
-        changed = _changed(full, run(mixed, full.index))
-    except Exception:
-        return np.nan
-    return float(changed.to_numpy().sum() / full.notna().to_numpy().sum())
 
 
-def _controls(
-    run: Callable, tables: dict[str, pd.DataFrame], full: pd.DataFrame, cuts: np.ndarray,
-    known: int,
-    rng: np.random.Generator,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "What shows that the audit could have found something, and the table of delays"
-    rows: dict[str, tuple[float, bool | None, str]] = {}
-    rows["compared"] = (
-        known, known > 0,
-        f"{known:,} known values were compared" + ("." if known else ": there was nothing to see."),
+def _verdict(
+    leaks: list[dict], columns: pd.Index, *, controls: pd.DataFrame, **fields
+) -> AuditResult:
+    """The result: failed with a leak, named by the earliest; inconclusive without one where a
+    control does not hold"""
+    names = ["cut", "experiment", "date", "column", "with_future", "without", "n_changed"]
+    table = pd.DataFrame(leaks, columns=names)
+    order = {column: i for i, column in enumerate(columns)}
+    first = min(
+        leaks, key=lambda leak: (leak["date"], order.get(leak["column"], len(order))), default=None
     )
-    shares = []
-    for cut in dict.fromkeys((cuts[-1], cuts[len(cuts) // 2])):
-        shares.append(_moved(run, tables, full, cut, rng))
-        if shares[-1] > 0:
-            break
-    moved = np.nanmax(shares) if not np.isnan(shares).all() else np.nan
-    ok = None if np.isnan(moved) else bool(moved > 0)
-    rows["answers to its past"] = (
-        moved, ok,
-        {
-            None: "The strategy refuses other numbers in its past.",
-            True: f"{moved:.0%} of the values move with their past.",
-            False: "No value moves when its past is replaced: constant, set by the calendar, or "
-            "computed beforehand; the audit cannot tell which.",
-        }[ok],
-    )
-    try:
-        foreign = run(_another_market(tables, rng), full.index)
-    except Exception:
-        foreign = None
-        rows["other market"] = (
-            np.nan, None if ok else False,
-            "The strategy refuses another market's data"
-            + ("." if ok else ", so nothing shows that it uses its data."),
-        )
-    else:
-        same, alike = not _changed(full, foreign).to_numpy().any(), _alike(full, foreign)
-        kept = same or alike >= 0.8
-        rows["other market"] = (
-            1.0 if same else alike, not kept,
-            (
-                "Another market's data give the same output."
-                if same
-                else "Another market's data give changes of the output with a correlation of "
-                f"{alike:.2f} to these"
-                + (": most of it does not come from the data." if kept else ".")
-                if alike == alike
-                else "Another market's data give another output."
-            ),
-        )
-    moves = _moves(tables)
-    shared = full.columns.intersection(moves.columns) if moves is not None else full.columns[:0]
-    if not len(shared):
-        rows["hit rate"] = (
-            np.nan, None, "No table of returns or prices with the output's columns was recognised.",
-        )
-        return _table(rows), pd.DataFrame(columns=["mean_return", "t", "hit_rate"]).rename_axis(
-            "delay"
-        )
-    moves = moves[shared]
-    for name, output, data in (
-        ("hit rate", full, "the data"),
-        ("hit rate on other data", foreign, "another market's data"),
-    ):
-        if output is None or not output.columns.isin(shared).any():
-            continue
-        bound, share, n, column = _foresight(output.reindex(columns=shared), moves)
-        rows[name] = (
-            share, bound <= 0.75,
-            (
-                f"From {data} the output tells the side of the next move on {share:.0%} of {n} "
-                "dates"
-                + (f" ({column})" if column != "all" else "")
-                + (
-                    "."
-                    if bound <= 0.75
-                    else ": the data hold the future, or the strategy knows it from elsewhere."
-                )
-            ),
-        )
-    delays = _delays(full[shared], moves)
-    first, second = delays["t"].iloc[:2]
-    gone = abs(first) > 3 and abs(second) < abs(first) / 3
-    rows["one bar of delay"] = (
-        second, None,
-        f"t-value {first:.1f} with the next move, {second:.1f} with the one after"
-        + (": the edge dies at once; ask whether it can be traded in time." if gone else "."),
-    )
-    return _table(rows), delays
-
-
-def _table(rows: dict[str, tuple]) -> pd.DataFrame:
-    "A row a control"
-    return (
-        pd.DataFrame.from_dict(rows, orient="index", columns=["value", "ok", "sentence"])
-        .rename_axis("control")
-        .astype({"ok": object})
+    verdict = "failed" if first else "inconclusive" if controls["ok"].eq(False).any() else "passed"
+    return AuditResult(
+        passed=verdict == "passed", verdict=verdict,
+        first_leak=first and Leak(first["date"], first["column"]), leaks=table, controls=controls,
+        **fields,
     )
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #43ff612c
@@ -519,16 +223,16 @@ def lookahead_audit(
         )
     check_integer(n_cuts, "n_cuts", low=1)
     rng = np.random.default_rng(check_integer(seed, "seed"))
-    tables, pack = _unpack(data)
-    tables, index = _checked(tables, 12)
+    tables, pack = unpack(data)
+    tables, index = check_tables(tables, 12)
     files: set[str] = set()
 
-    def run(changed: dict[str, pd.DataFrame], dates: pd.Index) -> pd.DataFrame:
-        with _reading(files):
-            return _output(strategy, pack({k: v.copy() for k, v in changed.items()}), dates)
+    def run(altered: dict[str, pd.DataFrame], dates: pd.Index) -> pd.DataFrame:
+        with reading(files):
+            return _output(strategy, pack({k: v.copy() for k, v in altered.items()}), dates)
 
     full = run(tables, index)
-    if _changed(full, run(tables, index)).to_numpy().any():
+    if changed(full, run(tables, index)).to_numpy().any():
         raise SpecificationError(
             "`strategy` gives two answers to the same data; give it a fixed seed."
         )
@@ -538,78 +242,20 @@ def lookahead_audit(
     cuts = _cuts(full, n_cuts, rng)
     for cut in cuts:
         past = index[: cut + 1]
-        calm = bool(rng.integers(2))
-        other = {k: _other(v, cut + 1, calm, rng) for k, v in tables.items()}
-        try:
-            pairs = [
-                ("truncate", full, run({k: v.iloc[: cut + 1] for k, v in tables.items()}, past))
-            ]
-        except Exception as error:
-            if cut < len(index) // 3:  # it may need more days than there are
-                skipped += 1
-                continue
-            raise SpecificationError(
-                f"`strategy` fails on the data up to {past[-1]}: {error}"
-            ) from error
-        pairs.append(("perturb", full, run(other, index)))
-        try:
-            holed = [
-                run({k: _with_gap(v, cut) for k, v in t.items()}, index) for t in (tables, other)
-            ]
-            pairs.append(("gap", *holed))
-        # many a strategy rightly refuses holes: then it cannot fill them backwards
-        except Exception:
-            skipped += 1
-        for experiment, with_future, without in pairs:
-            changed = _changed(with_future.loc[past], without.loc[past])
-            n_runs, compared = n_runs + 1, compared + changed.size
+        pairs, refused = _experiments(run, tables, full, cut, rng)
+        skipped += refused
+        for experiment, (with_future, without) in pairs.items():
+            moved = changed(with_future.loc[past], without.loc[past])
+            n_runs, compared = n_runs + 1, compared + moved.size
             known += int(with_future.loc[past].notna().to_numpy().sum())
-            if changed.to_numpy().any():
-                leaks.append(
-                    {
-                        "cut": past[-1], "experiment": experiment,
-                        **_first(changed, with_future, without),
-                    }
-                )
-    controls, delays = _controls(run, tables, full, cuts, known, rng)
+            if moved.to_numpy().any():
+                leak = {"cut": past[-1], "experiment": experiment}
+                leaks.append(leak | _first(moved, with_future, without))
+    controls, delays = run_controls(run, tables, full, cuts, known, rng)
     if files:
-        heard = f"{len(files)} read from outside the data, where no experiment reaches: {', '.join(sorted(files)[:3])}."
-        controls.loc["files"] = [len(files), False, heard]
+        heard = f"{len(files)} read from outside the data, where no experiment reaches: "
+        controls.loc["files"] = [len(files), False, heard + f"{', '.join(sorted(files)[:3])}."]
     return _verdict(
         leaks, full.columns, controls=controls, delays=delays, files=tuple(sorted(files)),
         n_cuts=len(cuts), n_runs=n_runs, n_skipped=skipped, n_compared=compared, seed=seed,
-    )
-
-
-def _first(
-    changed: pd.DataFrame, with_future: pd.DataFrame, without: pd.DataFrame
-) -> dict[str, Any]:
-    "The earliest changed value, and how many changed"
-    row = int(changed.to_numpy().any(axis=1).argmax())
-    column = changed.columns[int(changed.to_numpy()[row].argmax())]
-    date = changed.index[row]
-    value = lambda output: output.at[date, column] if column in output else np.nan
-    return {
-        "date": date, "column": column, "with_future": value(with_future),
-        "without": value(without),
-        "n_changed": int(changed.to_numpy().sum()),
-    }
-
-
-def _verdict(
-    leaks: list[dict], columns: pd.Index, *, controls: pd.DataFrame, **fields
-) -> AuditResult:
-    """The result: failed with a leak, named by the earliest; inconclusive without one where a
-    control does not hold"""
-    names = ["cut", "experiment", "date", "column", "with_future", "without", "n_changed"]
-    table = pd.DataFrame(leaks, columns=names)
-    order = {column: i for i, column in enumerate(columns)}
-    first = min(
-        leaks, key=lambda leak: (leak["date"], order.get(leak["column"], len(order))), default=None
-    )
-    verdict = "failed" if first else "inconclusive" if controls["ok"].eq(False).any() else "passed"
-    return AuditResult(
-        passed=verdict == "passed", verdict=verdict,
-        first_leak=first and Leak(first["date"], first["column"]), leaks=table, controls=controls,
-        **fields,
     )

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from .families import Family, Market, in_world
+from .families import Family, default_of
+from .market import Market, placebo_market
 from .strategies import long_short_weights
 from ..checks import check_aligned, check_kind
 from ..data.panel import Panel
@@ -159,11 +160,12 @@ FACTORS = Family(
     hypothesis="Stocks that share a trait earn more than others for a while, because the trait is "
     "a risk that is paid for or a mistake that is repeated.",
     parameters={
-        "factor": (str, ("combined", *LIBRARY)), "quantile": (float, (0.0, 0.5), 0.2),
-        "rebalance_every": (int, (1, None), 21),
+        "factor": (str, ("combined", *LIBRARY)),
+        "quantile": (float, (0.0, 0.5), default_of(long_short_weights, "quantile")),
+        "rebalance_every": (int, (1, None), default_of(long_short_weights, "rebalance_every")),
         "inverse_volatility": (bool, None, False),
     },
-    needs=("volatility",), weights=_weights, books=_books, placebo=in_world,
+    needs=("volatility",), weights=_weights, books=_books, placebo=placebo_market,
     fields=("returns", "dollar_volume", "intraday_abs_return"),
     also_moved=("quantile",),
     failure_modes=(

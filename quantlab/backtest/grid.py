@@ -8,16 +8,18 @@ __all__ = ['declare_candidates', 'candidate_weights', 'perturbed_grid', 'grid_re
 # %% ../../nbs/60_backtest/45_grid.ipynb #37e92cc8
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import pandas as pd
 
 from ..trading.costs import CostModel
 from .engine import sweep_returns
-from .families import Candidate, Family, Market, load_families
+from .families import Candidate, Family, load_families
+from .market import Market
 from ..checks import check_kind, check_number
 from ..errors import SpecificationError
 
-# %% ../../nbs/60_backtest/45_grid.ipynb #6f7ccde7
+# %% ../../nbs/60_backtest/45_grid.ipynb #46fb56a5
 def _among(families: Mapping[str, Family] | None, name: object, source: str) -> Family:
     "The family of that name, or a sentence that lists those that there are"
     families = load_families() if families is None else families
@@ -29,7 +31,7 @@ def _among(families: Mapping[str, Family] | None, name: object, source: str) -> 
         )
     return families[name]
 
-
+# %% ../../nbs/60_backtest/45_grid.ipynb #6f7ccde7
 def declare_candidates(
     grid: Mapping[str, Mapping[str, list]], families: Mapping[str, Family] | None = None
 ) -> list[Candidate]:
@@ -69,7 +71,7 @@ def declare_candidates(
         candidates += [family.point(dict(zip(axes, values))) for values in product(*axes.values())]
     return candidates
 
-# %% ../../nbs/60_backtest/45_grid.ipynb #a8203ab0
+# %% ../../nbs/60_backtest/45_grid.ipynb #b98f305c
 def _definition(candidate: Candidate) -> Family:
     "The family of a candidate, its parameters checked"
     check_kind(candidate, Candidate, "candidate", "from declare_candidates")
@@ -77,19 +79,7 @@ def _definition(candidate: Candidate) -> Family:
     family.check(candidate.parameters)
     return family
 
-
-def _equipped(family: Family, market: Market) -> Family:
-    "Refuse a market that lacks what the family needs"
-    if lost := [
-        name for name in family.needs if name != "volatility" and name not in market.artifacts
-    ]:
-        raise SpecificationError(
-            f"the family {family.name!r} needs the artifact {lost[0]!r}; give it in `artifacts` "
-            "of `market_of`."
-        )
-    return family
-
-
+# %% ../../nbs/60_backtest/45_grid.ipynb #a8203ab0
 def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     """Target weights of one candidate; the row of day t uses data up to the close of t.
 
@@ -98,7 +88,7 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     candidate : Candidate
         From `declare_candidates`, or a family's `point`.
     market : Market
-        From `market_of`.
+        From `Market.from_panel`.
 
     Returns
     -------
@@ -111,10 +101,20 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
         The market lacks an artifact that the family needs.
     """
     family = _definition(candidate)
-    check_kind(market, Market, "market", "from market_of")
+    check_kind(market, Market, "market", "from Market.from_panel")
     if market.returns.empty:  # the data end before the first day of evaluation: nothing is decided
         return market.returns
-    return _equipped(family, market).weights(market, **candidate.parameters)
+    family.check_market(market)
+    return family.weights(market, **candidate.parameters)
+
+# %% ../../nbs/60_backtest/45_grid.ipynb #34befcd1
+def _around(value: Any, steps: Sequence[float]) -> list:
+    "A number at each step, a whole one whole; a switch both ways; a text as it is"
+    if isinstance(value, bool):
+        return [False, True]
+    if isinstance(value, int | float):
+        return sorted({type(value)(round(value * step, 12)) for step in steps})
+    return [value]
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #106e14cf
 def perturbed_grid(
@@ -145,15 +145,23 @@ def perturbed_grid(
         raise SpecificationError(f"`steps` must be a list of positive factors; got {steps!r}.")
     for step in steps:
         check_number(step, "steps", low=0, strict=True)
-    centre = {name: family.defaults[name] for name in family.also_moved} | dict(
-        candidate.parameters
-    )
-    number = lambda v: isinstance(v, int | float) and not isinstance(v, bool)
-    around = lambda v: sorted({type(v)(round(v * step, 12)) for step in steps})
-    return {
-        name: around(v) if number(v) else [False, True] if isinstance(v, bool) else [v]
-        for name, v in centre.items()
-    }
+    centre = {name: family.defaults[name] for name in family.also_moved}
+    centre |= candidate.parameters
+    return {name: _around(value, steps) for name, value in centre.items()}
+
+# %% ../../nbs/60_backtest/45_grid.ipynb #1bdf4a67
+def _all_weights(candidates: Mapping[str, Candidate], market: Market) -> dict[str, pd.DataFrame]:
+    "Target weights of all candidates by name, each family's in one go where it has `books`"
+    families = {name: _definition(candidate) for name, candidate in candidates.items()}
+    weights: dict[str, pd.DataFrame] = {}
+    for family in dict.fromkeys(families.values()):
+        family.check_market(market)
+        points = {name: candidates[name].parameters for name, f in families.items() if f is family}
+        if family.books:
+            weights |= family.books(market, points)
+        else:
+            weights |= {name: family.weights(market, **point) for name, point in points.items()}
+    return {name: weights[name] for name in candidates}
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #3e4a0ca9
 def grid_returns(
@@ -168,7 +176,8 @@ def grid_returns(
     candidates : mapping of name to Candidate
         Points of the grid.
     market : Market
-        From `market_of` or `in_world`; its traded value and volatility price the impact.
+        From `Market.from_panel` or `placebo_market`; its traded value and volatility price the
+        impact.
     costs, capital, periods_per_year
         As in `run_backtest`.
 
@@ -183,23 +192,14 @@ def grid_returns(
         There is no candidate, or no day to evaluate.
     """
     check_kind(candidates, Mapping, "candidates", "of name to Candidate")
-    check_kind(market, Market, "market", "from market_of")
+    check_kind(market, Market, "market", "from Market.from_panel")
     check_kind(costs, CostModel, "costs", "all zero for none")
     if market.returns.empty or not candidates:
         raise SpecificationError(
             "`candidates` must name at least one candidate and `market` hold days to evaluate."
         )
-    families = {name: _equipped(_definition(c), market) for name, c in candidates.items()}
-    books: dict[str, pd.DataFrame] = {}
-    for family in dict.fromkeys(families.values()):
-        points = {name: candidates[name].parameters for name, f in families.items() if f is family}
-        books |= (
-            family.books(market, points)
-            if family.books
-            else {n: family.weights(market, **p) for n, p in points.items()}
-        )
     return sweep_returns(
-        {name: books[name] for name in candidates}, market.returns, costs=costs,
+        _all_weights(candidates, market), market.returns, costs=costs,
         dollar_volume=market.dollar_volume, volatility=market.volatility, capital=capital,
         periods_per_year=periods_per_year,
     )

@@ -11,37 +11,26 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ..errors import DataError, SpecificationError
 
 # %% ../../nbs/60_backtest/55_lint.ipynb #66ea8fb1
-# on the statement's lines or the one before: silent
-_ON_PURPOSE = re.compile(r"#.*(looks ahead|whole sample) on purpose")
-# a statement or function that says so is silent
-_FORWARD = re.compile(r"(?i)forward|ahead|future|target|horizon|\bafter\b")
-_BACK = ("bfill", "backfill", "nearest")
-_TWO_SIDED = (
-    "savgol_filter", "filtfilt", "sosfiltfilt", "gaussian_filter1d", "uniform_filter1d", "medfilt",
-    "hpfilter", "bkfilter",
-)
-# pandas labels these by the end, all others by the start
-_PERIOD_ENDS = ("W", "ME", "BME", "QE", "BQE", "YE", "BYE")
-_ADVICE = {
-    "negative shift": "brings a later row to this one; right for a target, wrong for a signal.",
-    "filled backwards": "a gap takes a value that was not known yet; use ffill.",
-    "interpolated": "a gap is filled with the value after it too; use ffill.",
-    "centred window": "half of the window lies ahead; use a trailing one.",
-    "full-sample scale": "mean, deviation or quantile of the whole sample, the later rows too; "
-    "use expanding or rolling, or fit on the past.",
-    "resample label": "the row is labelled by the start of its period and holds its end; give "
-    "label='right'.",
-    "shuffled split": "rows of the test come before rows of the training; split by time "
-    "(`quantlab.validation`).",
-    "not read": "no Python that can be parsed.",
-}
+class _Call(NamedTuple):
+    node: ast.Call
+    name: str
+    receiver: str  # empty for a plain function
+    first: ast.AST | None  # the first argument, or `periods`
+
+
+def _read_call(node: ast.Call) -> _Call:
+    "What the rules look at"
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    periods = next((k.value for k in node.keywords if k.arg == "periods"), None)
+    return _Call(node, name, receiver, node.args[0] if node.args else periods)
 
 
 def _said(node: ast.Call, name: str) -> Any:
@@ -57,143 +46,165 @@ def _negative(node: ast.AST | None) -> bool:
         and getattr(node.operand, "value", 1) != 0
     )
 
+# %% ../../nbs/60_backtest/55_lint.ipynb #4227e896
+_BACK = ("bfill", "backfill", "nearest")
+_TWO_SIDED = (
+    "savgol_filter", "filtfilt", "sosfiltfilt", "gaussian_filter1d", "uniform_filter1d", "medfilt",
+    "hpfilter", "bkfilter",
+)
 
+
+def _shifts_back(call: _Call) -> bool:
+    if call.name == "roll":
+        return len(call.node.args) > 1 and _negative(call.node.args[1])
+    return call.name in ("shift", "diff", "pct_change") and _negative(call.first)
+
+
+def _fills_back(call: _Call) -> bool:
+    if call.name in ("bfill", "backfill") or _said(call.node, "method") in _BACK:
+        return True
+    return call.name == "merge_asof" and _said(call.node, "direction") in ("forward", "nearest")
+
+
+def _interpolates(call: _Call) -> bool:
+    filled = _said(call.node, "method") in ("pad", "ffill")
+    return call.name == "interpolate" and call.receiver != "" and not filled
+
+
+def _centres(call: _Call) -> bool:
+    if _said(call.node, "center") is True or call.name in _TWO_SIDED:
+        return True
+    return call.name == "convolve" and _said(call.node, "mode") == "same"
+
+# %% ../../nbs/60_backtest/55_lint.ipynb #6610bc7c
+_PERIOD_ENDS = ("W", "ME", "BME", "QE", "BQE", "YE", "BYE")
+_FITTED = re.compile(r"(?i)scaler|imputer|pca|transformer")
+_ON_PAST = re.compile(r"(?i)train|past|\[:")
+
+
+def _fits_on_all(call: _Call) -> bool:
+    fits = call.name == "fit_transform" or call.name == "fit" and _FITTED.search(call.receiver)
+    return bool(fits) and call.first is not None and not _ON_PAST.search(ast.unparse(call.first))
+
+
+def _labels_by_start(call: _Call) -> bool:
+    if call.name not in ("resample", "Grouper"):
+        return False
+    if call.name == "resample" and isinstance(call.first, ast.Constant):
+        rule = call.first.value
+    else:
+        rule = _said(call.node, "rule") or _said(call.node, "freq")
+    if not isinstance(rule, str):
+        return False
+    label = _said(call.node, "label")
+    ends = re.sub(r"^\d+", "", rule).split("-")[0] in _PERIOD_ENDS
+    return label == "left" if ends else label != "right"
+
+
+def _shuffles(call: _Call) -> bool:
+    shuffle = _said(call.node, "shuffle")
+    if call.name == "train_test_split":
+        return shuffle is not False
+    return call.name.endswith("KFold") and shuffle is True
+
+# %% ../../nbs/60_backtest/55_lint.ipynb #fbee3e55
+_RULES = {
+    "negative shift": _shifts_back, "filled backwards": _fills_back,
+    "interpolated": _interpolates, "centred window": _centres,
+    "full-sample scale": _fits_on_all, "resample label": _labels_by_start,
+    "shuffled split": _shuffles,
+}
+
+# %% ../../nbs/60_backtest/55_lint.ipynb #03372de2
 def _of_whole(node: ast.AST, *names: str) -> str | None:
     "What a call such as `x.mean()` is made of, unless across columns"
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in names
-        and _said(node, "axis") != 1
-    ):
-        return ast.dump(node.func.value)
-    return None
+    method = node.func if isinstance(node, ast.Call) else None
+    if not isinstance(method, ast.Attribute) or method.attr not in names:
+        return None
+    return ast.dump(method.value) if _said(node, "axis") != 1 else None
 
 
-def _kind_of_call(node: ast.Call) -> str | None:
-    "The kind of lookahead that a call may be"
-    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-    receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    first = (
-        node.args[0]
-        if node.args
-        else next((k.value for k in node.keywords if k.arg == "periods"), None)
-    )
-    if (
-        name in ("shift", "diff", "pct_change")
-        and _negative(first)
-        or name == "roll"
-        and len(node.args) > 1
-        and _negative(node.args[1])
-    ):
-        return "negative shift"
-    if (
-        name in ("bfill", "backfill")
-        or _said(node, "method") in _BACK
-        or name == "merge_asof"
-        and _said(node, "direction") in ("forward", "nearest")
-    ):
-        return "filled backwards"
-    if name == "interpolate" and receiver and _said(node, "method") not in ("pad", "ffill"):
-        return "interpolated"
-    if (
-        _said(node, "center") is True
-        or name in _TWO_SIDED
-        or name == "convolve"
-        and _said(node, "mode") == "same"
-    ):
-        return "centred window"
-    if (
-        name == "fit_transform"
-        or name == "fit"
-        and re.search(r"(?i)scaler|imputer|pca|transformer", receiver)
-    ):
-        return (
-            None
-            if first is None or re.search(r"(?i)train|past|\[:", ast.unparse(first))
-            else "full-sample scale"
-        )
-    if name in ("resample", "Grouper"):
-        rule = (
-            first.value
-            if name == "resample" and isinstance(first, ast.Constant)
-            else _said(node, "rule") or _said(node, "freq")
-        )
-        ends = isinstance(rule, str) and re.sub(r"^\d+", "", rule).split("-")[0] in _PERIOD_ENDS
-        return (
-            "resample label"
-            if isinstance(rule, str)
-            and _said(node, "label") != "right"
-            and (not ends or _said(node, "label") == "left")
-            else None
-        )
-    if (
-        name == "train_test_split"
-        and _said(node, "shuffle") is not False
-        or name.endswith("KFold")
-        and _said(node, "shuffle") is True
-    ):
-        return "shuffled split"
-    return None
+def _scales_by_all(node: ast.AST) -> bool:
+    "Is it `(x - x.mean()) / x.std()`, or `x > x.quantile(0.8)`?"
+    if isinstance(node, ast.Compare):
+        wholes = {_of_whole(c, "quantile", "mean", "median") for c in node.comparators}
+        return ast.dump(node.left) in wholes
+    ratio = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+    if not ratio or not isinstance(node.left, ast.BinOp) or not isinstance(node.left.op, ast.Sub):
+        return False
+    x = ast.dump(node.left.left)
+    centred = _of_whole(node.left.right, "mean", "min", "median") == x
+    return centred and _of_whole(node.right, "std", "max") == x
 
 
 def _kind(node: ast.AST) -> str | None:
     "The kind of lookahead that a node may be"
     if isinstance(node, ast.Call):
-        return _kind_of_call(node)
-    if (
-        isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Div)
-        and isinstance(node.left, ast.BinOp)
-        and isinstance(node.left.op, ast.Sub)
-    ):
-        whole = ast.dump(node.left.left)
-        return (
-            "full-sample scale"
-            if whole == _of_whole(node.left.right, "mean", "min", "median")
-            and _of_whole(node.right, "std", "max") == whole
-            else None
-        )
-    if isinstance(node, ast.Compare):
-        return (
-            "full-sample scale"
-            if ast.dump(node.left)
-            in {_of_whole(c, "quantile", "mean", "median") for c in node.comparators}
-            else None
-        )
-    return None
+        call = _read_call(node)
+        return next((kind for kind, looks_ahead in _RULES.items() if looks_ahead(call)), None)
+    return "full-sample scale" if _scales_by_all(node) else None
+
+# %% ../../nbs/60_backtest/55_lint.ipynb #1758b4bf
+# on the statement's lines or the one before: silent
+_ON_PURPOSE = re.compile(r"#.*(looks ahead|whole sample) on purpose")
+# a statement or function that says so is silent
+_FORWARD = re.compile(r"(?i)forward|ahead|future|target|horizon|\bafter\b")
+
+
+def _parse(source: str) -> tuple[list[str], ast.Module]:
+    "Lines and tree of a piece of Python; lines of magic are left out"
+    magic = lambda line: line.lstrip().startswith(("%", "!", "?"))
+    lines = ["" if magic(line) else line for line in source.splitlines()]
+    return lines, ast.parse("\n".join(lines))
+
+
+def _owners(tree: ast.Module) -> dict[ast.AST, ast.stmt]:
+    "The innermost statement of each node: outer ones come first, and are overwritten"
+    owner: dict[ast.AST, ast.stmt] = {}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.stmt):
+            owner |= dict.fromkeys(ast.walk(statement), statement)
+    return owner
 
 
 def _findings(source: str) -> list[tuple[int, str]]:
-    "(line, kind) of each suspect in a piece of Python; lines of magic are left out"
-    lines = [
-        "" if line.lstrip().startswith(("%", "!", "?")) else line for line in source.splitlines()
-    ]
+    "(line, kind) of each suspect in a piece of Python"
     try:
-        tree = ast.parse("\n".join(lines))
+        lines, tree = _parse(source)
     except SyntaxError as error:
         return [(error.lineno or 1, "not read")]
-    owner: dict[ast.AST, ast.stmt] = {}
-    for statement in ast.walk(tree):  # outer before inner: the innermost statement stays
-        if isinstance(statement, ast.stmt):
-            owner |= dict.fromkeys(ast.walk(statement), statement)
+    functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
+    forward = [f for f in functions if _FORWARD.search(f.name)]
     found = set()
-    forward = [
-        f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and _FORWARD.search(f.name)
-    ]
-    for node, statement in owner.items():
+    for node, statement in _owners(tree).items():
         kind, said = _kind(node), lines[max(statement.lineno - 2, 0) : statement.end_lineno]
         if not kind or any(map(_ON_PURPOSE.search, said)):
             continue
+        if kind != "negative shift":
+            found.add((node.lineno, kind))
+            continue
         code = "\n".join(line.split("#")[0] for line in said[min(statement.lineno, 2) - 1 :])
-        told = _FORWARD.search(code) or any(
-            f.lineno <= node.lineno <= f.end_lineno for f in forward
-        )
-        if kind != "negative shift" or not told:
-            found.add((node.end_lineno if kind == "negative shift" else node.lineno, kind))
+        inside = any(f.lineno <= node.lineno <= f.end_lineno for f in forward)
+        if not inside and not _FORWARD.search(code):
+            found.add((node.end_lineno, kind))
     return sorted(found)
 
 # %% ../../nbs/60_backtest/55_lint.ipynb #01773506
+_ADVICE = {
+    "negative shift": "brings a later row to this one; right for a target, wrong for a signal.",
+    "filled backwards": "a gap takes a value that was not known yet; use ffill.",
+    "interpolated": "a gap is filled with the value after it too; use ffill.",
+    "centred window": "half of the window lies ahead; use a trailing one.",
+    "full-sample scale": "mean, deviation or quantile of the whole sample, the later rows too; "
+    "use expanding or rolling, or fit on the past.",
+    "resample label": "the row is labelled by the start of its period and holds its end; give "
+    "label='right'.",
+    "shuffled split": "rows of the test come before rows of the training; split by time "
+    "(`quantlab.validation`).",
+    "not read": "no Python that can be parsed.",
+}
+
+# %% ../../nbs/60_backtest/55_lint.ipynb #7c322c44
 def _sources(file: Path) -> list[tuple[int | None, str]]:
     "(cell, source) of each piece of Python in a module or notebook"
     text = file.read_text(encoding="utf-8")
@@ -209,7 +220,7 @@ def _sources(file: Path) -> list[tuple[int | None, str]]:
             f"{file} is no notebook that can be read; open it in JupyterLab and save it again."
         ) from None
 
-
+# %% ../../nbs/60_backtest/55_lint.ipynb #e0e30634
 def lint_lookahead(path: str | Path) -> pd.DataFrame:
     """List what in notebooks and modules looks like a use of the future, cell by cell; a warning,
     not a proof.

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from .families import Artifact, Family, Market
+from .families import Artifact, Family, default_of
+from .market import Market
 from .strategies import pairs_weights
 from ..data.panel import Panel
 
@@ -51,8 +52,10 @@ PAIRS = Family(
     hypothesis="Prices of two companies with one business are held together by those who own "
     "both, so that a gap between them closes.",
     parameters={
-        "entry": (float, (0.0, None), 2.0), "exit": (float, (0.0, None), 0.5),
-        "stop": (float, (0.0, None), 4.0), "max_pairs": (int, (1, None), 20),
+        "entry": (float, (0.0, None), default_of(pairs_weights, "entry")),
+        "exit": (float, (0.0, None), default_of(pairs_weights, "exit")),
+        "stop": (float, (0.0, None), default_of(pairs_weights, "stop")),
+        "max_pairs": (int, (1, None), default_of(pairs_weights, "max_pairs")),
     },
     needs=("volatility", "pairs"), weights=_weights,
     artifacts=(Artifact("pairs", stage="screen_pairs", make=screened_pairs),),

@@ -31,9 +31,8 @@ def _returns(returns, name: str = "returns", min_length: int = 1) -> pd.Series:
     if (series < -1).any():
         raise DataError(
             f"`{name}` holds a return below -100 % ({series.min():g}), after which wealth cannot "
-            "be compounded; simple decimal "
-            "returns are expected (0.01 is one percent). Where the loss is true, `sharpe_ratio` "
-            "and the like take it."
+            "be compounded; simple decimal returns are expected (0.01 is one percent). Where the "
+            "loss is true, `sharpe_ratio` and the like take it."
         )
     check_scale(series, name)
     return series
@@ -66,7 +65,7 @@ def _drawdowns(series: pd.Series) -> pd.Series:
         underwater((1 + series.to_numpy()).cumprod()), index=series.index, name="drawdown"
     )
 
-
+# %% ../../nbs/60_backtest/25_performance.ipynb #67ffaf66
 def drawdown_table(returns: pd.Series, *, top: int | None = 5) -> pd.DataFrame:
     """List the deepest drawdowns.
 
@@ -114,6 +113,29 @@ def _episodes(depth: pd.Series, top: int | None) -> pd.DataFrame:
 Tail = Literal["historical", "gaussian", "modified"]
 
 
+def _moment(values: np.ndarray, order: int) -> float:
+    "Standardised central moment, dividing by n; NaN for a series that is constant but for rounding"
+    centred = values - values.mean()
+    variance = (centred**2).mean()
+    if not variance > rounding_noise(values) ** 2:
+        return np.nan
+    return float(((centred / np.sqrt(variance)) ** order).mean())
+
+
+def _check_expansion(z: float, skewness: float, excess: float) -> None:
+    """Warn where the Cornish-Fisher quantile falls as the normal one rises: the moments are beyond
+    what the expansion can bear"""
+    at = np.linspace(-abs(z), abs(z), 101)
+    slope = 1 + at / 3 * skewness + (at**2 - 1) / 8 * excess - (6 * at**2 - 5) / 36 * skewness**2
+    if slope.min() <= 0:
+        warn(
+            f"skewness {skewness:.3g} and excess kurtosis {excess:.3g} are beyond what the "
+            "Cornish-Fisher expansion can bear: its quantiles are not in order, and the number may "
+            "be far off or of the wrong sign; use `method='historical'`.",
+            QuantlabWarning,
+        )
+
+# %% ../../nbs/60_backtest/25_performance.ipynb #917c51cb
 def _tail_arguments(returns, level: float, method: Tail):
     "Checked values, their moments over n, and the two normal quantiles of the tail"
     values = _returns(returns, min_length=2).to_numpy()
@@ -135,31 +157,7 @@ def _tail_arguments(returns, level: float, method: Tail):
     )
     return values, mean, deviation, skewness, excess, h
 
-
-def _check_expansion(z: float, skewness: float, excess: float) -> None:
-    """Warn where the Cornish-Fisher quantile falls as the normal one rises: the moments are beyond
-    what the expansion can bear"""
-    at = np.linspace(-abs(z), abs(z), 101)
-    slope = 1 + at / 3 * skewness + (at**2 - 1) / 8 * excess - (6 * at**2 - 5) / 36 * skewness**2
-    if slope.min() <= 0:
-        warn(
-            f"skewness {skewness:.3g} and excess kurtosis {excess:.3g} are beyond what the "
-            "Cornish-Fisher expansion can bear: its "
-            "quantiles are not in order, and the number may be far off or of the wrong sign; use "
-            "`method='historical'`.",
-            QuantlabWarning,
-        )
-
-
-def _moment(values: np.ndarray, order: int) -> float:
-    "Standardised central moment, dividing by n; NaN for a series that is constant but for rounding"
-    centred = values - values.mean()
-    variance = (centred**2).mean()
-    if not variance > rounding_noise(values) ** 2:
-        return np.nan
-    return float(((centred / np.sqrt(variance)) ** order).mean())
-
-
+# %% ../../nbs/60_backtest/25_performance.ipynb #5e27bfc3
 def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "historical") -> float:
     """Compute the loss exceeded with probability `level`, as a positive decimal.
 
@@ -193,7 +191,7 @@ def value_at_risk(returns: pd.Series, *, level: float = 0.05, method: Tail = "hi
     values, mean, deviation, _, _, h = _tail_arguments(returns, level, method)
     return float(-np.quantile(values, level) if method == "historical" else -(mean + deviation * h))
 
-
+# %% ../../nbs/60_backtest/25_performance.ipynb #03580d6c
 def expected_shortfall(
     returns: pd.Series, *, level: float = 0.05, method: Tail = "historical"
 ) -> float:
@@ -228,6 +226,66 @@ def expected_shortfall(
     return float(-(mean + deviation * min(tail, h)))
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #86263de4
+def _ratio(numerator: float, denominator: float, noise: float) -> float:
+    "Ratio, NaN where the denominator is zero or may be rounding alone"
+    return float(numerator / denominator) if denominator > noise else np.nan
+
+
+def _of_returns(values: np.ndarray, risk_free: float, q: float) -> dict[str, float]:
+    "Growth, risk, their ratios and moments, with `q` periods a year"
+    excess, noise = values - risk_free, rounding_noise(values, risk_free)
+    total = float(np.prod(1 + values))
+    downside = float(np.sqrt((np.minimum(excess, 0) ** 2).mean()))
+    sharpe = _ratio(excess.mean(), excess.std(ddof=1), noise)
+    return {
+        "total_return": total - 1, "annualized_return": total ** (q / len(values)) - 1,
+        "mean_return": float(values.mean()), "volatility": float(values.std(ddof=1)),
+        "annualized_volatility": float(values.std(ddof=1) * np.sqrt(q)),
+        "sharpe_ratio": PeriodSharpe(sharpe),
+        "annualized_sharpe_ratio": AnnualizedSharpe(sharpe * np.sqrt(q)),
+        "downside_deviation": downside,
+        "semideviation": float(np.sqrt((np.minimum(values - values.mean(), 0) ** 2).mean())),
+        "sortino_ratio": _ratio(excess.mean(), downside, noise),
+        "omega_ratio": _ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum(), noise),
+        "skewness": _moment(values, 3), "kurtosis": _moment(values, 4),
+        "hit_rate": float((values > 0).mean()),
+        "best": float(values.max()), "worst": float(values.min()),
+    }
+
+
+def _of_drawdowns(depth: pd.Series, annualized_return: float) -> dict[str, float]:
+    "Depth and length of the falls, and the return over the deepest"
+    episodes = _episodes(depth, None)
+    return {
+        "max_drawdown": float(depth.max()),
+        "average_drawdown": float(episodes["depth"].mean()) if len(episodes) else 0.0,
+        "longest_drawdown": int(episodes["length"].max()) if len(episodes) else 0,
+        "calmar_ratio": _ratio(annualized_return, depth.max(), 0.0),
+        "ulcer_index": float(np.sqrt((depth**2).mean())),
+    }
+
+# %% ../../nbs/60_backtest/25_performance.ipynb #a50c1535
+def _against(
+    returns: pd.Series, benchmark, risk_free: float, periods_per_year: float
+) -> dict[str, float]:
+    "How the series stands to a benchmark; NaN without one"
+    names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
+    if benchmark is None:
+        return dict.fromkeys(names, np.nan)
+    benchmark = last_rows(check_series(benchmark, "benchmark", allow_missing=True), returns)
+    benchmark = check_series(_returns(benchmark, "benchmark"), "benchmark", allow_constant=False)
+    check_aligned("performance_summary", returns=returns, benchmark=benchmark)
+    noise = rounding_noise(returns, benchmark, risk_free)
+    x, b, active = returns - risk_free, benchmark - risk_free, returns - benchmark
+    beta = x.cov(b) / b.var() if b.std() > noise else np.nan
+    year = np.sqrt(periods_per_year)
+    values = (
+        beta, periods_per_year * (x.mean() - beta * b.mean()), x.corr(b), year * active.std(),
+        year * _ratio(active.mean(), active.std(), noise),
+    )
+    return {name: float(value) for name, value in zip(names, values)}
+
+# %% ../../nbs/60_backtest/25_performance.ipynb #a159dda5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PerformanceResult(Result):
     "What a return series did"
@@ -289,33 +347,7 @@ class PerformanceResult(Result):
         ax.legend()
         return ax
 
-
-def _ratio(numerator: float, denominator: float, noise: float) -> float:
-    "Ratio, NaN where the denominator is zero or may be rounding alone"
-    return float(numerator / denominator) if denominator > noise else np.nan
-
-
-def _against(
-    returns: pd.Series, benchmark, risk_free: float, periods_per_year: float
-) -> dict[str, float]:
-    "How the series stands to a benchmark; NaN without one"
-    names = ("beta", "annualized_alpha", "correlation", "tracking_error", "information_ratio")
-    if benchmark is None:
-        return dict.fromkeys(names, np.nan)
-    benchmark = last_rows(check_series(benchmark, "benchmark", allow_missing=True), returns)
-    benchmark = check_series(_returns(benchmark, "benchmark"), "benchmark", allow_constant=False)
-    check_aligned("performance_summary", returns=returns, benchmark=benchmark)
-    noise = rounding_noise(returns, benchmark, risk_free)
-    x, b, active = returns - risk_free, benchmark - risk_free, returns - benchmark
-    beta = x.cov(b) / b.var() if b.std() > noise else np.nan
-    year = np.sqrt(periods_per_year)
-    values = (
-        beta, periods_per_year * (x.mean() - beta * b.mean()), x.corr(b), year * active.std(),
-        year * _ratio(active.mean(), active.std(), noise),
-    )
-    return {name: float(value) for name, value in zip(names, values)}
-
-
+# %% ../../nbs/60_backtest/25_performance.ipynb #f8136000
 def performance_summary(
     returns: pd.Series, *, periods_per_year: float, risk_free: float = 0.0,
     benchmark: pd.Series | None = None,
@@ -364,7 +396,8 @@ def performance_summary(
     >>> months = pd.date_range("2023-01-31", periods=6, freq="ME")
     >>> fund = pd.Series([0.03, -0.01, 0.02, -0.04, 0.01, 0.02], index=months)
     >>> result = performance_summary(fund, periods_per_year=12)
-    >>> round(result.total_return, 4), round(result.annualized_sharpe_ratio, 2), round(result.max_drawdown, 4)
+    >>> total, sharpe = result.total_return, result.annualized_sharpe_ratio
+    >>> round(total, 4), round(sharpe, 2), round(result.max_drawdown, 4)
     (0.0286, 0.67, 0.04)
     """
     returns = getattr(returns, "returns", returns)
@@ -373,32 +406,11 @@ def performance_summary(
     risk_free = check_number(risk_free, "risk_free", low=-1)
     check_periods(series.index, q)
     check_rate(risk_free, series, q)
-    values, excess = series.to_numpy(), series.to_numpy() - risk_free
-    noise = rounding_noise(values, risk_free)
-    total = float(np.prod(1 + values))
-    downside = float(np.sqrt((np.minimum(excess, 0) ** 2).mean()))
-    depth = _drawdowns(series)
-    episodes = _episodes(depth, None)
-    annual = total ** (q / len(values)) - 1
-    sharpe = _ratio(excess.mean(), excess.std(ddof=1), noise)
+    figures = _of_returns(series.to_numpy(), risk_free, q)
+    figures |= _of_drawdowns(_drawdowns(series), figures["annualized_return"])
     return PerformanceResult(
-        start=series.index[0], end=series.index[-1], nobs=len(values), periods_per_year=q,
-        risk_free=risk_free, total_return=total - 1, annualized_return=annual,
-        annualized_volatility=float(values.std(ddof=1) * np.sqrt(q)),
-        annualized_sharpe_ratio=AnnualizedSharpe(sharpe * np.sqrt(q)),
-        sharpe_ratio=PeriodSharpe(sharpe),
-        sortino_ratio=_ratio(excess.mean(), downside, noise),
-        omega_ratio=_ratio(np.maximum(excess, 0).sum(), np.maximum(-excess, 0).sum(), noise),
-        mean_return=float(values.mean()), volatility=float(values.std(ddof=1)),
-        downside_deviation=downside,
-        semideviation=float(np.sqrt((np.minimum(values - values.mean(), 0) ** 2).mean())),
-        max_drawdown=float(depth.max()),
-        average_drawdown=float(episodes["depth"].mean()) if len(episodes) else 0.0,
-        longest_drawdown=int(episodes["length"].max()) if len(episodes) else 0,
-        calmar_ratio=_ratio(annual, depth.max(), 0.0),
-        ulcer_index=float(np.sqrt((depth**2).mean())), skewness=_moment(values, 3),
-        kurtosis=_moment(values, 4), value_at_risk=value_at_risk(series),
-        expected_shortfall=expected_shortfall(series), hit_rate=float((values > 0).mean()),
-        best=float(values.max()), worst=float(values.min()),
-        **_against(series, benchmark, risk_free, q), returns=series,
+        start=series.index[0], end=series.index[-1], nobs=len(series), periods_per_year=q,
+        risk_free=risk_free, **figures, value_at_risk=value_at_risk(series),
+        expected_shortfall=expected_shortfall(series), **_against(series, benchmark, risk_free, q),
+        returns=series,
     )

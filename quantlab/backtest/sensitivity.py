@@ -71,7 +71,38 @@ class ParameterSurface(Result):
         ax.figure.colorbar(image, label="Sharpe ratio per period")
         return ax
 
+# %% ../../nbs/60_backtest/50_sensitivity.ipynb #8b61836a
+def _check_grid(strategy: Any, grid: Any, centre: Any) -> dict[str, list]:
+    "The values of each parameter as lists, refused where the centre is no point of them"
+    if not callable(strategy):
+        raise SpecificationError(
+            "`strategy` must be a function from parameters to weights; got "
+            f"{type(strategy).__name__}."
+        )
+    listed = lambda values: pd.api.types.is_list_like(values) and len(values)
+    if not isinstance(grid, Mapping) or not grid or not all(map(listed, grid.values())):
+        raise SpecificationError(
+            "`grid` must map at least one parameter to a list of at least one value."
+        )
+    if not isinstance(centre, Mapping):
+        raise SpecificationError(
+            f"`centre` must map each parameter of `grid` to its value; got {centre!r}."
+        )
+    steps = {name: list(values) for name, values in grid.items()}
+    off = lambda name: centre[name] not in steps[name]
+    if set(centre) != set(steps) or any(map(off, steps)):
+        raise SpecificationError(
+            f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}."
+        )
+    return steps
 
+
+def _distances(points: list[dict], steps: dict[str, list], centre: Mapping) -> np.ndarray:
+    "Steps from the centre to each point, over all parameters"
+    place = lambda point: [values.index(point[name]) for name, values in steps.items()]
+    return np.abs(np.array([place(point) for point in points]) - place(centre)).sum(axis=1)
+
+# %% ../../nbs/60_backtest/50_sensitivity.ipynb #34bf276c
 def _sharpe(returns):
     "Sharpe ratio per period; NaN where nothing varies"
     deviation = returns.std(ddof=1)
@@ -86,6 +117,36 @@ def _words(value: Any) -> Any:
     return value if plain else getattr(value, "__name__", type(value).__name__)
 
 
+def _run_points(
+    strategy: Callable, points: list[dict], returns: pd.DataFrame, options: Mapping[str, Any]
+) -> pd.DataFrame:
+    "Net returns of each point from the first day on which all hold a position; each is a trial"
+    weights = {i: strategy(**point) for i, point in enumerate(points)}
+    net = sweep_books(weights, returns, options, observe=False)
+    for i, point in enumerate(points):
+        words = {str(name): _words(value) for name, value in point.items()}
+        observe_run(net[i], strategy="(point of a surface)", point=words)
+    if not net.ne(0).any().all():
+        raise DataError("A point of the grid never holds a position; narrow the grid.")
+    return net.loc[net.ne(0).idxmax().max() :]
+
+# %% ../../nbs/60_backtest/50_sensitivity.ipynb #3933266e
+def _read_surface(
+    table: pd.DataFrame, distance: np.ndarray, net: pd.DataFrame
+) -> ParameterSurface:
+    "How the centre stands among its neighbours, and among all"
+    table = table.assign(is_centre=distance == 0, is_neighbour=distance == 1)
+    at_centre = float(table.loc[table["is_centre"], "sharpe_ratio"].iloc[0])
+    relative = table.loc[table["is_neighbour"], "sharpe_ratio"] / at_centre
+    stands = at_centre > 0 and len(relative) > 0
+    return ParameterSurface(
+        plateau=float((relative >= 0.5).mean()) if stands else np.nan,
+        worst_neighbour=float(relative.min()) if stands else np.nan, centre_sharpe_ratio=at_centre,
+        centre_rank=int((table["sharpe_ratio"] > at_centre).sum()) + 1, n_points=len(table),
+        n_neighbours=len(relative), start=net.index[0], table=table, returns=net,
+    )
+
+# %% ../../nbs/60_backtest/50_sensitivity.ipynb #45185432
 def parameter_surface(
     strategy: Callable[..., pd.DataFrame], returns: pd.DataFrame, *, grid: Mapping[str, Sequence],
     centre: Mapping[str, Any],
@@ -125,66 +186,29 @@ def parameter_surface(
     ScaleWarning
         The dates deny `periods_per_year`.
     """
-    if not callable(strategy):
-        raise SpecificationError(
-            "`strategy` must be a function from parameters to weights; got "
-            f"{type(strategy).__name__}."
-        )
-    if (
-        not isinstance(grid, Mapping)
-        or not grid
-        or not all(pd.api.types.is_list_like(v) and len(v) for v in grid.values())
-    ):
-        raise SpecificationError(
-            "`grid` must map at least one parameter to a list of at least one value."
-        )
-    if not isinstance(centre, Mapping):
-        raise SpecificationError(
-            f"`centre` must map each parameter of `grid` to its value; got {centre!r}."
-        )
-    steps = {name: list(values) for name, values in grid.items()}
-    if set(centre) != set(steps) or any(
-        centre[name] not in values for name, values in steps.items()
-    ):
-        raise SpecificationError(
-            f"`centre` must be a point of the grid over {', '.join(steps)}; got {dict(centre)}."
-        )
+    steps = _check_grid(strategy, grid, centre)
     points = [dict(zip(steps, values)) for values in product(*steps.values())]
-    weights = {i: strategy(**point) for i, point in enumerate(points)}
-    net = sweep_books(weights, returns, options, observe=False)
-    for i, point in enumerate(points):
-        observe_run(
-            net[i], strategy="(point of a surface)",
-            point={str(k): _words(v) for k, v in point.items()},
-        )
-    started = net.ne(0).idxmax() if net.ne(0).any().all() else None
-    if started is None:
-        raise DataError("A point of the grid never holds a position; narrow the grid.")
-    net = net.loc[started.max() :]
-    distance = np.array(
-        [
-            [
-                abs(values.index(point[name]) - values.index(centre[name]))
-                for name, values in steps.items()
-            ]
-            for point in points
-        ]
-    ).sum(axis=1)
+    net = _run_points(strategy, points, returns, options)
     table = pd.DataFrame(points).assign(
-        sharpe_ratio=_sharpe(net), total_return=(1 + net).prod() - 1, is_centre=distance == 0,
-        is_neighbour=distance == 1,
+        sharpe_ratio=_sharpe(net), total_return=(1 + net).prod() - 1,
     )
-    at_centre = float(table.loc[table["is_centre"], "sharpe_ratio"].iloc[0])
-    relative = table.loc[table["is_neighbour"], "sharpe_ratio"] / at_centre
-    stands = at_centre > 0 and len(relative) > 0
-    return ParameterSurface(
-        plateau=float((relative >= 0.5).mean()) if stands else np.nan,
-        worst_neighbour=float(relative.min()) if stands else np.nan, centre_sharpe_ratio=at_centre,
-        centre_rank=int((table["sharpe_ratio"] > at_centre).sum()) + 1, n_points=len(points),
-        n_neighbours=len(relative), start=started.max(), table=table, returns=net,
-    )
+    return _read_surface(table, _distances(points, steps, centre), net)
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #46d3918e
+def _period_of(index: pd.Index, by: str | int) -> np.ndarray:
+    "The calendar period, or the number of the part, that each row lies in"
+    if isinstance(by, str):
+        rules = {"year": "Y", "quarter": "Q", "month": "M"}
+        if by not in rules or not isinstance(index, pd.DatetimeIndex):
+            raise SpecificationError(
+                "`by` must be 'year', 'quarter' or 'month' on an index of dates, or a number; "
+                f"got {by!r}."
+            )
+        return np.asarray(index.to_period(rules[by]).astype(str))
+    parts = check_integer(by, "by", low=1, high=len(index))
+    return np.arange(len(index)) * parts // len(index) + 1
+
+# %% ../../nbs/60_backtest/50_sensitivity.ipynb #41ae4f10
 def subperiods(
     returns: pd.Series, *, periods_per_year: float,
     by: Literal["year", "quarter", "month"] | int = "year",
@@ -220,26 +244,14 @@ def subperiods(
     series = check_series(returns, "returns", min_length=2)
     check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     check_periods(series.index, periods_per_year)
-    if isinstance(by, str):
-        rules = {"year": "Y", "quarter": "Q", "month": "M"}
-        if by not in rules or not isinstance(series.index, pd.DatetimeIndex):
-            raise SpecificationError(
-                "`by` must be 'year', 'quarter' or 'month' on an index of dates, or a number; "
-                f"got {by!r}."
-            )
-        label = series.index.to_period(rules[by]).astype(str)
-    else:
-        parts = check_integer(by, "by", low=1, high=len(series))
-        label = np.arange(len(series)) * parts // len(series) + 1
-    rows = {}
-    for name, part in series.groupby(np.asarray(label), sort=False):
+    total, year, rows = series.sum(), np.sqrt(periods_per_year), {}
+    for name, part in series.groupby(_period_of(series.index, by), sort=False):
         rows[name] = {
             "start": part.index[0], "end": part.index[-1], "nobs": len(part),
             "total_return": (1 + part).prod() - 1,
-            "annualized_sharpe_ratio": _sharpe(part) * np.sqrt(periods_per_year)
-            if len(part) > 2
-            else np.nan, "max_drawdown": drawdowns(part).max(),
-            "share_of_total": part.sum() / series.sum() if series.sum() else np.nan,
+            "annualized_sharpe_ratio": _sharpe(part) * year if len(part) > 2 else np.nan,
+            "max_drawdown": drawdowns(part).max(),
+            "share_of_total": part.sum() / total if total else np.nan,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("period")
 

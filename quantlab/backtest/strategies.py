@@ -55,7 +55,32 @@ def _long_short_row(factor: np.ndarray, scale: np.ndarray, places: int, gross: f
         return np.zeros_like(factor)
     return gross / 2 * (long / long.sum() - short / short.sum())
 
+# %% ../../nbs/60_backtest/15_strategies.ipynb #ac29a198
+def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.ndarray:
+    """Rows of weights on rebalancing days; NaN between, and 0 for a held name that is no longer
+    usable"""
+    places = np.floor(eligible.sum(axis=1) * quantile + 1e-9).astype(int)
+    if not places.any():
+        raise DataError(
+            f"No day has enough names for a leg of {quantile:g}: at most "
+            f"{int(eligible.sum(axis=1).max())} are usable; raise `quantile` or extend the "
+            "universe."
+        )
+    weights, first = np.full(factor.shape, np.nan), (places > 0).argmax()
+    held = np.zeros(factor.shape[1], dtype=bool)
+    for t in range(first, len(factor)):
+        if (t - first) % step == 0:
+            row, names = np.zeros(factor.shape[1]), eligible[t]
+            if places[t]:
+                row[names] = _long_short_row(factor[t, names], scale[t, names], places[t], gross)
+            weights[t], held = row, row != 0
+        else:
+            gone = held & ~usable[t]
+            weights[t, gone] = 0.0
+            held &= ~gone
+    return weights
 
+# %% ../../nbs/60_backtest/15_strategies.ipynb #e8376547
 def long_short_weights(
     factor: pd.DataFrame, *, quantile: float = 0.2, volatility: pd.DataFrame | None = None,
     gross: float = 1.0, rebalance_every: int = 21, membership: pd.DataFrame | None = None,
@@ -114,32 +139,6 @@ def long_short_weights(
         index=factor.index, columns=factor.columns,
     )
 
-
-def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.ndarray:
-    """Rows of weights on rebalancing days; NaN between, and 0 for a held name that is no longer
-    usable"""
-    places = np.floor(eligible.sum(axis=1) * quantile + 1e-9).astype(int)
-    if not places.any():
-        raise DataError(
-            f"No day has enough names for a leg of {quantile:g}: at most "
-            f"{int(eligible.sum(axis=1).max())} are usable; "
-            "raise `quantile` or extend the universe."
-        )
-    weights, held, first = (
-        np.full(factor.shape, np.nan), np.zeros(factor.shape[1], dtype=bool), (places > 0).argmax(),
-    )
-    for t in range(first, len(factor)):
-        if (t - first) % step == 0:
-            row, names = np.zeros(factor.shape[1]), eligible[t]
-            if places[t]:
-                row[names] = _long_short_row(factor[t, names], scale[t, names], places[t], gross)
-            weights[t], held = row, row != 0
-        else:
-            gone = held & ~usable[t]
-            weights[t, gone] = 0.0
-            held &= ~gone
-    return weights
-
 # %% ../../nbs/60_backtest/15_strategies.ipynb #371b5a89
 _REASONS = ("open", "exit", "stop", "window end", "max holding")
 _OPEN, _EXIT, _STOP, _END, _TIMEOUT = range(5)
@@ -194,6 +193,45 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
     return trips
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #9bce5aca
+def _check_names(table: pd.DataFrame, prices: pd.DataFrame) -> None:
+    "Refuse a leg that has no price"
+    unknown = sorted({str(n) for leg in ("y", "x") for n in table[leg] if n not in prices.columns})
+    if unknown:
+        raise MissingDataError(
+            f"`pairs` names {unknown[0]!r}, which `log_prices` does not have ({len(unknown)} in "
+            "all)."
+        )
+
+
+def _check_numbers(table: pd.DataFrame) -> None:
+    "Refuse a pair of one name, and numbers that cannot be traded on"
+    numbers = table[["hedge_ratio", "intercept", "spread_mean", "spread_std"]].apply(
+        pd.to_numeric, errors="coerce"
+    )
+    finite = np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1)
+    bad = ~finite | ~(numbers["spread_std"] > 0) | table["y"].eq(table["x"])
+    if bad.any():
+        pair = table[bad.to_numpy()].iloc[0]
+        raise DataError(
+            f"`pairs` has a row that cannot be traded ({pair['y']}, {pair['x']} in window "
+            f"{pair['window']}): the legs must differ, the numbers be finite and `spread_std` "
+            "positive."
+        )
+
+
+def _check_windows(table: pd.DataFrame) -> None:
+    "Refuse a trading window without days, or one that was seen in formation"
+    if not (table["trade_start"] < table["trade_end"]).all():
+        raise DataError("`pairs` has a `trade_end` that is not after its `trade_start`.")
+    if "formation_end" not in table:
+        return
+    if not (pd.to_datetime(table["formation_end"]) < table["trade_start"]).all():
+        raise LookaheadError(
+            "`pairs` has a `formation_end` on or after its `trade_start`: the trading window was "
+            "seen in formation."
+        )
+
+# %% ../../nbs/60_backtest/15_strategies.ipynb #eaf225ca
 _PAIR_COLUMNS = [
     "window", "y", "x", "hedge_ratio", "intercept", "spread_mean", "spread_std", "trade_start",
     "trade_end",
@@ -209,41 +247,13 @@ def _check_pairs(pairs: pd.DataFrame, prices: pd.DataFrame, max_pairs: int) -> p
         )
     table = pairs.sort_values(["window", "rank"], kind="stable") if "rank" in pairs else pairs
     table = table.groupby("window", sort=False).head(max_pairs).reset_index(drop=True)
-    unknown = sorted({str(n) for leg in ("y", "x") for n in table[leg] if n not in prices.columns})
-    if unknown:
-        raise MissingDataError(
-            f"`pairs` names {unknown[0]!r}, which `log_prices` does not have ({len(unknown)} in "
-            "all)."
-        )
-    numbers = table[["hedge_ratio", "intercept", "spread_mean", "spread_std"]].apply(
-        pd.to_numeric, errors="coerce"
-    )
-    bad = (
-        ~np.isfinite(numbers.to_numpy(dtype=float)).all(axis=1)
-        | ~(numbers["spread_std"] > 0)
-        | table["y"].eq(table["x"])
-    )
-    if bad.any():
-        pair = table[bad.to_numpy()].iloc[0]
-        raise DataError(
-            f"`pairs` has a row that cannot be traded ({pair['y']}, {pair['x']} in window "
-            f"{pair['window']}): the legs must "
-            "differ, the numbers be finite and `spread_std` positive."
-        )
+    _check_names(table, prices)
+    _check_numbers(table)
     table[["trade_start", "trade_end"]] = table[["trade_start", "trade_end"]].apply(pd.to_datetime)
-    if not (table["trade_start"] < table["trade_end"]).all():
-        raise DataError("`pairs` has a `trade_end` that is not after its `trade_start`.")
-    if (
-        "formation_end" in table
-        and not (pd.to_datetime(table["formation_end"]) < table["trade_start"]).all()
-    ):
-        raise LookaheadError(
-            "`pairs` has a `formation_end` on or after its `trade_start`: the trading window was "
-            "seen in formation."
-        )
+    _check_windows(table)
     return table
 
-
+# %% ../../nbs/60_backtest/15_strategies.ipynb #a0550c22
 def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
     "Checked prices and pairs, z-scores (pairs x days), and the round trips as an array"
     prices = check_frame(log_prices, "log_prices", min_columns=2)
@@ -316,7 +326,7 @@ def pairs_weights(
             weights[day, asset] = sum(holdings[asset].values())
     return pd.DataFrame(weights, index=prices.index, columns=prices.columns)
 
-
+# %% ../../nbs/60_backtest/15_strategies.ipynb #609da989
 def pair_trades(
     log_prices: pd.DataFrame, pairs: pd.DataFrame, *, entry: float = 2.0, exit: float = 0.5,
     stop: float = 4.0, max_pairs: int = 20, max_holding: int | None = None,

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .costs import CostModel
+from .costs import CostModel, trailing_volatility
 from ..checks import check_aligned, check_frame, check_number
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
 from .orders import Order, make_order
@@ -38,7 +38,7 @@ class Bar:
     dollar_volume: Mapping[str, float] = dataclasses.field(default_factory=dict)
     volatility: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
-
+# %% ../../nbs/16_trading/25_broker.ipynb #73010fea
 def bars(
     returns: pd.DataFrame, *, dollar_volume: pd.DataFrame | None = None,
     volatility: pd.DataFrame | None = None, start: Any = None, end: Any = None,
@@ -85,7 +85,7 @@ def bars(
             "percent)."
         )
     if dollar_volume is not None and volatility is None:
-        frames["volatility"] = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
+        frames["volatility"] = trailing_volatility(returns)
     try:
         frames = {name: frame.loc[start:end] for name, frame in frames.items()}
     except (KeyError, TypeError, ValueError):
@@ -141,7 +141,7 @@ def save_feed(path: str | Path, feed: Iterable[Bar]) -> Path:
         ) from None
     return path
 
-
+# %% ../../nbs/16_trading/25_broker.ipynb #d2b769b0
 def load_feed(path: str | Path) -> list[Bar]:
     """Read bars from a parquet file as `save_feed` writes it.
 
@@ -181,7 +181,7 @@ class Fill:
     notional: float  # currency, signed
     cost: float  # currency
 
-
+# %% ../../nbs/16_trading/25_broker.ipynb #36847d18
 @runtime_checkable
 class ExecutionBackend(Protocol):
     "What the engine needs from a venue"
@@ -205,6 +205,46 @@ class ExecutionBackend(Protocol):
         "Go back to a snapshot"
 
 # %% ../../nbs/16_trading/25_broker.ipynb #049173bb
+def _executed(costs: CostModel, orders: list[dict]) -> tuple[list[float], list[float]]:
+    "What is filled of each order and what it costs; both 0 where impact cannot be priced"
+    size, volume, volatility = (
+        np.array([order[key] for order in orders], dtype=float)
+        for key in ("notional", "dollar_volume", "volatility")
+    )
+    priced = (volume > 0) & (volatility >= 0) | (costs.impact_coefficient == 0)
+    filled, charged = np.where(priced, size, 0.0), np.zeros(len(orders))
+    with np.errstate(over="ignore"):
+        charged[priced] = costs.cost(size[priced], volume[priced], volatility[priced])
+    finite = np.isfinite(charged)
+    return np.where(finite, filled, 0.0).tolist(), np.where(finite, charged, 0.0).tolist()
+
+# %% ../../nbs/16_trading/25_broker.ipynb #a71dd5a6
+def _quote(quotes: Mapping[str, Mapping], asset: str) -> dict[str, float | None]:
+    "Volume and volatility of an asset; None, as JSON has it, where they are unknown"
+    found = {name: values.get(asset, math.nan) for name, values in quotes.items()}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+
+def _grown(positions: Mapping[str, float], returns: Mapping[str, float]) -> dict[str, float]:
+    "Positions after a bar's returns; without a price they stay where they are"
+    grown = {}
+    for asset, position in positions.items():
+        change = returns.get(asset, math.nan)
+        grown[asset] = position * (1 + change) if math.isfinite(change) else position
+    return grown
+
+
+def _kept(snapshot: Mapping[str, Any]) -> list[Any]:
+    "Cash, positions and pending orders of a snapshot"
+    try:
+        return [snapshot[part] for part in ("cash", "positions", "pending")]
+    except (KeyError, TypeError):
+        raise HandoffError(
+            "The snapshot of the broker lacks cash, positions or pending orders; replay from "
+            "the start."
+        ) from None
+
+# %% ../../nbs/16_trading/25_broker.ipynb #43fc12bd
 class ReferenceBroker:
     """A deterministic venue: fills on the next bar at the close of the decision, costs from the
     model.
@@ -229,55 +269,34 @@ class ReferenceBroker:
             raise SpecificationError(
                 "The costs include a borrow fee per year: `periods_per_year` is needed."
             )
-        years = (
-            1.0
-            if periods_per_year is None
-            else check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-        )
-        self._borrow = self._costs.borrow_bps_per_year / 1e4 / years
+        years = 1.0 if periods_per_year is None else periods_per_year
+        years = check_number(years, "periods_per_year", low=0, strict=True)
+        self._borrow = self._costs.borrow_rate(years)
         self._positions: dict[str, float] = {}
         self._pending: dict[str, dict] = {}
-        self._market: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}
+        self._quotes: dict[str, Mapping] = {"dollar_volume": {}, "volatility": {}}
 
     def submit(self, order: Order) -> None:
         """Keep an order for the next bar, at today's volume and volatility; the same id twice is
         one order"""
-        quote = {name: values.get(order.asset, math.nan) for name, values in self._market.items()}
-        # unknown, as JSON has it
-        quote = {name: value if math.isfinite(value) else None for name, value in quote.items()}
-        self._pending.setdefault(
-            order.id, {"asset": order.asset, "notional": order.notional} | quote
-        )
+        wanted = {"asset": order.asset, "notional": order.notional}
+        self._pending.setdefault(order.id, wanted | _quote(self._quotes, order.asset))
 
     def advance(self, bar: Bar) -> list[Fill]:
         "Fill what is pending at the last close, then earn this bar's returns"
         fills = self._fill(bar.date)
         self._cash -= self._borrow * math.fsum(-p for p in self._positions.values() if p < 0)
-        for asset, position in self._positions.items():
-            change = bar.returns.get(asset, math.nan)
-            self._positions[asset] = position * (1 + change) if math.isfinite(change) else position
-        self._market = {"dollar_volume": bar.dollar_volume, "volatility": bar.volatility}
+        self._positions = _grown(self._positions, bar.returns)
+        self._quotes = {"dollar_volume": bar.dollar_volume, "volatility": bar.volatility}
         return fills
 
     def _fill(self, date: pd.Timestamp) -> list[Fill]:
-        "Fill what can be priced; impact without a volume cannot, and such an order dies"
+        "Fill what can be priced; what cannot dies"
         orders, self._pending = self._pending, {}
-        size, volume, volatility = (
-            np.array([order[key] for order in orders.values()], dtype=float)
-            for key in ("notional", "dollar_volume", "volatility")
-        )
-        priced = (volume > 0) & (volatility >= 0) | (self._costs.impact_coefficient == 0)
-        filled, costs = np.where(priced, size, 0.0), np.zeros(len(orders))
-        with np.errstate(over="ignore"):
-            costs[priced] = self._costs.cost(size[priced], volume[priced], volatility[priced])
-        filled, costs = (
-            np.where(np.isfinite(costs), filled, 0.0), np.where(np.isfinite(costs), costs, 0.0),
-        )
+        notional, cost = _executed(self._costs, list(orders.values()))
         fills = [
-            Fill(name, date, order["asset"], notional, cost)
-            for (name, order), notional, cost in zip(
-                orders.items(), filled.tolist(), costs.tolist()
-            )
+            Fill(name, date, order["asset"], *filled)
+            for (name, order), *filled in zip(orders.items(), notional, cost)
         ]
         for fill in fills:
             self._cash -= fill.notional + fill.cost
@@ -301,13 +320,7 @@ class ReferenceBroker:
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
-        try:
-            cash, positions, pending = (snapshot[k] for k in ("cash", "positions", "pending"))
-        except (KeyError, TypeError):
-            raise HandoffError(
-                "The snapshot of the broker lacks cash, positions or pending orders; replay from "
-                "the start."
-            ) from None
+        cash, positions, pending = _kept(snapshot)
         self._cash, self._positions = float(cash), dict(positions)
         # a list: fills keep their order
         self._pending = {name: dict(order) for name, order in pending}

@@ -44,7 +44,7 @@ def _entry(line: bytes, number: int, *, ended: bool = True) -> dict:
         else {"state": "HALTED", "reason": f"{_UNREADABLE} at line {number}", "by": "nobody"}
     )
 
-
+# %% ../../nbs/16_trading/20_killswitch.ipynb #415a6547
 def _standing(history: list[dict] | None) -> dict:
     "The entry that decides: a halt stands until a person resets it, and an engine can only begin"
     standing = {"state": "HALTED", "reason": _UNREADABLE, "by": "nobody"}
@@ -55,14 +55,96 @@ def _standing(history: list[dict] | None) -> dict:
     return standing
 
 
+def _history(content: bytes) -> list[dict]:
+    "The changes of state in a file; a line that cannot be read is HALTED"
+    *lines, rest = content.split(b"\n")
+    entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
+    return [*entries, _entry(rest, len(lines) + 1, ended=False)] if rest else entries
+
+
+def _file_history(path: Path) -> list[dict] | None:
+    "The changes of state in the file at `path`; None when there is none to read"
+    try:
+        return _history(path.read_bytes())
+    except OSError:
+        return None
+
+# %% ../../nbs/16_trading/20_killswitch.ipynb #511c67a7
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _untold(**texts: Any) -> list[str]:
+    "What is wrong with the texts that a change of state must be told with"
+    return [
+        f"`{name}` must be a text that is not empty; got {text!r}"
+        for name, text in texts.items()
+        if not _is_text(text)
+    ]
+
+
+def _halt(reason: Any, by: Any, state: Any) -> tuple[dict, list[str]]:
+    "The entry of a halt that was asked for, and what is wrong with how it was"
+    wrong = _untold(reason=reason, by=by)
+    if state not in (State.HALTED, State.REDUCING):
+        wrong.append(
+            f"`state` must be HALTED or REDUCING, and `reset` brings back ACTIVE; got {state!r}"
+        )
+    if wrong:  # who wants to stop is stopped, and told afterwards
+        reason, by = "a halt was asked for in a form that could not be recorded", "unknown"
+        state = State.HALTED
+    return {"state": str(state), "reason": reason, "by": by}, wrong
+
+# %% ../../nbs/16_trading/20_killswitch.ipynb #35f6c8c6
+def _line(entry: dict) -> bytes:
+    "The line of an entry"
+    return json.dumps(entry, sort_keys=True).encode() + b"\n"
+
+
+def _add_line(path: Path, entry: dict, first: bool) -> None:
+    "Add an entry to the file, to an empty history alone where it is the `first`"
+    written = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.parent):
+            if first:
+                create(path, _line(entry))
+                return
+            written = path.read_bytes() if path.exists() else b""
+            torn = written and not written.endswith(b"\n")
+            write_durably(path, b"\n" * bool(torn) + _line(entry), append=True)
+    except (OSError, QuantlabError):
+        _fall_back(path, entry, written)
+        raise
+
+
+def _fall_back(path: Path, entry: dict, written: bytes | None) -> None:
+    """After a failed write leave the file HALTED: take back a reset; where a halt found no room,
+    cut the last line's end, which needs none"""
+    reset = entry["state"] == "ACTIVE"
+    if written is None or not reset and _standing(_file_history(path))["state"] == "HALTED":
+        return
+    with suppress(OSError):
+        os.truncate(path, len(written) if reset else max(len(written) - 1, 0))
+
+
+def _not_written(path: Path, error: Exception, halted: bool) -> HandoffError:
+    "The error that says what the file reads; is this process `halted` whatever it reads?"
+    here = "This process is halted; the file" if halted else "The file"
+    return HandoffError(
+        f"The kill switch {path} cannot be written ({in_words(error)}). {here} reads "
+        f"{_standing(_file_history(path))['state']}, and other processes and the next start go "
+        "by the file. Make room or give the right to write, then try again."
+    )
+
+# %% ../../nbs/16_trading/20_killswitch.ipynb #36db438e
 @dataclass(slots=True)
 class KillSwitch:
     "The persistent state; without a path it lives in memory, for replays"
 
     path: Path | None = None
     _memory: bytes = field(default=b"", repr=False)
-    # a halt that the file does not have yet
-    _unwritten: dict | None = field(default=None, repr=False)
+    _unwritten: dict | None = field(default=None, repr=False)  # a halt the file does not have yet
 
     def __post_init__(self):
         self.path = None if self.path is None else as_path(self.path, "path")
@@ -70,21 +152,14 @@ class KillSwitch:
     def history(self) -> list[dict] | None:
         """Changes of state so far, a line that cannot be read as HALTED; None when there is no file
         to read"""
-        try:
-            *lines, rest = (self._memory if self.path is None else self.path.read_bytes()).split(
-                b"\n"
-            )
-        except OSError:
-            return None
-        entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
-        return [*entries, _entry(rest, len(lines) + 1, ended=False)] if rest else entries
+        return _history(self._memory) if self.path is None else _file_history(self.path)
 
     @property
     def state(self) -> State:
         "The state; HALTED when the file cannot be read, or a halt could not be written to it"
-        return (
-            State(_standing(self.history())["state"]) if self._unwritten is None else State.HALTED
-        )
+        if self._unwritten is not None:
+            return State.HALTED
+        return State(_standing(self.history())["state"])
 
     @property
     def reason(self) -> str:
@@ -102,22 +177,9 @@ class KillSwitch:
     def trip(self, reason: str, *, by: str = "engine", state: State = State.HALTED) -> None:
         """Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened
         to REDUCING"""
-        wrong = [
-            f"`{name}` must be a text that is not empty; got {text!r}"
-            for name, text in {"reason": reason, "by": by}.items()
-            if not _is_text(text)
-        ]
-        if state not in (State.HALTED, State.REDUCING):
-            wrong.append(
-                f"`state` must be HALTED or REDUCING, and `reset` brings back ACTIVE; got {state!r}"
-            )
-        if wrong:  # who wants to stop is stopped, and told afterwards
-            reason, by, state = (
-                "a halt was asked for in a form that could not be recorded", "unknown",
-                State.HALTED,
-            )
-        if state == State.HALTED or self.state is not State.HALTED:
-            self._unwritten = {"state": str(state), "reason": reason, "by": by}
+        entry, wrong = _halt(reason, by, state)
+        if entry["state"] == "HALTED" or self.state is not State.HALTED:
+            self._unwritten = entry
             self.settle()
         if wrong:
             raise SpecificationError(f"{'; '.join(wrong)}. Trading is halted all the same.")
@@ -130,11 +192,8 @@ class KillSwitch:
 
     def reset(self, reason: str, *, by: str) -> None:
         "Back to ACTIVE, by a person with a reason"
-        for name, text in {"reason": reason, "by": by}.items():
-            if not _is_text(text):
-                raise SpecificationError(
-                    f"`{name}` must be a text that is not empty; got {text!r}."
-                )
+        if wrong := _untold(reason=reason, by=by):
+            raise SpecificationError(f"{wrong[0]}.")
         if by == "engine":
             raise SpecificationError(
                 "`by` must be the person who resets; an engine can halt, not go on."
@@ -147,42 +206,7 @@ class KillSwitch:
         if self.path is None:
             self._memory += b"" if first and self._memory else _line(entry)
             return
-        written = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self.path.parent):
-                if first:
-                    return create(self.path, _line(entry))
-                written = self.path.read_bytes() if self.path.exists() else b""
-                torn = written and not written.endswith(b"\n")
-                write_durably(self.path, b"\n" * bool(torn) + _line(entry), append=True)
+            _add_line(self.path, entry, first)
         except (OSError, QuantlabError) as error:
-            self._fall_back(entry, written)
-            here = "This process is halted; the file" if self._unwritten else "The file"
-            raise HandoffError(
-                f"The kill switch {self.path} cannot be written ({in_words(error)}). {here} reads "
-                f"{_standing(self.history())['state']}, and other "
-                "processes and the next start go by the file. Make room or give the right to "
-                "write, then try again."
-            ) from None
-
-    def _fall_back(self, entry: dict, written: bytes | None) -> None:
-        """After a failed write leave the file HALTED: take back a reset; where a halt found no
-        room, cut the last line's end, which needs none"""
-        if written is None or (
-            entry["state"] != "ACTIVE" and _standing(self.history())["state"] == "HALTED"
-        ):
-            return
-        with suppress(OSError):
-            os.truncate(
-                self.path, len(written) if entry["state"] == "ACTIVE" else max(len(written) - 1, 0)
-            )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _line(entry: dict) -> bytes:
-    "The line of an entry"
-    return json.dumps(entry, sort_keys=True).encode() + b"\n"
+            raise _not_written(self.path, error, bool(self._unwritten)) from None

@@ -58,7 +58,7 @@ class Limits(Result):
         names = [spec.name for spec in dataclasses.fields(self)]
         return Limits(**{name: min(getattr(self, name), getattr(other, name)) for name in names})
 
-
+# %% ../../nbs/16_trading/15_limits.ipynb #de17cd61
 def limits_from(values: "Limits | Mapping[str, float]") -> Limits:
     "Limits from a manifest; an unknown or missing limit is refused"
     if isinstance(values, Limits):
@@ -99,7 +99,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Account:
-    "The book at a close, with the orders accepted since; amounts in currency"
+    "The account at a close, with the orders accepted since; amounts in currency"
 
     date: pd.Timestamp
     equity: float
@@ -124,7 +124,7 @@ class Account:
         self.traded += abs(order.notional)
         self.accepted.add(order.id)
 
-
+# %% ../../nbs/16_trading/15_limits.ipynb #1f7c36f7
 @dataclass(frozen=True, slots=True)
 class Decision:
     "May the order be sent? Otherwise the rule that says no, and the sentence"
@@ -141,7 +141,74 @@ def reduces(order: Order, position: float) -> bool:
     "Does the order bring `position` nearer to zero without crossing it?"
     return position * order.notional < 0 and abs(order.notional) <= abs(position) * _SLACK
 
+# %% ../../nbs/16_trading/15_limits.ipynb #ad7f1260
+def _standing(
+    order: Order, account: Account, limits: Limits, state: State, smaller: bool
+) -> Decision | None:
+    "State, loss, duplicates and rate"
+    if state is State.HALTED:
+        return Decision(False, "halted", "trading is halted")
+    if not (account.equity > 0 and math.isfinite(order.notional) and order.notional != 0):
+        reason = f"{order.notional!r} on an equity of {account.equity!r} is not an order"
+        return Decision(False, "order", reason)
+    if state is State.REDUCING and not smaller:
+        return _reducing(account, limits)
+    if order.id in account.accepted:
+        return Decision(False, "duplicate", f"order {order.id} was accepted before")
+    if len(account.accepted) >= limits.max_orders_per_day:
+        reason = f"{len(account.accepted)} orders today, limit {limits.max_orders_per_day}"
+        return Decision(False, "rate", reason)
+    return None
 
+
+def _reducing(account: Account, limits: Limits) -> Decision:
+    "Why only orders that make a position smaller are sent"
+    if account.state is State.REDUCING:
+        return Decision(False, "reducing", "only orders that make a position smaller are sent")
+    loss = -account.day_return
+    if loss > limits.max_daily_loss * _SLACK:
+        reason = f"lost {loss:.4%} today, limit {limits.max_daily_loss:.4%}"
+        return Decision(False, "daily_loss", reason)
+    reason = f"{account.drawdown:.4%} below the peak, limit {limits.max_drawdown:.4%}"
+    return Decision(False, "drawdown", reason)
+
+# %% ../../nbs/16_trading/15_limits.ipynb #1d68bfc6
+def _price(order: Order, account: Account, limits: Limits) -> Decision | None:
+    "Stale prices and prices that jumped"
+    stale = account.stale_days.get(order.asset)
+    if stale is None or stale > limits.max_stale_days:
+        age = "never had a price" if stale is None else f"last had a price {stale} bars ago"
+        return Decision(False, "stale", f"{order.asset} {age}, limit {limits.max_stale_days}")
+    move = account.price_change.get(order.asset, math.nan)
+    if abs(move) > limits.price_collar * _SLACK:
+        reason = f"{order.asset} moved {move:+.4%} today, collar {limits.price_collar:.4%}"
+        return Decision(False, "collar", reason)
+    return None
+
+# %% ../../nbs/16_trading/15_limits.ipynb #336347d7
+def _size(order: Order, account: Account, limits: Limits, smaller: bool) -> Decision | None:
+    "Notional, turnover, position and gross"
+    equity, size = account.equity, abs(order.notional)
+    if size > limits.max_order_notional * _SLACK:
+        reason = f"{size:,.0f} in one order, limit {limits.max_order_notional:,.0f}"
+        return Decision(False, "notional", reason)
+    turnover = (account.traded + size) / equity
+    if turnover > limits.max_daily_turnover * _SLACK:
+        limit = f"limit {limits.max_daily_turnover:.4f}"
+        return Decision(False, "turnover", f"{turnover:.4f} of equity traded today, {limit}")
+    position = account.positions.get(order.asset, 0.0)
+    after = abs(position + order.notional)
+    if not smaller and after / equity > limits.max_position_weight * _SLACK:
+        limit = f"limit {limits.max_position_weight:.4f}"
+        reason = f"{after / equity:.4f} of equity in {order.asset}, {limit}"
+        return Decision(False, "position", reason)
+    gross = (account.gross - abs(position) + after) / equity
+    if not smaller and gross > limits.max_gross * _SLACK:
+        reason = f"gross {gross:.4f} of equity, limit {limits.max_gross:.4f}"
+        return Decision(False, "gross", reason)
+    return None
+
+# %% ../../nbs/16_trading/15_limits.ipynb #51478b64
 @dataclass(frozen=True, slots=True)
 class PreTradeGate:
     "Judge every order against `limits` before it is sent"
@@ -164,91 +231,17 @@ class PreTradeGate:
         order : Order
             What is to be sent.
         account : Account
-            The book, with the orders accepted before; it is not changed.
+            With the orders accepted before; it is not changed.
 
         Returns
         -------
         Decision
             `allowed`, or the `rule` that refuses and its `reason`.
         """
-        position = account.positions.get(order.asset, 0.0)
-        smaller = reduces(order, position)
-        refusal = self._standing(order, account, smaller) or self._market(order, account)
-        return refusal or self._size(order, account, position, smaller) or Decision(True)
-
-    def _standing(self, order: Order, account: Account, smaller: bool) -> Decision | None:
-        "State, loss, duplicates and rate"
-        limits, state = self.limits, self.state(account)
-        if state is State.HALTED:
-            return Decision(False, "halted", "trading is halted")
-        if not (account.equity > 0 and math.isfinite(order.notional) and order.notional != 0):
-            return Decision(
-                False, "order",
-                f"{order.notional!r} on an equity of {account.equity!r} is not an order",
-            )
-        if state is State.REDUCING and not smaller:
-            if account.state is State.REDUCING:
-                return Decision(
-                    False, "reducing", "only orders that make a position smaller are sent"
-                )
-            if -account.day_return > limits.max_daily_loss * _SLACK:
-                return Decision(
-                    False, "daily_loss",
-                    f"lost {-account.day_return:.4%} today, limit {limits.max_daily_loss:.4%}",
-                )
-            return Decision(
-                False, "drawdown",
-                f"{account.drawdown:.4%} below the peak, limit {limits.max_drawdown:.4%}",
-            )
-        if order.id in account.accepted:
-            return Decision(False, "duplicate", f"order {order.id} was accepted before")
-        if len(account.accepted) >= limits.max_orders_per_day:
-            return Decision(
-                False, "rate",
-                f"{len(account.accepted)} orders today, limit {limits.max_orders_per_day}",
-            )
-        return None
-
-    def _market(self, order: Order, account: Account) -> Decision | None:
-        "Stale prices and prices that jumped"
-        limits, stale = self.limits, account.stale_days.get(order.asset)
-        if stale is None or stale > limits.max_stale_days:
-            age = "never had a price" if stale is None else f"last had a price {stale} bars ago"
-            return Decision(False, "stale", f"{order.asset} {age}, limit {limits.max_stale_days}")
-        move = account.price_change.get(order.asset, math.nan)
-        if abs(move) > limits.price_collar * _SLACK:
-            return Decision(
-                False, "collar",
-                f"{order.asset} moved {move:+.4%} today, collar {limits.price_collar:.4%}",
-            )
-        return None
-
-    def _size(
-        self, order: Order, account: Account, position: float, smaller: bool
-    ) -> Decision | None:
-        "Notional, turnover, position and gross"
-        limits, equity, size = self.limits, account.equity, abs(order.notional)
-        if size > limits.max_order_notional * _SLACK:
-            return Decision(
-                False, "notional",
-                f"{size:,.0f} in one order, limit {limits.max_order_notional:,.0f}",
-            )
-        turnover = (account.traded + size) / equity
-        if turnover > limits.max_daily_turnover * _SLACK:
-            return Decision(
-                False, "turnover",
-                f"{turnover:.4f} of equity traded today, limit {limits.max_daily_turnover:.4f}",
-            )
-        after = abs(position + order.notional)
-        if not smaller and after / equity > limits.max_position_weight * _SLACK:
-            return Decision(
-                False, "position",
-                f"{after / equity:.4f} of equity in {order.asset}, limit "
-                f"{limits.max_position_weight:.4f}",
-            )
-        gross = (account.gross - abs(position) + after) / equity
-        if not smaller and gross > limits.max_gross * _SLACK:
-            return Decision(
-                False, "gross", f"gross {gross:.4f} of equity, limit {limits.max_gross:.4f}"
-            )
-        return None
+        smaller = reduces(order, account.positions.get(order.asset, 0.0))
+        return (
+            _standing(order, account, self.limits, self.state(account), smaller)
+            or _price(order, account, self.limits)
+            or _size(order, account, self.limits, smaller)
+            or Decision(True)
+        )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from quantlab.backtest import (
     CostModel,
+    Market,
     candidate_weights,
     declare_candidates,
     drawdown_table,
@@ -20,15 +21,14 @@ from quantlab.backtest import (
     equal_weight,
     expected_shortfall,
     grid_returns,
-    in_world,
     leave_one_out,
     long_short_weights,
     lookahead_audit,
-    market_of,
     pair_trades,
     pairs_weights,
     parameter_surface,
     performance_summary,
+    placebo_market,
     run_backtest,
     run_backtests,
     stress_windows,
@@ -1009,7 +1009,7 @@ def small_market(seed: int, n: int = 420, names: int = 24):
         "dollar_volume": w.dollar_volume, "member": member,
     })  # fmt: skip
     sigma = w.returns.rolling(40).std().shift(1)
-    return panel, market_of(panel, volatility=sigma, start=panel.index[300])
+    return panel, Market.from_panel(panel, volatility=sigma, start=panel.index[300])
 
 
 GRID = {
@@ -1028,7 +1028,7 @@ def test_a_grid_in_a_world_is_book_by_book_the_same(seed):
     fields = {name: panel.fields[name].copy() for name in ("returns", "dollar_volume")}
     fields["returns"].iloc[200:260, 3] = np.nan
     fields["returns"].iloc[:, 5] = fields["returns"].iloc[:, 6]  # ties at the edge of a leg
-    world = in_world(market, fields)
+    world = placebo_market(market, fields)
     points = {c.name: c for c in declare_candidates(GRID)}
     account = {"costs": ALL, "capital": 1e6, "periods_per_year": 252}
     fast = grid_returns(points, world, **account)
@@ -1046,13 +1046,13 @@ def test_a_world_is_known_in_time():
     points = {c.name: c for c in declare_candidates(GRID)}
     account = {"costs": CostModel(), "capital": 1e6, "periods_per_year": 252}
     fields = {name: panel.fields[name] for name in ("returns", "dollar_volume")}
-    whole = grid_returns(points, in_world(market, fields), **account)
+    whole = grid_returns(points, placebo_market(market, fields), **account)
     rng = np.random.default_rng(0)
     for cut in (340, 390):
         other = {name: frame.copy() for name, frame in fields.items()}
         for frame in other.values():
             frame.iloc[cut + 1 :] = rng.permutation(frame.iloc[cut + 1 :].to_numpy())
-        changed = grid_returns(points, in_world(market, other), **account)
+        changed = grid_returns(points, placebo_market(market, other), **account)
         past = panel.index[300 : cut + 1]
         pd.testing.assert_frame_equal(changed.loc[past], whole.loc[past], rtol=0, atol=1e-12)
         assert (changed - whole).abs().max(axis=None) > 0
@@ -1062,9 +1062,9 @@ def test_bad_worlds():
     panel, market = small_market(0)
     short = {"returns": panel.returns.iloc[1:], "dollar_volume": panel.dollar_volume.iloc[1:]}
     with pytest.raises(MissingDataError, match="lacks returns and dollar_volume"):
-        in_world(market, {})
+        placebo_market(market, {})
     with pytest.raises(QuantlabError):
-        in_world(market, short)
+        placebo_market(market, short)
     with pytest.raises(SpecificationError, match="at least one candidate"):
         grid_returns({}, market, costs=ALL, capital=1e6, periods_per_year=252)
 

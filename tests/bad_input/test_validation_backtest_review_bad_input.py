@@ -408,10 +408,10 @@ PANEL = Panel(
     },
     sectors=GROUPS,
 )
-MARKET = b.market_of(PANEL, volatility=SIGMA, start=DATES[260])
+MARKET = b.Market.from_panel(PANEL, volatility=SIGMA, start=DATES[260])
 POINT = b.declare_candidates(GRID)[0]
 row(
-    b.market_of, {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
+    b.Market.from_panel, {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
     {"panel": {"none": None, "table": FRAME}, "volatility": names_off(SIGMA) | {"none": None, "text": "x"},
      "artifacts": {"no table": {"news": 3}, "undated": {"news": FRAME.reset_index(drop=True)}},
      "start": {"text": "never", "none": None, "after the end": DATES[-1] + pd.Timedelta(days=30)}},
@@ -428,6 +428,10 @@ row(
     {"modules": {"text": "quantlab.errors", "none": None, "numbers": [3], "no module": ["quantlab.nothing"], "no family": ["quantlab.errors"]}},
 )  # fmt: skip
 row(
+    b.needed_artifacts, {"families": list(b.load_families().values())},
+    {"families": {"none": None, "number": 3, "texts": ["pairs"]}},
+)
+row(
     b.candidate_weights, {"candidate": POINT, "market": MARKET},
     {"candidate": {"none": None, "pairs without pairs": b.Candidate("pairs", "p", {"entry": 2.0, "exit": 0.5, "max_pairs": 5}),
                    "family": b.Candidate("z", "z", {}), "parameter": b.Candidate("factors", "f", {"z": 1})}, "market": {"none": None, "table": FRAME}},
@@ -443,7 +447,7 @@ row(
      "capital": numbers(0), "periods_per_year": numbers(0, none=False)},
 )  # fmt: skip
 row(
-    b.in_world, {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
+    b.placebo_market, {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
     {"market": {"none": None}, "world": {"nothing": {}, "none": None, "one field": {"returns": FRAME}, "fewer rows": {"returns": FRAME[5:], "dollar_volume": VOLUME[5:]},
                                          "table": FRAME}},
 )  # fmt: skip

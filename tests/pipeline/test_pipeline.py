@@ -373,7 +373,8 @@ def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
         exec(cell.source, space)
     assert space["result"].returns.std() > 0
     family, market = space["carry"], space["market"]
-    audit = space["lookahead_audit"](lambda d: family.weights(market.on(d)), space["few"], n_cuts=2)
+    weights = lambda data: family.weights(market.with_panel(data))
+    audit = space["lookahead_audit"](weights, space["few"], n_cuts=2)
     assert audit.passed
     table = Ledger(tmp_path / "trials/ledger.jsonl").table()
     assert table[["family", "status"]].values.tolist() == [["carry", "complete"]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from quantlab.backtest import Family, Market, in_world
+from quantlab.backtest import Family, Market, placebo_market
 
 
 def weights(
@@ -28,7 +28,7 @@ TREND = Family(
         "long_only": (bool, None, False),
     },
     weights=weights,
-    placebo=in_world,
+    placebo=placebo_market,
     failure_modes=(
         "The market turns faster than the window, and the book is short into the recovery.",
         "A market that goes sideways is bought at its highs and sold at its lows.",
