@@ -5,7 +5,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'quantlab/backtest/altered_data.py'),
                                                 'quantlab.backtest.altered_data.check_tables': ( '60_backtest/altered_data.html#check_tables',
                                                                                                  'quantlab/backtest/altered_data.py'),
-                                                'quantlab.backtest.altered_data.other_market': ( '60_backtest/altered_data.html#other_market',
+                                                'quantlab.backtest.altered_data.other_tables': ( '60_backtest/altered_data.html#other_tables',
                                                                                                  'quantlab/backtest/altered_data.py'),
                                                 'quantlab.backtest.altered_data.other_values': ( '60_backtest/altered_data.html#other_values',
                                                                                                  'quantlab/backtest/altered_data.py'),

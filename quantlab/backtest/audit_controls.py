@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .altered_data import changed, other_market, other_values
+from .altered_data import changed, other_tables, other_values
 
 # %% ../../nbs/60_backtest/18_audit_controls.ipynb #a0110639
 _watchers: list[tuple[int, set]] = []  # of each audit that runs: its thread, and what was seen
@@ -254,7 +254,7 @@ def run_controls(
         "answers to its past": _answers(run, tables, full, cuts, rng),
     }
     try:
-        foreign = run(other_market(tables, rng), full.index)
+        foreign = run(other_tables(tables, rng), full.index)
     except Exception:
         foreign = None
     rows["other market"] = _elsewhere(full, foreign, rows["answers to its past"][1])
