@@ -11,10 +11,11 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..errors import HandoffError, QuantlabError, SpecificationError
-from ..storage import as_path, create, in_words, locked, write_durably
+from quantlab.storage import (
+    append_lines, as_path, create, in_words, is_text, locked, split_lines,
+)
 from .limits import State
 
 # %% ../../nbs/16_trading/20_killswitch.ipynb #fde9fb12
@@ -71,8 +72,8 @@ class KillSwitch:
         """Changes of state so far, a line that cannot be read as HALTED; None when there is no file
         to read"""
         try:
-            *lines, rest = (self._memory if self.path is None else self.path.read_bytes()).split(
-                b"\n"
+            lines, rest = split_lines(
+                self._memory if self.path is None else self.path.read_bytes()
             )
         except OSError:
             return None
@@ -103,9 +104,9 @@ class KillSwitch:
         """Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened
         to REDUCING"""
         wrong = [
-            f"`{name}` must be a text that is not empty; got {text!r}"
+            f"`{name}` must be a non-empty text; got {text!r}"
             for name, text in {"reason": reason, "by": by}.items()
-            if not _is_text(text)
+            if not is_text(text)
         ]
         if state not in (State.HALTED, State.REDUCING):
             wrong.append(
@@ -131,9 +132,9 @@ class KillSwitch:
     def reset(self, reason: str, *, by: str) -> None:
         "Back to ACTIVE, by a person with a reason"
         for name, text in {"reason": reason, "by": by}.items():
-            if not _is_text(text):
+            if not is_text(text):
                 raise SpecificationError(
-                    f"`{name}` must be a text that is not empty; got {text!r}."
+                    f"`{name}` must be a non-empty text; got {text!r}."
                 )
         if by == "engine":
             raise SpecificationError(
@@ -155,7 +156,7 @@ class KillSwitch:
                     return create(self.path, _line(entry))
                 written = self.path.read_bytes() if self.path.exists() else b""
                 torn = written and not written.endswith(b"\n")
-                write_durably(self.path, b"\n" * bool(torn) + _line(entry), append=True)
+                append_lines(self.path, [b""] * bool(torn) + [_line(entry).removesuffix(b"\n")])
         except (OSError, QuantlabError) as error:
             self._fall_back(entry, written)
             here = "This process is halted; the file" if self._unwritten else "The file"
@@ -177,10 +178,6 @@ class KillSwitch:
             os.truncate(
                 self.path, len(written) if entry["state"] == "ACTIVE" else max(len(written) - 1, 0)
             )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _line(entry: dict) -> bytes:
