@@ -109,7 +109,7 @@ def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
     from quantlab.pipeline import find_project
     from quantlab.validation import Ledger
-    from quantlab.ledger.chain import git_problems
+    from quantlab.ledger.history import git_problems
 
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
     if args.ledger and not ledger.path.exists() and not git_problems(ledger.path, b"")[0]:

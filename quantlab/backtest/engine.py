@@ -24,7 +24,7 @@ from ..checks import check_aligned, check_frame, mark_held, rounding_noise, unde
 from ..errors import ConvergenceError, DataError, MissingDataError, SpecificationError
 from ..results import Result
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
-from ..ledger.trials import observe_run
+from ..ledger.runs import observe_run
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #4602ed9c
 def _vectorbt_once(prices, size, fees, fixed, capital):

@@ -54,11 +54,15 @@ from .data_snooping import (
     step_m as step_m,
     superior_predictive_ability as superior_predictive_ability,
 )
+from quantlab.ledger.verification import (
+    LedgerCheck as LedgerCheck,
+)
 from quantlab.ledger.trials import (
     Ledger as Ledger,
-    LedgerCheck as LedgerCheck,
     MergeResult as MergeResult,
     Trials as Trials,
     merge_ledgers as merge_ledgers,
+)
+from quantlab.ledger.watch import (
     open_trials as open_trials,
 )
