@@ -152,6 +152,18 @@ def _alone(path: Path) -> Iterator[IO[bytes]]:
             "free the disk or mend the permissions, and record it again."
         ) from error
 
+
+def _mend(file: IO[bytes], data: bytes, torn: Path, *, lacks_newline: bool) -> bytes:
+    "The complete lines; a torn one is moved aside, one that lacks its newline is completed"
+    end = data.rfind(b"\n") + 1
+    if lacks_newline:
+        append_lines(file, [b""])
+        return data + b"\n"
+    if end < len(data):
+        append_lines(torn, [data[end:]])
+        file.truncate(end)
+    return data[:end]
+
 # %% ../../nbs/15_ledger/05_chain.ipynb #251e7bff
 def seal(record: Mapping[str, Any]) -> bytes:
     "The line of a record that names its predecessor"
@@ -224,24 +236,19 @@ class ChainFile:
             )
         return scan.records
 
-    def _mended(self, file: IO[bytes]) -> bytes:
-        "The complete lines; a torn one is moved aside, one that lacks its newline is completed"
-        data = file.read()
-        end = data.rfind(b"\n") + 1
-        if self.scan(data).size > len(data):
-            append_lines(file, [b""])
-            return data + b"\n"
-        if end < len(data):
-            append_lines(self.torn_path, [data[end:]])
-            file.truncate(end)
-        return data[:end]
+    @contextmanager
+    def _locked(self) -> Iterator[tuple[IO[bytes], bytes, Scan]]:
+        "The file for us alone, its complete lines and the walk over them"
+        with _alone(self.path) as file:
+            data = file.read()
+            lacks_newline = self.scan(data).size > len(data)
+            data = _mend(file, data, self.torn_path, lacks_newline=lacks_newline)
+            yield file, data, self.scan(data)
 
     @contextmanager
     def writing(self) -> Iterator["ChainWriter"]:
         "A writer that holds the lock; a damaged chain is an error"
-        with _alone(self.path) as file:
-            data = self._mended(file)
-            scan = self.scan(data)
+        with self._locked() as (file, data, scan):
             if scan.problems:
                 raise LedgerError(
                     f"the ledger {self.path.name} is damaged: {scan.problems[0]}. Nothing was "
@@ -255,9 +262,7 @@ class ChainFile:
     def declare_gap(self, *, reason: str, problems: list[str] | None = None) -> None:
         """Seal a damaged chain as it is, so that it can go on; `problems` may add what only the
         owner sees"""
-        with _alone(self.path) as file:
-            data = self._mended(file)
-            scan = self.scan(data)
+        with self._locked() as (file, data, scan):
             problems = problems or scan.problems
             if not problems:
                 raise LedgerError("the ledger is in order; there is no gap to declare.")

@@ -302,12 +302,20 @@ class ReferenceBroker:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
         try:
-            cash, positions, pending = (snapshot[k] for k in ("cash", "positions", "pending"))
-        except (KeyError, TypeError):
+            cash = float(snapshot["cash"])
+            positions = {asset: float(p) for asset, p in snapshot["positions"].items()}
+            # a list: fills keep their order
+            pending = {name: _as_pending(order) for name, order in snapshot["pending"]}
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise HandoffError(
                 "The snapshot of the broker lacks cash, positions or pending orders; replay from "
                 "the start."
             ) from None
-        self._cash, self._positions = float(cash), dict(positions)
-        # a list: fills keep their order
-        self._pending = {name: dict(order) for name, order in pending}
+        self._cash, self._positions, self._pending = cash, positions, pending
+
+
+def _as_pending(order: Mapping[str, Any]) -> dict[str, Any]:
+    "An order as a snapshot holds it: its asset, and numbers, None where one was unknown"
+    numbers = {name: order[name] for name in ("notional", "dollar_volume", "volatility")}
+    known = {name: x if x is None else float(x) for name, x in numbers.items()}
+    return {"asset": str(order["asset"])} | known

@@ -38,7 +38,8 @@ from quantlab.handoff import (
     write_bundle,
 )
 from quantlab.handoff.expectation import SequentialTest
-from quantlab.handoff.manifest import approvals_path, seal_of
+from quantlab.handoff.approvals import approvals_path
+from quantlab.handoff.manifest import seal_of
 from quantlab.storage import readable_json
 from quantlab.trading.costs import CostModel
 
