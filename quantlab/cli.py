@@ -12,17 +12,42 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import __version__
 
-# %% ../nbs/95_cli.ipynb #0812c455
+# %% ../nbs/95_cli.ipynb #c1100002
 class _Usage(Exception):
     "The command was not called as it should be: exit code 2"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    "A sub-command: what it is for, an example, its arguments as argparse takes them, and its code"
+
+    name: str
+    text: str
+    example: str
+    run: Callable[[argparse.Namespace], int]
+    arguments: dict[str, dict[str, Any]]  # options of each argument, by its name
+
+
+def _day(text: str) -> str:
+    "A day of the command line"
+    import datetime
+
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a day is written 2026-01-31; got {text!r}") from None
+
+
+_AS_OF = {"type": _day, "help": "the day it is judged at (default: today)"}
+
+# %% ../nbs/95_cli.ipynb #0812c455
 def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
     "`name=path` arguments as a dict, each the name of a parameter of the notebook"
     from quantlab.pipeline import notebook_parameters
@@ -57,6 +82,32 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+_RUN = _Command(
+    name="run", text="Run one stage notebook.", example="run nbs/stages/01_ingest_prices.ipynb",
+    run=_run,
+    arguments={
+        "notebook": {},
+        "paths": {
+            "nargs": "*", "metavar": "name=path",
+            "help": "a file in place of the one in the parameters cell",
+        },
+        "--params": {"default": "params.yaml", "help": "parameter file (default: params.yaml)"},
+    },
+)
+
+# %% ../nbs/95_cli.ipynb #c1100004
+def _check_reproduced() -> int:
+    "Are the numbers those of the last commit?"
+    from quantlab.pipeline import find_project
+    from quantlab.reproduction import check_reproduced
+
+    outcome = check_reproduced(find_project())
+    for line in outcome.differences[:20] + outcome.notes[:20]:
+        print(line)
+    print(outcome.sentence)
+    return 0 if outcome.ok else 1
+
+
 def _check(args: argparse.Namespace) -> int:
     """Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as
     committed?"""
@@ -64,13 +115,7 @@ def _check(args: argparse.Namespace) -> int:
     from quantlab.pipeline import find_project
 
     if args.reproduced:
-        from quantlab.reproduction import check_reproduced
-
-        outcome = check_reproduced(find_project())
-        for line in outcome.differences[:20] + outcome.notes[:20]:
-            print(line)
-        print(outcome.sentence)
-        return 0 if outcome.ok else 1
+        return _check_reproduced()
     if args.write:
         for line in write_contracts(find_project()):
             print(f"wrote {line}")
@@ -84,11 +129,29 @@ def _check(args: argparse.Namespace) -> int:
     return 0 if check.ok and not machine else 1
 
 
+_CHECK = _Command(
+    name="check",
+    text="Check the contracts of stages, parameters and notebooks, and this machine.",
+    example="check --reproduced", run=_check,
+    arguments={
+        "--write": {
+            "action": "store_true",
+            "help": "write the modules of each stage into dvc.yaml, and params.yaml into the "
+            "notebooks",
+        },
+        "--reproduced": {
+            "action": "store_true",
+            "help": "compare metrics and tables with the last commit instead",
+        },
+    },
+)
+
+# %% ../nbs/95_cli.ipynb #c1100006
 def _new_strategy(args: argparse.Namespace) -> int:
     "Write a starter notebook"
-    from quantlab.contracts import write_starter
     from quantlab.errors import PipelineError
     from quantlab.pipeline import find_project
+    from quantlab.starter import write_starter
 
     if not args.name.isidentifier():
         raise _Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
@@ -104,6 +167,13 @@ def _new_strategy(args: argparse.Namespace) -> int:
     )
     return 0
 
+
+_NEW_STRATEGY = _Command(
+    name="new-strategy", example="new-strategy mean_reversion", run=_new_strategy,
+    text="Write a starter for a strategy: the module of its family and a notebook.",
+    arguments={"name": {}},
+)
+
 # %% ../nbs/95_cli.ipynb #23da5cd6
 def _trials(args: argparse.Namespace) -> int:
     "Verify or show the trial ledger"
@@ -118,9 +188,8 @@ def _trials(args: argparse.Namespace) -> int:
     problems = list(check.problems)
     if not ledger.path.exists():
         where = f"{ledger.path.name} in {ledger.path.parent}"
-        problems = [
-            f"There is no ledger {where}; restore it, or run the stages that write it.", *problems,
-        ]
+        lost = f"There is no ledger {where}; restore it, or run the stages that write it."
+        problems = [lost, *problems]
     if args.action == "show":
         table = ledger.table()
         print(table.to_string() if len(table) else "The ledger holds no trial.")
@@ -130,14 +199,18 @@ def _trials(args: argparse.Namespace) -> int:
     return 1 if problems and args.action == "verify" else 0
 
 
-def _day(text: str) -> str:
-    "A day of the command line"
-    import datetime
+_TRIALS = _Command(
+    name="trials", text="Verify or show the trial ledger.", example="trials verify", run=_trials,
+    arguments={
+        "action": {"choices": ["verify", "show"], "nargs": "?", "default": "verify"},
+        "--ledger": {
+            "help": "the JSON-lines file (default: trials/ledger.jsonl of the project)",
+        },
+    },
+)
 
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a day is written 2026-01-31; got {text!r}") from None
+# %% ../nbs/95_cli.ipynb #c1100008
+_ACTIONS = ("verify", "show", "approve")
 
 
 def _as_of(args: argparse.Namespace) -> str:
@@ -147,10 +220,27 @@ def _as_of(args: argparse.Namespace) -> str:
     return args.as_of or datetime.date.today().isoformat()
 
 
+def _one_bundle(args: argparse.Namespace, path: str) -> str:
+    "What there is to say about one bundle"
+    from quantlab.handoff import SEAL_NOTE, approve_bundle, load_bundle
+
+    bundle = load_bundle(path, as_of=_as_of(args))
+    if args.action == "approve":
+        return (
+            f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
+        )
+    if args.action == "show":
+        return bundle.summary().to_string()
+    return (
+        f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, "
+        f"mode {bundle.mode} ({SEAL_NOTE})"
+    )
+
+
 def _handoff(args: argparse.Namespace) -> int:
     "Verify, show or approve bundles; the files of approvals beside them are not bundles"
     bundles = [b for b in args.bundles if not b.endswith(".approvals.jsonl")]
-    if not bundles or set(bundles) & set(_HANDOFF):
+    if not bundles or set(bundles) & set(_ACTIONS):
         raise _Usage("handoff needs a bundle, for example: quantlab handoff verify handoff/BUNDLE")
     if args.action == "approve" and not (len(bundles) == 1 and args.by and args.reason):
         raise _Usage("approve needs one bundle, --by NAME and --reason TEXT")
@@ -166,20 +256,17 @@ def _handoff(args: argparse.Namespace) -> int:
     return code
 
 
-def _one_bundle(args: argparse.Namespace, path: str) -> str:
-    "What there is to say about one bundle"
-    from quantlab.handoff import SEAL_NOTE, approve_bundle, load_bundle
+_HAND_OVER = _Command(
+    name="handoff", text="Verify, show or approve bundles.", example="handoff verify handoff/*",
+    run=_handoff,
+    arguments={
+        "action": {"choices": _ACTIONS, "nargs": "?", "default": "verify"},
+        "bundles": {"nargs": "+", "metavar": "bundle"},
+        "--by": {"help": "who approves"}, "--reason": {"help": "why"}, "--as-of": _AS_OF,
+    },
+)
 
-    bundle = load_bundle(path, as_of=_as_of(args))
-    if args.action == "approve":
-        return (
-            f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
-        )
-    if args.action == "show":
-        return bundle.summary().to_string()
-    return f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, mode {bundle.mode} ({SEAL_NOTE})"
-
-
+# %% ../nbs/95_cli.ipynb #c110000a
 def _paper(args: argparse.Namespace) -> int:
     "Replay a bundle through the reference broker"
     from quantlab.handoff import replay_bundle
@@ -188,44 +275,69 @@ def _paper(args: argparse.Namespace) -> int:
     print(result.summary().to_string())
     return 0
 
+
+_PAPER = _Command(
+    name="paper", text="Replay a bundle through the reference broker.",
+    example="paper handoff/BUNDLE --feed feed.parquet --state state", run=_paper,
+    arguments={
+        "bundle": {},
+        "--feed": {
+            "default": "artifacts/feed.parquet",
+            "help": "days to replay (default: the pipeline's)",
+        },
+        "--state": {
+            "default": "paper_state",
+            "help": "folder that holds journal and state (default: paper_state)",
+        },
+        "--as-of": _AS_OF,
+    },
+)
+
 # %% ../nbs/95_cli.ipynb #a92dcf66
-def _report(args: argparse.Namespace) -> int:
-    "Make the pages, verify a dossier against the metrics, or compare two"
+def _render(files: Sequence[str]) -> int:
+    "Make the pages of the stages"
+    from quantlab.rendering import render_pages
+
+    if files:
+        raise _Usage("report render makes the pages of all stages that have run, and takes no file")
+    print(f"{len(render_pages())} pages in reports/")
+    return 0
+
+
+def _diff(files: Sequence[str]) -> int:
+    "Compare the numbers of two dossiers"
+    from quantlab.pipeline import read_file
+    from quantlab.review.dossier import diff_dossiers
+
+    if len(files) != 2:
+        raise _Usage("report diff needs two files")
+    table = diff_dossiers(*map(read_file, files))
+    print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
+    return 1 if len(table) else 0
+
+
+def _drawn_from(page: str, project: Path, known: Mapping[str, str]) -> dict[str, str]:
+    "md5 of the files inside the project that the figures of a page were drawn from"
+    from quantlab.pipeline import file_md5
+    from quantlab.review.dossier import dossier_inputs
+
+    names = [name for name in dossier_inputs(page) if name not in known]
+    inside = [name for name in names if not {"..", "/"} & set(Path(name).parts)]
+    return {name: file_md5(project / name) for name in inside if (project / name).is_file()}
+
+
+def _verify(files: Sequence[str]) -> int:
+    "Recompute the numbers of dossiers from the metrics"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review.dossier import REPORT_NOTE, diff_dossiers, dossier_inputs, verify_dossier
+    from quantlab.review.dossier import REPORT_NOTE, verify_dossier
 
-    if args.action == "render":
-        from quantlab.rendering import render_pages
-
-        if args.files:
-            raise _Usage(
-                "report render makes the pages of all stages that have run, and takes no file"
-            )
-        print(f"{len(render_pages())} pages in reports/")
-        return 0
-    if args.action == "diff":
-        if len(args.files) != 2:
-            raise _Usage("report diff needs two files")
-        table = diff_dossiers(*map(read_file, args.files))
-        print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
-        return 1 if len(table) else 0
-    project = find_project()
-    files = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
-    metrics, md5s = (
-        {stage: read(p) for stage, p in files.items()} for read in (read_metrics, file_md5)
-    )
-    ok = True
-    for file in args.files or ["reports/dossier.html"]:
+    project, ok = find_project(), True
+    stages = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
+    metrics = {stage: read_metrics(p) for stage, p in stages.items()}
+    md5s = {stage: file_md5(p) for stage, p in stages.items()}
+    for file in files or ["reports/dossier.html"]:
         page = read_file(file)
-        drawn_from = {name: project / name for name in dossier_inputs(page) if name not in md5s}
-        inside = {
-            name: path
-            for name, path in drawn_from.items()
-            if path.is_file() and not {"..", "/"} & set(Path(name).parts)
-        }
-        check = verify_dossier(
-            page, metrics, md5s | {name: file_md5(path) for name, path in inside.items()}
-        )
+        check = verify_dossier(page, metrics, md5s | _drawn_from(page, project, md5s))
         ok &= check.ok
         for problem in check.problems:
             print(problem)
@@ -236,7 +348,19 @@ def _report(args: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
-_WIDE = 'A file is wide, dates down and assets across; a long one is made so by `.pivot(index="date", columns="asset", values="value")`.'
+_REPORTS = {"verify": _verify, "diff": _diff, "render": _render}
+_REPORT = _Command(
+    name="report", example="report verify reports/dossier.html",
+    text="Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
+    run=lambda args: _REPORTS[args.action](args.files),
+    arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
+)
+
+# %% ../nbs/95_cli.ipynb #c110000c
+_WIDE = (
+    "A file is wide, dates down and assets across; a long one is made so by "
+    '`.pivot(index="date", columns="asset", values="value")`.'
+)
 
 
 def _data(args: argparse.Namespace) -> int:
@@ -266,11 +390,21 @@ def _data(args: argparse.Namespace) -> int:
         )
     return 1 if report.n_quarantined else 0
 
+
+_DATA = _Command(
+    name="data", text="Check or import a file of prices.", example="data check prices.csv",
+    run=_data,
+    arguments={
+        "action": {"choices": ["check", "import"]}, "file": {},
+        "--to": {
+            "default": "artifacts/imported",
+            "help": "where the panel goes (default: artifacts/imported)",
+        },
+    },
+)
+
 # %% ../nbs/95_cli.ipynb #0fcd0cbb
-_HANDOFF = ("verify", "show", "approve")
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser(commands: Sequence[_Command]) -> argparse.ArgumentParser:
     "The command line"
     top = argparse.ArgumentParser(
         prog="quantlab",
@@ -278,125 +412,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: quantlab run nbs/stages/01_ingest_prices.ipynb",
     )
     top.add_argument("--version", action="version", version=f"quantlab {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, function: Any, text: str, example: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name, help=text, description=text, epilog=f"example: quantlab {example}"
+    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands:
+        sub = subs.add_parser(
+            command.name, help=command.text, description=command.text,
+            epilog=f"example: quantlab {command.example}",
         )
-        sub.set_defaults(function=function)
-        return sub
-
-    run = command("run", _run, "Run one stage notebook.", "run nbs/stages/01_ingest_prices.ipynb")
-    run.add_argument("notebook")
-    run.add_argument(
-        "paths", nargs="*", metavar="name=path",
-        help="a file in place of the one in the parameters cell",
-    )
-    run.add_argument(
-        "--params", default="params.yaml", help="parameter file (default: params.yaml)"
-    )
-    check = command(
-        "check", _check,
-        "Check the contracts of stages, parameters and notebooks, and this machine.",
-        "check --reproduced",
-    )
-    check.add_argument(
-        "--write", action="store_true",
-        help="write the modules of each stage into dvc.yaml, and params.yaml into the notebooks",
-    )
-    check.add_argument(
-        "--reproduced", action="store_true",
-        help="compare metrics and tables with the last commit instead",
-    )
-    trials = command("trials", _trials, "Verify or show the trial ledger.", "trials verify")
-    trials.add_argument("action", choices=["verify", "show"], nargs="?", default="verify")
-    trials.add_argument(
-        "--ledger", help="the JSON-lines file (default: trials/ledger.jsonl of the project)"
-    )
-    handoff = command(
-        "handoff", _handoff, "Verify, show or approve bundles.", "handoff verify handoff/*"
-    )
-    handoff.add_argument("action", choices=_HANDOFF, nargs="?", default="verify")
-    handoff.add_argument("bundles", nargs="+", metavar="bundle")
-    handoff.add_argument("--by", help="who approves")
-    handoff.add_argument("--reason", help="why")
-    paper = command(
-        "paper", _paper, "Replay a bundle through the reference broker.",
-        "paper handoff/BUNDLE --feed feed.parquet --state state",
-    )
-    paper.add_argument("bundle")
-    paper.add_argument(
-        "--feed", default="artifacts/feed.parquet", help="days to replay (default: the pipeline's)"
-    )
-    paper.add_argument(
-        "--state", default="paper_state",
-        help="folder that holds journal and state (default: paper_state)",
-    )
-    for sub in (handoff, paper):
-        sub.add_argument("--as-of", type=_day, help="the day it is judged at (default: today)")
-    report = command(
-        "report", _report,
-        "Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
-        "report verify reports/dossier.html",
-    )
-    report.add_argument("action", choices=["verify", "diff", "render"])
-    report.add_argument("files", nargs="*")
-    new = command(
-        "new-strategy", _new_strategy,
-        "Write a starter for a strategy: the module of its family and a notebook.",
-        "new-strategy mean_reversion",
-    )
-    new.add_argument("name")
-    data = command("data", _data, "Check or import a file of prices.", "data check prices.csv")
-    data.add_argument("action", choices=["check", "import"])
-    data.add_argument("file")
-    data.add_argument(
-        "--to", default="artifacts/imported",
-        help="where the panel goes (default: artifacts/imported)",
-    )
+        sub.set_defaults(function=command.run)
+        for name, options in command.arguments.items():
+            sub.add_argument(name, **options)
     return top
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        By default the process's own.
-    """
-    args = _parser().parse_args(arguments)
-    from quantlab.errors import QuantlabError
-
-    try:
-        code = args.function(args)
-        sys.stdout.flush()
-        return code
-    except _Usage as error:
-        return _stop(2, str(error))
-    except QuantlabError as error:
-        return _stop(1, str(error))
-    except BrokenPipeError:  # the reader has gone: `quantlab ... | head`
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return _stop(
-            128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched"
-        )
-    except OSError as error:
-        return _stop(1, _of_the_system(error))
-    except (AttributeError, ImportError) as error:
-        if file := _hiding(error):
-            return _stop(
-                1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file."
-            )
-        raise
-    except RecursionError:
-        return _stop(1, "a file is nested too deeply to be read; take it from git again")
-
-
+# %% ../nbs/95_cli.ipynb #c110000e
 def _stop(code: int, sentence: str) -> int:
     "Say why on standard error, if anybody listens; give the exit code"
     with contextlib.suppress(OSError):
@@ -426,3 +453,45 @@ def _of_the_system(error: OSError) -> str:
     }.get(error.errno, "mend that, then run the command again")
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}; {remedy}."
+
+# %% ../nbs/95_cli.ipynb #c110000f
+_COMMANDS = (_RUN, _CHECK, _TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default the process's own.
+    """
+    args = _parser(_COMMANDS).parse_args(arguments)
+    from quantlab.errors import QuantlabError
+
+    try:
+        code = args.function(args)
+        sys.stdout.flush()
+        return code
+    except _Usage as error:
+        return _stop(2, str(error))
+    except QuantlabError as error:
+        return _stop(1, str(error))
+    except BrokenPipeError:  # the reader has gone: `quantlab ... | head`
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return _stop(
+            128 + signal.SIGINT, "stopped by Ctrl-C; what was complete before is untouched"
+        )
+    except OSError as error:
+        return _stop(1, _of_the_system(error))
+    except (AttributeError, ImportError) as error:
+        if file := _hiding(error):
+            return _stop(
+                1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file."
+            )
+        raise
+    except RecursionError:
+        return _stop(1, "a file is nested too deeply to be read; take it from git again")
