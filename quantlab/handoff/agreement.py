@@ -31,8 +31,8 @@ DECISION_TIME = (
 )
 FILL_TIME = (
     "the close of t as reference price, before the return of t+1 is earned; the panel has "
-    "close-to-close returns only, so the auction or opening price that a live order would get is not observable "
-    "in it"
+    "close-to-close returns only, so the auction or opening price that a live order would get is "
+    "not observable in it"
 )
 
 # %% ../../nbs/80_handoff/15_agreement.ipynb #a96e0007

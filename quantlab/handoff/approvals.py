@@ -54,9 +54,8 @@ def whole_approvals(data: bytes, name: str, seal: str) -> tuple[list[dict], byte
 def with_approval(data: bytes, name: str, *, by: str, reason: str, bundle: str) -> bytes:
     "The file of approvals with one more, chained to the last"
     known, whole = whole_approvals(data, name, bundle)
-    record = {
-        "by": by, "reason": reason, "bundle": bundle, "previous": known[-1]["seal"] if known else "",
-    }
+    previous = known[-1]["seal"] if known else ""
+    record = {"by": by, "reason": reason, "bundle": bundle, "previous": previous}
     return whole + approval_line(record | {"seal": seal_of(record)}) + b"\n"
 
 # %% ../../nbs/80_handoff/25_approvals.ipynb #5aecdd77

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import pandas as pd
 
@@ -26,8 +26,8 @@ from quantlab.storage import (
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #38f3c201
 WAY_BACK = (
-    "replay from the start in a folder of its own, which gives the same journal, or move state.json "
-    "and journal.jsonl away: what is traded then goes by the kill switch as it stands."
+    "replay from the start in a folder of its own, which gives the same journal, or move "
+    "state.json and journal.jsonl away: what is traded then goes by the kill switch as it stands."
 )
 
 
@@ -61,6 +61,38 @@ def _read_state(folder: Path, journal: bytes) -> dict | None:
         f"The state in {folder} is missing, torn or does not fit the journal; {WAY_BACK}"
     )
 
+
+def _read_journal(folder: Path) -> bytes:
+    "The journal of a folder; empty before the first line"
+    said = _said(
+        f"journal.jsonl in {folder} cannot be read", "give the right to read, then run again."
+    )
+    with said, suppress(FileNotFoundError):
+        return (folder / "journal.jsonl").read_bytes()
+    return b""
+
+# %% ../../nbs/80_handoff/40_journal.ipynb #38f3c204
+def _locked_folder(folder: Path) -> IO:
+    "The lock of a folder, open; refused where another engine has it"
+    with _said(f"The folder {folder} cannot be used", "give one that can be written to."):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")  # noqa: SIM115
+        alone = hold(lock, wait=False)
+    if not alone:
+        lock.close()
+        raise HandoffError(
+            f"Another engine is running in {folder}; wait for it, or use another folder."
+        )
+    return lock
+
+
+def _writing(folder: Path, name: str) -> AbstractContextManager[None]:
+    "What is said where a file of the folder cannot be written"
+    return _said(
+        f"{name} in {folder} could not be written",
+        "free the disk and run again, it goes on from the last saved day.",
+    )
+
 # %% ../../nbs/80_handoff/40_journal.ipynb #38f3c293
 class Store:
     "Journal and state of an engine, in `folder` or in memory"
@@ -72,17 +104,7 @@ class Store:
     def __enter__(self) -> "Store":
         if self.folder is None:
             return self
-        with _said(
-            f"The folder {self.folder} cannot be used", "give one that can be written to."
-        ):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
-            alone = hold(self._lock, wait=False)
-        if not alone:
-            self._lock.close()
-            raise HandoffError(
-                f"Another engine is running in {self.folder}; wait for it, or use another folder."
-            )
+        self._lock = _locked_folder(self.folder)
         sweep(self.folder, ".state.json.*")
         return self
 
@@ -113,7 +135,7 @@ class Store:
         if self.folder is None:
             self._memory += content
         else:
-            with self._writing("journal.jsonl"):
+            with _writing(self.folder, "journal.jsonl"):
                 append_lines(self.folder / "journal.jsonl", lines)
         self._size += len(content)
         self._digest.update(content)
@@ -123,26 +145,12 @@ class Store:
         session |= {"journal_bytes": self._size, "journal_sha256": self._digest.hexdigest()}
         sealed = {"session": session, "sha256": sha256(canonical_json(session))}
         if self.folder is not None:
-            with self._writing("state.json"):
+            with _writing(self.folder, "state.json"):
                 write_durably(self.folder / "state.json", canonical_json(sealed))
-
-    def _writing(self, name: str) -> AbstractContextManager[None]:
-        return _said(
-            f"{name} in {self.folder} could not be written",
-            "free the disk and run again, it goes on from the last saved day.",
-        )
 
     def journal(self) -> bytes:
         "The journal so far"
-        if self.folder is None:
-            return bytes(self._memory)
-        said = _said(
-            f"journal.jsonl in {self.folder} cannot be read",
-            "give the right to read, then run again.",
-        )
-        with said, suppress(FileNotFoundError):
-            return (self.folder / "journal.jsonl").read_bytes()
-        return b""
+        return bytes(self._memory) if self.folder is None else _read_journal(self.folder)
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #ccaa5601
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

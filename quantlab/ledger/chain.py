@@ -136,6 +136,25 @@ def _ended(scan: Scan, data: bytes, kinds: Mapping[str, Kind]) -> Scan:
     return walk(data + b"\n", kinds, dataclasses.replace(scan, **lists))
 
 
+def _damage(name: str, problem: str) -> LedgerError:
+    "What to say to who would write to a damaged chain"
+    return LedgerError(
+        f"the ledger {name} is damaged: {problem}. Nothing was written. Restore it from git, merge "
+        "branches with `merge_ledgers`, or call `declare_gap(reason=...)`."
+    )
+
+
+def _read(path: Path) -> bytes:
+    "All bytes of a file, read while nobody writes; none where there is no file"
+    try:
+        with open(path, "rb") as file:
+            with suppress(OSError):  # a disk without locks can be read all the same
+                hold(file)
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[IO[bytes]]:
     "The file for us alone, to be read and to be added to"
@@ -152,7 +171,7 @@ def _alone(path: Path) -> Iterator[IO[bytes]]:
             "free the disk or mend the permissions, and record it again."
         ) from error
 
-
+# %% ../../nbs/15_ledger/05_chain.ipynb #7e28b505
 def _mend(file: IO[bytes], data: bytes, torn: Path, *, lacks_newline: bool) -> bytes:
     "The complete lines; a torn one is moved aside, one that lacks its newline is completed"
     end = data.rfind(b"\n") + 1
@@ -208,13 +227,7 @@ class ChainFile:
 
     def read(self) -> bytes:
         "All bytes, read while nobody writes"
-        try:
-            with open(self.path, "rb") as file:
-                with suppress(OSError):  # a disk without locks can be read all the same
-                    hold(file)
-                return file.read()
-        except FileNotFoundError:
-            return b""
+        return _read(self.path)
 
     def scan(self, data: bytes | None = None) -> Scan:
         "Walk the file, going on from the last walk where it only grew"
@@ -250,11 +263,7 @@ class ChainFile:
         "A writer that holds the lock; a damaged chain is an error"
         with self._locked() as (file, data, scan):
             if scan.problems:
-                raise LedgerError(
-                    f"the ledger {self.path.name} is damaged: {scan.problems[0]}. Nothing was "
-                    "written. Restore it from git, merge branches with `merge_ledgers`, or call "
-                    "`declare_gap(reason=...)`."
-                )
+                raise _damage(self.path.name, scan.problems[0])
             yield ChainWriter(file, scan, data)
             if not data:
                 sync_folder(self.path.parent)

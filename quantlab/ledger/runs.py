@@ -220,7 +220,7 @@ def watched(ledger: Path, about: Mapping[str, Any]) -> Iterator[Path]:
     ):
         yield folder
 
-
+# %% ../../nbs/15_ledger/30_runs.ipynb #2a450013
 def _about(folder: Path) -> Any:
     "What the open_trials of a folder was given; None where it is open"
     try:

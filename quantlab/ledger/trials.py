@@ -31,7 +31,7 @@ from .verification import LedgerCheck, join_checks, ledger_names, verify_chain
 from ..results import Result
 from ..storage import check_text, sha256
 
-# %% ../../nbs/15_ledger/40_trials.ipynb #40000002
+# %% ../../nbs/15_ledger/40_trials.ipynb #40000003
 _RECOVERED = "recorded later: the process that ran it was stopped before it could"
 
 
@@ -40,6 +40,16 @@ def _digest(returns: pd.Series) -> str:
     return sha256(np.ascontiguousarray(returns.to_numpy(dtype=float)).tobytes())
 
 
+def _filled(given: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
+    "A trial with what `open_trials` was given, and with what is not known said to be so"
+    filled = {**given, **trial}
+    returns = filled["returns"]
+    if filled.get("window") is None and isinstance(returns, pd.Series) and len(returns):
+        filled["window"] = (returns.index[0], returns.index[-1])
+    unknown = [n for n in ("universe", "data_md5", "window") if filled.get(n) is None]
+    return filled | dict.fromkeys(unknown, "unspecified")
+
+# %% ../../nbs/15_ledger/40_trials.ipynb #40000002
 class Trials:
     "Records the trials of one family; made by `open_trials`"
 
@@ -47,7 +57,8 @@ class Trials:
         self, ledger: "Ledger", family: str | None, hypothesis: str, defaults: Mapping[str, Any]
     ):
         self.ledger, self.family, self.hypothesis = ledger, family, hypothesis
-        self._defaults, self._recorded, self._parts = dict(defaults), set(), {}
+        self._given = {"family": family, "hypothesis": hypothesis, **defaults}
+        self._recorded, self._parts = set(), {}
 
     def record(
         self, *, strategy: str, parameters: Mapping[str, Any], returns: Any, **others: Any
@@ -64,19 +75,7 @@ class Trials:
             if len(returns):
                 self._parts[_digest(returns)] = (returns.index[0], returns.index[-1])
         trial = {"strategy": strategy, "parameters": parameters, "returns": returns, **others}
-        return self.ledger.append(**self._filled(trial))
-
-    def _filled(self, trial: Mapping[str, Any]) -> dict[str, Any]:
-        "A trial with what `open_trials` was given, and with what is not known said to be so"
-        given = {"family": self.family, "hypothesis": self.hypothesis, **self._defaults, **trial}
-        returns = given["returns"]
-        if given.get("window") is None and isinstance(returns, pd.Series) and len(returns):
-            given["window"] = (returns.index[0], returns.index[-1])
-        return given | {
-            name: "unspecified"
-            for name in ("universe", "data_md5", "window")
-            if given.get(name) is None
-        }
+        return self.ledger.append(**_filled(self._given, trial))
 
     def _take_part(self, returns: pd.Series) -> bool:
         "Was a window of these returns recorded by name? Each record stands for one run"
@@ -97,7 +96,7 @@ class Trials:
                 self._recorded.add(_digest(returns))
                 parameters = {"strategy": "(run without a name)", **parameters}
                 run = {"strategy": parameters.pop("strategy"), "parameters": parameters}
-                rest.append(self._filled(run | {"returns": returns}))
+                rest.append(_filled(self._given, run | {"returns": returns}))
         records, store = self.ledger._chain.records(), self.ledger._store
         trials = [trial for trial in rest if not is_on_file(trial, records, store)]
         try:
