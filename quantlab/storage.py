@@ -250,13 +250,14 @@ def append_lines(file: Path | IO, lines: Iterable[bytes], *, sync: bool = True) 
     """
     content = b"".join(line + b"\n" for line in lines)
     if isinstance(file, Path):
-        return write_durably(file, content, append=True)
-    if sync:
-        return write_all(file.fileno(), content)
-    before = file.tell()
-    if file.write(content) != len(content):
-        file.truncate(before)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_durably(file, content, append=True)
+    elif sync:
+        write_all(file.fileno(), content)
+    else:
+        before = file.tell()
+        if file.write(content) != len(content):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 # %% ../nbs/04_storage.ipynb #5704a6e2
 def as_path(value: Any, name: str) -> Path:

@@ -287,9 +287,12 @@ class PaperResult(Result):
         return ax
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702
-_KINDS = "start fill day order state reset missed unfilled withheld".split()
 _EVENTS = ("state", "reset", "missed", "unfilled", "withheld")
-_DAILY = "date equity returns gross_returns turnover costs gross sent refused state".split()
+_KINDS = ("start", "fill", "day", "order", *_EVENTS)
+_DAILY = [
+    "date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused",
+    "state",
+]
 
 
 def _table(records: list[dict], columns: list[str]) -> pd.DataFrame:

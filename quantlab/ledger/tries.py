@@ -155,11 +155,14 @@ def latest_revisions(trials: Sequence[dict]) -> list[dict]:
     return list({r["id"]: r for r in trials}.values())
 
 # %% ../../nbs/15_ledger/25_tries.ipynb #74135013
-_TRY = "ledger id revision family strategy parameters status sharpe note".split()
-_TRIAL = (
-    "id revision family strategy parameters universe data_md5 window costs status counted "
-    "superseded n_obs sharpe skewness kurtosis returns hypothesis note"
-).split()
+_TRY = [
+    "ledger", "id", "revision", "family", "strategy", "parameters", "status", "sharpe", "note",
+]
+_TRIAL = [
+    "id", "revision", "family", "strategy", "parameters", "universe", "data_md5", "window", "costs",
+    "status", "counted", "superseded", "n_obs", "sharpe", "skewness", "kurtosis", "returns",
+    "hypothesis", "note",
+]
 
 
 def try_table(tries: Sequence[Sequence[dict]]) -> pd.DataFrame:
