@@ -73,7 +73,7 @@ def _leaves(value: Any, name: str = "") -> dict[str, Any]:
         }
     return {name: value}
 
-
+# %% ../nbs/92_reproduction.ipynb #92d00002
 class _Comparison:
     "Collects differences between what is there and what was committed"
 
@@ -143,7 +143,7 @@ def _stored(project: Path, md5: str) -> Path:
     "Where DVC's cache keeps a content"
     return project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
-
+# %% ../nbs/92_reproduction.ipynb #92d00004
 def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
     """Compare one output of a stage with the md5, and where the cache has it with the content, of
     the commit"""

@@ -4,25 +4,27 @@
 
 # %% auto #0
 __all__ = ['plain_json', 'parse_json', 'canonical_json', 'readable_json', 'sha256', 'writing', 'write_all', 'sync_folder',
-           'sweep_leftovers', 'replacing', 'write_durably', 'as_path', 'locked', 'in_words', 'sweep', 'create']
+           'sweep_leftovers', 'replacing', 'write_durably', 'hold', 'locked', 'split_lines', 'append_lines', 'as_path',
+           'is_text', 'check_text', 'in_words', 'sweep', 'create']
 
 # %% ../nbs/04_storage.ipynb #a74a6758
 import contextlib
 import dataclasses
 import datetime as dt
-import fcntl
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
+from filelock import lock_descriptor
 
 from .errors import DataError, SpecificationError, StorageError
 from .results import Result
@@ -140,6 +142,9 @@ def writing(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+_IS_WINDOWS = os.name == "nt"
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     "Write every byte and force it to disk"
     while data:
@@ -148,7 +153,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    "Force a folder's entries to disk"
+    "Force a folder's entries to disk, where the system lets a folder be opened"
+    if _IS_WINDOWS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -157,7 +164,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    "Is there a process of this number?"
+    "Is there a process of this number? Where that cannot be asked, there may be"
+    if _IS_WINDOWS:  # to ask is to end it
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -205,6 +214,51 @@ def write_durably(path: Path, data: bytes, *, append: bool = False) -> None:
                 write_all(file.fileno(), data)
         sync_folder(path.parent)
 
+# %% ../nbs/04_storage.ipynb #10c4ed02
+def hold(file: IO | int, *, wait: bool = True) -> bool:
+    """Hold an open file alone, until it is closed or the process ends; False where somebody else
+    has it and `wait` is False"""
+    descriptor = file if isinstance(file, int) else file.fileno()
+    return lock_descriptor(descriptor, blocking=wait, poll_interval=0.002)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    "Hold `folder` alone among processes and threads that ask for it"
+    if _IS_WINDOWS:  # no folder can be opened there; the file is in .gitignore
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    else:
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        hold(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+# %% ../nbs/04_storage.ipynb #10c4ed05
+def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
+    "The lines that are whole, without their ends, and the torn rest after them"
+    *lines, rest = data.split(b"\n")
+    return lines, rest
+
+
+def append_lines(file: Path | IO, lines: Iterable[bytes], *, sync: bool = True) -> None:
+    """Add lines to a file, given by its path or open for appending; on return the disk has them.
+
+    Where not `sync` they are with the operating system, which outlives a process that is killed
+    and not a power cut; what found no room is taken back.
+    """
+    content = b"".join(line + b"\n" for line in lines)
+    if isinstance(file, Path):
+        write_durably(file, content, append=True)
+    elif sync:
+        write_all(file.fileno(), content)
+    else:
+        before = file.tell()
+        if file.write(content) != len(content):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
 # %% ../nbs/04_storage.ipynb #5704a6e2
 def as_path(value: Any, name: str) -> Path:
     "A path, refused unless it is text or a path"
@@ -213,15 +267,16 @@ def as_path(value: Any, name: str) -> Path:
     return Path(value)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    "Hold `folder` alone among processes and threads that ask for it"
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def is_text(value: Any) -> bool:
+    "Is it a text that says something?"
+    return isinstance(value, str) and bool(value.strip())
+
+
+def check_text(value: Any, name: str) -> str:
+    "Return a text that says something and can be written; refuse all else"
+    if not is_text(value):
+        raise SpecificationError(f"`{name}` must be a non-empty text; got {value!r}.")
+    return plain_json(value, name)
 
 
 def in_words(error: Exception) -> str:

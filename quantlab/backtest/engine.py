@@ -21,7 +21,7 @@ from .kernel import BookRun, check_missing, run_columns, run_kernel
 from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
-from ..ledger.trials import observe_run
+from ..ledger.runs import observe_run
 from ..results import Result
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe

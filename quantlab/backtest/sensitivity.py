@@ -22,7 +22,7 @@ from quantlab.checks import (
 )
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
-from ..ledger.trials import observe_run
+from ..ledger.runs import observe_run
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #64aaf9bd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -1,10 +1,16 @@
 """The exit: sealed bundles, limits, a reference broker, the paper engine and its monitor."""
 
+from .agreement import (
+    Agreement as Agreement,
+    Origin as Origin,
+)
 from .bundle import (
     Bundle as Bundle,
     SEAL_NOTE as SEAL_NOTE,
     approve_bundle as approve_bundle,
     load_bundle as load_bundle,
+)
+from .writing import (
     write_bundle as write_bundle,
 )
 from .journal import (

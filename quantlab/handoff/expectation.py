@@ -33,7 +33,7 @@ def _block_length(returns: np.ndarray) -> float:
     table = optimal_block_length(np.column_stack([returns, returns**2]))
     return float(np.clip(np.nanmax(table["stationary"].to_numpy()), 1.0, len(returns) / 10))
 
-
+# %% ../../nbs/80_handoff/10_expectation.ipynb #ec000002
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExpectedDistribution(Result):
     "What live results are expected to look like, from the backtest alone"
@@ -78,7 +78,7 @@ class ExpectedDistribution(Result):
             for name, table in tables.items()
         }
 
-
+# %% ../../nbs/80_handoff/10_expectation.ipynb #ec000004
 def expected_distribution(
     returns: pd.Series, *, horizon: int, n_resamples: int = 2000, seed: int,
     block_length: float | None = None,
@@ -147,7 +147,7 @@ def _charts(returns, mean, volatility, abs_mean, abs_std, allowance, abs_allowan
         path[t, 0], path[t, 1] = down, wide
     return path
 
-
+# %% ../../nbs/80_handoff/10_expectation.ipynb #ec000006
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class SequentialTest(Result):
     "Two cumulative sum charts whose joint average run length was fixed beforehand"
@@ -194,7 +194,7 @@ class SequentialTest(Result):
         "Which chart is beyond its threshold, row by row"
         return path > np.array([self.mean_threshold, self.volatility_threshold])
 
-
+# %% ../../nbs/80_handoff/10_expectation.ipynb #ec000008
 def sequential_test_from(values: Mapping[str, Any]) -> SequentialTest:
     "The test that a bundle states; refused when a part is missing or not a number"
     names = [spec.name for spec in dataclasses.fields(SequentialTest)]

@@ -1,10 +1,14 @@
 """What was tried: an append-only ledger, chained by hashes."""
 
+from .verification import (
+    LedgerCheck as LedgerCheck,
+)
 from .trials import (
     Ledger as Ledger,
-    LedgerCheck as LedgerCheck,
     MergeResult as MergeResult,
     Trials as Trials,
     merge_ledgers as merge_ledgers,
+)
+from .watch import (
     open_trials as open_trials,
 )

@@ -26,7 +26,7 @@ from quantlab.review.criteria import (
 )
 from ..validation.sharpe import best_trial
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
-from ..ledger.trials import unobserved
+from ..ledger.runs import unobserved
 
 # %% ../../nbs/70_review/15_placebo.ipynb #7705424e
 def _shifted_days(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -234,11 +234,21 @@ def _grown(positions: Mapping[str, float], returns: Mapping[str, float]) -> dict
     return grown
 
 
-def _kept(snapshot: Mapping[str, Any]) -> list[Any]:
+def _as_pending(order: Mapping[str, Any]) -> dict[str, Any]:
+    "An order as a snapshot holds it: its asset, and numbers, None where one was unknown"
+    numbers = {name: order[name] for name in ("notional", "dollar_volume", "volatility")}
+    known = {name: x if x is None else float(x) for name, x in numbers.items()}
+    return {"asset": str(order["asset"])} | known
+
+
+def _kept(snapshot: Mapping[str, Any]) -> tuple[float, dict[str, float], dict[str, dict]]:
     "Cash, positions and pending orders of a snapshot"
     try:
-        return [snapshot[part] for part in ("cash", "positions", "pending")]
-    except (KeyError, TypeError):
+        positions = {asset: float(p) for asset, p in snapshot["positions"].items()}
+        # a list: fills keep their order
+        pending = {name: _as_pending(order) for name, order in snapshot["pending"]}
+        return float(snapshot["cash"]), positions, pending
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise HandoffError(
             "The snapshot of the broker lacks cash, positions or pending orders; replay from "
             "the start."
@@ -320,7 +330,4 @@ class ReferenceBroker:
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         "Go back to a snapshot"
-        cash, positions, pending = _kept(snapshot)
-        self._cash, self._positions = float(cash), dict(positions)
-        # a list: fills keep their order
-        self._pending = {name: dict(order) for name, order in pending}
+        self._cash, self._positions, self._pending = _kept(snapshot)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HandoffError, QuantlabError, SpecificationError
-from ..storage import as_path, create, in_words, locked, write_durably
+from quantlab.storage import (
+    append_lines, as_path, create, in_words, is_text, locked, split_lines,
+)
 from .limits import State
 
 # %% ../../nbs/16_trading/20_killswitch.ipynb #fde9fb12
@@ -32,9 +34,7 @@ def _entry(line: bytes, number: int, *, ended: bool = True) -> dict:
     "What a line of the kill switch says; one that cannot be read whole says HALTED"
     try:
         record = json.loads(line, object_pairs_hook=_once) if ended else {}
-        texts = set(record) == {"state", "reason", "by"} and all(
-            isinstance(text, str) and text.strip() for text in record.values()
-        )
+        texts = set(record) == {"state", "reason", "by"} and all(map(is_text, record.values()))
         whole = texts and record["state"] in State.__members__
     except (ValueError, TypeError, AttributeError, RecursionError):
         whole = False
@@ -57,7 +57,7 @@ def _standing(history: list[dict] | None) -> dict:
 
 def _history(content: bytes) -> list[dict]:
     "The changes of state in a file; a line that cannot be read is HALTED"
-    *lines, rest = content.split(b"\n")
+    lines, rest = split_lines(content)
     entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
     return [*entries, _entry(rest, len(lines) + 1, ended=False)] if rest else entries
 
@@ -70,16 +70,12 @@ def _file_history(path: Path) -> list[dict] | None:
         return None
 
 # %% ../../nbs/16_trading/20_killswitch.ipynb #511c67a7
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
 def _untold(**texts: Any) -> list[str]:
     "What is wrong with the texts that a change of state must be told with"
     return [
-        f"`{name}` must be a text that is not empty; got {text!r}"
+        f"`{name}` must be a non-empty text; got {text!r}"
         for name, text in texts.items()
-        if not _is_text(text)
+        if not is_text(text)
     ]
 
 
@@ -112,7 +108,7 @@ def _add_line(path: Path, entry: dict, first: bool) -> None:
                 return
             written = path.read_bytes() if path.exists() else b""
             torn = written and not written.endswith(b"\n")
-            write_durably(path, b"\n" * bool(torn) + _line(entry), append=True)
+            append_lines(path, [b""] * bool(torn) + [_line(entry).removesuffix(b"\n")])
     except (OSError, QuantlabError):
         _fall_back(path, entry, written)
         raise

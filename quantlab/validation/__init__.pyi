@@ -63,11 +63,15 @@ from .rule import (
     min_years as min_years,
     simulate_rule as simulate_rule,
 )
+from quantlab.ledger.verification import (
+    LedgerCheck as LedgerCheck,
+)
 from quantlab.ledger.trials import (
     Ledger as Ledger,
-    LedgerCheck as LedgerCheck,
     MergeResult as MergeResult,
     Trials as Trials,
     merge_ledgers as merge_ledgers,
+)
+from quantlab.ledger.watch import (
     open_trials as open_trials,
 )

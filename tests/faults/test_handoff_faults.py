@@ -37,8 +37,9 @@ from quantlab.handoff import (
     save_feed,
     write_bundle,
 )
+from quantlab.handoff.approvals import approvals_path
 from quantlab.handoff.expectation import SequentialTest
-from quantlab.handoff.manifest import approvals_path, seal_of
+from quantlab.handoff.manifest import seal_of
 from quantlab.storage import readable_json
 from quantlab.trading.costs import CostModel
 

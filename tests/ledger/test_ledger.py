@@ -382,7 +382,7 @@ def test_deep_json_and_full_disks_are_sentences(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("quantlab.ledger.chain.write_all", full)
+    monkeypatch.setattr("quantlab.storage.write_all", full)
     with pytest.raises(LedgerError, match="No space left on device.*not on file"):
         v.Ledger(ledger.path).append(returns=some_returns(1), **trial(parameters={"a": 2}))
     monkeypatch.undo()
@@ -390,11 +390,11 @@ def test_deep_json_and_full_disks_are_sentences(tmp_path, monkeypatch):
 
 
 def test_moments_do_not_depend_on_the_unit(tmp_path):
-    from quantlab.ledger.trials import _moments
+    from quantlab.ledger.record import moments
 
     x = some_returns(n=200).to_numpy()
     for power in (-900, 0, 900):
-        assert _moments(x * 2.0**power) == _moments(x)
+        assert moments(x * 2.0**power) == moments(x)
 
 
 def test_what_git_cannot_show_is_said(tmp_path, monkeypatch, capsys):
@@ -627,7 +627,7 @@ def test_placebo_worlds_are_no_tries(tmp_path):
 
 def test_the_default_ledger_is_the_projects(tmp_path, monkeypatch):
     "A folder `trials` further down hides nothing"
-    from quantlab.ledger.trials import default_ledger_path
+    from quantlab.ledger.watch import default_ledger_path
 
     (tmp_path / "nbs" / "trials").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "nbs")
