@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEARLY_COLLINEAR', 'mackinnon_pvalue', 'mackinnon_critical_values', 'EngleGrangerResult', 'check_relation',
-           'deterministic_terms', 'engle_granger', 'PhillipsOuliarisResult', 'phillips_ouliaris']
+           'check_pair', 'deterministic_terms', 'engle_granger', 'PhillipsOuliarisResult', 'phillips_ouliaris']
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #93213df5
 from dataclasses import dataclass
@@ -188,6 +188,14 @@ def check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
             )
     notes = (leg_note(column.to_numpy(), column.index, name) for name, column in legs)
     return target, others, "; ".join(note for note in notes if note)
+
+
+def check_pair(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
+    "As `check_relation`, where `x` must be one series"
+    y, x, note = check_relation(y, x)
+    if x.shape[1] != 1:
+        raise DataError(f"`x` must be one series; got a table of {x.shape[1]} columns.")
+    return y, x, note
 
 
 def deterministic_terms(n: int, trend: str) -> np.ndarray:

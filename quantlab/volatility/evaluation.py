@@ -42,7 +42,7 @@ def _jarque_bera(x: np.ndarray) -> float:
     z = (x - x.mean()) / x.std()  # whole sample on purpose
     return float(len(x) / 6 * ((z**3).mean() ** 2 + ((z**4).mean() - 3) ** 2 / 4))
 
-
+# %% ../../nbs/40_volatility/40_evaluation.ipynb #c7008b2c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DiagnosticsResult(Result):
     "Tests of independence, equal variance and normality of a series"
@@ -78,7 +78,7 @@ class DiagnosticsResult(Result):
             rows, orient="index", columns=["statistic", "p-value", "null hypothesis"]
         )
 
-
+# %% ../../nbs/40_volatility/40_evaluation.ipynb #fe489223
 def diagnostics(x: pd.Series, *, lags: int = 10, arch_lags: int = 5) -> DiagnosticsResult:
     """Test a series, or the standardised residuals of a fit, for what a volatility model should
     remove.

@@ -136,15 +136,11 @@ class DCCFit(Result):
                 raise SpecificationError(
                     f"{name!r} is not a column of the returns; choose from {list(columns)[:10]}."
                 )
-        a, b = self.params if len(self.params) else (0.0, 0.0)
         i, j = columns.get_loc(first), columns.get_loc(second)
-        z, target = self.std_resid.to_numpy()[:, [i, j]], self._target[np.ix_([i, j], [i, j])]
-        products = np.column_stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2])
-        goal = target[[0, 0, 1], [0, 1, 1]]
-        path, q = np.empty(len(z)), goal.copy()
-        for t in range(len(z)):
-            path[t] = q[1] / np.sqrt(q[0] * q[2])
-            q = (1 - a - b) * goal + a * products[t] + b * q
+        path = _pair_path(
+            self.std_resid.to_numpy()[:, [i, j]], self._target[np.ix_([i, j], [i, j])],
+            *(self.params if len(self.params) else (0.0, 0.0)),
+        )
         return pd.Series(path, index=self.std_resid.index, name=f"{first}, {second}")
 
     def forecast_correlation(self, horizon: int = 1) -> pd.DataFrame:
@@ -171,6 +167,17 @@ class DCCFit(Result):
         ax.plot(pd.concat(pairs, axis=1).mean(axis=1), lw=1)
         ax.set(title=f"{self.model}: mean conditional correlation", ylabel="correlation")
         return ax
+
+# %% ../../nbs/40_volatility/25_multivariate.ipynb #e3b27544
+def _pair_path(z: np.ndarray, target: np.ndarray, a: float, b: float) -> np.ndarray:
+    "Correlation of two residuals on each day, from Q of the day before"
+    products = np.column_stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2])
+    goal = target[[0, 0, 1], [0, 1, 1]]
+    path, q = np.empty(len(z)), goal.copy()
+    for t in range(len(z)):
+        path[t] = q[1] / np.sqrt(q[0] * q[2])
+        q = (1 - a - b) * goal + a * products[t] + b * q
+    return path
 
 
 def _assemble(
