@@ -18,10 +18,9 @@ from quantlab.checks import (
     as_float, check_aligned, check_frame, check_integer, check_number, check_option, check_series,
     share_index,
 )
+from .legs import LEG_PROBLEMS, REFUSED, leg_note, leg_problem
 from quantlab.cointegration.unitroot import (
-    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, Trend, leg_note, leg_problem, longest_lag,
-    warn_if_short,
-    in_near_units,
+    MIN_OBSERVATIONS, TRENDS, Trend, in_near_units, longest_lag, warn_if_short,
 )
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
@@ -57,7 +56,7 @@ def mackinnon_pvalue(
     """
     from statsmodels.tsa import adfvalues
 
-    check_option(trend, "trend", ("n", "c", "ct", "ctt"))
+    check_option(trend, "trend", TRENDS)
     row = check_integer(n_series, "n_series", low=1, high=6) - 1
     table = lambda name: getattr(adfvalues, name.format("nc" if trend == "n" else trend))[row]
     tau = as_float(statistic, "statistic")
@@ -73,7 +72,7 @@ def mackinnon_pvalue(
     pvalue = np.where(np.isnan(tau), np.nan, pvalue)
     return pvalue if pvalue.ndim else float(pvalue)
 
-
+# %% ../../nbs/30_cointegration/10_engle_granger.ipynb #958999fc
 # MacKinnon (2010), table 2, in the four rows where statsmodels and arch differ from it
 _AS_PRINTED = {
     ("c", 2, 0.01): (-3.89644, -10.9519, -22.527, 0.0),
@@ -84,7 +83,7 @@ _AS_PRINTED = {
 
 
 def mackinnon_critical_values(
-    *, n_series: int = 2, trend: Trend = "c", nobs: float = np.inf
+    *, n_series: int = 2, trend: Trend = "c", n_obs: float = np.inf
 ) -> pd.Series:
     """Critical values at 1, 5 and 10 %; NaN where no table exists (trend "n" with several series).
 
@@ -94,7 +93,7 @@ def mackinnon_critical_values(
         Series in the relation, 1 to 12.
     trend : {"n", "c", "ct", "ctt"}
         Deterministic terms.
-    nobs : float
+    n_obs : float
         Observations; infinite for the asymptotic values.
 
     Returns
@@ -108,14 +107,14 @@ def mackinnon_critical_values(
     """
     from statsmodels.tsa import adfvalues
 
-    check_option(trend, "trend", ("n", "c", "ct", "ctt"))
+    check_option(trend, "trend", TRENDS)
     check_integer(n_series, "n_series", low=1, high=12)
-    nobs = nobs if nobs == np.inf else check_number(nobs, "nobs", low=2)
+    n_obs = n_obs if n_obs == np.inf else check_number(n_obs, "n_obs", low=2)
     levels, values = [0.01, 0.05, 0.10], [np.nan] * 3
     if trend != "n" or n_series == 1:
         table = getattr(adfvalues, f"tau_{'nc' if trend == 'n' else trend}_2010")[n_series - 1]
         rows = [_AS_PRINTED.get((trend, n_series, level), row) for level, row in zip(levels, table)]
-        values = [float(np.polynomial.polynomial.polyval(1 / nobs, row)) for row in rows]
+        values = [float(np.polynomial.polynomial.polyval(1 / n_obs, row)) for row in rows]
     return pd.Series(values, index=levels, name="critical value")
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #be88990c
@@ -200,9 +199,7 @@ def check_pair(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
 
 def deterministic_terms(n: int, trend: str) -> np.ndarray:
     "Columns 1, t, t^2 with t = 1, ..., n, as many as `trend` asks for"
-    terms = {"n": 0, "c": 1, "ct": 2, "ctt": 3}[
-        check_option(trend, "trend", ("n", "c", "ct", "ctt"))
-    ]
+    terms = TRENDS.index(check_option(trend, "trend", TRENDS))
     return np.arange(1.0, n + 1)[:, None] ** np.arange(terms)
 
 
@@ -222,8 +219,7 @@ def _cointegrating_regression(
     if rank < design.shape[1] or 1 - unexplained >= NEARLY_COLLINEAR:
         raise DataError(
             "`y` and `x` are (almost) perfectly collinear: the spread is rounding error and its "
-            "test "
-            "means nothing; drop the duplicate series."
+            "test means nothing; drop the duplicate series."
         )
     return coefficients / scale, residual
 
@@ -276,7 +272,8 @@ def engle_granger(
     >>> from quantlab.simulate import cointegrated_pair
     >>> y, x = cointegrated_pair(500, hedge_ratio=0.8, rng=np.random.default_rng(0))
     >>> result = engle_granger(y, x)
-    >>> round(result.statistic, 2), round(float(result.hedge_ratio.iloc[0]), 2), result.rejects(0.01)
+    >>> ratio = float(result.hedge_ratio.iloc[0])
+    >>> round(result.statistic, 2), round(ratio, 2), result.rejects(0.01)
     (-5.07, 0.84, True)
     """
     from statsmodels.tsa.stattools import adfuller
@@ -302,7 +299,7 @@ def engle_granger(
     return EngleGrangerResult(
         statistic=float(fit.statistic), trend=trend, lags=int(fit.lags), nobs=len(y),
         pvalue=mackinnon_pvalue(fit.statistic, n_series=n_series, trend=trend),
-        critical_values=mackinnon_critical_values(n_series=n_series, trend=trend, nobs=len(y) - 1),
+        critical_values=mackinnon_critical_values(n_series=n_series, trend=trend, n_obs=len(y) - 1),
         hedge_ratio=pd.Series(coefficients[: x.shape[1]], index=x.columns, name="hedge ratio"),
         intercept=float(deterministic.get("const", 0.0)), deterministic=deterministic,
         spread=pd.Series(residual, index=y.index, name="spread"),
@@ -331,7 +328,7 @@ class PhillipsOuliarisResult(Result):
         "pvalue": "p-value", "nobs": "observations", "null_hypothesis": "null hypothesis",
     }
 
-
+# %% ../../nbs/30_cointegration/10_engle_granger.ipynb #aadaf907
 def phillips_ouliaris(
     y: pd.Series, x: pd.Series | pd.DataFrame, *, kind: Literal["Za", "Zt", "Pu", "Pz"] = "Pu",
     trend: Trend = "c", kernel: Literal["bartlett", "parzen", "quadratic-spectral"] = "bartlett",

@@ -16,13 +16,12 @@ from scipy.special import gammaincc, gammainccinv
 from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_number, check_option, share_index, warn,
 )
+from .legs import LEG_PROBLEMS, REFUSED, leg_note, leg_problem
 from quantlab.cointegration.reduced_rank import (
     COLLINEAR_SERIES, RestrictionTest, VECMFit, canonical_correlations, check_restriction,
     fit_vecm, likelihood_ratio_test, regress_out, vecm_design, within_span,
 )
-from quantlab.cointegration.unitroot import (
-    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, leg_note, leg_problem,
-)
+from .unitroot import MIN_OBSERVATIONS
 from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result
 
@@ -122,15 +121,7 @@ class JohansenResult(Result):
 
     def summary(self) -> pd.DataFrame:
         "Table with a row for each null hypothesis"
-        columns = {
-            "eigenvalue": self.eigenvalues, "trace": self.trace_statistic,
-            "5 % point (trace)": self.trace_critical_values[0.05],
-            "p-value (trace)": self.trace_pvalue, "max eigenvalue": self.max_eigen_statistic,
-            "5 % point (max)": self.max_eigen_critical_values[0.05],
-            "p-value (max)": self.max_eigen_pvalue,
-        }
-        table = pd.DataFrame(columns).rename(index=lambda r: f"at most {r}")
-        return table.rename_axis("relations under the null")
+        return _test_table(self)
 
     def rank(
         self, alpha: float = 0.05, *, method: Literal["trace", "max_eigen"] = "trace",
@@ -236,6 +227,19 @@ def _first_null_kept(
     return int(rejected.cumprod().sum())
 
 
+def _test_table(result: JohansenResult) -> pd.DataFrame:
+    "A row a null hypothesis"
+    columns = {
+        "eigenvalue": result.eigenvalues, "trace": result.trace_statistic,
+        "5 % point (trace)": result.trace_critical_values[0.05],
+        "p-value (trace)": result.trace_pvalue, "max eigenvalue": result.max_eigen_statistic,
+        "5 % point (max)": result.max_eigen_critical_values[0.05],
+        "p-value (max)": result.max_eigen_pvalue,
+    }
+    table = pd.DataFrame(columns).rename(index=lambda r: f"at most {r}")
+    return table.rename_axis("relations under the null")
+
+
 def _plot_trace(result: JohansenResult, ax: Any) -> Any:
     "A bar a null rank, and the line that it must pass"
     import matplotlib.pyplot as plt
@@ -259,7 +263,7 @@ def _test_restrictions(
     "Likelihood ratio of relations in the span of `vectors` and loadings in that of `loadings`"
     n, z = result.n_series, result.short_run_design.to_numpy()
     r0, r1 = (regress_out(part.to_numpy(), z) for part in (result.changes, result.levels))
-    null, freedom = "every relation lies in the span of H", 0
+    null_hypothesis, freedom = "every relation lies in the span of H", 0
     h = None if vectors is None else check_restriction(vectors, r1.shape[1], rank, n)
     a = None if loadings is None else check_restriction(loadings, n, rank, n)
     if h is not None:
@@ -267,13 +271,15 @@ def _test_restrictions(
     if a is not None:
         r0, r1 = within_span(a, r0, r1)
         freedom += a.shape[0] - a.shape[1]
-        null = "the loadings lie in the span of A"
+        null_hypothesis = "the loadings lie in the span of A"
         if h is not None:
-            null = "the relations lie in the span of H, the loadings in that of A"
+            null_hypothesis = (
+                "the relations lie in the span of H, the loadings in that of A"
+            )
     values, _ = canonical_correlations(r0, r1)
     return likelihood_ratio_test(
-        result.eigenvalues.to_numpy(), values, rank=rank, nobs=result.nobs, freedom=rank * freedom,
-        null_hypothesis=null,
+        result.eigenvalues.to_numpy(), values, rank=rank, n_obs=result.nobs,
+        freedom=rank * freedom, null_hypothesis=null_hypothesis,
     )
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #d8733cfd
@@ -303,17 +309,17 @@ def _refuse_legs(frame: pd.DataFrame) -> None:
         raise DataError(COLLINEAR_SERIES)
 
 
-def _notes(frame: pd.DataFrame, lags: int, nobs: int) -> str:
+def _notes(frame: pd.DataFrame, lags: int, n_obs: int) -> str:
     "What must be known of the legs and of a small sample, which is warned of too"
     n = frame.shape[1]
     notes = [leg_note(frame[c].to_numpy(), frame.index, f"data[{c!r}]") for c in frame]
-    if 1 - n * (lags + 1) / nobs < _FEW:
+    if 1 - n * (lags + 1) / n_obs < _FEW:
         notes.insert(
             0,
-            f"small sample: {nobs} rows for {n} series in {lags + 1} lags; see small_sample_factor",
+            f"small sample: {n_obs} rows for {n} series in {lags + 1} lags; see small_sample_factor",
         )
         warn(
-            f"{nobs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds "
+            f"{n_obs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds "
             "relations that are not there; use `rank(small_sample=True)` or `johansen_bootstrap`.",
             SmallSampleWarning,
         )
@@ -343,10 +349,10 @@ def _label(
     return [pd.DataFrame(a, index=dummies.index, columns=n) for a, n in zip(arrays, names)]
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #7ebfc408
-def _tests_by_rank(values: np.ndarray, nobs: int, n: int, case: str) -> dict[str, Any]:
+def _tests_by_rank(values: np.ndarray, n_obs: int, n: int, case: str) -> dict[str, Any]:
     "Eigenvalues, statistics, p-values and critical values by null rank: fields of the result"
     ranks = pd.RangeIndex(n, name="rank")
-    largest = -nobs * np.log1p(-values)
+    largest = -n_obs * np.log1p(-values)
     found = {"eigenvalues": pd.Series(values, index=ranks)}
     for test, statistic in {"trace": largest[::-1].cumsum()[::-1], "max_eigen": largest}.items():
         pvalues = [_pvalue(statistic[r], n - r, case, test) for r in ranks]

@@ -37,7 +37,7 @@ class TraceNumbers(NamedTuple):
 
 NUMBER = TraceNumbers(*range(len(TraceNumbers._fields)))
 
-
+# %% ../../nbs/30_cointegration/45_johansen_pairs.ipynb #5ef820f3
 @njit(cache=True, nogil=True)
 def _johansen_block(
     gram: np.ndarray, scale: np.ndarray, pairs: np.ndarray, n_assets: int, lags: int,

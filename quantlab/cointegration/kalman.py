@@ -235,7 +235,8 @@ def _run_filter(
         observation, state = _estimate_variances(y, h, observation, state, frame, start)
         if (np.diag(state) / frame.units).max() >= 1e-2 * _LARGEST * observation:
             note = (
-                "no observation error is found: the filter repeats y, and what it leaves is rounding"
+                "no observation error is found: the filter repeats y, and what it leaves is "
+                "rounding"
             )
     states, *sums = _filter(y, h, float(observation), frame.turn(state), *start)
     attrs = {

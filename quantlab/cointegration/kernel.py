@@ -17,12 +17,11 @@ import numpy as np
 from numba import njit
 
 from .engle_granger import NEARLY_COLLINEAR, deterministic_terms
+from .legs import LEG_PROBLEMS, REFUSED, leg_problem
 from quantlab.cointegration.mean_reversion import (
     MEDIAN, BiasTable, ar1_of_sums, dot_product, half_life_of, invert_bias,
 )
-from quantlab.cointegration.unitroot import (
-    LEG_PROBLEMS, MIN_OBSERVATIONS, REFUSED, leg_problem, longest_lag,
-)
+from .unitroot import MIN_OBSERVATIONS, longest_lag
 
 # %% ../../nbs/30_cointegration/24_kernel.ipynb #82dca76c
 @njit(cache=True, nogil=True)

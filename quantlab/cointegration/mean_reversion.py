@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from .unitroot import LEG_PROBLEMS, ORDER_TWO, check_testable, leg_problem
+from .legs import LEG_PROBLEMS, ORDER_TWO, leg_problem
+from .unitroot import check_testable
 from ..errors import DataError
 from ..results import Result
 
@@ -174,7 +175,7 @@ def _speed_note(phi: float, high: float) -> str:
         return "a random walk is inside the interval"
     return "no persistence: a shock is gone within one period" if phi <= 0 else ""
 
-
+# %% ../../nbs/30_cointegration/20_mean_reversion.ipynb #26b262cf
 def half_life(spread: pd.Series, *, bias_correction: bool = True) -> HalfLifeResult:
     """Estimate how many periods half of a gap takes to close.
 

@@ -81,8 +81,8 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
         At least 20 values, equally spaced, none missing.
     dt : float
         Time between observations, positive: 1, or 1/252 for daily data measured in years. It is the
-        unit of `kappa`, `sigma` and their errors; `half_life` is in periods of the data whatever
-        `dt` (times `dt` for years).
+        unit of `kappa`, `sigma` and their errors;
+        `half_life` is in periods of the data whatever `dt` (times `dt` for years).
 
     Returns
     -------
@@ -133,7 +133,7 @@ class ThresholdResult(Result):
     expected_return: float  # profit per unit of time
     entry_in_std: float  # distance of the entry from the mean in stationary standard deviations
 
-
+# %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #2a17ee4f
 def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     """Find the symmetric entry and exit levels with the largest expected return per unit of time.
 

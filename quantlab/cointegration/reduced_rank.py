@@ -157,12 +157,12 @@ def within_span(a: np.ndarray, r0: np.ndarray, r1: np.ndarray) -> tuple[np.ndarr
 
 # %% ../../nbs/30_cointegration/13_reduced_rank.ipynb #366cd5c0
 def likelihood_ratio_test(
-    free: np.ndarray, restricted: np.ndarray, *, rank: int, nobs: int, freedom: int,
+    free: np.ndarray, restricted: np.ndarray, *, rank: int, n_obs: int, freedom: int,
     null_hypothesis: str,
 ) -> RestrictionTest:
     "Compare the `rank` largest eigenvalues with and without a restriction"
     unrestricted = np.log1p(-free[:rank]).sum()
-    statistic = nobs * (np.log1p(-restricted[:rank]).sum() - unrestricted)
+    statistic = n_obs * (np.log1p(-restricted[:rank]).sum() - unrestricted)
     return RestrictionTest(
         statistic=float(statistic), degrees_of_freedom=freedom, rank=rank,
         null_hypothesis=null_hypothesis, pvalue=float(chi2.sf(statistic, freedom)),

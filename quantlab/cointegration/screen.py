@@ -19,8 +19,9 @@ from quantlab.cointegration.kernel import (
     CODE, CRITERIA, DECLINED, FIXED, NOTES, NUMBER, TOO_SHORT, LagSearch, Legs, PairCodes,
     PairNumbers, PairResults, lag_limit, pair_blocks, refused_legs, remove_trend, screen_block,
 )
+from .legs import leg_note
 from .mean_reversion import BIAS, dot_product
-from .unitroot import MIN_OBSERVATIONS, Trend, leg_note, warn_if_short
+from .unitroot import MIN_OBSERVATIONS, TRENDS, Trend, warn_if_short
 from ..errors import DataError, QuantlabError, SpecificationError
 from ..results import Result, as_text
 
@@ -67,11 +68,8 @@ class PairScreen(Result):
         alpha = self.alpha if alpha is None else check_number(alpha, "alpha", low=0, high=1)
         rows = self.table.sort_values(["statistic", "y", "x"], kind="stable")
         if one_direction:
-            rows = rows[
-                ~pd.Series(
-                    [frozenset(p) for p in zip(rows["y"], rows["x"])], index=rows.index
-                ).duplicated()
-            ]
+            names = [frozenset(pair) for pair in zip(rows["y"], rows["x"])]
+            rows = rows[~pd.Series(names, index=rows.index).duplicated()]
         keep = rows["qvalue"] <= alpha
         if half_life is not None:
             if np.shape(half_life) != (2,) or not 0 <= half_life[0] <= half_life[1]:
@@ -279,7 +277,7 @@ def screen_pairs(
     19  x  y         0.91
     """
     frame = check_frame(log_prices, "log_prices", min_rows=MIN_OBSERVATIONS, min_columns=2)
-    check_option(trend, "trend", ("n", "c", "ct", "ctt"))
+    check_option(trend, "trend", TRENDS)
     check_option(method, "method", tuple(CRITERIA))
     check_option(fdr, "fdr", ("by", "bh"))
     check_number(alpha, "alpha", low=0, high=1)

@@ -184,8 +184,8 @@ def christoffersen_from_counts(
     --------
     >>> from quantlab.volatility import christoffersen_from_counts
     >>> result = christoffersen_from_counts(230, 9, 8, 3, level=0.05)
-    >>> round(result.lr_uc, 2), round(result.lr_ind, 2), round(result.lr_cc, 2), round(result.p_cc, 3)
-    (0.02, 6.72, 6.74, 0.034)
+    >>> round(result.lr_uc, 2), round(result.lr_ind, 2), round(result.p_cc, 3)
+    (0.02, 6.72, 0.034)
     """
     counts = tuple(
         check_integer(n, name)
@@ -195,7 +195,9 @@ def christoffersen_from_counts(
         raise SpecificationError(
             "`n00`, `n01`, `n10` and `n11` are all 0; there is nothing to test."
         )
-    lr_uc = np.nan if level is None else float(kupiec_ratio(n01 + n11, sum(counts), check_level(level)))
+    lr_uc = np.nan
+    if level is not None:
+        lr_uc = float(kupiec_ratio(n01 + n11, sum(counts), check_level(level)))
     return christoffersen_result(counts, lr_uc)
 
 # %% ../../nbs/40_volatility/30_exceedances.ipynb #c18f0f6c

@@ -20,6 +20,7 @@ from ..errors import SpecificationError
 from ..results import Result
 from quantlab.volatility.certificate import (
     FitCertificate, certify_fit, given_certificate, parameter_covariances, persistence,
+    shock_half_life,
 )
 from .kernel import MIN_OBSERVATIONS
 from quantlab.volatility.likelihood import (
@@ -69,11 +70,7 @@ class GarchFit(Result):
     def half_life(self) -> float:
         """Days in which half of a variance shock is forgotten; infinite when integrated, NaN for
         FIGARCH"""
-        if self.persistence >= 1:
-            return np.inf
-        if np.isnan(self.persistence):
-            return np.nan
-        return np.log(0.5) / np.log(max(self.persistence, 1e-300))
+        return shock_half_life(self.persistence)
 
     def std_errors(self, kind: Literal["hessian", "opg", "robust"] = "robust") -> pd.Series:
         """Standard errors of the parameters; NaN for one on a bound.
@@ -83,15 +80,7 @@ class GarchFit(Result):
         kind : {"hessian", "opg", "robust"}
             Inverse Hessian; outer product of the scores; Bollerslev-Wooldridge sandwich of both.
         """
-        check_option(kind, "kind", ("hessian", "opg", "robust"))
-        if not self.covariances:
-            raise SpecificationError(
-                "The parameters were given, not estimated: they have no standard errors."
-            )
-        diagonal = np.diag(self.covariances[kind])
-        return pd.Series(
-            np.sqrt(np.where(diagonal > 0, diagonal, np.nan)), index=self.params.index, name=kind
-        )
+        return _std_errors(self, kind)
 
     def forecast(
         self, horizon: int = 1, *, n_simulations: int = 10_000, seed: int = 0
@@ -110,17 +99,11 @@ class GarchFit(Result):
         Series
             VARIANCES (returns squared), index 1 to `horizon`.
         """
-        check_integer(horizon, "horizon", low=1)
-        check_integer(n_simulations, "n_simulations", low=1)
-        variances = _forecast(self._model, self._theta, horizon, n_simulations, seed)
-        steps = pd.RangeIndex(1, horizon + 1, name="horizon")
-        return pd.Series(variances, index=steps, name="variance")
+        return _forecast(self, horizon, n_simulations, seed)
 
     def quantile(self, level: float) -> float:
         "Quantile of the standardised shocks at a probability in (0, 1)"
-        shape = self._theta[self._model.n_mean + self._model.n_vol :]
-        check_number(level, "level", low=0, high=1, strict=True)
-        return float(self._model.distribution.ppf(level, shape if shape.size else None))
+        return _shock_quantile(self, level)
 
     def news_impact(self, shocks: Any = None) -> pd.Series:
         """Variance of tomorrow as a function of today's shock, from the long-run variance.
@@ -130,12 +113,7 @@ class GarchFit(Result):
         shocks : array-like, optional
             Residuals in units of the returns; by default 61 values over three standard deviations.
         """
-        model = self._model
-        if shocks is None:
-            grid = np.linspace(-3, 3, 61) * np.sqrt(model.variance)
-        else:
-            grid = np.asarray(shocks, float) * model.scale
-        return _news_impact(model, self._theta, grid)
+        return _news_impact(self, shocks)
 
     def summary(self) -> pd.DataFrame:
         "Parameters with standard errors, then the fit and its certificate"
@@ -146,14 +124,28 @@ class GarchFit(Result):
         return _plot_fit(self, ax)
 
     def __repr__(self) -> str:
-        inner = ", ".join(f"{k}={v:.4g}" for k, v in self.params.items())
-        return f"GarchFit({self.mean} {self.vol} {self.dist}: {inner}, loglikelihood={self.loglikelihood:.2f}, certificate={self.certificate.verdict})"
+        return _describe(self)
+
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #6fd98ef1
-def _forecast(
-    model: GarchModel, theta: np.ndarray, horizon: int, n_simulations: int, seed: int
-) -> np.ndarray:
+def _std_errors(fit: GarchFit, kind: str) -> pd.Series:
+    "Roots of the diagonal of a covariance; NaN for what a bound holds"
+    check_option(kind, "kind", ("hessian", "opg", "robust"))
+    if not fit.covariances:
+        raise SpecificationError(
+            "The parameters were given, not estimated: they have no standard errors."
+        )
+    diagonal = np.diag(fit.covariances[kind])
+    return pd.Series(
+        np.sqrt(np.where(diagonal > 0, diagonal, np.nan)), index=fit.params.index, name=kind
+    )
+
+
+def _forecast(fit: GarchFit, horizon: int, n_simulations: int, seed: int) -> pd.Series:
     "Variances of the days after the sample, in the units of the returns"
+    check_integer(horizon, "horizon", low=1)
+    check_integer(n_simulations, "n_simulations", low=1)
+    model, theta = fit._model, fit._theta
     volatility, rng = model.volatility, np.random.default_rng(seed)
     simulate = horizon > 1 and isinstance(volatility, (EGARCH, APARCH))
     shape = theta[model.n_mean + model.n_vol :]
@@ -164,19 +156,32 @@ def _forecast(
         model.bounds_of_variance, horizon=horizon, method="simulation" if simulate else "analytic",
         simulations=n_simulations, rng=draws,
     )
-    return paths.forecasts[-1] / model.scale**2
+    steps = pd.RangeIndex(1, horizon + 1, name="horizon")
+    return pd.Series(paths.forecasts[-1] / model.scale**2, index=steps, name="variance")
 
 
-def _news_impact(model: GarchModel, theta: np.ndarray, shocks: np.ndarray) -> pd.Series:
-    "Variance after each of the (scaled) shocks, from the long-run variance"
+def _shock_quantile(fit: GarchFit, level: float) -> float:
+    "Quantile of the fitted density"
+    shape = fit._theta[fit._model.n_mean + fit._model.n_vol :]
+    check_number(level, "level", low=0, high=1, strict=True)
+    return float(fit._model.distribution.ppf(level, shape if shape.size else None))
+
+
+def _news_impact(fit: GarchFit, shocks: Any) -> pd.Series:
+    "Variance after each of the shocks, from the long-run variance"
+    model, theta = fit._model, fit._theta
+    if shocks is None:
+        grid = np.linspace(-3, 3, 61) * np.sqrt(model.variance)
+    else:
+        grid = np.asarray(shocks, float) * model.scale
     wide = np.tile([0.0, np.inf], (2, 1))
     start = model.volatility.backcast_transform(model.variance)
     mine = theta[model.n_mean : model.n_mean + model.n_vol]
     variances = [
         model.volatility.compute_variance(mine, np.array([s, 0.0]), np.empty(2), start, wide)[1]
-        for s in shocks
+        for s in grid
     ]
-    index = pd.Index(shocks / model.scale, name="shock")
+    index = pd.Index(grid / model.scale, name="shock")
     return pd.Series(np.array(variances) / model.scale**2, index=index, name="variance")
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #b0707931
@@ -197,6 +202,13 @@ def _summarise(fit: GarchFit) -> pd.DataFrame:
     for name, value in rest.items():
         table.loc[name] = [value, *[""] * (table.shape[1] - 1)]
     return table.rename_axis(f"{fit.mean} {fit.vol}({fit.p},{fit.o},{fit.q}) {fit.dist}")
+
+
+def _describe(fit: GarchFit) -> str:
+    "One line, without object ids"
+    inner = ", ".join(f"{k}={v:.4g}" for k, v in fit.params.items())
+    model, height = f"{fit.mean} {fit.vol} {fit.dist}", f"loglikelihood={fit.loglikelihood:.2f}"
+    return f"GarchFit({model}: {inner}, {height}, certificate={fit.certificate.verdict})"
 
 
 def _plot_fit(fit: GarchFit, ax: Any) -> Any:

@@ -79,10 +79,7 @@ class HARFit(Result):
                 "`horizon` beyond 1 needs future quarticity, which HARQ does not forecast; use "
                 "`har`."
             )
-        raw_path, path = _feed_back(self, horizon)
-        out = pd.Series(path, index=pd.RangeIndex(1, horizon + 1, name="horizon"), name="variance")
-        out.attrs["clipped"] = [day for day, raw in enumerate(raw_path, 1) if path[day - 1] != raw]
-        return out
+        return _feed_back(self, horizon)
 
     def summary(self) -> pd.DataFrame:
         "Parameters with both kinds of standard errors"
@@ -123,8 +120,8 @@ def _least(variances: np.ndarray) -> float:
     return variances[variances > 0].min()
 
 
-def _feed_back(fit: HARFit, horizon: int) -> tuple[list[float], list[float]]:
-    "Forecasts of the next days, as the regression gives them and inside of what was ever seen"
+def _feed_back(fit: HARFit, horizon: int) -> pd.Series:
+    "Forecasts of the next days, each set to the smallest or largest variance ever seen"
     realized = (fit.fitted + fit.residuals).to_numpy()
     low, high = _least(realized), realized.max()
     raw, path = [fit.next_forecast], []
@@ -135,7 +132,9 @@ def _feed_back(fit: HARFit, horizon: int) -> tuple[list[float], list[float]]:
             total = fit.params.iloc[0] + sum(b * past[-k:].mean() for b, k in terms)
             raw.append(float(total))
         path.append(float(np.clip(raw[-1], low, high)))
-    return raw, path
+    out = pd.Series(path, index=pd.RangeIndex(1, horizon + 1, name="horizon"), name="variance")
+    out.attrs["clipped"] = [day for day in range(1, horizon + 1) if path[day - 1] != raw[day - 1]]
+    return out
 
 # %% ../../nbs/40_volatility/52_har.ipynb #8268284d
 def _check_horizons(lags: Any) -> tuple[int, ...]:

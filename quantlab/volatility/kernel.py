@@ -40,7 +40,7 @@ def presample_variance(x: np.ndarray) -> float:
         weight *= 0.94
     return total / weights
 
-
+# %% ../../nbs/40_volatility/05_kernel.ipynb #b42672f4
 @njit(cache=True, nogil=True, error_model="numpy")
 def _deviance(
     squares: np.ndarray, omega: float, alpha: float, beta: float, presample: float

@@ -94,6 +94,18 @@ def _cone(volatility: Any, distribution: Any, n_mean: int) -> tuple[np.ndarray, 
         cone[len(b) :, width:] = a2
     return cone, np.concatenate([b, b2])
 
+
+def _first_residuals(y: np.ndarray, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Least-squares coefficients of the mean, and what they leave"
+    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
+    residuals = y - design @ coefficients
+    if not residuals.std() > 1e-10 * np.abs(y).max():
+        raise DataError(
+            "`returns` is explained by its mean without error; there is no variance to model."
+        )
+    return coefficients, residuals
+
+
 # %% ../../nbs/40_volatility/10_likelihood.ipynb #0adc1098
 class GarchModel:
     "The likelihood of scaled returns, its parameter space and its units"
@@ -106,21 +118,13 @@ class GarchModel:
         self.y, self.design, self.index = (y * scale).to_numpy()[lost:], design, y.index[lost:]
         self.volatility, self.distribution = volatility, DISTRIBUTIONS[dist]()
         self.presample, self.scale, self.n_mean, self.dist = presample, scale, design.shape[1], dist
-        self.mean_start = np.linalg.lstsq(design, self.y, rcond=None)[0]
-        start = self.y - design @ self.mean_start
-        if not start.std() > 1e-10 * np.abs(self.y).max():
-            raise DataError(
-                "`returns` is explained by its mean without error; there is no variance to model."
-            )
+        self.mean_start, start = _first_residuals(self.y, design)
         self.backcast = volatility.backcast(start)
         self.bounds_of_variance = np.tile([0.0, np.inf], (len(start), 1))
         self.names = _labels(mean_names, volatility, self.distribution)
         self.n_vol, self.variance = volatility.num_params, float(start.var())
-        self.box = (
-            [(-np.inf, np.inf)] * self.n_mean
-            + volatility.bounds(start)
-            + self.distribution.bounds(start / start.std())
-        )
+        self.box = [(-np.inf, np.inf)] * self.n_mean + volatility.bounds(start)
+        self.box += self.distribution.bounds(start / start.std())
         self.lower, self.upper = np.array(self.box).reshape(-1, 2).T
         orders = (volatility.p, volatility.o, volatility.q) if type(volatility) is GARCH else ()
         chosen = (orders, mean, dist, presample)
@@ -168,10 +172,6 @@ class GarchModel:
         "Parameters of returns divided by `scale`"
         return _in_units(self, theta, scale)
 
-    def jacobian(self, theta: np.ndarray) -> np.ndarray:
-        "Derivative of `to_units` at `theta`, by a complex step"
-        turn = np.eye(len(theta)) * 1e-30j
-        return np.column_stack([self.to_units(theta + t, self.scale).imag / 1e-30 for t in turn])
 
 # %% ../../nbs/40_volatility/10_likelihood.ipynb #041a67d0
 def _in_units(model: GarchModel, theta: np.ndarray, scale: float) -> np.ndarray:

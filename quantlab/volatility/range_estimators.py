@@ -71,12 +71,14 @@ _RANGE_DOC = """{title}
     Returns
     -------
     Series or DataFrame
-        Standard deviation per day, decimal, in the shape given; row t uses days up to and including t.
+        Standard deviation per day, decimal, in the shape given; row t uses days up to and
+        including t.
 
     Raises
     ------
     DataError, MisalignedError
-        Prices that are not positive, a high under the open or close, text, infinities, another index.
+        Prices that are not positive, a high under the open or close, text, infinities, another
+        index.
 
     References
     ----------

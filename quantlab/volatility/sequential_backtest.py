@@ -33,7 +33,7 @@ class TrafficLight(Result):
 
     zone: str  # "green", "yellow" or "red"
     exceedances: int
-    n_obs: int
+    nobs: int
     level: float
     cumulative_probability: float
     multiplier_increase: float  # NaN for other samples than 250 days at 1 %

@@ -213,7 +213,8 @@ def backtest_var(
     >>> from quantlab.volatility import backtest_var
     >>> returns = pd.Series(np.random.default_rng(0).normal(0, 0.01, 1000))
     >>> right = pd.Series(0.01645, index=returns.index)
-    >>> fits, too_low = backtest_var(returns, right, level=0.05), backtest_var(returns, 0.8 * right, level=0.05)
+    >>> fits = backtest_var(returns, right, level=0.05)
+    >>> too_low = backtest_var(returns, 0.8 * right, level=0.05)
     >>> fits.exceedances, round(fits.p_uc, 2), too_low.exceedances, round(too_low.p_uc, 4)
     (44, 0.37, 85, 0.0)
     """
