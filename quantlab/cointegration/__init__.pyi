@@ -9,12 +9,14 @@ from .unitroot import (
     variance_ratio as variance_ratio,
     zivot_andrews as zivot_andrews,
 )
+from .mackinnon import (
+    mackinnon_critical_values as mackinnon_critical_values,
+    mackinnon_pvalue as mackinnon_pvalue,
+)
 from .engle_granger import (
     EngleGrangerResult as EngleGrangerResult,
     PhillipsOuliarisResult as PhillipsOuliarisResult,
     engle_granger as engle_granger,
-    mackinnon_critical_values as mackinnon_critical_values,
-    mackinnon_pvalue as mackinnon_pvalue,
     phillips_ouliaris as phillips_ouliaris,
 )
 from .reduced_rank import (

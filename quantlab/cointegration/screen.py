@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_frame, check_integer, check_jobs, check_number, check_option
-from .engle_granger import engle_granger, mackinnon_pvalue
+from .engle_granger import engle_granger
 from quantlab.cointegration.kernel import (
     CODE, CRITERIA, DECLINED, FIXED, NOTES, NUMBER, TOO_SHORT, LagSearch, Legs, PairCodes,
     PairNumbers, PairResults, lag_limit, pair_blocks, refused_legs, remove_trend, screen_block,
 )
 from .legs import leg_note
+from .mackinnon import mackinnon_pvalue
 from .mean_reversion import BIAS, dot_product
 from .unitroot import MIN_OBSERVATIONS, TRENDS, Trend, warn_if_short
 from ..errors import DataError, QuantlabError, SpecificationError

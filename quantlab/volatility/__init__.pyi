@@ -33,12 +33,14 @@ from .value_at_risk import (
     fit_gpd_tail as fit_gpd_tail,
     value_at_risk as value_at_risk,
 )
-from .evaluation import (
+from .diagnostics import (
     DiagnosticsResult as DiagnosticsResult,
+    diagnostics as diagnostics,
+)
+from .evaluation import (
     DieboldMarianoResult as DieboldMarianoResult,
     MincerZarnowitzResult as MincerZarnowitzResult,
     compare_forecasts as compare_forecasts,
-    diagnostics as diagnostics,
     diebold_mariano as diebold_mariano,
     mincer_zarnowitz as mincer_zarnowitz,
     volatility_loss as volatility_loss,
