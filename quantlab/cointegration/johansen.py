@@ -316,7 +316,8 @@ def _notes(frame: pd.DataFrame, lags: int, n_obs: int) -> str:
     if 1 - n * (lags + 1) / n_obs < _FEW:
         notes.insert(
             0,
-            f"small sample: {n_obs} rows for {n} series in {lags + 1} lags; see small_sample_factor",
+            f"small sample: {n_obs} rows for {n} series in {lags + 1} lags; see "
+            "small_sample_factor",
         )
         warn(
             f"{n_obs} rows are few for {n} series in {lags + 1} lags: the asymptotic test finds "

@@ -134,7 +134,7 @@ class ChristoffersenResult(Result):
         "exceedances have the promised probability, independently of the day before"
     )
 
-
+# %% ../../nbs/40_volatility/30_exceedances.ipynb #697e8f12
 def christoffersen_result(counts: tuple, lr_uc: float) -> ChristoffersenResult:
     "Result from transition counts and a given unconditional ratio"
     n00, n01, n10, n11 = counts
