@@ -19,7 +19,7 @@ PARTS = """
 import hashlib, json
 import numpy as np
 from quantlab.backtest import kernel as book_kernel
-from quantlab.cointegration import screen
+from quantlab.cointegration import kernel as pairs
 from quantlab.volatility import kernel
 
 x, total = np.random.default_rng(0).standard_t(5, 1003), hashlib.sha256()
@@ -30,7 +30,7 @@ for exact in (False, True):
 total.update(np.array([kernel._loglikelihood(x, theta, 1.1), *kernel._moments(x)]).tobytes())
 total.update(kernel.variance_path(x, theta).tobytes())
 u, gram, level = x.cumsum(), np.zeros((4, 4)), np.zeros(4)
-own = screen._cross_products(u, np.diff(u, prepend=u[0]), 3, gram, level)
+own = pairs._cross_products(u, np.diff(u, prepend=u[0]), 3, gram, level)
 total.update(gram.tobytes() + level.tobytes() + np.float64(own).tobytes())
 volume, volatility = 1e6 * np.exp(x)[:, None], 0.01 * np.abs(x)[:, None]
 charged = book_kernel._impact(np.abs(x), 1e6, volume, volatility, 0)

@@ -9,53 +9,61 @@ from .unitroot import (
     variance_ratio as variance_ratio,
     zivot_andrews as zivot_andrews,
 )
+from .mackinnon import (
+    mackinnon_critical_values as mackinnon_critical_values,
+    mackinnon_pvalue as mackinnon_pvalue,
+)
 from .engle_granger import (
     EngleGrangerResult as EngleGrangerResult,
     PhillipsOuliarisResult as PhillipsOuliarisResult,
     engle_granger as engle_granger,
-    mackinnon_critical_values as mackinnon_critical_values,
-    mackinnon_pvalue as mackinnon_pvalue,
     phillips_ouliaris as phillips_ouliaris,
+)
+from .reduced_rank import (
+    RestrictionTest as RestrictionTest,
+    VECMFit as VECMFit,
 )
 from .johansen import (
     JohansenResult as JohansenResult,
-    RestrictionTest as RestrictionTest,
-    VECMFit as VECMFit,
     johansen as johansen,
 )
-from .spread import (
+from .mean_reversion import (
     HalfLifeResult as HalfLifeResult,
+    half_life as half_life,
+)
+from .ornstein_uhlenbeck import (
     OUFit as OUFit,
     ThresholdResult as ThresholdResult,
     bertram_thresholds as bertram_thresholds,
-    half_life as half_life,
     ou_fit as ou_fit,
 )
 from .screen import (
     PairScreen as PairScreen,
     screen_pairs as screen_pairs,
 )
-from .robust import (
+from .kalman import (
+    filtered_level as filtered_level,
+    kalman_hedge_ratio as kalman_hedge_ratio,
+    kalman_hedge_ratios as kalman_hedge_ratios,
+)
+from .hedge import hedge_ratios as hedge_ratios
+from .bootstrap import (
     BootstrapResult as BootstrapResult,
-    GregoryHansenResult as GregoryHansenResult,
     JohansenBootstrapResult as JohansenBootstrapResult,
     engle_granger_bootstrap as engle_granger_bootstrap,
-    gregory_hansen as gregory_hansen,
     johansen_bootstrap as johansen_bootstrap,
+)
+from .structural_break import (
+    GregoryHansenResult as GregoryHansenResult,
+    gregory_hansen as gregory_hansen,
+)
+from .break_detection import (
+    BreakDetection as BreakDetection,
+    detect_break as detect_break,
 )
 from .johansen_pairs import (
     JohansenScreen as JohansenScreen,
     screen_johansen as screen_johansen,
-)
-from .monitor import (
-    RelationMonitor as RelationMonitor,
-    monitor_relation as monitor_relation,
-)
-from .hedge import (
-    filtered_level as filtered_level,
-    hedge_ratios as hedge_ratios,
-    kalman_hedge_ratio as kalman_hedge_ratio,
-    kalman_hedge_ratios as kalman_hedge_ratios,
 )
 from .formation import (
     FormationScreen as FormationScreen,

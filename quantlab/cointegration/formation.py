@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_frame, check_index, check_integer, check_mask
-from .screen import screen_pairs
+from .screen import PairScreen, screen_pairs
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..results import Result
 
@@ -63,6 +63,64 @@ def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) 
     ).rename_axis("window")
 
 # %% ../../nbs/30_cointegration/50_formation.ipynb #46e57fa7
+_COVERAGE = 0.98  # share of a window's days on which a name must have a price
+
+
+def _covered(prices: pd.DataFrame) -> pd.DataFrame:
+    "Names with enough prices in the window"
+    return prices.loc[:, prices.notna().mean() >= _COVERAGE]
+
+
+def _check_eligible(eligible: Any, calendar: pd.DataFrame) -> pd.DataFrame:
+    "A mask that knows the last day of each formation window"
+    eligible = check_mask(eligible, "eligible")
+    absent = calendar.loc[~calendar["formation_end"].isin(eligible.index), "formation_end"]
+    if len(absent):
+        raise MisalignedError(
+            f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to "
+            "`log_prices`."
+        )
+    return eligible
+
+
+def _candidates(
+    log_prices: pd.DataFrame, eligible: pd.DataFrame | None, start: Any, end: Any
+) -> pd.DataFrame:
+    "Prices of a formation window, of the names that may be chosen on its last day"
+    prices = _covered(log_prices.loc[start:end])
+    if eligible is None:
+        return prices
+    return prices.loc[:, eligible.loc[end].reindex(prices.columns, fill_value=False)]
+
+# %% ../../nbs/30_cointegration/50_formation.ipynb #f4e118e9
+_BINS = np.linspace(0, 1, 21)  # of the p-values of a window
+_PAIR = [
+    "y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life",
+    "note",
+]
+
+
+def _one_direction(table: pd.DataFrame) -> pd.DataFrame:
+    "The direction with the smaller statistic of each unordered pair, best first, ties by name"
+    ordered = table.sort_values(["pvalue", "statistic", "y", "x"], kind="stable")
+    names = np.sort(ordered[["y", "x"]].map(str).to_numpy(dtype=str), axis=1)
+    return ordered[~pd.DataFrame(names, index=ordered.index).duplicated()]
+
+
+def _choose(table: pd.DataFrame, half_life: tuple[float, float], keep: int) -> pd.DataFrame:
+    "The best pairs with a positive hedge ratio and a half-life in the range"
+    table = table.dropna(subset=["pvalue", "hedge_ratio", "half_life"])
+    ok = (table["hedge_ratio"] > 0) & table["half_life"].between(*half_life)
+    return _one_direction(table[ok]).head(keep)[_PAIR]
+
+
+def _spread_width(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    "Mean and standard deviation of each pair's spread over the formation window"
+    y, x = (log_prices[pairs[leg]].to_numpy() for leg in ("y", "x"))
+    spread = pd.DataFrame(y - x * pairs["hedge_ratio"].to_numpy() - pairs["intercept"].to_numpy())
+    return pairs.assign(spread_mean=spread.mean().to_numpy(), spread_std=spread.std().to_numpy())
+
+# %% ../../nbs/30_cointegration/50_formation.ipynb #a2fec7e7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FormationScreen(Result):
     "Pairs chosen in each formation window, and what the search cost in tests"
@@ -76,25 +134,37 @@ class FormationScreen(Result):
     n_discoveries: int  # pairs with a q-value at or below alpha, over all windows
 
 
-_COVERAGE = 0.98  # share of a window's days on which a name must have a price
-_PAIR = [
-    "y", "x", "statistic", "pvalue", "qvalue", "hedge_ratio", "intercept", "lags", "half_life",
-    "note",
-]
+def _count(result: PairScreen, alpha: float, kept: int) -> dict[str, float]:
+    "What the search of a window cost, and what it found"
+    table = result.table
+    return {
+        "names": result.n_assets, "tested": result.n_tested,
+        "below_alpha": int((table["pvalue"] <= alpha).sum()),
+        "expected_by_chance": alpha * result.n_tested,
+        "discoveries": int((table["qvalue"] <= alpha).sum()), "kept": kept,
+    }
 
+# %% ../../nbs/30_cointegration/50_formation.ipynb #c8708bfc
+def _test_again(
+    pairs: pd.DataFrame, log_prices: pd.DataFrame, calendar: pd.DataFrame, screen: dict
+) -> pd.DataFrame:
+    "Add `pvalue_next`: the same ordered pair in the next disjoint window of the same length"
+    later = np.full(len(pairs), np.nan)
+    for _, row in calendar.iterrows():
+        start = log_prices.index.get_loc(row["formation_end"]) + 1
+        length = start - log_prices.index.get_loc(row["formation_start"])
+        rows = np.flatnonzero(pairs["formation_end"] == row["formation_end"])
+        if start + length > len(log_prices) or not len(rows):
+            continue
+        names = pd.unique(pairs.loc[rows, ["y", "x"]].to_numpy().ravel())
+        prices = _covered(log_prices.iloc[start : start + length][names])
+        again = screen_pairs(prices, **screen).table.set_index(["y", "x"])["pvalue"]
+        later[rows] = again.reindex(
+            pd.MultiIndex.from_frame(pairs.loc[rows, ["y", "x"]])
+        ).to_numpy()
+    return pairs.assign(pvalue_next=later)
 
-def _covered(prices: pd.DataFrame) -> pd.DataFrame:
-    "Names with enough prices in the window"
-    return prices.loc[:, prices.notna().mean() >= _COVERAGE]
-
-
-def _spread_width(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    "Mean and standard deviation of each pair's spread over the formation window"
-    y, x = (log_prices[pairs[leg]].to_numpy() for leg in ("y", "x"))
-    spread = pd.DataFrame(y - x * pairs["hedge_ratio"].to_numpy() - pairs["intercept"].to_numpy())
-    return pairs.assign(spread_mean=spread.mean().to_numpy(), spread_std=spread.std().to_numpy())
-
-
+# %% ../../nbs/30_cointegration/50_formation.ipynb #3acbd372
 def screen_formations(
     log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int, trading: int,
     half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40, alpha: float = 0.05,
@@ -154,37 +224,18 @@ def screen_formations(
         )
     calendar = formation_windows(log_prices.index, formation=formation, trading=trading)
     if eligible is not None:
-        eligible = check_mask(eligible, "eligible")
-        absent = calendar.loc[~calendar["formation_end"].isin(eligible.index), "formation_end"]
-        if len(absent):
-            raise MisalignedError(
-                f"`eligible` lacks {absent.iloc[0]}, the end of a formation; reindex it to "
-                "`log_prices`."
-            )
+        eligible = _check_eligible(eligible, calendar)
     if first_trade is not None:
         first_trade = pd.to_datetime(first_trade, errors="coerce")
         calendar = calendar[calendar["trade_end"] >= first_trade]
     chosen, counts, bins = [], {}, {}
     for window, row in progress(list(calendar.iterrows())):
-        prices = _covered(log_prices.loc[row["formation_start"] : row["formation_end"]])
-        if eligible is not None:
-            prices = prices.loc[
-                :, eligible.loc[row["formation_end"]].reindex(prices.columns, fill_value=False)
-            ]
+        prices = _candidates(log_prices, eligible, row["formation_start"], row["formation_end"])
         result = screen_pairs(prices, fdr=fdr, alpha=alpha, **screen)
-        table = result.table.dropna(subset=["pvalue", "hedge_ratio", "half_life"])
-        ok = (table["hedge_ratio"] > 0) & table["half_life"].between(*half_life)
-        best = _one_direction(table[ok]).head(keep)
-        found = int((result.table["qvalue"] <= alpha).sum())
-        bins[window] = np.histogram(result.table["pvalue"].dropna(), np.linspace(0, 1, 21))[0]
-        counts[window] = {
-            "names": prices.shape[1], "tested": result.n_tested,
-            "below_alpha": int((result.table["pvalue"] <= alpha).sum()),
-            "expected_by_chance": alpha * result.n_tested, "discoveries": found, "kept": len(best),
-        }
-        best = _spread_width(prices, best[_PAIR]).assign(
-            window=window, rank=np.arange(1, len(best) + 1)
-        )
+        best = _choose(result.table, half_life, keep)
+        bins[window] = np.histogram(result.table["pvalue"].dropna(), _BINS)[0]
+        counts[window] = _count(result, alpha, len(best))
+        best = _spread_width(prices, best).assign(window=window, rank=np.arange(1, len(best) + 1))
         chosen.append(best.join(row.to_frame().T, on="window"))
     if not chosen:
         raise DataError(f"No trading window ends on or after {first_trade}; give an earlier date.")
@@ -192,41 +243,11 @@ def screen_formations(
     dates = list(calendar.columns)
     pairs = pairs.astype(dict.fromkeys(dates, calendar[dates[0]].dtype))
     table = calendar.join(pd.DataFrame(counts).T)
-    edges = [f"{low:.2f}" for low in np.linspace(0, 0.95, 20)]
+    edges = pd.Index([f"{low:.2f}" for low in _BINS[:-1]], name="p-value from")
+    whole = ("names", "tested", "below_alpha", "discoveries", "kept")
     return FormationScreen(
         pairs=_test_again(pairs, log_prices, calendar, screen),
-        windows=table.astype(
-            dict.fromkeys(("names", "tested", "below_alpha", "discoveries", "kept"), int)
-        ),
-        pvalues=pd.DataFrame(bins, index=pd.Index(edges, name="p-value from")).T.rename_axis(
-            "window"
-        ),
+        windows=table.astype(dict.fromkeys(whole, int)),
+        pvalues=pd.DataFrame(bins, index=edges).T.rename_axis("window"),
         n_tested=int(table["tested"].sum()), n_discoveries=int(table["discoveries"].sum()),
     )
-
-
-def _one_direction(table: pd.DataFrame) -> pd.DataFrame:
-    "The direction with the smaller statistic of each unordered pair, best first, ties by name"
-    ordered = table.sort_values(["pvalue", "statistic", "y", "x"], kind="stable")
-    names = np.sort(ordered[["y", "x"]].map(str).to_numpy(dtype=str), axis=1)
-    return ordered[~pd.DataFrame(names, index=ordered.index).duplicated()]
-
-# %% ../../nbs/30_cointegration/50_formation.ipynb #c8708bfc
-def _test_again(
-    pairs: pd.DataFrame, log_prices: pd.DataFrame, calendar: pd.DataFrame, screen: dict
-) -> pd.DataFrame:
-    "Add `pvalue_next`: the same ordered pair in the next disjoint window of the same length"
-    later = np.full(len(pairs), np.nan)
-    for _, row in calendar.iterrows():
-        start = log_prices.index.get_loc(row["formation_end"]) + 1
-        length = start - log_prices.index.get_loc(row["formation_start"])
-        rows = np.flatnonzero(pairs["formation_end"] == row["formation_end"])
-        if start + length > len(log_prices) or not len(rows):
-            continue
-        names = pd.unique(pairs.loc[rows, ["y", "x"]].to_numpy().ravel())
-        prices = _covered(log_prices.iloc[start : start + length][names])
-        again = screen_pairs(prices, **screen).table.set_index(["y", "x"])["pvalue"]
-        later[rows] = again.reindex(
-            pd.MultiIndex.from_frame(pairs.loc[rows, ["y", "x"]])
-        ).to_numpy()
-    return pairs.assign(pvalue_next=later)

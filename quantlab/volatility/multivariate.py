@@ -130,21 +130,11 @@ class DCCFit(Result):
         first, second : label
             Columns of the returns.
         """
-        columns = self.std_resid.columns
-        for name in (first, second):
-            if name not in columns:
-                raise SpecificationError(
-                    f"{name!r} is not a column of the returns; choose from {list(columns)[:10]}."
-                )
-        a, b = self.params if len(self.params) else (0.0, 0.0)
-        i, j = columns.get_loc(first), columns.get_loc(second)
-        z, target = self.std_resid.to_numpy()[:, [i, j]], self._target[np.ix_([i, j], [i, j])]
-        products = np.column_stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2])
-        goal = target[[0, 0, 1], [0, 1, 1]]
-        path, q = np.empty(len(z)), goal.copy()
-        for t in range(len(z)):
-            path[t] = q[1] / np.sqrt(q[0] * q[2])
-            q = (1 - a - b) * goal + a * products[t] + b * q
+        i, j = _positions(self.std_resid.columns, first, second)
+        path = _pair_path(
+            self.std_resid.to_numpy()[:, [i, j]], self._target[np.ix_([i, j], [i, j])],
+            *(self.params if len(self.params) else (0.0, 0.0)),
+        )
         return pd.Series(path, index=self.std_resid.index, name=f"{first}, {second}")
 
     def forecast_correlation(self, horizon: int = 1) -> pd.DataFrame:
@@ -166,11 +156,37 @@ class DCCFit(Result):
         import matplotlib.pyplot as plt
 
         ax = plt.subplots()[1] if ax is None else ax
-        columns = list(self.std_resid.columns[:10])
-        pairs = [self.correlation(a, b) for i, a in enumerate(columns) for b in columns[:i]]
-        ax.plot(pd.concat(pairs, axis=1).mean(axis=1), lw=1)
+        ax.plot(_mean_correlation(self), lw=1)
         ax.set(title=f"{self.model}: mean conditional correlation", ylabel="correlation")
         return ax
+
+# %% ../../nbs/40_volatility/25_multivariate.ipynb #e3b27544
+def _positions(columns: pd.Index, *names: Any) -> list[int]:
+    "Where the columns of these names stand"
+    for name in names:
+        if name not in columns:
+            raise SpecificationError(
+                f"{name!r} is not a column of the returns; choose from {list(columns)[:10]}."
+            )
+    return [columns.get_loc(name) for name in names]
+
+
+def _mean_correlation(fit: DCCFit) -> pd.Series:
+    "Average over all pairs of the first ten assets"
+    columns = list(fit.std_resid.columns[:10])
+    pairs = [fit.correlation(a, b) for i, a in enumerate(columns) for b in columns[:i]]
+    return pd.concat(pairs, axis=1).mean(axis=1)
+
+
+def _pair_path(z: np.ndarray, target: np.ndarray, a: float, b: float) -> np.ndarray:
+    "Correlation of two residuals on each day, from Q of the day before"
+    products = np.column_stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2])
+    goal = target[[0, 0, 1], [0, 1, 1]]
+    path, q = np.empty(len(z)), goal.copy()
+    for t in range(len(z)):
+        path[t] = q[1] / np.sqrt(q[0] * q[2])
+        q = (1 - a - b) * goal + a * products[t] + b * q
+    return path
 
 
 def _assemble(

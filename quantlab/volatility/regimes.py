@@ -196,7 +196,19 @@ class RegimeFit(Result):
         )
         return ax
 
+# %% ../../nbs/40_volatility/55_regimes.ipynb #68cc4cad
+def _certify(tops: list[float], sigmas: np.ndarray, share: np.ndarray) -> str:
+    "Can the optimum be trusted? `tops` are the log-likelihoods reached, the best first"
+    agree = sum(tops[0] - other < 0.05 for other in tops)
+    problems = {
+        f"only {agree} of {len(tops)} starts agree": agree < 2,
+        "a regime collapsed to a point": sigmas[0] <= 0.0101,
+        "a regime holds less than 1 % of the days": share.min() < 0.01,
+    }
+    failed = "; ".join(text for text, wrong in problems.items() if wrong)
+    return f"FAILED: {failed}" if failed else "passed"
 
+# %% ../../nbs/40_volatility/55_regimes.ipynb #b7cb72a7
 def markov_regimes(
     returns: pd.Series, *, n_regimes: int = 2, estimate_until: Any = None
 ) -> RegimeFit:
@@ -242,31 +254,22 @@ def markov_regimes(
     order = np.argsort(sigmas)
     means, sigmas, chain = means[order], sigmas[order], chain[np.ix_(order, order)]
     _, predicted, filtered = _filter_regimes(x.to_numpy() / scale, means, sigmas, chain)
-    share = _stationary(chain)
-    agree = sum(tops[0][0] - other[0] < 0.05 for other in tops)
-    problems = {
-        f"only {agree} of {len(tops)} starts agree": agree < 2,
-        "a regime collapsed to a point": sigmas[0] <= 0.0101,
-        "a regime holds less than 1 % of the days": share.min() < 0.01,
-    }
-    failed = "; ".join(text for text, wrong in problems.items() if wrong)
     names = pd.RangeIndex(k, name="regime")
+    share = _stationary(chain)
     with np.errstate(divide="ignore"):
         duration = 1 / (1 - np.diag(chain))
+    table = {
+        "mean": means * scale, "volatility": sigmas * scale, "share": share,
+        "expected_duration": duration,
+    }
     return RegimeFit(
-        regimes=pd.DataFrame(
-            {
-                "mean": means * scale, "volatility": sigmas * scale, "share": share,
-                "expected_duration": duration,
-            },
-            index=names,
-        ),
+        regimes=pd.DataFrame(table, index=names),
         transition=pd.DataFrame(chain, index=names, columns=names),
         filtered=pd.DataFrame(filtered, index=x.index, columns=names),
         predicted=pd.DataFrame(predicted, index=x.index, columns=names),
         loglikelihood=float(value - len(sample) * np.log(scale)), nobs=len(sample),
         estimate_until=sample.index[-1],
-        certificate=f"FAILED: {failed}" if failed else "passed",
+        certificate=_certify([top[0] for top in tops], sigmas, share),
     )
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #2999506d
@@ -285,7 +288,7 @@ class ChangePointResult(Result):
         "The segments"
         return self.segments
 
-
+# %% ../../nbs/40_volatility/55_regimes.ipynb #3fddc59c
 def change_points(
     x: pd.Series, *, penalty: float | None = None, min_size: int = 21
 ) -> ChangePointResult:

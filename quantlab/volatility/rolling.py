@@ -17,7 +17,8 @@ from ..checks import check_frame, check_integer, check_jobs
 from ..errors import DataError, SpecificationError
 from ..results import Result
 from quantlab.volatility.kernel import (
-    MIN_OBSERVATIONS, CONSTANT, GAIN, N_FIT_COLUMNS, RUN, SUSPENDED, filter_windows, fit_windows,
+    CONSTANT, FIT, GAIN, MIN_OBSERVATIONS, N_PARAMETERS, RUN, SUSPENDED, FitRecord,
+    filter_windows, fit_windows,
 )
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #d9e91f74
@@ -32,9 +33,6 @@ def _threaded(function: Any, n_jobs: int, n_columns: int) -> None:
         list(pool.map(function, parts))
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #8e7b0e9e
-_PARAMETERS = ["mu", "omega", "alpha", "beta"]
-
-
 def _check_returns(returns: Any, **limits: int) -> pd.DataFrame:
     """A table whose columns do not move like prices: within blocks of 50 rows a first
     autocorrelation above 0.6, in the median"""
@@ -44,10 +42,8 @@ def _check_returns(returns: Any, **limits: int) -> pd.DataFrame:
     blocks = frame.to_numpy()[: len(frame) // 50 * 50].reshape(-1, 50, frame.shape[1])
     known = np.isfinite(blocks)
     gap = np.where(known, blocks, 0.0)
-    gap = np.where(
-        known,
-        gap - gap.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1), 0.0,
-    )
+    mean = gap.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
+    gap = np.where(known, gap - mean, 0.0)
     squares, together = (gap**2).sum(axis=1), (gap[:, 1:] * gap[:, :-1]).sum(axis=1)
     lively = squares > 1e-20 * np.where(known, blocks, 0.0).max() ** 2  # not constant
     memory = np.median(
@@ -57,40 +53,41 @@ def _check_returns(returns: Any, **limits: int) -> pd.DataFrame:
         first = int(memory.argmax())
         raise DataError(
             f"`returns` holds {int((memory > 0.6).sum())} columns that move like prices, first "
-            f"{frame.columns[first]!r} "
-            f"(autocorrelation {memory[first]:.2f}); pass returns."
+            f"{frame.columns[first]!r} (autocorrelation {memory[first]:.2f}); pass returns."
         )
     return frame
+
+# %% ../../nbs/40_volatility/20_rolling.ipynb #1fe9ee2e
+_PARAMETERS = list(FitRecord._fields[:N_PARAMETERS])
 
 
 def _label_fits(out: np.ndarray, count: np.ndarray, index: pd.Index) -> pd.DataFrame:
     "Table of fits from the kernel's rows"
-    fitted = out[:, 6] > 0
-    table = pd.DataFrame(out[:, :4], index=index, columns=_PARAMETERS)
-    table["loglikelihood"] = out[:, 4]
+    record = FitRecord(*out.T)
+    fitted = record.iterations > 0
+    table = pd.DataFrame(out[:, :N_PARAMETERS], index=index, columns=_PARAMETERS)
+    table["loglikelihood"] = record.loglikelihood
     table["persistence"] = table["alpha"] + table["beta"]
     table["nobs"] = count.astype(int)
-    suspended = (out[:, 6] == SUSPENDED) | (out[:, 12] == 1)
-    table["converged"] = fitted & ~suspended & (out[:, 5] < GAIN)
-    table["at_boundary"] = out[:, 9] == 1
-    table["hessian_positive_definite"] = out[:, 8] == 1
-    table["starts_agree"] = out[:, 7] == 1
-    table["decrement"] = out[:, 5]
-    table["iterations"] = np.where(fitted, out[:, 6], 0).astype(int)
-    table["status"] = np.select(
-        [
-            out[:, 6] == CONSTANT, suspended, ~fitted, ~table["converged"],
-            table["persistence"] >= 1, table["at_boundary"],
-        ],
-        [
-            "constant", "suspended", "too few observations", "not converged", "integrated",
-            "boundary",
-        ],
-        "interior",
-    )
+    suspended = (record.iterations == SUSPENDED) | (record.suspended == 1)
+    table["converged"] = fitted & ~suspended & (record.decrement < GAIN)
+    table["at_boundary"] = record.at_boundary == 1
+    table["hessian_positive_definite"] = record.hessian_positive_definite == 1
+    table["starts_agree"] = record.starts_agree == 1
+    table["decrement"] = record.decrement
+    table["iterations"] = np.where(fitted, record.iterations, 0).astype(int)
+    reasons = {
+        "constant": record.iterations == CONSTANT,
+        "suspended": suspended,
+        "too few observations": ~fitted,
+        "not converged": ~table["converged"],
+        "integrated": table["persistence"] >= 1,
+        "boundary": table["at_boundary"],
+    }
+    table["status"] = np.select(list(reasons.values()), list(reasons), "interior")
     return table
 
-
+# %% ../../nbs/40_volatility/20_rolling.ipynb #1deac8d8
 def fit_garch_panel(
     returns: pd.DataFrame, *, n_jobs: int = 1, min_observations: int = MIN_OBSERVATIONS
 ) -> pd.DataFrame:
@@ -128,7 +125,7 @@ def fit_garch_panel(
     frame = _check_returns(returns, min_rows=MIN_OBSERVATIONS)
     values = np.asfortranarray(frame.to_numpy())
     n, width = frame.shape
-    out, count = np.full((1, width, N_FIT_COLUMNS), np.nan), np.zeros((1, width))
+    out, count = np.full((1, width, len(FIT)), np.nan), np.zeros((1, width))
     _threaded(
         lambda part: fit_windows(
             values[:, part], n, np.array([n]), least, n + 1, out[:, part], count[:, part]
@@ -216,13 +213,10 @@ def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarra
         )
     rows, columns = dates.get_indexer(resume["date"]), assets.get_indexer(resume["asset"])
     keep = (rows >= 0) & (columns >= 0) & resume["loglikelihood"].notna().to_numpy()
-    names = [
-        *_PARAMETERS, "loglikelihood", "decrement", "iterations", "starts_agree",
-        "hessian_positive_definite", "at_boundary",
-    ]
+    names = list(FitRecord._fields[: FIT.at_boundary + 1])  # the rest is not in the table
     out[rows[keep], columns[keep], : len(names)] = resume.loc[keep, names].to_numpy(dtype=float)
 
-
+# %% ../../nbs/40_volatility/20_rolling.ipynb #d26b8ffa
 def rolling_garch(
     returns: pd.DataFrame, *, window: int, refit_every: int, horizon: int = 1,
     min_observations: int | None = None, n_jobs: int = 1, resume: pd.DataFrame | None = None,
@@ -302,9 +296,8 @@ def rolling_garch(
             f"`returns` needs more rows than `window`={window}; got {n}. Shorten the window."
         )
     starts = np.arange(window, n, refit_every)
-    out, count = (
-        np.full((len(starts), width, N_FIT_COLUMNS), np.nan), np.zeros((len(starts), width)),
-    )
+    out = np.full((len(starts), width, len(FIT)), np.nan)
+    count = np.zeros((len(starts), width))
     if resume is not None:
         _known_refits(resume, frame.index[starts], frame.columns, out)
     values, forecast = np.asfortranarray(frame.to_numpy()), np.full((n + 1, width), np.nan)
@@ -318,7 +311,7 @@ def rolling_garch(
     pairs = pd.MultiIndex.from_product(
         [frame.index[starts], frame.columns], names=["date", "asset"]
     )
-    refits = _label_fits(out.reshape(-1, N_FIT_COLUMNS), count.ravel(), pairs).reset_index()
+    refits = _label_fits(out.reshape(-1, len(FIT)), count.ravel(), pairs).reset_index()
     status = refits["status"].value_counts()
     return RollingVolatility(
         forecast=pd.DataFrame(forecast[:n], index=frame.index, columns=frame.columns),

@@ -89,7 +89,7 @@ PAIR = {
     "gregory_hansen": wing.gregory_hansen,
     "hedge_ratios": wing.hedge_ratios,
     "engle_granger_bootstrap": partial(wing.engle_granger_bootstrap, n_resamples=99, seed=0),
-    "monitor_relation": partial(wing.monitor_relation, formation=100, n_resamples=199),
+    "detect_break": partial(wing.detect_break, formation=100, n_resamples=199),
     "kalman_hedge_ratio": wing.kalman_hedge_ratio,
 }
 
@@ -153,8 +153,8 @@ ARGUMENTS = {  # the rest: calls, and what the sentence says
         (lambda: wing.mackinnon_pvalue(-3.0, trend="drift"), "must be one of"),
     ],
     "mackinnon_critical_values": [
-        (lambda: wing.mackinnon_critical_values(nobs=0), "`nobs` must be"),
-        (lambda: wing.mackinnon_critical_values(nobs=np.nan), "`nobs` must be"),
+        (lambda: wing.mackinnon_critical_values(n_obs=0), "`n_obs` must be"),
+        (lambda: wing.mackinnon_critical_values(n_obs=np.nan), "`n_obs` must be"),
         (lambda: wing.mackinnon_critical_values(n_series=13), "from 1 to 12"),
     ],
     "bertram_thresholds": [
@@ -207,7 +207,7 @@ def test_pair(name, problem):
     first = second = {"order two": told, "explosive": told}
     if name == "kalman_hedge_ratio":
         first = second = PATH
-    if name == "monitor_relation":  # a leg alone is not cointegrated with a walk
+    if name == "detect_break":  # a leg alone is not cointegrated with a walk
         first = second = {}
         sentence += "|shows no cointegration|does not come back"
     meets(lambda: call(spoil(Y), x), first, problem, sentence + "|`formation` must be")

@@ -138,7 +138,7 @@ SCALARS = {
     "min_backtest_length": (va.min_backtest_length, dict(n_trials=10, target_annual_sharpe=1.0)),
     "time_aggregation_factor": (va.time_aggregation_factor, dict(n_periods=12)),
     "haircut_sharpe": (va.haircut_sharpe, dict(annual_sharpe=1.0, n_obs=100, periods_per_year=12, n_tests=10)),
-    "mackinnon_critical_values": (co.mackinnon_critical_values, dict(nobs=100)),
+    "mackinnon_critical_values": (co.mackinnon_critical_values, dict(n_obs=100)),
 }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_half_life_equals_r(reference, reference_data):
     corrected = half_life(x)
     assert corrected.phi > raw.phi and corrected.lower < corrected.half_life < corrected.upper
     entry = reference("half_life_analytic")
-    from quantlab.cointegration.spread import half_life_of
+    from quantlab.cointegration.mean_reversion import half_life_of
 
     for phi, exact in zip(entry["params"]["phi"], entry["expected"]["exact"]):
         assert close(half_life_of(phi), exact, entry["tol"])
@@ -247,7 +247,10 @@ def test_johansen_restrictions(denmark):
     # weak exogeneity against the likelihood of the restricted model, maximised numerically
     from scipy.optimize import minimize
 
-    r0, r1 = result._residuals()
+    from quantlab.cointegration.reduced_rank import regress_out
+
+    short_run = result.short_run_design.to_numpy()
+    r0, r1 = (regress_out(part.to_numpy(), short_run) for part in (result.changes, result.levels))
     keep = np.eye(4)[:, [0, 2, 3]]
 
     def negative_loglikelihood(theta):

@@ -359,13 +359,13 @@ def test_half_life_interval_covers_the_truth(phi, n):
     """Also where the shocks have fat tails and the sample is short."""
     from scipy.signal import lfilter
 
-    from quantlab.cointegration.spread import BIAS_NODES, BIAS_QUANTILES, _ar1, invert_bias
+    from quantlab.cointegration.mean_reversion import BIAS, LOWER, MEDIAN, UPPER, fit_ar1, invert_bias
 
     rng, samples, inside, middle = np.random.default_rng(n), 2000, 0, []
     for _ in range(samples):
         path = lfilter([1], [1, -phi], rng.standard_t(5, n + 400))[400:]
-        raw, error = _ar1(path)
-        low, centre, high = (invert_bias(raw, error, n - 1, k, BIAS_NODES, BIAS_QUANTILES) for k in (2, 1, 0))
+        raw, error = fit_ar1(path)
+        low, centre, high = (invert_bias(raw, error, n - 1, k, BIAS) for k in (UPPER, MEDIAN, LOWER))
         inside += low <= phi <= high
         middle.append(centre)
     assert abs(inside / samples - 0.95) < 0.012

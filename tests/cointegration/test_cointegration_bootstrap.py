@@ -10,7 +10,7 @@ from quantlab.cointegration import (
     gregory_hansen,
     johansen,
     johansen_bootstrap,
-    monitor_relation,
+    detect_break,
 )
 from quantlab.errors import DataError, QuantlabError, SpecificationError
 from quantlab.simulate import cointegrated_pair, random_walks
@@ -34,7 +34,7 @@ def test_engle_granger_bootstrap(scheme):
 
 
 def test_resamples_obey_the_null_they_were_made_for():
-    from quantlab.cointegration.robust import _restricted_model
+    from quantlab.cointegration.bootstrap import _restricted_model
 
     data = pd.DataFrame({"y": Y, "x": X})
     result = johansen(data, lags=2)
@@ -51,7 +51,7 @@ def test_resamples_obey_the_null_they_were_made_for():
 
 
 def test_rebuilding_with_the_residuals_gives_the_data_back():
-    from quantlab.cointegration.robust import _accumulate, _restricted_model
+    from quantlab.cointegration.bootstrap import _accumulate, _restricted_model
 
     data = pd.DataFrame({"y": Y, "x": X})
     for case in ("constant", "restricted_constant", "restricted_trend"):
@@ -105,7 +105,7 @@ def test_gregory_hansen_finds_the_break(model):
 
 def test_monitor_names_the_break_and_does_not_look_ahead():
     broken = Y + np.where(np.arange(250) >= 190, 0.15, 0.0)
-    watch = monitor_relation(broken, X, formation=150)
+    watch = detect_break(broken, X, formation=150)
     assert not watch.holds
     assert abs(Y.index.get_loc(watch.since) - 189) <= 10
     formed = engle_granger(Y[:150], X[:150])
@@ -113,7 +113,7 @@ def test_monitor_names_the_break_and_does_not_look_ahead():
     assert watch.intercept == pytest.approx(formed.intercept)
     changed = broken.copy()
     changed.loc[changed.index > watch.alarm] += 5.0
-    again = monitor_relation(changed, X, formation=150)
+    again = detect_break(changed, X, formation=150)
     assert (again.alarm, again.since, again.bar) == (watch.alarm, watch.since, watch.bar)
     assert again.table["detector"][: watch.alarm].equals(watch.table["detector"][: watch.alarm])
 
@@ -123,7 +123,7 @@ def test_monitor_names_the_break_and_does_not_look_ahead():
     [
         (engle_granger_bootstrap, {"seed": 0}),
         (gregory_hansen, {}),
-        (monitor_relation, {"formation": 100}),
+        (detect_break, {"formation": 100}),
     ],
 )
 def test_robust_functions_refuse(function, options):
@@ -149,10 +149,10 @@ def test_robust_functions_refuse_options():
     with pytest.raises(SpecificationError, match="`seed`"):
         johansen_bootstrap(pd.DataFrame({"y": Y, "x": X}), seed=-1)
     with pytest.raises(SpecificationError, match="`formation`"):
-        monitor_relation(Y, X, formation=250)
+        detect_break(Y, X, formation=250)
     with pytest.raises(SpecificationError, match="`alpha`"):
-        monitor_relation(Y, X, formation=150, alpha=1.0)
+        detect_break(Y, X, formation=150, alpha=1.0)
     with pytest.raises(DataError, match="at least 40 rows"):
         gregory_hansen(Y[:30], X[:30])
     with pytest.raises(DataError, match="no relation to monitor"):
-        monitor_relation(WALKS["A0"], WALKS["A1"], formation=150)
+        detect_break(WALKS["A0"], WALKS["A1"], formation=150)
