@@ -31,6 +31,14 @@ from .inference import (
     hac_standard_errors as hac_standard_errors,
     mean_inference as mean_inference,
 )
+from .pictures import (
+    cumulative_quantiles as cumulative_quantiles,
+    ic_decay as ic_decay,
+    ic_heatmap as ic_heatmap,
+    ic_histogram as ic_histogram,
+    ic_series as ic_series,
+    quantile_bars as quantile_bars,
+)
 from .evaluation import (
     CapacityResult as CapacityResult,
     FactorEvaluation as FactorEvaluation,
@@ -41,11 +49,6 @@ from .evaluation import (
 from .alphalens import (
     AlphalensData as AlphalensData,
     from_alphalens as from_alphalens,
-    plot_cumulative_returns as plot_cumulative_returns,
-    plot_decay as plot_decay,
-    plot_ic as plot_ic,
-    plot_ic_distribution as plot_ic_distribution,
-    plot_ic_heatmap as plot_ic_heatmap,
     tear_sheet as tear_sheet,
     to_alphalens as to_alphalens,
 )

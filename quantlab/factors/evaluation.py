@@ -9,7 +9,7 @@ __all__ = ['REASONS', 'DATE_REASONS', 'OUTSIDE', 'NO_LEGS', 'NEVER_THERE', 'Fact
 # %% ../../nbs/50_factors/30_evaluation.ipynb #d6b7d259
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,9 @@ from quantlab.factors.inference import (
 )
 from .transform import as_wide
 from ..results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #c88e9d40
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -380,22 +383,12 @@ class FactorEvaluation(Result):
         volume"""
         return _capacity(self.quantile_of, self.quantiles, dollar_volume, participation, share)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Mean return of each quantile beyond the universe, in basis points per period (a row of
         the forward returns)"""
-        import matplotlib.pyplot as plt
+        from quantlab.factors.pictures import quantile_bars
 
-        ax = plt.subplots(figsize=(7, 3))[1] if ax is None else ax
-        (
-            1e4 * self.quantile_returns.div(self.quantile_returns.columns.to_numpy(), axis=1)
-        ).plot.bar(ax=ax, rot=0)
-        ax.axhline(0, color="black", lw=0.8)
-        ax.legend(title="period", frameon=False)
-        ax.set(
-            title="Mean return by quantile, beyond the universe", xlabel="quantile",
-            ylabel="bps per period",
-        )
-        return ax
+        return quantile_bars(self.quantile_returns, per_period=True, ax=ax)
 
 
 def check_evaluation(found: Any, name: str = "evaluation") -> FactorEvaluation:

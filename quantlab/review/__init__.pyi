@@ -22,10 +22,7 @@ from .placebo import (
 from .plots import (
     cost_stress as cost_stress,
     drawdown as drawdown,
-    dsr_curve as dsr_curve,
     equity_curve as equity_curve,
-    logits_histogram as logits_histogram,
-    parameter_surface as parameter_surface,
     placebo_histogram as placebo_histogram,
     power_curve as power_curve,
     pvalue_histogram as pvalue_histogram,
@@ -33,12 +30,8 @@ from .plots import (
 )
 from .research_plots import (
     coverage_heatmap as coverage_heatmap,
-    cumulative_quantiles as cumulative_quantiles,
-    ic_heatmap as ic_heatmap,
-    ic_series as ic_series,
     names_in_universe as names_in_universe,
     pair_spread as pair_spread,
-    quantile_bars as quantile_bars,
     reconciliation as reconciliation,
     var_exceedances as var_exceedances,
     volatility_forecast as volatility_forecast,
@@ -64,6 +57,10 @@ from quantlab.pages import (
     external_references as external_references,
     index_page as index_page,
     render_page as render_page,
+)
+from quantlab.pictures import (
+    logits_histogram as logits_histogram,
+    parameter_heatmap as parameter_heatmap,
 )
 from quantlab.style import (
     figure_svg as figure_svg,

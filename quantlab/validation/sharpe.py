@@ -448,18 +448,12 @@ class DeflatedSharpeCurve(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the curve, the threshold and the marks"
-        import matplotlib.pyplot as plt
+        from quantlab.pictures import deflation_curve
 
-        ax = ax or plt.subplots(figsize=(7, 3))[1]
-        ax.plot(self.curve.index, self.curve, label="deflated Sharpe ratio")
-        ax.axhline(
-            self.threshold, color="grey", linestyle="--", label=f"threshold {self.threshold:g}"
+        return deflation_curve(
+            self.curve, threshold=self.threshold, mark_trials=self.mark_trials, marks=self.marks,
+            ax=ax,
         )
-        for name, n_trials in self.mark_trials.items():
-            ax.plot(n_trials, self.marks[name], "o", label=f"{name}: {n_trials:g} trials")
-        ax.set(xscale="log", ylim=(0, 1.02), xlabel="number of trials", ylabel="probability")
-        ax.legend()
-        return ax
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #45b325c5
 def deflated_sharpe_curve(

@@ -501,8 +501,6 @@ row(
         "breakeven": numbers(none=False),
     },
 )
-CURVE = v.deflated_sharpe_curve(0.1, n_obs=100, sharpe_variance=0.01)
-row(r.dsr_curve, {"curve": CURVE}, {"curve": {"none": None, "series": SERIES}})
 MANY_NUMBERS = {
     "text": ["x"],
     "nothing": [],
@@ -513,11 +511,12 @@ MANY_NUMBERS = {
 }
 row(r.logits_histogram, {"logits": [0.1, -0.2]}, {"logits": MANY_NUMBERS})
 row(
-    r.parameter_surface,
+    r.parameter_heatmap,
     {"values": FRAME[:4].reset_index(drop=True)},
     {
         "values": {"none": None, "text": "x", "missing": FRAME * np.nan},
         "selected": {"unknown": ("z", "z"), "number": 3},
+        "decimals": counts(-1),
     },
 )
 row(
@@ -549,9 +548,6 @@ row(
         "frequency": {"unknown": "zz", "number": 3},
     },
 )
-row(r.cumulative_quantiles, {"returns": FRAME}, {"returns": tables(FRAME, gaps=True, short=0)})
-row(r.ic_heatmap, {"ic": SERIES}, {"ic": DRAWN})
-row(r.ic_series, {"ic": SERIES}, {"ic": DRAWN, "window": counts(0)})
 row(
     r.names_in_universe,
     {"mask": MASK},
@@ -561,11 +557,6 @@ row(
     r.pair_spread,
     {"zscore": SERIES},
     {"zscore": DRAWN, "entry": numbers(0), "exit": numbers(), "position": misaligned(SERIES)},
-)
-row(
-    r.quantile_bars,
-    {"quantile_returns": FRAME[:5].reset_index(drop=True)},
-    {"quantile_returns": {"none": None, "text": "x", "missing": FRAME * np.nan}},
 )
 row(
     r.reconciliation,

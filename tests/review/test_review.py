@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from quantlab import review
+from quantlab import factors, review
 from quantlab.errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from quantlab.review import (
     Facts,
@@ -402,8 +402,8 @@ def test_every_series_picture_refuses_what_cannot_be_drawn():
         review.equity_curve,
         review.drawdown,
         lambda x: review.rolling_sharpe(x, window=5, periods_per_year=252),
-        review.ic_series,
-        review.ic_heatmap,
+        factors.ic_series,
+        factors.ic_heatmap,
         review.pair_spread,
         lambda x: review.var_exceedances(x, x, level=0.01),
         lambda x: review.reconciliation(x, x),
@@ -596,7 +596,7 @@ def test_a_share_is_shown_in_one_format():
     from quantlab.results import FORMATS
     from quantlab.review.dossier import show
     from quantlab.review.gate import _SENTENCES
-    from quantlab.review.plots import logits_histogram
+    from quantlab.pictures import logits_histogram
 
     logits = np.r_[np.full(47, -0.5), np.full(1853, 0.5)]
     share = float((logits <= 0).mean())
