@@ -5,13 +5,17 @@ from .criteria import (
     Rules as Rules,
     check_thresholds as check_thresholds,
 )
-from .gate import (
-    GateResult as GateResult,
-    bias_notes as bias_notes,
+from .power import (
     critical_sharpe_ratios as critical_sharpe_ratios,
-    evaluate_gate as evaluate_gate,
     gate_power as gate_power,
     null_sharpe_variance as null_sharpe_variance,
+)
+from .gate import (
+    GateResult as GateResult,
+    evaluate_gate as evaluate_gate,
+)
+from .biases import (
+    bias_notes as bias_notes,
 )
 from .placebo import (
     PlaceboResult as PlaceboResult,
@@ -44,7 +48,7 @@ from .dossier import (
     diff_dossiers as diff_dossiers,
     dossier_inputs as dossier_inputs,
     render_dossier as render_dossier,
-    show as show,
+    format_fact as format_fact,
     verdict_box as verdict_box,
     verify_dossier as verify_dossier,
 )

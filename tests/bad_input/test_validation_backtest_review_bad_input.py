@@ -429,7 +429,7 @@ row(
                        "periods_per_year": PER_YEAR, "thresholds": {"none": None, "nothing": {}, "unknown": THRESHOLDS | {"z": 1}, "text": THRESHOLDS | {"haircut_sharpe": "x"},
                                                                     "above one": THRESHOLDS | {"haircut_sharpe": 2.0}},
                        "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3}, "seed": counts(), "n_resamples": counts(0),
-                       "block_size": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
+                       "block_length": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
 )  # fmt: skip
 POWER = {"n_obs": 500, "n_trials": 5, "sharpe_variance": 0.002, "thresholds": THRESHOLDS}
 MEASURED = {"n_obs": counts(20), "n_trials": counts(0), "sharpe_variance": VARIANCE, "skewness": numbers(), "kurtosis": numbers(0.5),
@@ -594,7 +594,7 @@ row(
     },
 )
 row(r.Facts, {"metrics": METRICS}, {"metrics": NO_METRICS, "missing": options(None)})
-row(r.show, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
+row(r.format_fact, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
 row(
     r.verdict_box,
     {
