@@ -39,12 +39,15 @@ from .pictures import (
     ic_series as ic_series,
     quantile_bars as quantile_bars,
 )
-from .evaluation import (
+from .portfolios import (
     CapacityResult as CapacityResult,
-    FactorEvaluation as FactorEvaluation,
     MonotonicityTest as MonotonicityTest,
-    evaluate_factor as evaluate_factor,
     monotonicity_test as monotonicity_test,
+)
+from .evaluation import (
+    FactorEvaluation as FactorEvaluation,
+    evaluate_factor as evaluate_factor,
+    evaluate_factors as evaluate_factors,
 )
 from .alphalens import (
     AlphalensData as AlphalensData,
