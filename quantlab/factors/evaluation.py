@@ -6,7 +6,6 @@
 __all__ = ['FactorEvaluation', 'check_evaluation', 'evaluate_factor', 'evaluate_factors']
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #5ddc1fe9
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -428,7 +427,7 @@ def evaluate_factors(
     forward_returns : dict of int to DataFrame
         As for `evaluate_factor`.
     n_jobs : int
-        Worker processes, -1 for as many as there are processors; the result does not depend on it.
+        Threads, -1 for as many as there are processors; the result does not depend on it.
     **options
         The other arguments of `evaluate_factor`, the same for all.
 
@@ -448,7 +447,6 @@ def evaluate_factors(
     if not names:
         raise SpecificationError("`factors` must hold at least one factor, by name; it is empty.")
     workers = min(check_jobs(n_jobs), len(names))
-    stretch = lambda part: [evaluate_factor(f, forward_returns, **options) for f in part]
-    parts = np.array_split(np.arange(len(names)), len(names) if workers == 1 else 3 * workers)
-    tasks = (delayed(stretch)([factors[names[k]] for k in part]) for part in parts if len(part))
-    return dict(zip(names, itertools.chain(*Parallel(n_jobs=workers)(tasks))))
+    one = delayed(evaluate_factor)
+    tasks = (one(factors[name], forward_returns, **options) for name in names)
+    return dict(zip(names, Parallel(n_jobs=workers, prefer="threads")(tasks)))

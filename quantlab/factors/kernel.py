@@ -296,7 +296,7 @@ def _weight_scale(values: np.ndarray, order: np.ndarray, n: int) -> tuple[float,
     return mean, gross
 
 # %% ../../nbs/50_factors/25_kernel.ipynb #b6de0d44
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def pass_over_dates(
     factor: np.ndarray, returns: np.ndarray, places: Places, levels: np.ndarray, strict: bool,
     last: np.ndarray, given: np.ndarray,
@@ -347,7 +347,7 @@ def pass_over_dates(
     return out
 
 # %% ../../nbs/50_factors/25_kernel.ipynb #a4031f6e
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def quantile_turnover(
     quantile: np.ndarray, code: np.ndarray, previous: np.ndarray, n_quantiles: int
 ) -> np.ndarray:
