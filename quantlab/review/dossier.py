@@ -23,7 +23,7 @@ from ..results import Result, as_scalar
 from ..pages import render_page
 from ..storage import sha256
 
-# %% ../../nbs/70_review/30_dossier.ipynb #796dc4bc
+# %% ../../nbs/70_review/30_dossier.ipynb #9c845279
 def format_fact(value: Any, spec: str = "") -> str:
     """Text of a JSON scalar under a Python format specification.
 
@@ -63,7 +63,7 @@ def format_fact(value: Any, spec: str = "") -> str:
     negative_zero = not re.search("[1-9]", text)
     return text.replace("-", "" if negative_zero else "\u2212")
 
-
+# %% ../../nbs/70_review/30_dossier.ipynb #f8f312e8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fact(Result):
     "One measured value with its birthplace"
@@ -84,7 +84,7 @@ class Fact(Result):
         hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
         return f'<span class="fact" title="{hover}"{marks}>{html.escape(format_fact(self.value, spec))}</span>'
 
-# %% ../../nbs/70_review/30_dossier.ipynb #807c09bc
+# %% ../../nbs/70_review/30_dossier.ipynb #235138a1
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
 
 
@@ -115,7 +115,35 @@ def _mapping(value: Any, name: str) -> dict:
         )
     return dict(value)
 
+# %% ../../nbs/70_review/30_dossier.ipynb #9e25405c
+def _rows_table(
+    facts: "Facts", stage: str, key: str, columns: Mapping[str, tuple[str, str]], *, caption: str,
+    row_header: str, labels: Mapping[str, str],
+) -> str:
+    "The markup of `Facts.table`: a head, and a row for each name at `key`"
+    rows = _look_up(facts.metrics, stage, key)
+    listed = isinstance(rows, list)
+    names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
+    at = lambda name, column: f"{key}/{name}/{column}"
+    words = lambda name, column: facts.has(stage, at(name, column)) and isinstance(
+        _look_up(facts.metrics, stage, at(name, column)), str
+    )
+    head = "" if listed else f"<th>{html.escape(row_header)}</th>"
+    for column, (heading, _) in columns.items():
+        text = any(words(name, column) for name in names)
+        head += f"<th{' class=text' if text else ''}>{html.escape(heading)}</th>"
+    body = ""
+    for name in names:
+        label = html.escape(labels.get(name, name.replace("_", " ")))
+        cells = "".join(
+            facts.cell(stage, at(name, column), spec) for column, (_, spec) in columns.items()
+        )
+        body += f"<tr>{'' if listed else f'<th>{label}</th>'}{cells}</tr>"
+    title = f"<caption>{facts.fill(caption)}</caption>" if caption else ""
+    table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="table">{table}</div>\n'
 
+# %% ../../nbs/70_review/30_dossier.ipynb #324634c7
 class Facts:
     """The metrics of all stages, and the pieces of a page written from them.
 
@@ -201,34 +229,13 @@ class Facts:
             Further names of `md5s` for the source line.
         """
         if self.missing == "say" and not self.has(stage, key):
-            return f'<p class="missing">Not measured: stage {html.escape(stage)} has no {html.escape(key)}.</p>\n'
-        rows = _look_up(self.metrics, stage, key)
-        listed = isinstance(rows, list)
-        names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
-        text = {
-            c: any(
-                self.has(stage, f"{key}/{n}/{c}")
-                and isinstance(_look_up(self.metrics, stage, f"{key}/{n}/{c}"), str)
-                for n in names
-            )
-            for c in columns
-        }
-        heads = "".join(
-            f"<th{' class=text' if text[c] else ''}>{html.escape(head)}</th>"
-            for c, (head, _) in columns.items()
-        )
-        lines = [f"<tr>{'' if listed else f'<th>{html.escape(row_header)}</th>'}{heads}</tr>"]
-        for name in names:
-            label = html.escape((labels or {}).get(name, name.replace("_", " ")))
-            cells = "".join(
-                self._cell(stage, f"{key}/{name}/{c}", spec) for c, (_, spec) in columns.items()
-            )
-            lines.append(f"<tr>{'' if listed else f'<th>{label}</th>'}{cells}</tr>")
-        head = f"<caption>{self.fill(caption)}</caption>" if caption else ""
-        body = f"<thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody>"
-        return f'<div class="table"><table>{head}{body}</table></div>\n{self.source(stage, key, inputs)}'
+            place = f"stage {html.escape(stage)} has no {html.escape(key)}"
+            return f'<p class="missing">Not measured: {place}.</p>\n'
+        return _rows_table(
+            self, stage, key, columns, caption=caption, row_header=row_header, labels=labels or {},
+        ) + self.source(stage, key, inputs)
 
-    def _cell(self, stage: str, key: str, spec: str) -> str:
+    def cell(self, stage: str, key: str, spec: str) -> str:
         "A table cell: numbers to the right, a yes green, a no red"
         value = _look_up(self.metrics, stage, key) if self.has(stage, key) else None
         kind = "yes" if value is True else "no" if value is False else "num"
@@ -240,9 +247,10 @@ class Facts:
         self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()
     ) -> str:
         "A picture with the sentence that reads it and its source"
-        return f"<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n{self.source(stage, key, inputs)}"
+        drawn = f"<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n"
+        return drawn + self.source(stage, key, inputs)
 
-# %% ../../nbs/70_review/30_dossier.ipynb #1a25b37b
+# %% ../../nbs/70_review/30_dossier.ipynb #898ddf08
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Section(Result):
     "A heading and the markup under it"
@@ -278,7 +286,7 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
         f"{facts.prose(*sentences)}</div>\n"
     )
 
-
+# %% ../../nbs/70_review/30_dossier.ipynb #07bcad01
 REPORT_NOTE = "the hash of a page shows an edit, it is no signature, and text that is no fact is not looked up"
 _SEAL = '<meta name="quantlab-sha256" content="{}">'
 _SEALED = re.compile(_SEAL.format("([0-9a-f]*)"))
@@ -288,7 +296,7 @@ def _seal(page: str) -> str:
     "The meta tag with the hash of the page's text, itself left out"
     return _SEAL.format(sha256(_SEALED.sub("", page, count=1).encode()))
 
-
+# %% ../../nbs/70_review/30_dossier.ipynb #6471aa3c
 def render_dossier(
     sections: Sequence[Section], *, title: str, footer: str = "", subtitle: str = "",
     verdict: str = "",
@@ -345,7 +353,7 @@ def render_dossier(
     )
     return _SEALED.sub(lambda _: _seal(page), page, count=1)
 
-# %% ../../nbs/70_review/30_dossier.ipynb #9a439c2c
+# %% ../../nbs/70_review/30_dossier.ipynb #2f918552
 class _Reader(HTMLParser):
     "Collect facts, source lines and the recorded count from a page"
 
@@ -384,7 +392,7 @@ def _read(page: str) -> _Reader:
         )
     return _Reader(page)
 
-
+# %% ../../nbs/70_review/30_dossier.ipynb #2de98214
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VerifyResult(Result):
     "Outcome of checking a dossier against the metrics it was made from"
@@ -418,7 +426,7 @@ def _check_fact(fact: dict, metrics: Mapping, md5s: Mapping | None) -> str | Non
         return f"{place}: made from metrics with md5 {fact.get('md5') or 'not given'}, now {md5s.get(fact['stage'])}."
     return None
 
-
+# %% ../../nbs/70_review/30_dossier.ipynb #98f46b99
 def dossier_inputs(page: str) -> list[str]:
     """Names of what the tables and figures of a dossier were made from: stages and files.
 
