@@ -559,6 +559,14 @@ ROWS = {
             "threshold": SHARE,
         },
     ),
+    "evaluate_factors": (
+        {"factors": PAIR, "forward_returns": AHEAD, "n_jobs": 1},
+        {
+            "factors": {k: v for k, v in FRAMES.items() if k != "other_dates"},
+            "forward_returns": AHEADS,
+            "n_jobs": spoil(zero=lambda v: 0, half=lambda v: 1.5, text=lambda v: "all"),
+        },
+    ),
     "tear_sheet": (
         {"evaluation": EVALUATION, "period": 5},
         {"evaluation": EVALUATIONS, "period": spoil(unknown=lambda v: 7)},
