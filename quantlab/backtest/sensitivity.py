@@ -21,7 +21,7 @@ from quantlab.checks import (
     rounding_noise,
 )
 from ..errors import DataError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from ..ledger.runs import observe_run
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #64aaf9bd
@@ -48,27 +48,22 @@ class ParameterSurface(Result):
         "start": "first day counted",
     }
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "A line for one parameter, a heat map for the first two otherwise"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(6, 3))[1]
         names = list(self.table.columns[:-4])
-        if len(names) == 1:
-            ax.plot(self.table[names[0]], self.table["sharpe_ratio"], marker="o")
-            ax.set(xlabel=names[0], ylabel="Sharpe ratio per period")
-            return ax
-        grid = self.table.pivot_table(
-            index=names[0], columns=names[1], values="sharpe_ratio", sort=False
-        )
-        image = ax.imshow(grid, aspect="auto", origin="lower")
-        ax.set(
-            xlabel=names[1], ylabel=names[0], xticks=range(grid.shape[1]),
-            yticks=range(grid.shape[0]),
-        )
-        ax.set_xticklabels(grid.columns)
-        ax.set_yticklabels(grid.index)
-        ax.figure.colorbar(image, label="Sharpe ratio per period")
+        if len(names) > 1:
+            from quantlab.pictures import parameter_heatmap
+
+            grid = self.table.pivot_table(
+                index=names[0], columns=names[1], values="sharpe_ratio", sort=False
+            )
+            centre = self.table.loc[self.table["is_centre"], names[:2]].iloc[0]
+            return parameter_heatmap(
+                grid, selected=tuple(centre), quantity="Sharpe ratio per period", decimals=3, ax=ax
+            )
+        ax = axes_or_new(ax, figsize=(6, 3))
+        ax.plot(self.table[names[0]], self.table["sharpe_ratio"], marker="o")
+        ax.set(xlabel=names[0], ylabel="Sharpe ratio per period")
         return ax
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #8b61836a

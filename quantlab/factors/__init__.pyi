@@ -31,21 +31,27 @@ from .inference import (
     hac_standard_errors as hac_standard_errors,
     mean_inference as mean_inference,
 )
-from .evaluation import (
+from .pictures import (
+    cumulative_quantiles as cumulative_quantiles,
+    ic_decay as ic_decay,
+    ic_heatmap as ic_heatmap,
+    ic_histogram as ic_histogram,
+    ic_series as ic_series,
+    quantile_bars as quantile_bars,
+)
+from .portfolios import (
     CapacityResult as CapacityResult,
-    FactorEvaluation as FactorEvaluation,
     MonotonicityTest as MonotonicityTest,
-    evaluate_factor as evaluate_factor,
     monotonicity_test as monotonicity_test,
+)
+from .evaluation import (
+    FactorEvaluation as FactorEvaluation,
+    evaluate_factor as evaluate_factor,
+    evaluate_factors as evaluate_factors,
 )
 from .alphalens import (
     AlphalensData as AlphalensData,
     from_alphalens as from_alphalens,
-    plot_cumulative_returns as plot_cumulative_returns,
-    plot_decay as plot_decay,
-    plot_ic as plot_ic,
-    plot_ic_distribution as plot_ic_distribution,
-    plot_ic_heatmap as plot_ic_heatmap,
     tear_sheet as tear_sheet,
     to_alphalens as to_alphalens,
 )

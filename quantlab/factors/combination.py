@@ -8,16 +8,23 @@ __all__ = ['TREES', 'combination_weights', 'combine', 'LearnedCombination', 'lea
 # %% ../../nbs/50_factors/45_combination.ipynb #f32689e7
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from ..checks import check_aligned, check_frame, check_integer, check_number, check_option
+from quantlab.checks import (
+    check_aligned, check_frame, check_integer, check_kind, check_number, check_option,
+)
 from ..errors import DataError, LookaheadError, SpecificationError
 from .evaluation import evaluate_factor
 from .transform import as_wide, zscore
 from ..results import Result
+from ..validation.splits import WalkForwardSplit
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+    from matplotlib.axes import Axes
 
 # %% ../../nbs/50_factors/45_combination.ipynb #dd7e64a3
 def _factor_frames(factors: Any) -> dict[str, pd.DataFrame]:
@@ -126,7 +133,10 @@ def combination_weights(
     )
 
 
-def _weights(frames, method, forward_returns, horizon, window, min_dates, penalty) -> pd.DataFrame:
+def _weights(
+    frames: dict[str, pd.DataFrame], method: str, forward_returns: Any, horizon: int | None,
+    window: int, min_dates: int, penalty: float,
+) -> pd.DataFrame:
     "Normalised weights of standardised factors"
     reference = next(iter(frames.values()))
     if method == "equal":
@@ -183,15 +193,14 @@ def combine(
         np.where(any_value, total, np.nan), index=reference.index, columns=reference.columns
     )
 
-# %% ../../nbs/50_factors/45_combination.ipynb #bdfe3f49
+# %% ../../nbs/50_factors/45_combination.ipynb #adea7bdb
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class LearnedCombination(Result):
     "Out-of-sample predictions of boosted trees on a panel of factors"
 
     factor: pd.DataFrame  # dates x assets; missing before the first fold
     folds: pd.DataFrame  # a row a fold: train_start train_end test_start test_end n_rows ic
-    # a row a factor: mean loss of IC over folds, its standard error; empty if not asked for
-    importance: pd.DataFrame
+    importance: pd.DataFrame  # a row a factor: mean loss of IC over folds, its standard error
     params: dict
     horizon: int
     purge: int
@@ -199,7 +208,7 @@ class LearnedCombination(Result):
     n_folds: int
     mean_ic: float
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         "Loss of information coefficient when a factor is shuffled, with one standard error"
         import matplotlib.pyplot as plt
 
@@ -210,11 +219,18 @@ class LearnedCombination(Result):
         ax.set(title="Out-of-sample importance", xlabel="loss of information coefficient")
         return ax
 
-
+# %% ../../nbs/50_factors/45_combination.ipynb #8ea12b51
 def _folds(n: int, train_size: int, test_size: int, gap: int) -> list[tuple[slice, slice]]:
-    "Walk-forward windows of rows: training ends `gap` rows before the test begins"
-    starts = range(train_size + gap, n, test_size)
-    return [(slice(s - gap - train_size, s - gap), slice(s, min(s + test_size, n))) for s in starts]
+    "Walk-forward folds, `gap` rows between training and test; the last test ends with the rows"
+    first = train_size + gap
+    whole = first + -(-(n - first) // test_size) * test_size  # the splitter has whole blocks only
+    if whole <= first:
+        return []
+    found = WalkForwardSplit(train_size, test_size, purge=gap).split(range(whole))
+    return [
+        (slice(train[0], train[-1] + 1), slice(test[0], min(test[-1] + 1, n)))
+        for train, test in found
+    ]
 
 
 def _mean_ic(predicted: np.ndarray, y: np.ndarray) -> float:
@@ -223,14 +239,14 @@ def _mean_ic(predicted: np.ndarray, y: np.ndarray) -> float:
     both = a.notna() & b.notna()
     return float(a.where(both).rank(axis=1).corrwith(b.where(both).rank(axis=1), axis=1).mean())
 
-# %% ../../nbs/50_factors/45_combination.ipynb #caead9b3
+# %% ../../nbs/50_factors/45_combination.ipynb #cc0dc8c0
 TREES = {
     "objective": "regression", "num_leaves": 8, "learning_rate": 0.05, "num_iterations": 100,
     "min_data_in_leaf": 200, "feature_fraction": 0.7, "lambda_l2": 10.0,
 }
 
 
-def _train(X: np.ndarray, y: np.ndarray, params: dict, seed: int):
+def _train(X: np.ndarray, y: np.ndarray, params: dict, seed: int) -> "Booster":
     "Boosted trees, the same from run to run"
     import lightgbm
 
@@ -241,7 +257,7 @@ def _train(X: np.ndarray, y: np.ndarray, params: dict, seed: int):
     return lightgbm.train(params | fixed, lightgbm.Dataset(X, y))
 
 
-def _predict(model, cube: np.ndarray) -> np.ndarray:
+def _predict(model: "Booster", cube: np.ndarray) -> np.ndarray:
     "Predictions for dates x assets x factors, missing where no factor has a value"
     known = np.isfinite(cube).any(axis=2)
     out = np.full(known.shape, np.nan)
@@ -251,7 +267,7 @@ def _predict(model, cube: np.ndarray) -> np.ndarray:
 
 
 def _shuffled_losses(
-    model, cube: np.ndarray, y: np.ndarray, ic: float, rng: np.random.Generator
+    model: "Booster", cube: np.ndarray, y: np.ndarray, ic: float, rng: np.random.Generator
 ) -> list[float]:
     "Loss of IC when one factor at a time is shuffled among the names of each date"
     losses = []
@@ -264,7 +280,36 @@ def _shuffled_losses(
         cube[:, :, k] = original
     return losses
 
-# %% ../../nbs/50_factors/45_combination.ipynb #2cca60d4
+# %% ../../nbs/50_factors/45_combination.ipynb #44366200
+_FOLD = ("train_start", "train_end", "test_start", "test_end", "n_rows", "ic")
+
+
+def _walk_forward(
+    frames: Mapping[str, pd.DataFrame], target: pd.DataFrame, folds: list[tuple[slice, slice]],
+    settings: Mapping[str, Any], importance: bool, seed: int,
+) -> tuple[np.ndarray, list[tuple], list[list[float]]]:
+    "Predictions, a row a fold, and what shuffling each factor lost in each fold"
+    cube, y = np.stack([f.to_numpy() for f in frames.values()], axis=2), zscore(target).to_numpy()
+    days, rng = target.index, np.random.default_rng(seed)
+    predicted, rows, losses = np.full(y.shape, np.nan), [], []
+    for train, test in folds:
+        use = np.isfinite(y[train]) & np.isfinite(cube[train]).any(axis=2)
+        if use.sum() < 2:
+            continue
+        model = _train(cube[train][use], y[train][use], settings, seed)
+        predicted[test] = _predict(model, cube[test])
+        ic = _mean_ic(predicted[test], y[test])
+        ends = [days[at] for part in (train, test) for at in (part.start, part.stop - 1)]
+        rows.append((*ends, int(use.sum()), ic))
+        if importance and np.isfinite(ic):
+            losses.append(_shuffled_losses(model, cube[test].copy(), y[test], ic, rng))
+    if not rows:
+        raise DataError(
+            "No training window holds both factors and complete returns; check for missing values."
+        )
+    return predicted, rows, losses
+
+# %% ../../nbs/50_factors/45_combination.ipynb #ee29f052
 def learned_combination(
     factors: Mapping[str, pd.DataFrame | pd.Series], forward_returns: Mapping[int, pd.DataFrame], *,
     horizon: int | None = None, train_size: int = 504, test_size: int = 126,
@@ -312,10 +357,8 @@ def learned_combination(
     frames = _factor_frames(factors)
     reference = next(iter(frames.values()))
     target, h = _target(forward_returns, horizon, reference)
-    if not isinstance(params, (Mapping, type(None))):
-        raise SpecificationError(
-            f"`params` must be a dictionary of LightGBM parameters; got {type(params).__name__}."
-        )
+    if params is not None:
+        check_kind(params, Mapping, "params", "names of LightGBM to values")
     gap = check_integer(h if purge is None else purge, "purge") + check_integer(embargo, "embargo")
     if gap - embargo < h:
         raise LookaheadError(
@@ -331,46 +374,16 @@ def learned_combination(
             f"{len(reference)} dates are too few for {train_size} to train, {gap} between and one "
             "to predict."
         )
-    cube, y = np.stack([f.to_numpy() for f in frames.values()], axis=2), zscore(target).to_numpy()
-    settings, rng = TREES | (params or {}), np.random.default_rng(seed)
-    predicted, rows, losses = np.full(y.shape, np.nan), [], []
-    for train, test in folds:
-        use = np.isfinite(y[train]) & np.isfinite(cube[train]).any(axis=2)
-        if use.sum() < 2:
-            continue
-        model = _train(cube[train][use], y[train][use], settings, seed)
-        predicted[test] = _predict(model, cube[test])
-        ic, days = _mean_ic(predicted[test], y[test]), reference.index
-        rows.append(
-            [
-                days[train.start], days[train.stop - 1], days[test.start], days[test.stop - 1],
-                int(use.sum()), ic,
-            ]
-        )
-        if importance and np.isfinite(ic):
-            losses.append(_shuffled_losses(model, cube[test].copy(), y[test], ic, rng))
-    return _learned(
-        predicted, rows, losses, reference, list(frames), settings, h, gap - embargo, embargo
-    )
-
-
-def _learned(
-    predicted, rows, losses, reference, names, settings, horizon, purge, embargo
-) -> LearnedCombination:
-    "Tables of the folds"
-    if not rows:
-        raise DataError(
-            "No training window holds both factors and complete returns; check for missing values."
-        )
-    folds = pd.DataFrame(
-        rows, columns=["train_start", "train_end", "test_start", "test_end", "n_rows", "ic"]
-    )
-    table = pd.DataFrame(losses, columns=names)
-    importance = pd.DataFrame(
-        {"ic_loss": table.mean(), "std_error": table.std() / np.sqrt(max(len(table), 1))}
-    )
+    settings = TREES | (params or {})
+    predicted, rows, losses = _walk_forward(frames, target, folds, settings, importance, seed)
+    table, columns = pd.DataFrame(rows, columns=list(_FOLD)), list(frames)
+    losses = pd.DataFrame(losses, columns=columns)
+    error = losses.std() / np.sqrt(max(len(losses), 1))
+    importance_of = pd.DataFrame({"ic_loss": losses.mean(), "std_error": error})
     return LearnedCombination(
         factor=pd.DataFrame(predicted, index=reference.index, columns=reference.columns),
-        folds=folds, importance=importance.rename_axis("factor"), params=settings, horizon=horizon,
-        purge=purge, embargo=embargo, n_folds=len(folds), mean_ic=float(folds["ic"].mean()),
+        folds=table,
+        importance=importance_of.rename_axis("factor"),
+        params=settings, horizon=h, purge=gap - embargo, embargo=embargo, n_folds=len(table),
+        mean_ic=float(table["ic"].mean()),
     )

@@ -5,13 +5,17 @@ from .criteria import (
     Rules as Rules,
     check_thresholds as check_thresholds,
 )
-from .gate import (
-    GateResult as GateResult,
-    bias_notes as bias_notes,
+from .power import (
     critical_sharpe_ratios as critical_sharpe_ratios,
-    evaluate_gate as evaluate_gate,
     gate_power as gate_power,
     null_sharpe_variance as null_sharpe_variance,
+)
+from .gate import (
+    GateResult as GateResult,
+    evaluate_gate as evaluate_gate,
+)
+from .biases import (
+    bias_notes as bias_notes,
 )
 from .placebo import (
     PlaceboResult as PlaceboResult,
@@ -22,10 +26,7 @@ from .placebo import (
 from .plots import (
     cost_stress as cost_stress,
     drawdown as drawdown,
-    dsr_curve as dsr_curve,
     equity_curve as equity_curve,
-    logits_histogram as logits_histogram,
-    parameter_surface as parameter_surface,
     placebo_histogram as placebo_histogram,
     power_curve as power_curve,
     pvalue_histogram as pvalue_histogram,
@@ -33,12 +34,8 @@ from .plots import (
 )
 from .research_plots import (
     coverage_heatmap as coverage_heatmap,
-    cumulative_quantiles as cumulative_quantiles,
-    ic_heatmap as ic_heatmap,
-    ic_series as ic_series,
     names_in_universe as names_in_universe,
     pair_spread as pair_spread,
-    quantile_bars as quantile_bars,
     reconciliation as reconciliation,
     var_exceedances as var_exceedances,
     volatility_forecast as volatility_forecast,
@@ -51,7 +48,7 @@ from .dossier import (
     diff_dossiers as diff_dossiers,
     dossier_inputs as dossier_inputs,
     render_dossier as render_dossier,
-    show as show,
+    format_fact as format_fact,
     verdict_box as verdict_box,
     verify_dossier as verify_dossier,
 )
@@ -64,6 +61,10 @@ from quantlab.pages import (
     external_references as external_references,
     index_page as index_page,
     render_page as render_page,
+)
+from quantlab.pictures import (
+    logits_histogram as logits_histogram,
+    parameter_heatmap as parameter_heatmap,
 )
 from quantlab.style import (
     figure_svg as figure_svg,

@@ -16,13 +16,14 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from quantlab.checks import (
-    check_frame, check_integer, check_jobs, check_number, check_option, check_scale, varies,
+    check_frame, check_integer, check_jobs, check_number, check_option, check_scale,
+    first_largest, varies,
 )
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result
 from quantlab.review.criteria import (
-    CRITERIA, STATISTICAL, Rules, check_sharpe_variance, check_thresholds, check_trials, measure,
-    passes,
+    CRITERIA, STATISTICAL, Rules, check_selection, check_sharpe_variance, check_thresholds,
+    check_trial_table, check_trials, criterion_holds, statistical_criteria,
 )
 from ..validation.sharpe import best_trial
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
@@ -107,7 +108,7 @@ def placebo_world(
         world[name] = frame.iloc[days].set_axis(frame.index)
     return world if isinstance(data, Mapping) else world["returns"]
 
-# %% ../../nbs/70_review/15_placebo.ipynb #ebd4c61e
+# %% ../../nbs/70_review/15_placebo.ipynb #4ae8d32c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PlaceboResult(Result):
     "False-pass rate of the gate, measured on placebo worlds"
@@ -140,35 +141,38 @@ class PlaceboResult(Result):
             f"with {self.confidence:.0%} confidence between {self.lower:.1%} and {self.upper:.1%}."
         )
 
+# %% ../../nbs/70_review/15_placebo.ipynb #20e8187e
+def _submitted(trials: pd.DataFrame, select: Callable[[pd.DataFrame], Any]) -> Any:
+    "The column that is submitted, of trials that all move; `best_trial` need not look again"
+    if select is best_trial:
+        return trials.columns[first_largest(trials.mean() / trials.std())]
+    return select(trials)
 
-def _judge(
-    trials: pd.DataFrame, select: Callable, *, n_trials: int | None, sharpe_variance: float | None,
-    thresholds: Mapping, rules: Rules,
+
+def _judge_world(
+    trials: pd.DataFrame, select: Callable[[pd.DataFrame], Any], *, n_trials: int | None,
+    sharpe_variance: float | None, thresholds: Mapping[str, Any], rules: Rules,
 ) -> dict[str, Any]:
     "One world through the statistical criteria: values, which of them hold, and whether all do"
     count = trials.shape[1] if n_trials is None else n_trials
     trials = trials.loc[:, varies(trials)]
     if trials.shape[1] == 0:
-        return {
-            "annualized_sharpe_ratio": math.nan, "held": dict.fromkeys(STATISTICAL, False),
-            "passed": False,
-        }
-    chosen = select(trials)
-    facts = measure(
-        check_trials(trials, chosen, count), chosen, n_trials=count,
-        sharpe_variance=sharpe_variance,
-        rules=rules,
+        idle = dict.fromkeys(STATISTICAL, False)
+        return {"annualized_sharpe_ratio": math.nan, "held": idle, "passed": False}
+    chosen, trials = _submitted(trials, select), check_trial_table(trials)
+    check_selection(trials, chosen, count)
+    facts = statistical_criteria(
+        trials, chosen, n_trials=count, sharpe_variance=sharpe_variance, rules=rules
     )
-    held = {
-        name: passes(name, facts[name], thresholds[name], facts["n_obs"]) for name in STATISTICAL
-    }
     values = {name: facts[name] for name in STATISTICAL}
-    annual = facts["sharpe"] * math.sqrt(rules.periods_per_year)
-    return (
-        {"annualized_sharpe_ratio": annual} | values | {"held": held, "passed": all(held.values())}
-    )
+    held = {
+        name: criterion_holds(name, value, thresholds[name], facts["n_obs"])
+        for name, value in values.items()
+    }
+    annual = {"annualized_sharpe_ratio": facts["sharpe"] * math.sqrt(rules.periods_per_year)}
+    return annual | values | {"held": held, "passed": all(held.values())}
 
-
+# %% ../../nbs/70_review/15_placebo.ipynb #cd6bb7c9
 def _interval(passed: int, n: int, confidence: float) -> dict[str, float]:
     "Clopper and Pearson's interval of a share"
     exact = binomtest(passed, n).proportion_ci(confidence, method="exact")
@@ -178,34 +182,31 @@ def _interval(passed: int, n: int, confidence: float) -> dict[str, float]:
 def _each_world(
     judge: Callable[[int], Any], n_worlds: int, n_jobs: int,
     callback: Callable[[int, int], None] | None,
-) -> list:
+) -> list[Any]:
     """`judge(k)` for every world k, in order; several workers are processes that take a stretch of
     worlds at a time"""
     from joblib import Parallel, delayed
 
     stretch = lambda numbers: [judge(int(k)) for k in numbers]
     workers = min(n_jobs, n_worlds)
-    parts = np.array_split(
-        np.arange(n_worlds), n_worlds if workers == 1 else min(n_worlds, 5 * workers)
-    )
+    n_parts = n_worlds if workers == 1 else min(n_worlds, 5 * workers)
+    tasks = (delayed(stretch)(part) for part in np.array_split(np.arange(n_worlds), n_parts))
     rows = []
-    for found in Parallel(n_jobs=workers, return_as="generator")(
-        delayed(stretch)(part) for part in parts
-    ):
+    for found in Parallel(n_jobs=workers, return_as="generator")(tasks):
         rows += found
         if callback is not None:
             callback(len(rows), n_worlds)
     return rows
 
-
+# %% ../../nbs/70_review/15_placebo.ipynb #0db628a2
 def placebo_false_pass_rate(
     evaluate: Callable[[Any], pd.DataFrame], returns: pd.DataFrame | Mapping[str, pd.DataFrame], *,
     n_worlds: int = 200, block_length: float, seed: int, thresholds: Mapping[str, Any],
     periods_per_year: float, kind: Literal["bootstrap", "shift"] = "bootstrap",
     n_trials: int | None = None, sharpe_variance: float | None = None,
     select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95,
-    n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None, n_jobs: int = 1,
-    callback: Callable[[int, int], None] | None = None,
+    n_blocks: int = 16, n_resamples: int = 1000, spa_block_length: int | None = None,
+    n_jobs: int = 1, callback: Callable[[int, int], None] | None = None,
 ) -> PlaceboResult:
     """Measure how often the gate passes the best trial of a search in a world without an edge.
 
@@ -223,8 +224,9 @@ def placebo_false_pass_rate(
         As in `placebo_world`.
     seed : int
         World k is drawn from (seed, k): more worlds leave the earlier ones as they were.
-    thresholds, periods_per_year, n_trials, sharpe_variance, n_blocks, n_resamples, block_size
-        As given to `evaluate_gate`; `n_trials` defaults to the columns that `evaluate` returns.
+    thresholds, periods_per_year, n_trials, sharpe_variance, n_blocks, n_resamples,
+    spa_block_length
+        As given to `evaluate_gate`, the last as its `block_length`; `n_trials` defaults to the columns that `evaluate` returns.
     select : callable
         Trial returns to the column that is submitted; by default the highest Sharpe ratio.
     confidence : float
@@ -262,9 +264,9 @@ def placebo_false_pass_rate(
     thresholds = check_thresholds(thresholds)
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     check_sharpe_variance(sharpe_variance, ppy)
-    rules = Rules(
-        ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size
-    )
+    track_record = thresholds["min_track_record_length"] or 0.95
+    rules = Rules(ppy, track_record, n_blocks, n_resamples, spa_block_length)
+    check_number(confidence, "confidence", low=0, high=1, strict=True)
 
     def judge(k: int) -> dict[str, Any]:
         world = placebo_world(
@@ -275,7 +277,7 @@ def placebo_false_pass_rate(
                 evaluate(world), "evaluate(world)", min_rows=30, allow_missing=False
             )
         count = trials.shape[1] if n_trials is None else n_trials
-        row = _judge(
+        row = _judge_world(
             trials, select, n_trials=count, sharpe_variance=sharpe_variance, thresholds=thresholds,
             rules=rules,
         )
@@ -286,17 +288,13 @@ def placebo_false_pass_rate(
     held = pd.DataFrame([row.pop("held") for row in rows])
     table = pd.DataFrame(rows)
     passed = int(table["passed"].sum())
+    asked = [name for name, c in CRITERIA.items() if c.measured == "evidence"]
     return PlaceboResult(
-        pass_rate=passed / n_worlds,
-        **_interval(
-            passed, n_worlds, check_number(confidence, "confidence", low=0, high=1, strict=True)
-        ),
+        pass_rate=passed / n_worlds, **_interval(passed, n_worlds, confidence),
         confidence=confidence, n_passed=passed, n_worlds=n_worlds, kind=kind,
         block_length=float(block_length), n_trials=count, seed=seed,
         criterion_rates=held.mean().rename("share of worlds that hold"),
-        held_as_passed=tuple(
-            n for n, c in CRITERIA.items() if c.measured == "evidence" and thresholds[n] is not None
-        ),
+        held_as_passed=tuple(name for name in asked if thresholds[name] is not None),
         worlds=table,
     )
 
@@ -306,7 +304,7 @@ def simulated_power(
     thresholds: Mapping[str, Any], true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
     n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
     sharpe_variance: float | None = None, n_blocks: int = 16, n_resamples: int = 1000,
-    block_size: int | None = None, n_jobs: int = 1,
+    spa_block_length: int | None = None, n_jobs: int = 1,
     callback: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Probability that the statistical criteria pass the best trial, by true annual Sharpe ratio of
@@ -315,8 +313,8 @@ def simulated_power(
     Parameters
     ----------
     trial_returns, selected, n_trials, periods_per_year, thresholds, sharpe_variance, n_blocks,
-    n_resamples, block_size
-        As in `evaluate_gate`.
+    n_resamples, spa_block_length
+        As in `evaluate_gate`, the last as its `block_length`.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the selected trial.
     n_worlds, block_length, seed, n_jobs, callback
@@ -344,9 +342,8 @@ def simulated_power(
         raise SpecificationError(
             f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
         )
-    rules = Rules(
-        ppy, thresholds["min_track_record_length"] or 0.95, n_blocks, n_resamples, block_size
-    )
+    track_record = thresholds["min_track_record_length"] or 0.95
+    rules = Rules(ppy, track_record, n_blocks, n_resamples, spa_block_length)
     centred = trials - trials.mean()
     chosen = centred[selected]
     unit = centred.mul(chosen, axis=0).mean() / (chosen**2).mean() * chosen.std() / math.sqrt(ppy)
@@ -359,7 +356,7 @@ def simulated_power(
         }
         days = stationary_bootstrap_indices(len(trials), **draw)[0]
         world = (centred.iloc[days] + unit * levels[i // n_worlds]).set_axis(trials.index)
-        return _judge(
+        return _judge_world(
             world, best_trial, n_trials=n_trials, sharpe_variance=sharpe_variance,
             thresholds=thresholds, rules=rules,
         )

@@ -69,7 +69,55 @@ def _block(
         inputs=drawn_from.get(block.slot, ()),
     )
 
-# %% ../../nbs/70_review/35_strategy.ipynb #c9cd336e
+# %% ../../nbs/70_review/35_strategy.ipynb #dc43fe39
+_IDENTITY = (
+    "What it is",
+    (
+        IfMeasured(
+            "backtest_candidates", "@/hypothesis",
+            "It believes: {backtest_candidates:@/hypothesis} What would make it lose money, "
+            "in the words of the family's record:",
+        ),
+        TableBlock(
+            "backtest_candidates", "@/failure_modes", {"in_words": ("how it fails", "")}
+        ),
+    ),
+)
+_CRITERIA = (
+    "Criteria",
+    (
+        "Each row is a question. One answer of no is enough to reject, and a fact that nobody "
+        "measured counts as a no.",
+        IfMeasured("validate", "criteria_sentence", "{validate:criteria_sentence}"),
+        TableBlock(
+            "validate", "@/criteria",
+            {
+                "value": ("value", ""), "rule": ("must be", ""), "threshold": ("threshold", ""),
+                "passed": ("holds", ""), "sentence": ("in words", ""),
+            },
+            row_header="criterion", labels={k: c.label for k, c in CRITERIA.items()},
+        ),
+    ),
+)
+_TRIED = (
+    "What was tried",
+    (
+        "The ledger counts {validate:@/n_trials} tries of all families; "
+        "{validate:@/n_trials_on_data} of them are on this data. The one judged "
+        "here, {validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that "
+        "ratio is flattered by the choice; the deflated "
+        "Sharpe ratio takes this back.",
+        IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
+        FigureBlock(
+            "dsr_curve", "validate", "@/criteria/deflated_sharpe_ratio",
+            "With {validate:@/n_trials} trials counted the deflated Sharpe ratio is "
+            "{validate:@/criteria/deflated_sharpe_ratio/value|.3f}; the further right, the "
+            "more had been tried for the same result.",
+        ),
+    ),
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #6ae08b07
 _STATISTICS = {
     "annualized_return": ("return a year", FORMATS["return"]),
     "annualized_volatility": ("volatility a year", FORMATS["return"]),
@@ -78,277 +126,242 @@ _STATISTICS = {
     "skewness": ("skewness", ".2f"),
     "kurtosis": ("kurtosis (normal 3)", ".1f"),
 }
-
-STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
+_PERFORMANCE = (
+    "Performance",
     (
-        "What it is",
-        (
-            IfMeasured(
-                "backtest_candidates", "@/hypothesis",
-                "It believes: {backtest_candidates:@/hypothesis} What would make it lose money, "
-                "in the words of the family's record:",
-            ),
-            TableBlock(
-                "backtest_candidates", "@/failure_modes", {"in_words": ("how it fails", "")}
-            ),
+        "From {backtest_candidates:@/window/start} to {backtest_candidates:@/window/end}, "
+        "walk-forward, {validate:@/n_obs} observations, "
+        "all before the holdout. Net is after commission, half-spread, impact and borrow fees "
+        "as assumed.",
+        TableBlock(
+            "backtest_candidates", "@/performance", _STATISTICS, "Before and after costs",
+            "returns",
         ),
-    ),
-    (
-        "Criteria",
-        (
-            "Each row is a question. One answer of no is enough to reject, and a fact that nobody "
-            "measured counts as a no.",
-            IfMeasured("validate", "criteria_sentence", "{validate:criteria_sentence}"),
-            TableBlock(
-                "validate", "@/criteria",
-                {
-                    "value": ("value", ""), "rule": ("must be", ""), "threshold": ("threshold", ""),
-                    "passed": ("holds", ""), "sentence": ("in words", ""),
-                },
-                row_header="criterion", labels={k: c.label for k, c in CRITERIA.items()},
-            ),
+        FigureBlock(
+            "equity", "backtest_candidates", "@/performance",
+            "Growth of 1 put in; the vertical distance of the lines is what trading cost.",
         ),
-    ),
-    (
-        "What was tried",
-        (
-            "The ledger counts {validate:@/n_trials} tries of all families; "
-            "{validate:@/n_trials_on_data} of them are on this data. The one judged "
-            "here, {validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that "
-            "ratio is flattered by the choice; the deflated "
-            "Sharpe ratio takes this back.",
-            IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
-            FigureBlock(
-                "dsr_curve", "validate", "@/criteria/deflated_sharpe_ratio",
-                "With {validate:@/n_trials} trials counted the deflated Sharpe ratio is "
-                "{validate:@/criteria/deflated_sharpe_ratio/value|.3f}; the further right, the "
-                "more had been tried for the same result.",
-            ),
+        FigureBlock(
+            "drawdown", "backtest_candidates", "@/performance",
+            "The deepest drawdown net of costs was "
+            "{backtest_candidates:@/performance/net/max_drawdown|.1%}.",
         ),
-    ),
-    (
-        "Performance",
-        (
-            "From {backtest_candidates:@/window/start} to {backtest_candidates:@/window/end}, "
-            "walk-forward, {validate:@/n_obs} observations, "
-            "all before the holdout. Net is after commission, half-spread, impact and borrow fees "
-            "as assumed.",
-            TableBlock(
-                "backtest_candidates", "@/performance", _STATISTICS, "Before and after costs",
-                "returns",
-            ),
-            FigureBlock(
-                "equity", "backtest_candidates", "@/performance",
-                "Growth of 1 put in; the vertical distance of the lines is what trading cost.",
-            ),
-            FigureBlock(
-                "drawdown", "backtest_candidates", "@/performance",
-                "The deepest drawdown net of costs was "
-                "{backtest_candidates:@/performance/net/max_drawdown|.1%}.",
-            ),
-            FigureBlock(
-                "rolling_sharpe", "backtest_candidates", "@/subperiods",
-                "Where the line is below zero, a year spent with this strategy lost money.",
-            ),
-            TableBlock(
-                "backtest_candidates", "@/stress",
-                {
-                    "annualized_return": ("return a year", ".2%"),
-                    "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
-                },
-                "If costs were a multiple of what is assumed", "multiple of the cost",
-            ),
-            FigureBlock(
-                "cost_stress", "backtest_candidates", "@/stress",
-                "The return would be gone at "
-                "{validate:@/criteria/breakeven_cost_multiple/value|.1f} times the assumed cost.",
-            ),
+        FigureBlock(
+            "rolling_sharpe", "backtest_candidates", "@/subperiods",
+            "Where the line is below zero, a year spent with this strategy lost money.",
         ),
-    ),
-    (
-        "Overfitting and robustness",
-        (
-            "When the sample is cut into blocks and one half chooses while the other judges, the "
-            "chosen trial falls below the median of all trials with "
-            "probability {validate:@/criteria/probability_of_backtest_overfitting/value|.1%}; one "
-            "half is what a choice without information gives. "
-            "A test that allows for having looked at all trials (Hansen's superior predictive "
-            "ability) has p-value "
-            "{validate:@/criteria/superior_predictive_ability/value|.3f}.",
-            FigureBlock(
-                "logits", "validate", "@/criteria/probability_of_backtest_overfitting",
-                "What lies left of zero are the splits in which the choice did harm.",
-            ),
-            FigureBlock(
-                "parameter_surface", "backtest_candidates", "@/performance",
-                "The chosen cell is framed; a plateau around it is what one hopes for.",
-            ),
-            TableBlock(
-                "backtest_candidates", "@/subperiods",
-                {
-                    "annualized_return": ("return a year", ".2%"),
-                    "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
-                    "max_drawdown": ("deepest drawdown", ".1%"),
-                },
-                "Calendar years", "year",
-            ),
-            "Each number of the chosen point was moved by a quarter and each switch turned: "
-            "{backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least "
-            "half of "
-            "its Sharpe ratio, the worst of them "
-            "{backtest_candidates:@/sensitivity/worst_neighbour|.0%}.",
-            TableBlock(
-                "backtest_candidates", "@/sensitivity/without_sector",
-                {"annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "change": ("change", "+.2f")},
-                "The book without the names of one sector", "left out",
-            ),
-            TableBlock(
-                "backtest_candidates", "@/sensitivity/worst_months",
-                {
-                    "total_return": ("this book", ".1%"),
-                    "benchmark_return": ("equal-weight market", ".1%"),
-                },
-                "The worst months of the market", "from",
-            ),
+        TableBlock(
+            "backtest_candidates", "@/stress",
+            {
+                "annualized_return": ("return a year", ".2%"),
+                "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
+            },
+            "If costs were a multiple of what is assumed", "multiple of the cost",
         ),
-    ),
-    (
-        "Power and false passes of the gate",
-        (
-            "{validate:@/power_sentence} A rejection therefore does not say that there is no "
-            "edge: the table says how likely one of a given size was to "
-            "be seen. The last column is for information: what the probability would be if the "
-            "deflation expected only the spread of trials that luck alone gives.",
-            TableBlock(
-                "validate", "@/power",
-                {
-                    "power": ("passes with probability", ".1%"),
-                    "deflated_sharpe_ratio": ("deflated Sharpe ratio", ".1%"),
-                    "haircut_sharpe": ("haircut", ".1%"),
-                    "min_track_record_length": ("track record", ".1%"),
-                    "with_the_spread_of_luck": ("with the spread of luck", ".1%"),
-                },
-                "Power, criteria on the selected trial's moments", "true annual Sharpe ratio",
-            ),
-            FigureBlock(
-                "power", "validate", "@/power",
-                "Probability that the gate passes a strategy whose true annual Sharpe ratio is on "
-                "the axis below.",
-            ),
-            "The same gate was shown worlds made from this data in which there is nothing to "
-            "know, every book of the family run on each, with its signals recomputed where the "
-            "table says so.",
-            TableBlock(
-                "validate", "@/placebo",
-                {
-                    "pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"),
-                    "upper": ("to (95 %)", ".1%"), "n_passed": ("passed", ",d"),
-                    "n_worlds": ("worlds", ",d"), "signals": ("signals", ""),
-                },
-                "Worlds without an edge", "kind of world",
-            ),
-            FigureBlock(
-                "placebo", "validate", "@/placebo",
-                "The best of the grid in worlds without an edge, and what was observed.",
-            ),
-        ),
-    ),
-    (
-        "Holdout",
-        (
-            "The holdout was opened {confirm_holdout:@/n_openings} time(s) for this family; the "
-            "reason given was: {confirm_holdout:@/reason}. Over "
-            "{confirm_holdout:@/n_obs} observations the annual Sharpe ratio was "
-            "{confirm_holdout:@/annualized_sharpe_ratio|.2f}, the total return "
-            "{confirm_holdout:@/total_return|.2%} and the deepest drawdown "
-            "{confirm_holdout:@/max_drawdown|.1%}. From the backtest alone an annual Sharpe ratio "
-            "between "
-            "{confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
-            "was to be expected.",
-            FigureBlock(
-                "holdout", "confirm_holdout", "@/annualized_sharpe_ratio",
-                "Growth of 1 before and after the holdout begins.",
-            ),
-        ),
-    ),
-    (
-        "What else could explain it",
-        (
-            "Biases of the data, with their size in return a year where one could be measured; a "
-            "positive size flatters the strategy.",
-            TableBlock(
-                "validate", "@/biases",
-                {
-                    "direction": ("direction", ""), "size": ("size a year", ".2%"),
-                    "note": ("in words", ""),
-                },
-                row_header="bias",
-            ),
-        ),
-    ),
-    (
-        "What it will be held to",
-        (
-            "These limits, rules and expectations were fixed in the hand-over bundle before the "
-            "first paper trade. Mode: {handoff_paper:@/mode}; the bundle "
-            "expires on {handoff_paper:@/expiry}.",
-            TableBlock(
-                "handoff_paper", "@/limits", {"value": ("limit", ""), "unit": ("unit", "")},
-                "Limits checked before each order", "limit",
-            ),
-            TableBlock(
-                "handoff_paper", "@/kill_rules", {"rule": ("rule", ""), "action": ("action", "")},
-                "When it is switched off",
-            ),
-            TableBlock(
-                "handoff_paper", "@/expected",
-                {"value": ("expected", ".4g"), "lower": ("from", ".4g"), "upper": ("to", ".4g")},
-                "Expected live distribution", "statistic",
-            ),
-        ),
-    ),
-    (
-        "Replay in the paper engine",
-        (
-            "The reference broker replayed {paper_replay:@/n_days} days of the holdout from the "
-            "bundle alone and sent {paper_replay:@/n_orders} orders, of which the "
-            "pre-trade gate refused {paper_replay:@/n_rejected}. The largest difference of a "
-            "day's return from the backtest is "
-            "{paper_replay:@/max_difference_bp|.3g} bp, in total "
-            "{paper_replay:@/total_difference_bp|.3g} bp. Reconciled: {paper_replay:@/reconciled}.",
-            FigureBlock(
-                "reconciliation", "paper_replay", "@/max_difference_bp",
-                "Bars are days, the line is their sum.",
-            ),
-        ),
-    ),
-    (
-        "Data",
-        (
-            "{ingest_prices:n_assets} assets on {ingest_prices:n_days} trading days from "
-            "{ingest_prices:start} to {ingest_prices:end}; "
-            "{ingest_prices:coverage|.1%} of the cells hold a value. The checks made "
-            "{ingest_prices:n_findings} findings and put {ingest_prices:n_quarantined} values "
-            "into quarantine.",
-            TableBlock(
-                "ingest_prices", "findings",
-                {"count": ("findings", ",d"), "action": ("what was done", "")}, "Findings by kind",
-                "kind",
-            ),
-            FigureBlock(
-                "coverage", "ingest_prices", "coverage",
-                "Dark is missing; a name that appears late or ends early has an edge in this "
-                "picture.",
-            ),
-            FigureBlock(
-                "universe", "ingest_prices", "n_assets",
-                "Names that could be traded on each day, by the membership known then.",
-            ),
+        FigureBlock(
+            "cost_stress", "backtest_candidates", "@/stress",
+            "The return would be gone at "
+            "{validate:@/criteria/breakeven_cost_multiple/value|.1f} times the assumed cost.",
         ),
     ),
 )
 
-# %% ../../nbs/70_review/35_strategy.ipynb #42cde507
+# %% ../../nbs/70_review/35_strategy.ipynb #a402092c
+_ROBUSTNESS = (
+    "Overfitting and robustness",
+    (
+        "When the sample is cut into blocks and one half chooses while the other judges, the "
+        "chosen trial falls below the median of all trials with "
+        "probability {validate:@/criteria/probability_of_backtest_overfitting/value|.1%}; one "
+        "half is what a choice without information gives. "
+        "A test that allows for having looked at all trials (Hansen's superior predictive "
+        "ability) has p-value "
+        "{validate:@/criteria/superior_predictive_ability/value|.3f}.",
+        FigureBlock(
+            "logits", "validate", "@/criteria/probability_of_backtest_overfitting",
+            "What lies left of zero are the splits in which the choice did harm.",
+        ),
+        FigureBlock(
+            "parameter_surface", "backtest_candidates", "@/performance",
+            "The chosen cell is framed; a plateau around it is what one hopes for.",
+        ),
+        TableBlock(
+            "backtest_candidates", "@/subperiods",
+            {
+                "annualized_return": ("return a year", ".2%"),
+                "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
+                "max_drawdown": ("deepest drawdown", ".1%"),
+            },
+            "Calendar years", "year",
+        ),
+        "Each number of the chosen point was moved by a quarter and each switch turned: "
+        "{backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least "
+        "half of "
+        "its Sharpe ratio, the worst of them "
+        "{backtest_candidates:@/sensitivity/worst_neighbour|.0%}.",
+        TableBlock(
+            "backtest_candidates", "@/sensitivity/without_sector",
+            {"annualized_sharpe_ratio": ("Sharpe ratio", ".2f"), "change": ("change", "+.2f")},
+            "The book without the names of one sector", "left out",
+        ),
+        TableBlock(
+            "backtest_candidates", "@/sensitivity/worst_months",
+            {
+                "total_return": ("this book", ".1%"),
+                "benchmark_return": ("equal-weight market", ".1%"),
+            },
+            "The worst months of the market", "from",
+        ),
+    ),
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #70800c8d
+_POWER = (
+    "Power and false passes of the gate",
+    (
+        "{validate:@/power_sentence} A rejection therefore does not say that there is no "
+        "edge: the table says how likely one of a given size was to "
+        "be seen. The last column is for information: what the probability would be if the "
+        "deflation expected only the spread of trials that luck alone gives.",
+        TableBlock(
+            "validate", "@/power",
+            {
+                "power": ("passes with probability", ".1%"),
+                "deflated_sharpe_ratio": ("deflated Sharpe ratio", ".1%"),
+                "haircut_sharpe": ("haircut", ".1%"),
+                "min_track_record_length": ("track record", ".1%"),
+                "with_the_spread_of_luck": ("with the spread of luck", ".1%"),
+            },
+            "Power, criteria on the selected trial's moments", "true annual Sharpe ratio",
+        ),
+        FigureBlock(
+            "power", "validate", "@/power",
+            "Probability that the gate passes a strategy whose true annual Sharpe ratio is on "
+            "the axis below.",
+        ),
+        "The same gate was shown worlds made from this data in which there is nothing to "
+        "know, every book of the family run on each, with its signals recomputed where the "
+        "table says so.",
+        TableBlock(
+            "validate", "@/placebo",
+            {
+                "pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"),
+                "upper": ("to (95 %)", ".1%"), "n_passed": ("passed", ",d"),
+                "n_worlds": ("worlds", ",d"), "signals": ("signals", ""),
+            },
+            "Worlds without an edge", "kind of world",
+        ),
+        FigureBlock(
+            "placebo", "validate", "@/placebo",
+            "The best of the grid in worlds without an edge, and what was observed.",
+        ),
+    ),
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #3b4b54e1
+_HOLDOUT = (
+    "Holdout",
+    (
+        "The holdout was opened {confirm_holdout:@/n_openings} time(s) for this family; the "
+        "reason given was: {confirm_holdout:@/reason}. Over "
+        "{confirm_holdout:@/n_obs} observations the annual Sharpe ratio was "
+        "{confirm_holdout:@/annualized_sharpe_ratio|.2f}, the total return "
+        "{confirm_holdout:@/total_return|.2%} and the deepest drawdown "
+        "{confirm_holdout:@/max_drawdown|.1%}. From the backtest alone an annual Sharpe ratio "
+        "between "
+        "{confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
+        "was to be expected.",
+        FigureBlock(
+            "holdout", "confirm_holdout", "@/annualized_sharpe_ratio",
+            "Growth of 1 before and after the holdout begins.",
+        ),
+    ),
+)
+_BIASES = (
+    "What else could explain it",
+    (
+        "Biases of the data, with their size in return a year where one could be measured; a "
+        "positive size flatters the strategy.",
+        TableBlock(
+            "validate", "@/biases",
+            {
+                "direction": ("direction", ""), "size": ("size a year", ".2%"),
+                "note": ("in words", ""),
+            },
+            row_header="bias",
+        ),
+    ),
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #f4edae14
+_HELD_TO = (
+    "What it will be held to",
+    (
+        "These limits, rules and expectations were fixed in the hand-over bundle before the "
+        "first paper trade. Mode: {handoff_paper:@/mode}; the bundle "
+        "expires on {handoff_paper:@/expiry}.",
+        TableBlock(
+            "handoff_paper", "@/limits", {"value": ("limit", ""), "unit": ("unit", "")},
+            "Limits checked before each order", "limit",
+        ),
+        TableBlock(
+            "handoff_paper", "@/kill_rules", {"rule": ("rule", ""), "action": ("action", "")},
+            "When it is switched off",
+        ),
+        TableBlock(
+            "handoff_paper", "@/expected",
+            {"value": ("expected", ".4g"), "lower": ("from", ".4g"), "upper": ("to", ".4g")},
+            "Expected live distribution", "statistic",
+        ),
+    ),
+)
+_REPLAY = (
+    "Replay in the paper engine",
+    (
+        "The reference broker replayed {paper_replay:@/n_days} days of the holdout from the "
+        "bundle alone and sent {paper_replay:@/n_orders} orders, of which the "
+        "pre-trade gate refused {paper_replay:@/n_rejected}. The largest difference of a "
+        "day's return from the backtest is "
+        "{paper_replay:@/max_difference_bp|.3g} bp, in total "
+        "{paper_replay:@/total_difference_bp|.3g} bp. Reconciled: {paper_replay:@/reconciled}.",
+        FigureBlock(
+            "reconciliation", "paper_replay", "@/max_difference_bp",
+            "Bars are days, the line is their sum.",
+        ),
+    ),
+)
+_DATA = (
+    "Data",
+    (
+        "{ingest_prices:n_assets} assets on {ingest_prices:n_days} trading days from "
+        "{ingest_prices:start} to {ingest_prices:end}; "
+        "{ingest_prices:coverage|.1%} of the cells hold a value. The checks made "
+        "{ingest_prices:n_findings} findings and put {ingest_prices:n_quarantined} values "
+        "into quarantine.",
+        TableBlock(
+            "ingest_prices", "findings",
+            {"count": ("findings", ",d"), "action": ("what was done", "")}, "Findings by kind",
+            "kind",
+        ),
+        FigureBlock(
+            "coverage", "ingest_prices", "coverage",
+            "Dark is missing; a name that appears late or ends early has an edge in this "
+            "picture.",
+        ),
+        FigureBlock(
+            "universe", "ingest_prices", "n_assets",
+            "Names that could be traded on each day, by the membership known then.",
+        ),
+    ),
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #bedd16a7
+STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
+    _IDENTITY, _CRITERIA, _TRIED, _PERFORMANCE, _ROBUSTNESS, _POWER, _HOLDOUT, _BIASES, _HELD_TO,
+    _REPLAY, _DATA,
+)
+
+# %% ../../nbs/70_review/35_strategy.ipynb #01b902cc
 def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     "Table of md5s and of what else identifies the run"
     rows = "".join(
@@ -366,6 +379,25 @@ def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     return f'{text}<div class="table"><table>{head}<tbody>{rows}</tbody></table></div>\n'
 
 
+def _verdict(facts: Facts, family: str) -> str:
+    "The box at the top: the verdict, the rule it follows, and the figures it rests on"
+    gate = f"{{validate:{family}/"
+    return verdict_box(
+        facts, "validate", f"{family}/verdict",
+        f"{gate}sentence}}"
+        + (
+            ""
+            if facts.has("validate", f"{family}/objections/0")
+            else " {validate:criteria_sentence}" * facts.has("validate", "criteria_sentence")
+        ),
+        f"Observed annual Sharpe ratio {gate}annualized_sharpe_ratio|.2f}} net of costs over "
+        f"{gate}n_obs}} observations, the best of "
+        f"{gate}n_trials}} trials; {gate}haircut_annual_sharpe|.2f}} after the haircut for that "
+        "many tests; deflated Sharpe ratio "
+        f"{gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
+    )
+
+# %% ../../nbs/70_review/35_strategy.ipynb #f46be331
 def strategy_dossier(
     facts: Facts, *, family: str, figures: Mapping[str, str] | None = None,
     drawn_from: Mapping[str, Sequence[str]] | None = None, title: str | None = None,
@@ -432,22 +464,7 @@ def strategy_dossier(
         for heading, blocks in template
     ]
     sections.append(Section("Provenance", _provenance(facts, provenance or {})))
-    gate = f"{{validate:{family}/"
-    box = verdict_box(
-        facts, "validate", f"{family}/verdict",
-        f"{gate}sentence}}"
-        + (
-            ""
-            if facts.has("validate", f"{family}/objections/0")
-            else " {validate:criteria_sentence}" * facts.has("validate", "criteria_sentence")
-        ),
-        f"Observed annual Sharpe ratio {gate}annualized_sharpe_ratio|.2f}} net of costs over "
-        f"{gate}n_obs}} observations, the best of "
-        f"{gate}n_trials}} trials; {gate}haircut_annual_sharpe|.2f}} after the haircut for that "
-        "many tests; deflated Sharpe ratio "
-        f"{gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
-    )
     return render_dossier(
-        sections, title=title or f"Dossier: {family}", subtitle=facts.fill(subtitle), verdict=box,
-        footer=footer,
+        sections, title=title or f"Dossier: {family}", subtitle=facts.fill(subtitle),
+        verdict=_verdict(facts, family), footer=footer,
     )

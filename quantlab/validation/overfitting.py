@@ -198,15 +198,11 @@ class PBOResult(Result):
         return bool((chosen.cumsum() >= mean.cumsum()).all())
 
     def plot(self, ax: Any = None) -> Any:
-        "Draw the distribution of the logits"
-        ax = axes_or_new(ax, figsize=(7, 3))
-        ax.hist(self.logits[~np.isnan(self.logits)], bins=40, color="tab:blue", alpha=0.7)
-        ax.axvline(0, color="black", linestyle="--")
-        ax.set(
-            title=f"Probability of backtest overfitting {self.pbo:.2f}", ylabel="combinations",
-            xlabel="logit of the chosen trial's out-of-sample rank (below 0: under the median)",
-        )
-        return ax
+        "Draw the distribution of the logits that are known"
+        from quantlab.pictures import logits_histogram
+
+        known = self.logits[~np.isnan(self.logits)]
+        return logits_histogram(known, ax=ax) if len(known) > 1 else Result.plot(self, ax)
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #8d1df53b
 def _combination_masks(n_blocks: int) -> np.ndarray:

@@ -448,16 +448,12 @@ class DeflatedSharpeCurve(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the curve, the threshold and the marks"
-        ax = axes_or_new(ax, figsize=(7, 3))
-        ax.plot(self.curve.index, self.curve, label="deflated Sharpe ratio")
-        ax.axhline(
-            self.threshold, color="grey", linestyle="--", label=f"threshold {self.threshold:g}"
+        from quantlab.pictures import deflation_curve
+
+        return deflation_curve(
+            self.curve, threshold=self.threshold, mark_trials=self.mark_trials, marks=self.marks,
+            ax=ax,
         )
-        for name, n_trials in self.mark_trials.items():
-            ax.plot(n_trials, self.marks[name], "o", label=f"{name}: {n_trials:g} trials")
-        ax.set(xscale="log", ylim=(0, 1.02), xlabel="number of trials", ylabel="probability")
-        ax.legend()
-        return ax
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #45b325c5
 def deflated_sharpe_curve(

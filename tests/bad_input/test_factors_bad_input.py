@@ -31,6 +31,12 @@ Y, X = pd.Series(RNG.normal(size=80), DAYS), pd.DataFrame(RNG.normal(size=(80, 2
 YEARS, FIRMS = np.repeat(np.arange(8), 10), np.tile(np.arange(10), 8)
 EVALUATION = fa.evaluate_factor(FACTOR, AHEAD)
 TABLE = fa.to_alphalens(FACTOR, AHEAD)
+TABLES = {
+    "quantile_returns": EVALUATION.quantile_returns,
+    "returns": EVALUATION.quantile_returns_by_date[5],
+    "ic": EVALUATION.ic[5],
+    "decay": EVALUATION.decay,
+}
 SHORT = {"train_size": 20, "test_size": 20, "seed": 0, "params": {"min_data_in_leaf": 5}}
 
 
@@ -116,6 +122,13 @@ FRAMES = spoil(
     unsorted=lambda d: d | {"a": d["a"].iloc[::-1]},
     other_dates=lambda d: d | {"a": d["a"].iloc[1:]},
     other_assets=lambda d: d | {"a": d["a"].add_prefix("x")},
+)
+NUMBERS = spoil(
+    nothing=lambda f: None,
+    a_word=lambda f: "x",
+    empty=lambda f: f.iloc[:0],
+    all_missing=lambda f: f * np.nan,
+    text=lambda f: f.astype(str),
 )
 ONE = spoil(only_one=lambda d: {"a": d["a"]})
 MAP = spoil(
@@ -546,17 +559,36 @@ ROWS = {
             "threshold": SHARE,
         },
     ),
+    "evaluate_factors": (
+        {"factors": PAIR, "forward_returns": AHEAD, "n_jobs": 1},
+        {
+            "factors": {k: v for k, v in FRAMES.items() if k != "other_dates"},
+            "forward_returns": AHEADS,
+            "n_jobs": spoil(zero=lambda v: 0, half=lambda v: 1.5, text=lambda v: "all"),
+        },
+    ),
     "tear_sheet": (
         {"evaluation": EVALUATION, "period": 5},
         {"evaluation": EVALUATIONS, "period": spoil(unknown=lambda v: 7)},
     ),
-    "plot_decay": ({"evaluation": EVALUATION}, {"evaluation": EVALUATIONS}),
-} | {
-    name: (
-        {"evaluation": EVALUATION, "period": 5},
-        {"evaluation": EVALUATIONS, "period": spoil(unknown=lambda v: 7, text=lambda v: "5D")},
-    )
-    for name in ("plot_cumulative_returns", "plot_ic", "plot_ic_distribution", "plot_ic_heatmap")
+    "quantile_bars": (
+        {"quantile_returns": TABLES["quantile_returns"], "per_period": True},
+        {"quantile_returns": NUMBERS, "per_period": spoil(text=lambda v: "yes")},
+    ),
+    "cumulative_quantiles": (
+        {"returns": TABLES["returns"], "period": 5},
+        {"returns": FRAME, "period": WHOLE},
+    ),
+    "ic_series": ({"ic": TABLES["ic"], "window": 10}, {"ic": SERIES, "window": WHOLE}),
+    "ic_histogram": ({"ic": TABLES["ic"]}, {"ic": SERIES}),
+    "ic_heatmap": (
+        {"ic": TABLES["ic"]},
+        {"ic": SERIES | spoil(no_dates=lambda x: x.reset_index(drop=True))},
+    ),
+    "ic_decay": (
+        {"decay": TABLES["decay"]},
+        {"decay": NUMBERS | spoil(no_band=lambda f: f[["ic"]])},
+    ),
 }
 
 CASES = [

@@ -465,7 +465,7 @@ row(
                        "periods_per_year": PER_YEAR, "thresholds": {"none": None, "nothing": {}, "unknown": THRESHOLDS | {"z": 1}, "text": THRESHOLDS | {"haircut_sharpe": "x"},
                                                                     "above one": THRESHOLDS | {"haircut_sharpe": 2.0}},
                        "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3}, "seed": counts(), "n_resamples": counts(0),
-                       "block_size": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
+                       "block_length": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
 )  # fmt: skip
 POWER = {"n_obs": 500, "n_trials": 5, "sharpe_variance": 0.002, "thresholds": THRESHOLDS}
 MEASURED = {"n_obs": counts(20), "n_trials": counts(0), "sharpe_variance": VARIANCE, "skewness": numbers(), "kurtosis": numbers(0.5),
@@ -537,8 +537,6 @@ row(
         "breakeven": numbers(none=False),
     },
 )
-CURVE = v.deflated_sharpe_curve(0.1, n_obs=100, sharpe_variance=0.01)
-row(r.dsr_curve, {"curve": CURVE}, {"curve": {"none": None, "series": SERIES}})
 MANY_NUMBERS = {
     "text": ["x"],
     "nothing": [],
@@ -549,11 +547,12 @@ MANY_NUMBERS = {
 }
 row(r.logits_histogram, {"logits": [0.1, -0.2]}, {"logits": MANY_NUMBERS})
 row(
-    r.parameter_surface,
+    r.parameter_heatmap,
     {"values": FRAME[:4].reset_index(drop=True)},
     {
         "values": {"none": None, "text": "x", "missing": FRAME * np.nan},
         "selected": {"unknown": ("z", "z"), "number": 3},
+        "decimals": counts(-1),
     },
 )
 row(
@@ -585,9 +584,6 @@ row(
         "frequency": {"unknown": "zz", "number": 3},
     },
 )
-row(r.cumulative_quantiles, {"returns": FRAME}, {"returns": tables(FRAME, gaps=True, short=0)})
-row(r.ic_heatmap, {"ic": SERIES}, {"ic": DRAWN})
-row(r.ic_series, {"ic": SERIES}, {"ic": DRAWN, "window": counts(0)})
 row(
     r.names_in_universe,
     {"mask": MASK},
@@ -597,11 +593,6 @@ row(
     r.pair_spread,
     {"zscore": SERIES},
     {"zscore": DRAWN, "entry": numbers(0), "exit": numbers(), "position": misaligned(SERIES)},
-)
-row(
-    r.quantile_bars,
-    {"quantile_returns": FRAME[:5].reset_index(drop=True)},
-    {"quantile_returns": {"none": None, "text": "x", "missing": FRAME * np.nan}},
 )
 row(
     r.reconciliation,
@@ -639,7 +630,7 @@ row(
     },
 )
 row(r.Facts, {"metrics": METRICS}, {"metrics": NO_METRICS, "missing": options(None)})
-row(r.show, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
+row(r.format_fact, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
 row(
     r.verdict_box,
     {

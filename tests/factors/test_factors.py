@@ -576,7 +576,8 @@ def test_result_forms(noisy):
     json.dumps(found.to_dict())
     assert list(found.summary().index) == [1, 5]
     axes = found.plot()
-    assert axes.get_title() and axes.get_ylabel() == "bps per period"  # a row may be a week
+    assert axes.get_title("left")
+    assert axes.get_ylabel() == "mean forward return (bp per period)"  # a row may be a week
     band = found.bootstrap(5, seed=0)
     assert band.lower < found.ic[5].mean() < band.upper
     assert 0 <= found.monotonicity(1, seed=0).pvalue <= 1
@@ -853,16 +854,12 @@ def test_pictures_draw_on_the_axes_given(noisy):
     prices, factor = noisy
     found = fa.evaluate_factor(factor, forward(prices))
     ax = plt.subplots()[1]
-    for draw in (
-        fa.plot_cumulative_returns,
-        fa.plot_ic,
-        fa.plot_ic_distribution,
-        fa.plot_ic_heatmap,
-    ):
-        assert draw(found, 5, ax) is ax
-        with pytest.raises(SpecificationError, match="`period`"):
-            draw(found, 7, ax)
-    assert len(fa.tear_sheet(found).axes) == 7
+    assert found.plot(ax) is fa.quantile_bars(found.quantile_returns, ax=ax) is ax
+    assert fa.cumulative_quantiles(found.quantile_returns_by_date[5], period=5, ax=ax) is ax
+    for draw in (fa.ic_series, fa.ic_histogram, fa.ic_heatmap):
+        assert draw(found.ic[5], ax=ax) is ax
+    assert fa.ic_decay(found.decay, ax=ax) is ax
+    assert len(fa.tear_sheet(found, 5).axes) == 7
     plt.close("all")
 
 

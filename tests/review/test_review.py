@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from quantlab import review
+from quantlab import factors, review
 from quantlab.errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from quantlab.review import (
     Facts,
@@ -33,7 +33,7 @@ from quantlab.review import (
     verify_dossier,
 )
 from quantlab.review.criteria import CRITERIA, Rules, sharpe_criteria
-from quantlab.review.gate import variance_across_trials
+from quantlab.review.power import variance_across_trials
 from quantlab.review.placebo import _interval
 from quantlab.validation import (
     deflated_sharpe_ratio,
@@ -93,7 +93,7 @@ def test_an_edge_is_approved_and_noise_is_rejected():
 
 def test_criteria_are_those_of_the_validation_wing():
     trials = world(0.001)
-    gate = judge(trials, n_trials=25, seed=3, n_blocks=10, n_resamples=300, block_size=5)
+    gate = judge(trials, n_trials=25, seed=3, n_blocks=10, n_resamples=300, block_length=5)
     chosen, ratios = trials[gate.selected], trials.mean() / trials.std()
     deflated = deflated_sharpe_ratio(
         ratios[gate.selected],
@@ -295,7 +295,7 @@ def test_worlds_with_an_edge_pass_at_the_stated_power(true):
         (world(), {"sharpe_variance": -1.0}, SpecificationError, "in [0, inf]"),
         (world(), {"sharpe_variance": 0.5}, SpecificationError, "divide by periods_per_year"),
         (world(), {"thresholds": {}}, SpecificationError, "must name each criterion once"),
-        (world(), {"thresholds": None}, SpecificationError, "must be a dict"),
+        (world(), {"thresholds": None}, SpecificationError, "must be a Mapping, each criterion to its value"),
         (world(), {"evidence": {"sharpe": 1}}, SpecificationError, "`evidence` may name"),
         (world(), {"periods_per_year": 0}, SpecificationError, "periods_per_year"),
     ],
@@ -402,8 +402,8 @@ def test_every_series_picture_refuses_what_cannot_be_drawn():
         review.equity_curve,
         review.drawdown,
         lambda x: review.rolling_sharpe(x, window=5, periods_per_year=252),
-        review.ic_series,
-        review.ic_heatmap,
+        factors.ic_series,
+        factors.ic_heatmap,
         review.pair_spread,
         lambda x: review.var_exceedances(x, x, level=0.01),
         lambda x: review.reconciliation(x, x),
@@ -594,13 +594,13 @@ def test_an_index_leads_nowhere_else(href):
 
 def test_a_share_is_shown_in_one_format():
     from quantlab.results import FORMATS
-    from quantlab.review.dossier import show
+    from quantlab.review.dossier import format_fact
     from quantlab.review.gate import _SENTENCES
-    from quantlab.review.plots import logits_histogram
+    from quantlab.pictures import logits_histogram
 
     logits = np.r_[np.full(47, -0.5), np.full(1853, 0.5)]
     share = float((logits <= 0).mean())
-    text = show(share, FORMATS["share"])
+    text = format_fact(share, FORMATS["share"])
     assert text == "2.5%"
     name = "probability_of_backtest_overfitting"
     assert f"In {text} of the splits" in _SENTENCES[name]({"value": share})
