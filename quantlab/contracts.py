@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .errors import PipelineError
+from .errors import PipelineError, needs
 from quantlab.pipeline import (
     import_problems, notebook_parameters, read_file, read_params, read_stages, read_yaml,
     stage_name, write_text,
@@ -93,7 +93,8 @@ def imported_modules(
     list of str
         Paths relative to the project, sorted.
     """
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     project = Path(project)
     package = project / "quantlab"
@@ -190,7 +191,8 @@ def _check_pages(project: Path, spec: dict, stages: list[str]) -> list[str]:
 def _check_clean(where: str, notebook: Path) -> list[str]:
     """DVC hashes the whole file, so that what Run All leaves in a stage notebook would count as new
     code"""
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     nb = nbformat.read(notebook, as_version=4)
     left = [
@@ -311,7 +313,8 @@ def _with_modules(text: str, stage: str, sources: list[str]) -> str:
 
 def _write_values(notebook: Path, production: dict) -> list[str]:
     "Write production values into the parameters cell; the names of those that changed"
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     cell_values = notebook_parameters(notebook)
     moved = [

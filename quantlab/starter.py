@@ -8,7 +8,7 @@ __all__ = ['write_starter']
 # %% ../nbs/94_starter.ipynb #57a47004
 from pathlib import Path
 
-from .errors import PipelineError
+from .errors import PipelineError, needs
 from .pipeline import write_text
 
 # %% ../nbs/94_starter.ipynb #cace0cb4
@@ -85,7 +85,8 @@ def write_starter(name: str, project: str | Path = ".") -> tuple[Path, Path]:
     PipelineError
         `name` is no identifier, or one of the two is already there.
     """
-    import nbformat
+    with needs("pipeline"):
+        import nbformat
 
     if not name.isidentifier():
         raise PipelineError(f"A strategy's name is letters, digits and _; got {name!r}.")

@@ -22,7 +22,7 @@ from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
 from ..ledger.runs import observe_run
-from ..results import Result
+from ..results import Result, axes_or_new
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
@@ -147,9 +147,7 @@ def _headline(result: BacktestResult) -> dict[str, float]:
 
 def _plot_growth(returns: Mapping[str, pd.Series], ax):
     "Growth of one unit, a line a series of returns"
-    import matplotlib.pyplot as plt
-
-    ax = ax or plt.subplots(figsize=(8, 3))[1]
+    ax = axes_or_new(ax, figsize=(8, 3))
     for label, series in returns.items():
         (1 + series).cumprod().plot(ax=ax, label=label)
     ax.set(ylabel="growth of one unit", xlabel="")

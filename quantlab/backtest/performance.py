@@ -20,7 +20,7 @@ from quantlab.checks import (
     check_scale, check_series, last_rows, rounding_noise, underwater, warn, while_held,
 )
 from ..errors import DataError, QuantlabWarning
-from ..results import Result
+from ..results import Result, axes_or_new
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #4062624f
@@ -338,9 +338,7 @@ class PerformanceResult(Result):
 
     def plot(self, ax=None):
         "Drawdown under the growth of one unit"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(8, 3))[1]
+        ax = axes_or_new(ax, figsize=(8, 3))
         depth = _drawdowns(self.returns)
         ax.plot(self.returns.index, (1 + self.returns).cumprod(), label="growth of one unit")
         ax.fill_between(depth.index, 1 - depth, 1, alpha=0.3, label="one less drawdown")

@@ -10,13 +10,14 @@ import numpy as np
 
 from .book import Book, decided_rows
 from .kernel import BookRun, run_kernel
-from ..errors import ConvergenceError, DataError
+from ..errors import ConvergenceError, DataError, needs
 
 # %% ../../nbs/60_backtest/08_vectorbt_engine.ipynb #81a211ca
 def _vectorbt_once(prices, size, fees, fixed, capital):
     """Equity before each day's trade, traded value, fees paid and value held, all from vectorbt's
     own records"""
-    import vectorbt as vbt
+    with needs("research"):
+        import vectorbt as vbt
 
     portfolio = vbt.Portfolio.from_orders(
         prices, size=size, size_type="targetpercent", price=prices, fees=fees, fixed_fees=fixed,

@@ -18,7 +18,7 @@ from .engle_granger import check_pair, engle_granger
 from .mean_reversion import half_life
 from .unitroot import MIN_OBSERVATIONS
 from ..errors import DataError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/40_break_detection.ipynb #ef729d58
 @njit(cache=True)
@@ -83,9 +83,7 @@ class BreakDetection(Result):
 
     def plot(self, ax=None):
         "Draw the detector against its bar"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 2.5))[1]
+        ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.plot(self.table.index, self.table["detector"].to_numpy(), lw=1)
         ax.axhline(self.bar, color="C3", lw=1)
         if self.alarm is not None:

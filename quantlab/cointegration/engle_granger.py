@@ -23,7 +23,7 @@ from quantlab.cointegration.unitroot import (
     MIN_OBSERVATIONS, TRENDS, Trend, in_near_units, longest_lag, warn_if_short,
 )
 from ..errors import DataError, MisalignedError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #be88990c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -62,9 +62,7 @@ class EngleGrangerResult(Result):
 
     def plot(self, ax=None):
         "Draw the spread with bands of one and two standard deviations"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 2.5))[1]
+        ax = axes_or_new(ax, figsize=(7, 2.5))
         scale = self.spread.std()
         ax.plot(self.spread.index, self.spread.to_numpy(), lw=0.9)
         for k in (-2, -1, 0, 1, 2):

@@ -23,7 +23,7 @@ from quantlab.cointegration.reduced_rank import (
 )
 from .unitroot import MIN_OBSERVATIONS
 from ..errors import DataError, SmallSampleWarning, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #a23a7c6f
 CASES = ("none", "restricted_constant", "constant", "restricted_trend", "trend")
@@ -242,9 +242,7 @@ def _test_table(result: JohansenResult) -> pd.DataFrame:
 
 def _plot_trace(result: JohansenResult, ax: Any) -> Any:
     "A bar a null rank, and the line that it must pass"
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots(figsize=(7, 2.8), layout="constrained")[1] if ax is None else ax
+    ax = axes_or_new(ax, figsize=(7, 2.8), layout="constrained")
     ranks = result.trace_statistic.index.to_numpy()
     ax.bar(ranks, result.trace_statistic, width=0.5, color="C0", alpha=0.8, label="trace statistic")
     ax.hlines(

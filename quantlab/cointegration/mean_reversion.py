@@ -18,7 +18,7 @@ from numba import njit
 from .legs import LEG_PROBLEMS, ORDER_TWO, leg_problem
 from .unitroot import check_testable
 from ..errors import DataError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/20_mean_reversion.ipynb #9b9efd67
 # the distance c from a unit root at which the quantiles stand
@@ -139,9 +139,7 @@ class HalfLifeResult(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "The estimate and its 95 % interval; an arrow where it has no end"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 1.6), layout="constrained")
         known = [v for v in (self.lower, self.half_life, self.upper) if math.isfinite(v)]
         end = 1.25 * max(known, default=1.0) or 1.0
         ax.hlines(

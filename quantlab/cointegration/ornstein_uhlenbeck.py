@@ -19,7 +19,7 @@ from ..checks import check_number
 from .mean_reversion import fit_ar1, spread_note
 from .unitroot import check_testable
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #6fd14b7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -50,9 +50,7 @@ class OUFit(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "The law that the spread settles into"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 2.5), layout="constrained")[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 2.5), layout="constrained")
         z = np.linspace(-3.5, 3.5, 201)
         x, density = (
             self.mu + z * self.stationary_std,

@@ -24,7 +24,7 @@ from .mackinnon import mackinnon_pvalue
 from .mean_reversion import BIAS, dot_product
 from .unitroot import MIN_OBSERVATIONS, TRENDS, Trend, warn_if_short
 from ..errors import DataError, QuantlabError, SpecificationError
-from ..results import Result, as_text
+from ..results import Result, as_text, axes_or_new
 
 # %% ../../nbs/30_cointegration/25_screen.ipynb #7a4ea4c5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -82,9 +82,7 @@ class PairScreen(Result):
 
     def plot(self, ax=None):
         "Draw the p-values: uniform where nothing is cointegrated"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 2.5))[1]
+        ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.hist(self.table["pvalue"].dropna(), bins=np.linspace(0, 1, 41), color="0.5")
         ax.axhline(self.n_tested / 40, color="C3", lw=1)
         ax.set(

@@ -20,7 +20,7 @@ from quantlab.cointegration.kernel import (
 )
 from .unitroot import warn_if_short
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/37_structural_break.ipynb #336e0ce9
 MODELS = ("level", "level_trend", "regime")
@@ -90,9 +90,7 @@ class GregoryHansenResult(Result):
 
     def plot(self, ax=None):
         "Draw the statistic against the break date"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(7, 2.5))[1]
+        ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.plot(self.statistics.index, self.statistics.to_numpy(), lw=1)
         ax.axhline(self.critical_values[0.05], color="C3", lw=1)
         ax.set(title="Smallest statistic marks the break", ylabel="t statistic")

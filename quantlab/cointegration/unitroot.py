@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..checks import check_integer, check_number, check_option, check_series, warn
 from ..errors import DataError, SmallSampleWarning, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #d72158e0
 Trend = Literal["n", "c", "ct", "ctt"]
@@ -61,9 +61,7 @@ class UnitRootResult(Result):
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #43851f97
 def _plot_rejection(test: UnitRootResult, ax: Any) -> Any:
     "A line of numbers: critical values, the part where the null is rejected, and the statistic"
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots(figsize=(7, 1.6), layout="constrained")[1] if ax is None else ax
+    ax = axes_or_new(ax, figsize=(7, 1.6), layout="constrained")
     levels = test.critical_values
     wide = 0.15 * (np.ptp([0.0, test.statistic, *levels]) + 1e-9)
     both = test.null_hypothesis == "random walk"

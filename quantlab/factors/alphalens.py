@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..checks import observed_periods, warn
-from ..errors import DataError, DataWarning, MissingDataError
+from ..errors import DataError, DataWarning, MissingDataError, needs
 from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .transform import as_wide
 from ..results import Result
@@ -190,7 +190,8 @@ def tear_sheet(evaluation: FactorEvaluation, period: int | None = None) -> "Figu
     Figure
         Six panels.
     """
-    from matplotlib import pyplot as plt
+    with needs("research"):
+        from matplotlib import pyplot as plt
 
     from quantlab.factors import pictures
     from quantlab.style import report_style

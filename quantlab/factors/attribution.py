@@ -20,7 +20,7 @@ from quantlab.checks import (
 )
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import least_squares, long_run_covariance, default_lags
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #5b4d3ffb
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,9 +52,7 @@ class AttributionResult(Result):
 
     def plot(self, ax=None):
         "Annualised contributions"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 3))[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 3))
         ax.bar(self.contributions.index.astype(str), 100 * self.contributions)
         ax.axhline(0, color="black", lw=0.8)
         ax.set(title="Where the mean return came from", ylabel="% per year")

@@ -16,10 +16,10 @@ import pandas as pd
 from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_kind, check_number, check_option,
 )
-from ..errors import DataError, LookaheadError, SpecificationError
+from ..errors import DataError, LookaheadError, SpecificationError, needs
 from .evaluation import evaluate_factor
 from .transform import as_wide, zscore
-from ..results import Result
+from ..results import Result, axes_or_new
 from ..validation.splits import WalkForwardSplit
 
 if TYPE_CHECKING:
@@ -210,9 +210,7 @@ class LearnedCombination(Result):
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         "Loss of information coefficient when a factor is shuffled, with one standard error"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 1 + 0.22 * len(self.importance)))[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 1 + 0.22 * len(self.importance)))
         shown = self.importance.sort_values("ic_loss")
         ax.barh(shown.index, shown["ic_loss"], xerr=shown["std_error"])
         ax.axvline(0, color="black", lw=0.8)
@@ -248,7 +246,8 @@ TREES = {
 
 def _train(X: np.ndarray, y: np.ndarray, params: dict, seed: int) -> "Booster":
     "Boosted trees, the same from run to run"
-    import lightgbm
+    with needs("learn"):
+        import lightgbm
 
     fixed = {
         "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,

@@ -18,7 +18,7 @@ from scipy import stats
 
 from ..checks import check_frame, check_index, check_integer, check_number, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/50_factors/20_inference.ipynb #471f10f6
 def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFrame]:
@@ -273,9 +273,7 @@ class FamaMacBethResult(Result):
 
     def plot(self, ax=None):
         "Cumulative coefficients over the periods"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 3))[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 3))
         ax.plot(self.coefficients.index, self.coefficients.cumsum(), label=list(self.coefficients))
         ax.legend(frameon=False)
         ax.set(title="Cumulative cross-sectional coefficients", xlabel="period")

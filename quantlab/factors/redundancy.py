@@ -22,7 +22,7 @@ from ..errors import DataError, SpecificationError
 from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .inference import MeanInference, mean_inference
 from .transform import as_wide, neutralize, zscore
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #63f54464
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -43,9 +43,7 @@ class FactorComparison(Result):
 
     def plot(self, ax=None):
         "Naive and disjoint t-statistics of each factor"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 0.6 + 0.25 * len(self.table)))[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 0.6 + 0.25 * len(self.table)))
         shown = self.table.iloc[::-1]
         ax.scatter(
             shown["t_naive"], shown.index, marker="x", color="0.6", label="as if independent"

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ..checks import check_frame
 from ..errors import DataError, HandoffError, QuantlabError
-from ..results import Result
+from ..results import Result, axes_or_new
 from quantlab.storage import (
     append_lines, canonical_json, hold, in_words, sha256, sweep, write_durably,
 )
@@ -273,9 +273,7 @@ class PaperResult(Result):
 
     def plot(self, ax=None):
         "Equity, with the days on which trading was restricted shaded"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(8, 3))[1]
+        ax = axes_or_new(ax, figsize=(8, 3))
         dates, limited = self.equity.index, (self.daily["state"] != "ACTIVE").to_numpy()
         ax.plot(dates, self.equity.to_numpy(), color="tab:blue", label=f"{self.mode} equity")
         ax.fill_between(

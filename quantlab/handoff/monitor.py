@@ -18,7 +18,7 @@ from ..errors import DataError, HandoffError, MissingDataError
 from .bundle import Bundle
 from .journal import PaperResult
 from .expectation import SequentialTest
-from ..results import Result
+from ..results import Result, axes_or_new
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/80_handoff/55_monitor.ipynb #98cc758b
@@ -200,9 +200,7 @@ class MonitorResult(Result):
 
     def plot(self, ax=None):
         "Both charts as a share of their thresholds"
-        import matplotlib.pyplot as plt
-
-        ax = ax or plt.subplots(figsize=(8, 3))[1]
+        ax = axes_or_new(ax, figsize=(8, 3))
         test = self.sequential_test
         for name, bar in (("mean", test.mean_threshold), ("volatility", test.volatility_threshold)):
             ax.plot(self.charts.index, self.charts[name].to_numpy() / bar, label=name)

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ..errors import DataError
-from ..results import Result
+from ..results import Result, axes_or_new
 from .exceedances import check_losses
 
 # %% ../../nbs/40_volatility/34_es_backtest.ipynb #66cbc080
@@ -34,9 +34,7 @@ class ESBacktest(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "The two Z statistics: 0 when the shortfall is right, negative when it is too small"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(7, 1.9), layout="constrained")[1] if ax is None else ax
+        ax = axes_or_new(ax, figsize=(7, 1.9), layout="constrained")
         values = [self.acerbi_szekely_z2, self.acerbi_szekely_z1]
         ax.barh([0, 1], values, height=0.5, color=["C3" if v < 0 else "C0" for v in values])
         ax.axvline(0, color="0.3", lw=0.8)

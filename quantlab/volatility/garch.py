@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from quantlab.volatility.certificate import (
     FitCertificate, certify_fit, given_certificate, parameter_covariances, persistence,
     shock_half_life,
@@ -213,9 +213,7 @@ def _describe(fit: GarchFit) -> str:
 
 def _plot_fit(fit: GarchFit, ax: Any) -> Any:
     "Conditional volatility over the absolute residuals"
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots()[1] if ax is None else ax
+    ax = axes_or_new(ax)
     ax.plot(fit.residuals.abs(), lw=0.4, color="0.75", label="absolute residual")
     ax.plot(fit.conditional_volatility, lw=1, label="conditional volatility")
     ax.set(title=f"{fit.vol} ({fit.dist})", ylabel="per period, decimal")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..checks import check_aligned, check_integer, check_option, check_series, share_index
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/40_volatility/52_har.ipynb #5847a003
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -92,9 +92,7 @@ class HARFit(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Fitted against realized variance"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         ax.plot(self.fitted + self.residuals, lw=0.5, color="0.7", label="realized")
         ax.plot(self.fitted, lw=1, label="fitted, one day ahead")
         ax.set(title="HAR", ylabel="variance per period")

@@ -17,7 +17,7 @@ from scipy.stats import chi2
 
 from ..checks import check_frame, check_integer
 from ..errors import ConvergenceError, DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from .kernel import variance_path
 from .rolling import fit_garch_panel
 
@@ -153,9 +153,7 @@ class DCCFit(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Average conditional correlation of all pairs (up to ten assets)"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         ax.plot(_mean_correlation(self), lw=1)
         ax.set(title=f"{self.model}: mean conditional correlation", ylabel="correlation")
         return ax

@@ -15,8 +15,8 @@ from numba import njit
 from scipy.optimize import minimize
 
 from ..checks import check_integer, check_number, check_series
-from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..errors import DataError, SpecificationError, needs
+from ..results import Result, axes_or_new
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #c247c415
 @njit(cache=True)
@@ -186,9 +186,7 @@ class RegimeFit(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Filtered probability of the wildest regime"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         ax.fill_between(self.filtered.index, self.filtered.iloc[:, -1], lw=0, alpha=0.6)
         ax.set(
             title="Filtered probability of the most volatile regime", ylim=(0, 1),
@@ -312,8 +310,9 @@ def change_points(
     ----------
     Killick, Fearnhead & Eckley (2012); Truong, Oudre & Vayatis (2020) for `ruptures`.
     """
-    from ruptures import Pelt
-    from ruptures.base import BaseCost
+    with needs("research"):
+        from ruptures import Pelt
+        from ruptures.base import BaseCost
 
     size = check_integer(min_size, "min_size", low=2)
     series = check_series(x, "x", min_length=2 * size, allow_constant=False)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..checks import check_frame, check_integer, check_jobs
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from quantlab.volatility.kernel import (
     CONSTANT, FIT, GAIN, MIN_OBSERVATIONS, N_PARAMETERS, RUN, SUSPENDED, FitRecord,
     filter_windows, fit_windows,
@@ -191,9 +191,7 @@ class RollingVolatility(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Cross-section of volatility over time: median, and the 10th to 90th percentile"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         bands = self.volatility.dropna(how="all").quantile([0.1, 0.5, 0.9], axis=1).T
         ax.fill_between(
             bands.index, bands[0.1], bands[0.9], alpha=0.3, lw=0, label="10th to 90th percentile"

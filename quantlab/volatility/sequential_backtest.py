@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 from ..checks import check_integer, check_number
 from ..errors import SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from .exceedances import check_level, check_losses
 
 # %% ../../nbs/40_volatility/45_sequential_backtest.ipynb #d2fe920e
@@ -98,9 +98,7 @@ class SequentialVaRTest(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Wealth over time, and the line it must not reach"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         ax.semilogy(self.e_values, lw=1)
         ax.axhline(1 / self.size, color="0.4", ls="--", lw=0.8)
         ax.set(title="Evidence against the VaR", ylabel="e-value (log scale)")

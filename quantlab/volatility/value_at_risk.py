@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from ..checks import check_integer, check_number, check_option, check_scale, check_series
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, axes_or_new
 from .kernel import MU, N_PARAMETERS, FitRecord, variance_path
 from .rolling import rolling_garch
 from .exceedances import check_level
@@ -68,9 +68,7 @@ class GPDFit(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Excesses against the fitted tail, both logarithmic"
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         y = np.sort(self._excesses)
         share = self.n_exceedances / self.nobs
         ax.loglog(

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..checks import check_integer
-from ..results import Result
+from ..results import Result, axes_or_new
 from quantlab.volatility.exceedances import (
     ChristoffersenResult, DurationTest, Outcome, check_losses, christoffersen_result,
     duration_test, dynamic_quantile, dynamic_quantile_test, independence_ratio, kupiec_ratio,
@@ -116,9 +116,7 @@ class VaRBacktest(Result):
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #c66ad526
 def _plot_pvalues(test: VaRBacktest, ax: Any) -> Any:
     "A row a test: its asymptotic p-value filled, the exact one open"
-    import matplotlib.pyplot as plt
-
-    ax = plt.subplots(figsize=(7, 2.6), layout="constrained")[1] if ax is None else ax
+    ax = axes_or_new(ax, figsize=(7, 2.6), layout="constrained")
     table = test.summary().iloc[::-1]
     rows = np.arange(len(table))
     ax.axvspan(0, 0.05, color="C3", alpha=0.15, lw=0, label="rejected at 5 %")
