@@ -25,7 +25,7 @@ from quantlab.cointegration.reduced_rank import (
     canonical_correlations, regress_out, scaled_least_squares, vecm_design,
 )
 from .unitroot import Trend
-from ..errors import DataError, SmallSampleWarning, SpecificationError
+from ..errors import DataError, SmallSampleWarning
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/35_bootstrap.ipynb #d91dadb8

@@ -22,7 +22,7 @@ from .mackinnon import mackinnon_critical_values, mackinnon_pvalue
 from quantlab.cointegration.unitroot import (
     MIN_OBSERVATIONS, TRENDS, Trend, in_near_units, longest_lag, warn_if_short,
 )
-from ..errors import DataError, MisalignedError, SpecificationError
+from ..errors import DataError, MisalignedError
 from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #be88990c

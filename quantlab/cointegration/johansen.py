@@ -22,7 +22,7 @@ from quantlab.cointegration.reduced_rank import (
     fit_vecm, likelihood_ratio_test, regress_out, vecm_design, within_span,
 )
 from .unitroot import MIN_OBSERVATIONS
-from ..errors import DataError, SmallSampleWarning, SpecificationError
+from ..errors import DataError, SmallSampleWarning
 from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #a23a7c6f

@@ -22,7 +22,7 @@ from quantlab.cointegration.kernel import (
 from .reduced_rank import regress_out
 from .screen import false_discovery_qvalues, join_notes, leg_notes
 from .unitroot import MIN_OBSERVATIONS
-from ..errors import DataError, SmallSampleWarning
+from ..errors import SmallSampleWarning
 from ..results import Result
 
 # %% ../../nbs/30_cointegration/45_johansen_pairs.ipynb #6738aa72

@@ -19,7 +19,7 @@ from quantlab.cointegration.kernel import (
     AIC, FIXED, LagSearch, lag_limit, make_workspace, spread_statistic,
 )
 from .unitroot import warn_if_short
-from ..errors import DataError, SpecificationError
+from ..errors import DataError
 from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/37_structural_break.ipynb #336e0ce9

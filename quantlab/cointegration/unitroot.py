@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_integer, check_number, check_option, check_series, warn
-from ..errors import DataError, SmallSampleWarning, SpecificationError
+from ..errors import DataError, SmallSampleWarning
 from ..results import Result, axes_or_new
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #d72158e0

@@ -90,8 +90,7 @@ def _check_labels(labels: Any, name: str, y: Any, X: Any) -> None:
     if isinstance(labels, pandas) and data is not None and not labels.index.equals(data.index):
         raise MisalignedError(
             f"`{name}` must share the index of the data: {len(labels)} and {len(data)} rows, in "
-            "the same order; "
-            "reindex it, or pass an array to take it row by row."
+            "the same order; reindex it, or pass an array to take it row by row."
         )
 
 
@@ -314,8 +313,7 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> pd.Index:
         if not known:
             raise SpecificationError(
                 "`time` must be the period of each row, or the index must have a level of dates; "
-                "got "
-                f"{time!r}."
+                f"got {time!r}."
             )
         labels = index.get_level_values(known[0])
     if pd.isna(labels).any():

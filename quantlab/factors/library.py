@@ -129,8 +129,7 @@ def _wanted(compute: Callable) -> tuple[str, ...]:
     if odd or not names:
         raise SpecificationError(
             "`define_factor` needs a function whose parameters name the fields of the panel, such "
-            "as f(returns, dollar_volume); "
-            f"got {inspect.signature(compute)}."
+            f"as f(returns, dollar_volume); got {inspect.signature(compute)}."
         )
     return names
 

@@ -21,7 +21,6 @@ from quantlab.factors.kernel import (
     Places, pass_over_dates,
 )
 from .transform import as_wide
-from ..results import Result
 
 # %% ../../nbs/50_factors/28_quantiles.ipynb #f9fb988a
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

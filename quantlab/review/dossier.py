@@ -282,8 +282,7 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
     )
     return (
         f'<div class="verdict {word}"><span class="word">Verdict: '
-        f"{facts.get(stage, key).html()}</span>\n"
-        f"{facts.prose(*sentences)}</div>\n"
+        f"{facts.get(stage, key).html()}</span>\n{facts.prose(*sentences)}</div>\n"
     )
 
 # %% ../../nbs/70_review/30_dossier.ipynb #07bcad01

@@ -143,8 +143,7 @@ _SENTENCES: dict[str, Callable[[dict], str]] = {
     ),
     "haircut_sharpe": lambda f: (
         f"For {f['n_trials']} tests the adjusted p-value is {f['value']:.3f}; the annual Sharpe "
-        "ratio of "
-        f"{f['annual']:.2f} is cut to {f['haircut_annual_sharpe']:.2f}."
+        f"ratio of {f['annual']:.2f} is cut to {f['haircut_annual_sharpe']:.2f}."
     ),
     "min_track_record_length": lambda f: (
         f"A positive Sharpe ratio needs {f['value']:,.0f} observations to be called so at "

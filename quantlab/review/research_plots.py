@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_mask, check_number, check_series,
+    check_aligned, check_integer, check_mask, check_number, check_series,
 )
 from ..errors import DataError, SpecificationError
 from ..style import COLOURS, date_axis, picture

@@ -103,10 +103,9 @@ _TRIED = (
     "What was tried",
     (
         "The ledger counts {validate:@/n_trials} tries of all families; "
-        "{validate:@/n_trials_on_data} of them are on this data. The one judged "
-        "here, {validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that "
-        "ratio is flattered by the choice; the deflated "
-        "Sharpe ratio takes this back.",
+        "{validate:@/n_trials_on_data} of them are on this data. The one judged here, "
+        "{validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that ratio is "
+        "flattered by the choice; the deflated Sharpe ratio takes this back.",
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(
             "dsr_curve", "validate", "@/criteria/deflated_sharpe_ratio",
@@ -130,9 +129,8 @@ _PERFORMANCE = (
     "Performance",
     (
         "From {backtest_candidates:@/window/start} to {backtest_candidates:@/window/end}, "
-        "walk-forward, {validate:@/n_obs} observations, "
-        "all before the holdout. Net is after commission, half-spread, impact and borrow fees "
-        "as assumed.",
+        "walk-forward, {validate:@/n_obs} observations, all before the holdout. Net is after "
+        "commission, half-spread, impact and borrow fees as assumed.",
         TableBlock(
             "backtest_candidates", "@/performance", _STATISTICS, "Before and after costs",
             "returns",
@@ -171,11 +169,10 @@ _ROBUSTNESS = (
     "Overfitting and robustness",
     (
         "When the sample is cut into blocks and one half chooses while the other judges, the "
-        "chosen trial falls below the median of all trials with "
-        "probability {validate:@/criteria/probability_of_backtest_overfitting/value|.1%}; one "
-        "half is what a choice without information gives. "
-        "A test that allows for having looked at all trials (Hansen's superior predictive "
-        "ability) has p-value "
+        "chosen trial falls below the median of all trials with probability "
+        "{validate:@/criteria/probability_of_backtest_overfitting/value|.1%}; one half is what a "
+        "choice without information gives. A test that allows for having looked at all trials "
+        "(Hansen's superior predictive ability) has p-value "
         "{validate:@/criteria/superior_predictive_ability/value|.3f}.",
         FigureBlock(
             "logits", "validate", "@/criteria/probability_of_backtest_overfitting",
@@ -195,9 +192,8 @@ _ROBUSTNESS = (
             "Calendar years", "year",
         ),
         "Each number of the chosen point was moved by a quarter and each switch turned: "
-        "{backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least "
-        "half of "
-        "its Sharpe ratio, the worst of them "
+        "{backtest_candidates:@/sensitivity/plateau|.0%} of the nearest points keep at least half "
+        "of its Sharpe ratio, the worst of them "
         "{backtest_candidates:@/sensitivity/worst_neighbour|.0%}.",
         TableBlock(
             "backtest_candidates", "@/sensitivity/without_sector",
@@ -262,14 +258,12 @@ _POWER = (
 _HOLDOUT = (
     "Holdout",
     (
-        "The holdout was opened {confirm_holdout:@/n_openings} time(s) for this family; the "
-        "reason given was: {confirm_holdout:@/reason}. Over "
-        "{confirm_holdout:@/n_obs} observations the annual Sharpe ratio was "
-        "{confirm_holdout:@/annualized_sharpe_ratio|.2f}, the total return "
+        "The holdout was opened {confirm_holdout:@/n_openings} time(s) for this family; the reason "
+        "given was: {confirm_holdout:@/reason}. Over {confirm_holdout:@/n_obs} observations the "
+        "annual Sharpe ratio was {confirm_holdout:@/annualized_sharpe_ratio|.2f}, the total return "
         "{confirm_holdout:@/total_return|.2%} and the deepest drawdown "
         "{confirm_holdout:@/max_drawdown|.1%}. From the backtest alone an annual Sharpe ratio "
-        "between "
-        "{confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
+        "between {confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
         "was to be expected.",
         FigureBlock(
             "holdout", "confirm_holdout", "@/annualized_sharpe_ratio",
@@ -318,11 +312,10 @@ _HELD_TO = (
 _REPLAY = (
     "Replay in the paper engine",
     (
-        "The reference broker replayed {paper_replay:@/n_days} days of the holdout from the "
-        "bundle alone and sent {paper_replay:@/n_orders} orders, of which the "
-        "pre-trade gate refused {paper_replay:@/n_rejected}. The largest difference of a "
-        "day's return from the backtest is "
-        "{paper_replay:@/max_difference_bp|.3g} bp, in total "
+        "The reference broker replayed {paper_replay:@/n_days} days of the holdout from the bundle "
+        "alone and sent {paper_replay:@/n_orders} orders, of which the pre-trade gate refused "
+        "{paper_replay:@/n_rejected}. The largest difference of a day's return from the backtest "
+        "is {paper_replay:@/max_difference_bp|.3g} bp, in total "
         "{paper_replay:@/total_difference_bp|.3g} bp. Reconciled: {paper_replay:@/reconciled}.",
         FigureBlock(
             "reconciliation", "paper_replay", "@/max_difference_bp",
@@ -334,10 +327,9 @@ _DATA = (
     "Data",
     (
         "{ingest_prices:n_assets} assets on {ingest_prices:n_days} trading days from "
-        "{ingest_prices:start} to {ingest_prices:end}; "
-        "{ingest_prices:coverage|.1%} of the cells hold a value. The checks made "
-        "{ingest_prices:n_findings} findings and put {ingest_prices:n_quarantined} values "
-        "into quarantine.",
+        "{ingest_prices:start} to {ingest_prices:end}; {ingest_prices:coverage|.1%} of the cells "
+        "hold a value. The checks made {ingest_prices:n_findings} findings and put "
+        "{ingest_prices:n_quarantined} values into quarantine.",
         TableBlock(
             "ingest_prices", "findings",
             {"count": ("findings", ",d"), "action": ("what was done", "")}, "Findings by kind",
@@ -345,8 +337,7 @@ _DATA = (
         ),
         FigureBlock(
             "coverage", "ingest_prices", "coverage",
-            "Dark is missing; a name that appears late or ends early has an edge in this "
-            "picture.",
+            "Dark is missing; a name that appears late or ends early has an edge in this picture.",
         ),
         FigureBlock(
             "universe", "ingest_prices", "n_assets",
@@ -371,9 +362,8 @@ def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     )
     text = (
         "<p>Each number on this page carries the stage, the key and the md5 of the file it was "
-        "read from; hold the pointer over it to see them. "
-        "<code>quantlab report verify</code> looks all of them up again, <code>quantlab report "
-        "diff</code> compares two dossiers.</p>\n"
+        "read from; hold the pointer over it to see them. <code>quantlab report verify</code> "
+        "looks all of them up again, <code>quantlab report diff</code> compares two dossiers.</p>\n"
     )
     head = '<thead><tr><th>what</th><th class="text">md5 or value</th></tr></thead>'
     return f'{text}<div class="table"><table>{head}<tbody>{rows}</tbody></table></div>\n'
@@ -391,10 +381,9 @@ def _verdict(facts: Facts, family: str) -> str:
             else " {validate:criteria_sentence}" * facts.has("validate", "criteria_sentence")
         ),
         f"Observed annual Sharpe ratio {gate}annualized_sharpe_ratio|.2f}} net of costs over "
-        f"{gate}n_obs}} observations, the best of "
-        f"{gate}n_trials}} trials; {gate}haircut_annual_sharpe|.2f}} after the haircut for that "
-        "many tests; deflated Sharpe ratio "
-        f"{gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
+        f"{gate}n_obs}} observations, the best of {gate}n_trials}} trials; "
+        f"{gate}haircut_annual_sharpe|.2f}} after the haircut for that many tests; deflated Sharpe "
+        f"ratio {gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
     )
 
 # %% ../../nbs/70_review/35_strategy.ipynb #f46be331

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from .costs import CostModel, trailing_volatility
 from ..checks import check_aligned, check_frame, check_number
 from ..errors import DataError, HandoffError, QuantlabError, SpecificationError
-from .orders import Order, make_order
+from .orders import Order
 from .limits import costs_from
 from ..storage import as_path, in_words
 from ..storage import write_durably

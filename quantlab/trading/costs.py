@@ -160,8 +160,7 @@ def trade_cost(
         if unknown.any():
             raise MissingDataError(
                 f"{int(unknown.sum())} trades have no positive volume or no volatility, so their "
-                "impact is "
-                "unknown; fill both with a trailing estimate, or do not trade there."
+                "impact is unknown; fill both with a trailing estimate, or do not trade there."
             )
         share = np.divide(size, volume, out=np.zeros_like(size), where=size > 0)
         cost = cost + model.impact_coefficient * size * np.where(size > 0, sigma, 0.0) * np.sqrt(

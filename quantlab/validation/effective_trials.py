@@ -7,9 +7,8 @@ __all__ = ['effective_trials_from_correlation', 'effective_number_of_trials', 'E
            'estimate_effective_trials']
 
 # %% ../../nbs/20_validation/30_effective_trials.ipynb #03629725
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd

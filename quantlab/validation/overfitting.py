@@ -17,7 +17,7 @@ from numba import njit
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result
 from .sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #9f895618

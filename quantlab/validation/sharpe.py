@@ -24,7 +24,7 @@ from quantlab.checks import (
     while_held,
 )
 from ..errors import DataError, ScaleWarning, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result
 
 # %% ../../nbs/20_validation/10_sharpe.ipynb #036b4474
 class PeriodSharpe(float):

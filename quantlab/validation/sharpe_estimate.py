@@ -19,7 +19,7 @@ from ..checks import check_integer, check_number, check_option
 from ..errors import SpecificationError
 from ..results import Result
 from quantlab.validation.sharpe import (
-    PeriodSharpe, excess_returns, variance_numerator, probabilistic_sharpe_ratio,
+    PeriodSharpe, excess_returns, variance_numerator,
 )
 
 # %% ../../nbs/20_validation/15_sharpe_estimate.ipynb #58619c29

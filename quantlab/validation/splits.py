@@ -153,8 +153,7 @@ def _check_predictions(predictions: Any, n_splits: int) -> None:
         raise DataError("`predictions` must be a list with a series or array for each split.")
     if len(predictions) != n_splits:
         raise DataError(
-            f"`predictions` must have one entry a split: {n_splits}; got "
-            f"{len(predictions)}."
+            f"`predictions` must have one entry a split: {n_splits}; got {len(predictions)}."
         )
 
 

@@ -17,7 +17,7 @@ from scipy.stats import chi2, t as student
 from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_option, check_series, share_index, warn,
 )
-from ..errors import DataError, ScaleWarning, SpecificationError
+from ..errors import DataError, ScaleWarning
 from ..results import Result
 
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #d9b213fb

@@ -15,7 +15,7 @@ from numba import njit
 from scipy.optimize import minimize
 
 from ..checks import check_integer, check_number, check_series
-from ..errors import DataError, SpecificationError, needs
+from ..errors import DataError, needs
 from ..results import Result, axes_or_new
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #c247c415

@@ -14,7 +14,6 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..checks import check_integer, check_number
-from ..errors import SpecificationError
 from ..results import Result, axes_or_new
 from .exceedances import check_level, check_losses
 
