@@ -825,9 +825,9 @@ def test_a_book_that_lost_all_is_halted_and_its_record_ends(tmp_path, after):
         ({"returns": [0.1]}, "must map assets to their returns; got list"),
         ({"dollar_volume": {"A": "many"}}, "has 'many' as dollar_volume of A"),
         ({"volatility": {"A": None}}, "has None as volatility of A"),
-        ({"date": "2015-07-01"}, "must carry a date alone"),
-        ({"date": None}, "must carry a date alone"),
-        ({"date": pd.NaT}, "must carry a date alone"),
+        ({"date": "2015-07-01"}, "must carry a date"),
+        ({"date": None}, "must carry a date"),
+        ({"date": pd.NaT}, "must carry a date"),
     ],
 )
 def test_a_bar_of_what_is_no_number_is_a_sentence(bundle, tmp_path, change, message):

@@ -36,8 +36,10 @@ from quantlab.handoff import (
     calibrate_monitor,
     expected_distribution,
     load_bundle,
+    load_feed,
     monitor,
     read_journal,
+    save_feed,
     write_bundle,
 )
 from quantlab.handoff.manifest import seal_of
@@ -835,6 +837,16 @@ def test_shadow_differs_in_its_mark_alone(arguments, bundle, feed, tmp_path):
 def test_a_bad_bar_is_refused(bundle, bar, message):
     with pytest.raises(QuantlabError, match=message):
         replay(bundle, [bar])
+
+
+def test_a_bar_may_carry_the_time_of_its_close_and_the_day_counts(bundle, feed, tmp_path):
+    few = feed[:5]
+    late = [dataclasses.replace(bar, date=bar.date + pd.Timedelta(hours=21)) for bar in few]
+    assert load_feed(save_feed(tmp_path / "feed.parquet", late))[2].date == late[2].date
+    plain, timed = (replay(bundle, given) for given in (few, late))
+    assert plain.journal.equals(timed.journal) and plain.equity.equals(timed.equity)
+    with pytest.raises(QuantlabError, match="keep one bar a day"):
+        replay(bundle, [few[0], late[0]])
 
 
 def test_bars_and_journals_refuse_what_is_not_one(bundle, feed, world):
