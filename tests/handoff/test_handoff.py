@@ -844,7 +844,7 @@ def test_a_bar_may_carry_the_time_of_its_close_and_the_day_counts(bundle, feed, 
     late = [dataclasses.replace(bar, date=bar.date + pd.Timedelta(hours=21)) for bar in few]
     assert load_feed(save_feed(tmp_path / "feed.parquet", late))[2].date == late[2].date
     plain, timed = (replay(bundle, given) for given in (few, late))
-    assert plain.journal.equals(timed.journal) and plain.equity.equals(timed.equity)
+    assert plain.journal == timed.journal and plain.equity.equals(timed.equity)
     with pytest.raises(QuantlabError, match="keep one bar a day"):
         replay(bundle, [few[0], late[0]])
 
