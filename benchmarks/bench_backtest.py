@@ -91,12 +91,19 @@ def daily_rebalance(call_seq, n_days=2500, n_assets=500):
         f"daily rebalance, {n_assets} assets x {n_days} days, call_seq {call_seq!r}",
         lambda: run_backtest(weights, returns, costs=COST),
         lambda: vbt.Portfolio.from_orders(
-            prices, size=weights, size_type="targetpercent", fees=COST.linear_rate, init_cash=1e7,
-            group_by=True, cash_sharing=True, call_seq=call_seq, freq="D",
+            prices,
+            size=weights,
+            size_type="targetpercent",
+            fees=COST.linear_rate,
+            init_cash=1e7,
+            group_by=True,
+            cash_sharing=True,
+            call_seq=call_seq,
+            freq="D",
         ),
         lambda result: result.returns.to_numpy(),
         net_returns,
-    )  # fmt: skip
+    )
 
 
 def parameter_sweep(n_days=2500, n_books=1000):
@@ -113,12 +120,16 @@ def parameter_sweep(n_days=2500, n_books=1000):
         f"parameter sweep, {books.shape[1]} books x {n_days} days",
         lambda: sweep_returns(books, returns, costs=COST),
         lambda: vbt.Portfolio.from_orders(
-            price, size=books, size_type="targetpercent", fees=COST.linear_rate, init_cash=1e7,
+            price,
+            size=books,
+            size_type="targetpercent",
+            fees=COST.linear_rate,
+            init_cash=1e7,
             freq="D",
         ),
         lambda table: table.to_numpy(),
         lambda portfolio: net_returns(portfolio, books.shape[1]),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -91,9 +91,13 @@ def bench_pbo():
     whole = theirs * result.n_combinations / part
     gap = np.abs(result.logits[:part] - logits).max()
     return report(
-        "PBO, 1000 trials x 2512, 16 blocks, over a numpy loop", ours, whole, gap, 1e-12,
+        "PBO, 1000 trials x 2512, 16 blocks, over a numpy loop",
+        ours,
+        whole,
+        gap,
+        1e-12,
         f"(loop measured on {part} of {result.n_combinations:,} combinations)",
-    )  # fmt: skip
+    )
 
 
 def bench_pbo_compiled():
@@ -128,8 +132,12 @@ def bench_spa():
     gap = max(abs(getattr(b, f"pvalue_{k}") - a[k]) for k in ("lower", "consistent", "upper"))
     return report(
         "SPA, 1000 models x 2500 x 1000 resamples, over arch (unstudentised)",
-        ours, theirs, gap, 0.05, "(Monte Carlo on both sides)",
-    )  # fmt: skip
+        ours,
+        theirs,
+        gap,
+        0.05,
+        "(Monte Carlo on both sides)",
+    )
 
 
 def bench_mcs():
@@ -190,9 +198,12 @@ def bench_label_times():
     X = np.zeros((n, 1))
     # Their labels are half-open and their embargo begins at the (open) end: one day on, one day off
     theirs = purgedcv.CombinatorialPurgedCV(
-        10, 4, prediction_times=start, evaluation_times=end + pd.Timedelta(days=1),
+        10,
+        4,
+        prediction_times=start,
+        evaluation_times=end + pd.Timedelta(days=1),
         embargo=pd.Timedelta(days=embargo - 1),
-    )  # fmt: skip
+    )
     frame = pd.DataFrame(X, index=pd.DatetimeIndex(start))
     t1 = pd.Series(end.to_numpy(), index=frame.index)
     (a, ours), (b, split) = side_by_side(

@@ -76,9 +76,17 @@ def bench_panel(returns, n_parts=10):
     theirs = np.array(theirs)
     gap = (ours["loglikelihood"].to_numpy() - theirs) / np.abs(theirs)
     report(
-        "panel", len(gap), float(np.median(ratios)), cold, warm, peer_time, added, gap,
-        gap.min() >= -1e-8, "",
-    )  # fmt: skip
+        "panel",
+        len(gap),
+        float(np.median(ratios)),
+        cold,
+        warm,
+        peer_time,
+        added,
+        gap,
+        gap.min() >= -1e-8,
+        "",
+    )
 
 
 def bench_rolling(returns, window, every, n_peer):

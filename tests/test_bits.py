@@ -25,7 +25,9 @@ from quantlab.volatility import kernel
 x, total = np.random.default_rng(0).standard_t(5, 1003), hashlib.sha256()
 theta, gradient, matrix = np.array([0.03, 0.05, 0.07, 0.9]), np.empty(4), np.empty((4, 4))
 for exact in (False, True):
-    kernel.loglikelihood_derivatives(x, theta, kernel.presample_variance(x), exact, gradient, matrix)
+    kernel.loglikelihood_derivatives(
+        x, theta, kernel.presample_variance(x), exact, gradient, matrix
+    )
     total.update(gradient.tobytes() + matrix.tobytes())
 total.update(np.array([kernel._loglikelihood(x, theta, 1.1), *kernel._moments(x)]).tobytes())
 total.update(kernel.variance_path(x, theta).tobytes())
@@ -43,10 +45,18 @@ import numpy as np
 import pandas as pd
 from quantlab.backtest import CostModel, run_backtest, sweep_returns
 from quantlab.cointegration import (
-    gregory_hansen, half_life, kalman_hedge_ratio, screen_johansen, screen_pairs,
+    gregory_hansen,
+    half_life,
+    kalman_hedge_ratio,
+    screen_johansen,
+    screen_pairs,
 )
 from quantlab.factors import evaluate_factor, rolling_beta
-from quantlab.validation import model_confidence_set, probability_of_backtest_overfitting, superior_predictive_ability
+from quantlab.validation import (
+    model_confidence_set,
+    probability_of_backtest_overfitting,
+    superior_predictive_ability,
+)
 from quantlab.volatility import dcc, fit_garch_panel, markov_regimes, rolling_garch
 
 rng = np.random.default_rng(1)
@@ -58,31 +68,71 @@ prices["a1"] = prices["a0"] + 0.02 * returns["a1"].ewm(span=5).mean()
 market, volume = returns.mean(axis=1), 1e6 * np.exp(prices)
 signal = returns.rolling(3).mean().rank(axis=1)
 weights = signal.sub(signal.mean(axis=1), axis=0).div(12).fillna(0.0)
-costs = CostModel(commission_bps=1, half_spread_bps=2, impact_coefficient=0.5, borrow_bps_per_year=50)
-book = run_backtest(weights, returns, costs=costs, dollar_volume=volume, capital=1e5, periods_per_year=252)
-positions = pd.DataFrame({f"p{k}": np.sign(market.rolling(k).sum()) for k in range(2, 40)}).fillna(0.0)
-swept = sweep_returns(positions, market.rename("m"), costs=costs, dollar_volume=volume["a0"], capital=1e5, periods_per_year=252)
-evaluated = evaluate_factor(signal, {1: returns.shift(-1), 5: returns.rolling(5).sum().shift(-5)}, quantiles=3)
+costs = CostModel(
+    commission_bps=1, half_spread_bps=2, impact_coefficient=0.5, borrow_bps_per_year=50
+)
+book = run_backtest(
+    weights, returns, costs=costs, dollar_volume=volume, capital=1e5, periods_per_year=252
+)
+positions = pd.DataFrame({f"p{k}": np.sign(market.rolling(k).sum()) for k in range(2, 40)}).fillna(
+    0.0
+)
+swept = sweep_returns(
+    positions,
+    market.rename("m"),
+    costs=costs,
+    dollar_volume=volume["a0"],
+    capital=1e5,
+    periods_per_year=252,
+)
+evaluated = evaluate_factor(
+    signal, {1: returns.shift(-1), 5: returns.rolling(5).sum().shift(-5)}, quantiles=3
+)
 regimes, correlations = markov_regimes(returns["a2"], n_regimes=2), dcc(returns[names[2:5]])
 made = {
     "run_backtest": [book.returns, book.costs, book.weights],
     "sweep_returns": [swept],
-    "screen_pairs": [screen_pairs(prices).table.select_dtypes("number"), screen_pairs(prices, lags=2).table.select_dtypes("number")],
+    "screen_pairs": [
+        screen_pairs(prices).table.select_dtypes("number"),
+        screen_pairs(prices, lags=2).table.select_dtypes("number"),
+    ],
     "screen_johansen": [screen_johansen(prices).table.select_dtypes("number")],
     "kalman_hedge_ratio": [kalman_hedge_ratio(prices["a1"], prices["a0"])],
     "gregory_hansen": [pd.Series([gregory_hansen(prices["a1"], prices["a0"]).statistic])],
     "half_life": [pd.Series([half_life(prices["a1"] - prices["a0"]).half_life])],
-    "evaluate_factor": [evaluated.ic, evaluated.quantile_returns, evaluated.turnover, evaluated.rank_autocorrelation],
+    "evaluate_factor": [
+        evaluated.ic,
+        evaluated.quantile_returns,
+        evaluated.turnover,
+        evaluated.rank_autocorrelation,
+    ],
     "rolling_beta": [rolling_beta(returns, market, window=60)],
     "pbo": [pd.Series(probability_of_backtest_overfitting(swept, n_blocks=10).logits)],
-    "spa": [pd.Series([superior_predictive_ability(0 * market, -swept, block_size=5, n_resamples=200, seed=1).pvalue_consistent])],
+    "spa": [
+        pd.Series(
+            [
+                superior_predictive_ability(
+                    0 * market, -swept, block_size=5, n_resamples=200, seed=1
+                ).pvalue_consistent
+            ]
+        )
+    ],
     "mcs": [model_confidence_set(-swept, block_size=5, n_resamples=200, seed=1).pvalues],
     "fit_garch_panel": [fit_garch_panel(returns).select_dtypes("number")],
     "rolling_garch": [rolling_garch(returns[["a0", "a1"]], window=250, refit_every=50).forecast],
     "markov_regimes": [regimes.filtered],
     "dcc": [correlations.params, correlations.conditional_volatility],
 }
-print(json.dumps({k: hashlib.sha256(b"".join(np.ascontiguousarray(np.asarray(v, dtype=float)).tobytes() for v in x)).hexdigest() for k, x in made.items()}))
+print(
+    json.dumps(
+        {
+            k: hashlib.sha256(
+                b"".join(np.ascontiguousarray(np.asarray(v, dtype=float)).tobytes() for v in x)
+            ).hexdigest()
+            for k, x in made.items()
+        }
+    )
+)
 """
 
 

@@ -523,10 +523,16 @@ def test_equal_weight_of_masks_and_returns():
 
 def pair_table(index, **changes):
     row = {
-        "window": 0, "y": "A", "x": "B", "hedge_ratio": 1.0, "intercept": 0.0,
-        "spread_mean": 0.0, "spread_std": 0.01,
-        "trade_start": index[0], "trade_end": index[-1],
-    }  # fmt: skip
+        "window": 0,
+        "y": "A",
+        "x": "B",
+        "hedge_ratio": 1.0,
+        "intercept": 0.0,
+        "spread_mean": 0.0,
+        "spread_std": 0.01,
+        "trade_start": index[0],
+        "trade_end": index[-1],
+    }
     return pd.DataFrame([{**row, **changes}])
 
 
@@ -588,12 +594,19 @@ def many_pairs(seed, n=400, names=8):
     for window, start in enumerate(range(50, n - 100, 60)):  # windows overlap
         for rank in range(12):
             y, x = rng.choice(names, 2, replace=False)
-            rows.append({
-                **pair_table(logs.index).iloc[0], "window": window, "rank": rank,
-                "y": f"A{y}", "x": f"A{x}",
-                "hedge_ratio": rng.uniform(0.5, 2), "spread_std": rng.uniform(0.02, 0.1),
-                "trade_start": logs.index[start], "trade_end": logs.index[start + 90],
-            })  # fmt: skip
+            rows.append(
+                {
+                    **pair_table(logs.index).iloc[0],
+                    "window": window,
+                    "rank": rank,
+                    "y": f"A{y}",
+                    "x": f"A{x}",
+                    "hedge_ratio": rng.uniform(0.5, 2),
+                    "spread_std": rng.uniform(0.02, 0.1),
+                    "trade_start": logs.index[start],
+                    "trade_end": logs.index[start + 90],
+                }
+            )
     return logs, pd.DataFrame(rows)
 
 
@@ -611,9 +624,7 @@ def test_gross_never_exceeds_its_cap():
 
 def test_rank_decides_who_is_served():
     prices = table([[0, 0, 0], [0.025, 0, 0.03], [0, 0, 0]])
-    pairs = pd.concat([
-        pair_table(prices.index, rank=2), pair_table(prices.index, y="C", rank=1)
-    ])  # fmt: skip
+    pairs = pd.concat([pair_table(prices.index, rank=2), pair_table(prices.index, y="C", rank=1)])
     assert pair_trades(prices, pairs, max_pairs=1)["y"].tolist() == ["C"]
 
 
@@ -753,7 +764,11 @@ def test_an_audited_strategy_may_spoil_its_data():
 
 def _steps(seed, columns="abcd", n=400):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame(rng.normal(0, 0.01, (n, len(columns))), pd.bdate_range("2020-01-01", periods=n), list(columns))
+    return pd.DataFrame(
+        rng.normal(0, 0.01, (n, len(columns))),
+        pd.bdate_range("2020-01-01", periods=n),
+        list(columns),
+    )
 
 
 def _beforehand(r, mix):
@@ -768,7 +783,9 @@ UNTESTED = {
     "scaled": lambda k, d: k / d.rolling(20).std(),
     "with a pinch of data": lambda k, d: k + 1e-3 * d,
     "one column": lambda k, d: np.sign(d.rolling(20).mean()).assign(a=k["a"]),
-    "the first half": lambda k, d: pd.concat([k[:200], np.sign(d.rolling(20).mean())[200:]]).reindex(d.index),
+    "the first half": lambda k, d: pd.concat(
+        [k[:200], np.sign(d.rolling(20).mean())[200:]]
+    ).reindex(d.index),
     "a constant": lambda k, d: k * 0 + 0.25,
     "the calendar": lambda k, d: k * 0 + (k.index.month > 5).astype(float)[:, None],
 }
@@ -803,7 +820,8 @@ def test_a_future_that_lies_among_the_data_is_no_pass():
     audit = lookahead_audit(lambda d: np.sign(d["forecast"]), tables, n_cuts=4)
     assert audit.verdict == "inconclusive" and not audit.controls.loc["hit rate", "ok"]
     assert abs(audit.delays.loc[1, "t"]) > 20 > 4 > abs(audit.delays.loc[2, "t"])
-    weak = {"returns": r, "forecast": r.shift(-1).fillna(0) / 10 + _steps(1)}  # right on 53 % of the days
+    # right on 53 % of the days
+    weak = {"returns": r, "forecast": r.shift(-1).fillna(0) / 10 + _steps(1)}
     assert lookahead_audit(lambda d: np.sign(d["forecast"]), weak, n_cuts=4).passed
 
 
@@ -837,13 +855,23 @@ def test_audit_is_deterministic():
 # performance -----------------------------------------------------------------------------------
 
 FIELDS = {
-    "n": "nobs", "mean": "mean_return", "sd": "volatility", "ret_ann": "annualized_return",
-    "sd_ann": "annualized_volatility", "cum": "total_return", "Sortino0": "sortino_ratio",
-    "DD0": "downside_deviation", "semi": "semideviation", "maxDD": "max_drawdown",
-    "avgDD": "average_drawdown", "Calmar": "calmar_ratio", "Omega0": "omega_ratio",
+    "n": "nobs",
+    "mean": "mean_return",
+    "sd": "volatility",
+    "ret_ann": "annualized_return",
+    "sd_ann": "annualized_volatility",
+    "cum": "total_return",
+    "Sortino0": "sortino_ratio",
+    "DD0": "downside_deviation",
+    "semi": "semideviation",
+    "maxDD": "max_drawdown",
+    "avgDD": "average_drawdown",
+    "Calmar": "calmar_ratio",
+    "Omega0": "omega_ratio",
     "Ulcer": "ulcer_index",
-    "skew_m": "skewness", "kurt_moment": "kurtosis",
-}  # fmt: skip
+    "skew_m": "skewness",
+    "kurt_moment": "kurtosis",
+}
 
 
 @pytest.mark.parametrize("column", ["fat", "loser"])
@@ -1004,10 +1032,14 @@ def small_market(seed: int, n: int = 420, names: int = 24):
     w = factor_world(n, names, rng=np.random.default_rng(seed))
     member = w.returns.notna().astype(float)
     member.iloc[: n - 100, names // 2 :] = 0.0  # half the names join late
-    panel = Panel({
-        "returns": w.returns, "log_prices": np.log1p(w.returns).cumsum(),
-        "dollar_volume": w.dollar_volume, "member": member,
-    })  # fmt: skip
+    panel = Panel(
+        {
+            "returns": w.returns,
+            "log_prices": np.log1p(w.returns).cumsum(),
+            "dollar_volume": w.dollar_volume,
+            "member": member,
+        }
+    )
     sigma = w.returns.rolling(40).std().shift(1)
     return panel, Market.from_panel(panel, volatility=sigma, start=panel.index[300])
 
@@ -1034,9 +1066,12 @@ def test_a_grid_in_a_world_is_book_by_book_the_same(seed):
     fast = grid_returns(points, world, **account)
     for name, point in points.items():
         slow = run_backtest(
-            candidate_weights(point, world), world.returns, dollar_volume=world.dollar_volume,
-            volatility=world.volatility, **account,
-        ).returns  # fmt: skip
+            candidate_weights(point, world),
+            world.returns,
+            dollar_volume=world.dollar_volume,
+            volatility=world.volatility,
+            **account,
+        ).returns
         assert np.abs(fast[name] - slow).max() < 1e-12, name
         assert slow.ne(0).any()
 

@@ -33,7 +33,10 @@ def _daily(n=500, seed=1, mean=0.0006):
 
 def test_a_drawdown_ends_where_the_old_high_is_reached_again():
     for high in (103.0, 7.0, 0.3, 1e5 / 3):
-        prices = pd.Series([high, high * 0.9, high * 0.8, high] + [high] * 20, pd.bdate_range("2020-01-01", periods=24))
+        prices = pd.Series(
+            [high, high * 0.9, high * 0.8, high] + [high] * 20,
+            pd.bdate_range("2020-01-01", periods=24),
+        )
         table = drawdown_table(prices.pct_change().dropna())
         assert len(table) == 1 and table["length"][0] == 2 and table["end"][0] == prices.index[3]
     barely = pd.Series([0.0, -1e-9, 0.0])
@@ -42,11 +45,21 @@ def test_a_drawdown_ends_where_the_old_high_is_reached_again():
 
 @pytest.mark.parametrize("rate", [1e-5, 1e-4, 0.01, -0.003])
 def test_ratios_over_rounding_noise_are_not_numbers(rate):
-    steady = pd.Series(100 * (1 + rate) ** np.arange(300), pd.bdate_range("2020-01-01", periods=300)).pct_change().dropna()
+    steady = (
+        pd.Series(100 * (1 + rate) ** np.arange(300), pd.bdate_range("2020-01-01", periods=300))
+        .pct_change()
+        .dropna()
+    )
     assert 0 < steady.std() < 1e-14
     got = performance_summary(steady, periods_per_year=252)
-    assert np.isnan([got.sharpe_ratio, got.annualized_sharpe_ratio, got.skewness, got.kurtosis]).all()
-    for call in (sharpe_ratio, estimate_sharpe, lambda r: annualized_sharpe_ratio(r, periods_per_year=252)):
+    assert np.isnan(
+        [got.sharpe_ratio, got.annualized_sharpe_ratio, got.skewness, got.kurtosis]
+    ).all()
+    for call in (
+        sharpe_ratio,
+        estimate_sharpe,
+        lambda r: annualized_sharpe_ratio(r, periods_per_year=252),
+    ):
         with pytest.raises(QuantlabError, match="constant"):
             call(steady)
     market = _daily()
@@ -69,7 +82,8 @@ def test_sharpe_ratios_know_their_unit():
     for value, n_obs in ((1.2, 1250), (0.9, 500), (-1.5, 60), (1.2, 100)):
         with pytest.warns(ScaleWarning, match="annualised"):
             probabilistic_sharpe_ratio(value, n_obs=n_obs)
-    for value, n_obs in ((0.06, 2500), (0.5, 60), (1.2, 10), (0.45, 240)):  # days, months, years, months
+    # days, months, years, months
+    for value, n_obs in ((0.06, 2500), (0.5, 60), (1.2, 10), (0.45, 240)):
         probabilistic_sharpe_ratio(value, n_obs=n_obs)
 
 
@@ -79,15 +93,20 @@ def test_an_effective_number_of_observations_may_have_decimals():
     assert haircut_sharpe(1.0, n_obs=100.5, periods_per_year=12, n_tests=3).pvalue > 0
 
 
-@pytest.mark.parametrize("call", [
-    lambda r: performance_summary(r, periods_per_year=252, risk_free=0.03),
-    lambda r: annualized_sharpe_ratio(r, periods_per_year=252, risk_free=0.03),
-    lambda r: sharpe_ratio(r, risk_free=0.03),
-    lambda r: performance_summary(r, periods_per_year=12),
-    lambda r: annualized_sharpe_ratio(r.set_axis(pd.date_range("1980-01-31", periods=len(r), freq="ME")), periods_per_year=252),
-    lambda r: performance_summary((100 * r).clip(-0.9), periods_per_year=252),
-    lambda r: sharpe_ratio(100 * r),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: performance_summary(r, periods_per_year=252, risk_free=0.03),
+        lambda r: annualized_sharpe_ratio(r, periods_per_year=252, risk_free=0.03),
+        lambda r: sharpe_ratio(r, risk_free=0.03),
+        lambda r: performance_summary(r, periods_per_year=12),
+        lambda r: annualized_sharpe_ratio(
+            r.set_axis(pd.date_range("1980-01-31", periods=len(r), freq="ME")), periods_per_year=252
+        ),
+        lambda r: performance_summary((100 * r).clip(-0.9), periods_per_year=252),
+        lambda r: sharpe_ratio(100 * r),
+    ],
+)
 def test_units_that_went_astray_are_told(call):
     with pytest.warns(ScaleWarning):
         call(_daily(120))
@@ -95,7 +114,12 @@ def test_units_that_went_astray_are_told(call):
 
 def test_prices_are_no_returns():
     prices = 100 * (1 + _daily()).cumprod()
-    for call in (drawdowns, sharpe_ratio, lambda r: performance_summary(r, periods_per_year=252), value_at_risk):
+    for call in (
+        drawdowns,
+        sharpe_ratio,
+        lambda r: performance_summary(r, periods_per_year=252),
+        value_at_risk,
+    ):
         for level in (1, 0.012):
             with pytest.raises(QuantlabError, match="prices or growth factors"):
                 call(prices * level)
@@ -112,7 +136,14 @@ WEIGHTS_OF = {
     "drawn": lambda r, g: pd.DataFrame(g.dirichlet(np.ones(4), len(r)), r.index, r.columns),
     "signs": lambda r, g: np.sign(r) / 4,
     "slow": lambda r, g: r.rolling(60, min_periods=1).mean() * 40,
-    "monthly": lambda r, g: (r.rolling(20).mean() > 0).astype(float)[np.arange(len(r)) % 21 == 0].reindex(r.index).ffill().fillna(0) / 2,
+    "monthly": lambda r, g: (
+        (r.rolling(20).mean() > 0)
+        .astype(float)[np.arange(len(r)) % 21 == 0]
+        .reindex(r.index)
+        .ffill()
+        .fillna(0)
+        / 2
+    ),
 }
 
 
@@ -143,7 +174,12 @@ def test_one_backtest_has_one_sharpe_ratio():
     assert summary.nobs == run.nobs == len(r) - 61
     shown = run.summary()
     assert shown["Sharpe ratio (annualized)"] == summary.annualized_sharpe_ratio
-    assert shown["Sharpe ratio (per period)"] == summary.sharpe_ratio == sharpe_ratio(run.returns) == performance_summary(run, periods_per_year=252).sharpe_ratio
+    assert (
+        shown["Sharpe ratio (per period)"]
+        == summary.sharpe_ratio
+        == sharpe_ratio(run.returns)
+        == performance_summary(run, periods_per_year=252).sharpe_ratio
+    )
     other = run_backtest(r * 0 + 0.25, r)
     mixed = (run.returns + other.returns) / 2  # the mark of the first does not fit the sum
     assert performance_summary(mixed, periods_per_year=252).nobs >= len(r) - 1
@@ -187,16 +223,27 @@ def test_nothing_chosen_is_no_overfitting():
 
 def test_a_loss_that_differs_by_rounding_is_no_better_model():
     loss = pd.Series(np.random.default_rng(0).normal(0, 0.01, 300))
-    same = pd.DataFrame({"same": (loss + 0.1) - 0.1, "worse": loss + np.random.default_rng(1).normal(0.001, 0.01, 300)})
+    same = pd.DataFrame(
+        {
+            "same": (loss + 0.1) - 0.1,
+            "worse": loss + np.random.default_rng(1).normal(0.001, 0.01, 300),
+        }
+    )
     got = superior_predictive_ability(loss, same, block_size=5, n_resamples=200, seed=0)
     assert got.statistics["same"] == 0 and got.pvalue_consistent > 0.5
     with pytest.raises(QuantlabError, match="differs from the benchmark by a constant"):
-        superior_predictive_ability(loss, loss.to_frame("fee") - 1e-4, block_size=5, n_resamples=200, seed=0)
+        superior_predictive_ability(
+            loss, loss.to_frame("fee") - 1e-4, block_size=5, n_resamples=200, seed=0
+        )
 
 
 def test_the_library_does_not_look_ahead_unawares():
     root = ROOT
-    wings = [p for p in sorted((root / "nbs").iterdir()) if p.name not in ("stages", "tutorials") and p.suffix in ("", ".ipynb")]
+    wings = [
+        p
+        for p in sorted((root / "nbs").iterdir())
+        if p.name not in ("stages", "tutorials") and p.suffix in ("", ".ipynb")
+    ]
     for place in [root / "quantlab", *wings]:
         found = lint_lookahead(place)
         assert found.empty, found.to_string()
@@ -214,7 +261,9 @@ def test_a_sweep_takes_prices_for_returns_no_more_than_a_backtest_does():
     for run in (
         lambda r: sweep_returns({"one": weights * r.notna()}, r),
         lambda r: sweep_returns(one, r["a"]),
-        lambda r: parameter_surface(lambda k: weights * k, r, grid={"k": [0.5, 1.0]}, centre={"k": 1.0}),
+        lambda r: parameter_surface(
+            lambda k: weights * k, r, grid={"k": [0.5, 1.0]}, centre={"k": 1.0}
+        ),
     ):
         with pytest.raises(QuantlabError, match="prices"):
             run(prices)

@@ -65,7 +65,11 @@ def is_a_filter(result):
 
 def told(result):
     "Tested, and the doubt is told"
-    note = result.attrs["note"] if isinstance(result, pd.DataFrame) else getattr(result, "asymptotic", result).note
+    note = (
+        result.attrs["note"]
+        if isinstance(result, pd.DataFrame)
+        else getattr(result, "asymptotic", result).note
+    )
     return "order two" in note or "explosive" in note
 
 
@@ -125,7 +129,11 @@ def fewer_names(result):
 
 DECLINED = ("constant", "all missing", "straight line")
 DOUBTED = ("order two", "explosive")
-SCREEN = dict.fromkeys(DECLINED, flagged) | dict.fromkeys(DOUBTED, kept_and_told) | {"one missing": on_common_rows}
+SCREEN = (
+    dict.fromkeys(DECLINED, flagged)
+    | dict.fromkeys(DOUBTED, kept_and_told)
+    | {"one missing": on_common_rows}
+)
 JOHANSEN = dict.fromkeys(DOUBTED, told)
 FRAME = {
     "johansen": (wing.johansen, JOHANSEN),

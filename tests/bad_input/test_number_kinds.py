@@ -1,4 +1,5 @@
-"""One door for numbers: what is no number is refused by every function that takes data, and every kind of number is read alike."""
+"""One door for numbers: what is no number is refused by every function that takes data, and every
+kind of number is read alike."""
 
 from contextlib import nullcontext
 
@@ -46,7 +47,10 @@ DOORS = {
     "screen_pairs": (lambda x: co.screen_pairs(x, lags=1), LOGS),
     "half_life": (co.half_life, A - B),
     "fit_garch": (vo.fit_garch, R),
-    "value_at_risk": (lambda x: vo.value_at_risk(x, level=0.05, window=100, method="historical"), R),
+    "value_at_risk": (
+        lambda x: vo.value_at_risk(x, level=0.05, window=100, method="historical"),
+        R,
+    ),
     "har": (vo.har, R**2 + 1e-6),
     "winsorize": (fa.winsorize, RETURNS),
     "zscore": (fa.zscore, RETURNS),
@@ -100,9 +104,20 @@ def masked(x):
 
 
 QUICK = [
-    "simple_returns", "log_returns", "forward_returns", "run_backtest, weights", "run_backtest, returns", "sharpe_ratio",
-    "adf", "johansen", "winsorize", "rank", "zscore", "mean_inference", "screen_pairs",
-]  # fmt: skip
+    "simple_returns",
+    "log_returns",
+    "forward_returns",
+    "run_backtest, weights",
+    "run_backtest, returns",
+    "sharpe_ratio",
+    "adf",
+    "johansen",
+    "winsorize",
+    "rank",
+    "zscore",
+    "mean_inference",
+    "screen_pairs",
+]
 
 
 def outcome(call, data):
@@ -118,7 +133,11 @@ def test_every_kind_of_number_is_read_alike(door, kind):
     call, data = DOORS[door]
     plain = holed(data)
     if kind == "masked":
-        bare = plain.to_numpy() if plain.ndim == 1 else pd.DataFrame(plain.to_numpy(), columns=plain.columns)
+        bare = (
+            plain.to_numpy()
+            if plain.ndim == 1
+            else pd.DataFrame(plain.to_numpy(), columns=plain.columns)
+        )
         plain, other = bare, masked(data)
     else:
         other = plain.convert_dtypes() if kind == "nullable" else plain.astype("double[pyarrow]")
@@ -131,25 +150,46 @@ def test_every_kind_of_number_is_read_alike(door, kind):
 
 
 SCALARS = {
-    "probabilistic_sharpe_ratio": (va.probabilistic_sharpe_ratio, dict(sharpe=0.1, n_obs=100, benchmark=0.0, skewness=0.0, kurtosis=3.0)),
-    "expected_max_sharpe": (va.expected_max_sharpe, dict(n_trials=10, sharpe_variance=1.0)),
-    "deflated_sharpe_ratio": (va.deflated_sharpe_ratio, dict(sharpe=0.1, n_obs=100, n_trials=10, sharpe_variance=0.01)),
-    "min_track_record_length": (va.min_track_record_length, dict(sharpe=0.1, skewness=0.0, kurtosis=3.0)),
-    "min_backtest_length": (va.min_backtest_length, dict(n_trials=10, target_annual_sharpe=1.0)),
-    "time_aggregation_factor": (va.time_aggregation_factor, dict(n_periods=12)),
-    "haircut_sharpe": (va.haircut_sharpe, dict(annual_sharpe=1.0, n_obs=100, periods_per_year=12, n_tests=10)),
-    "mackinnon_critical_values": (co.mackinnon_critical_values, dict(n_obs=100)),
-}  # fmt: skip
+    "probabilistic_sharpe_ratio": (
+        va.probabilistic_sharpe_ratio,
+        {"sharpe": 0.1, "n_obs": 100, "benchmark": 0.0, "skewness": 0.0, "kurtosis": 3.0},
+    ),
+    "expected_max_sharpe": (va.expected_max_sharpe, {"n_trials": 10, "sharpe_variance": 1.0}),
+    "deflated_sharpe_ratio": (
+        va.deflated_sharpe_ratio,
+        {"sharpe": 0.1, "n_obs": 100, "n_trials": 10, "sharpe_variance": 0.01},
+    ),
+    "min_track_record_length": (
+        va.min_track_record_length,
+        {"sharpe": 0.1, "skewness": 0.0, "kurtosis": 3.0},
+    ),
+    "min_backtest_length": (va.min_backtest_length, {"n_trials": 10, "target_annual_sharpe": 1.0}),
+    "time_aggregation_factor": (va.time_aggregation_factor, {"n_periods": 12}),
+    "haircut_sharpe": (
+        va.haircut_sharpe,
+        {"annual_sharpe": 1.0, "n_obs": 100, "periods_per_year": 12, "n_tests": 10},
+    ),
+    "mackinnon_critical_values": (co.mackinnon_critical_values, {"n_obs": 100}),
+}
 
 
-@pytest.mark.parametrize("value", [2**64, 2**20_000, 1e308, -1e308, 1e-300, True, np.timedelta64(3), "1", None, np.nan, 1 + 2j], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [2**64, 2**20_000, 1e308, -1e308, 1e-300, True, np.timedelta64(3), "1", None, np.nan, 1 + 2j],
+    ids=lambda v: type(v).__name__,
+)
 @pytest.mark.parametrize("door", SCALARS)
 def test_a_scalar_is_a_number_or_is_refused(door, value):
     call, arguments = SCALARS[door]
     for name in arguments:
-        doubted = name in ("sharpe", "benchmark") and isinstance(value, int) and value == 2**64  # a number, and no Sharpe ratio per period
+        # a number, and no Sharpe ratio per period
+        doubted = name in ("sharpe", "benchmark") and isinstance(value, int) and value == 2**64
         try:
-            with pytest.warns(ScaleWarning, match=f"`{name}` is 1.845e\\+19 per period") if doubted else nullcontext():
+            with (
+                pytest.warns(ScaleWarning, match=f"`{name}` is 1.845e\\+19 per period")
+                if doubted
+                else nullcontext()
+            ):
                 result = call(**arguments | {name: value})
         except QuantlabError:
             continue

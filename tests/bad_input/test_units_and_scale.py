@@ -1,4 +1,5 @@
-"""A column's unit decides nothing: what is small beside another, or far from zero, is no rounding."""
+"""A column's unit decides nothing: what is small beside another, or far from zero, is no
+rounding."""
 
 import datetime
 import warnings
@@ -411,7 +412,11 @@ def test_dates_beyond_nanoseconds():
     panel = Panel({"returns": table(5)})
     assert len(panel.between(end="9999-12-31").index) == 300
     with pytest.raises(DataError, match="time zone"):
-        membership_mask(DAYS, pd.Index(NAMES), spells.assign(added=pd.Timestamp("2019-01-01", tz="UTC"), removed=None))
+        membership_mask(
+            DAYS,
+            pd.Index(NAMES),
+            spells.assign(added=pd.Timestamp("2019-01-01", tz="UTC"), removed=None),
+        )
 
 
 @pytest.mark.parametrize("end", [None, "soon", pd.NaT])
@@ -445,7 +450,9 @@ def test_labels_of_two_levels():
     forecasts = pd.concat({"model": variance.rolling(5, min_periods=1).mean()}, axis=1)
     assert len(compare_forecasts(variance["a"], forecasts)) == 2
     with pytest.raises(DataError, match="one label"):
-        to_alphalens(pd.concat({"x": table(6, 1.0)}, axis=1), {1: pd.concat({"x": table(5)}, axis=1)})
+        to_alphalens(
+            pd.concat({"x": table(6, 1.0)}, axis=1), {1: pd.concat({"x": table(5)}, axis=1)}
+        )
 
 
 def test_a_book_of_any_kind_of_number():
@@ -462,7 +469,10 @@ def test_labels_by_nullable_numbers():
     index = pd.Index(np.arange(300), dtype="Int64")
     returns, factors = (t.set_axis(index, axis=0) for t in (table(4)["a"], table(3)[["b"]]))
     labels = pd.Series(np.repeat(["early", "late"], 150), index)
-    assert attribution_by(returns, factors, labels, periods_per_year=252)["n_obs"].tolist() == [150, 150]
+    assert attribution_by(returns, factors, labels, periods_per_year=252)["n_obs"].tolist() == [
+        150,
+        150,
+    ]
 
 
 @pytest.mark.parametrize("market, closed", [("XLON", 11), ("XTKS", 17)])
@@ -489,7 +499,9 @@ def test_rows_on_holidays_that_only_repeat_are_still_found():
 
 def test_a_market_that_never_closes_is_checked_too():
     days = pd.date_range("2018-01-01", periods=500)
-    panel = Panel({"returns": pd.DataFrame(0.02 * np.random.default_rng(0).standard_normal((500, 6)), days)})
+    panel = Panel(
+        {"returns": pd.DataFrame(0.02 * np.random.default_rng(0).standard_normal((500, 6)), days)}
+    )
     with pytest.warns(DataWarning, match="another calendar"):
         check_panel(panel)
 

@@ -1,4 +1,5 @@
-"""Bad input for every public function of validation, backtest and review: one sentence, never a number.
+"""Bad input for every public function of validation, backtest and review: one sentence, never a
+number.
 
 Each function has a call that works and, by parameter, what may be wrong with it. A new public
 function without a row fails `test_every_public_function_has_a_row`.
@@ -39,11 +40,18 @@ GROUPS = pd.Series(["x", "x", "y", "y", "y"], index=NAMES)
 THRESHOLDS = dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95, "haircut_sharpe": 0.05}
 PAIRS = pd.DataFrame(
     {
-        "window": 1, "y": "a0", "x": "a1", "hedge_ratio": 1.0, "intercept": 0.0, "spread_mean": 0.0,
-        "spread_std": 0.01, "trade_start": DATES[100], "trade_end": DATES[200],
+        "window": 1,
+        "y": "a0",
+        "x": "a1",
+        "hedge_ratio": 1.0,
+        "intercept": 0.0,
+        "spread_mean": 0.0,
+        "spread_std": 0.01,
+        "trade_start": DATES[100],
+        "trade_end": DATES[200],
     },
     index=[0],
-)  # fmt: skip
+)
 
 
 def swap(frame, value, at=(7, 2)):
@@ -134,28 +142,64 @@ row(
     {"returns": tables(SERIES, short=1, flat=True), "risk_free": numbers()},
 )
 row(
-    v.annualized_sharpe_ratio, {"returns": SERIES, "periods_per_year": 252},
-    {"returns": tables(SERIES, short=1, flat=True), "periods_per_year": PER_YEAR, "risk_free": misaligned(SERIES)},
-)  # fmt: skip
+    v.annualized_sharpe_ratio,
+    {"returns": SERIES, "periods_per_year": 252},
+    {
+        "returns": tables(SERIES, short=1, flat=True),
+        "periods_per_year": PER_YEAR,
+        "risk_free": misaligned(SERIES),
+    },
+)
 row(
-    v.sharpe_standard_error, {"sharpe": 0.1, "n_obs": 100},
+    v.sharpe_standard_error,
+    {"sharpe": 0.1, "n_obs": 100},
     SHARPE | MOMENTS | {"n_obs": counts(0, 1), "autocorrelation": RHO},
-)  # fmt: skip
+)
 row(
-    v.probabilistic_sharpe_ratio, {"sharpe": 0.1, "n_obs": 100},
-    SHARPE | MOMENTS | {"n_obs": counts(1), "benchmark": numbers(), "autocorrelation": RHO, "revision": options(None)},
-)  # fmt: skip
+    v.probabilistic_sharpe_ratio,
+    {"sharpe": 0.1, "n_obs": 100},
+    SHARPE
+    | MOMENTS
+    | {
+        "n_obs": counts(1),
+        "benchmark": numbers(),
+        "autocorrelation": RHO,
+        "revision": options(None),
+    },
+)
 row(
-    v.deflated_sharpe_ratio, {"sharpe": 0.1, "n_obs": 100, "n_trials": 5, "sharpe_variance": 0.01},
-    SHARPE | MOMENTS | {"n_obs": counts(1), "n_trials": numbers(0, 0.5, -3), "sharpe_variance": numbers(-0.1),
-                        "autocorrelation": RHO, "revision": options(None)},
-)  # fmt: skip
+    v.deflated_sharpe_ratio,
+    {"sharpe": 0.1, "n_obs": 100, "n_trials": 5, "sharpe_variance": 0.01},
+    SHARPE
+    | MOMENTS
+    | {
+        "n_obs": counts(1),
+        "n_trials": numbers(0, 0.5, -3),
+        "sharpe_variance": numbers(-0.1),
+        "autocorrelation": RHO,
+        "revision": options(None),
+    },
+)
 row(
-    v.deflated_sharpe_curve, {"sharpe": 0.1, "n_obs": 100, "sharpe_variance": 0.01},
-    SHARPE | MOMENTS | {"n_obs": counts(1), "sharpe_variance": numbers(-0.1), "revision": options(None),
-                        "marks": {"text": {"a": "x"}, "nan": {"a": np.nan}, "below one": {"a": 0.5}, "no dict": [5], "number": 5},
-                        "max_trials": numbers(1, 0), "threshold": numbers(0.0, 1.0, 2.0)},
-)  # fmt: skip
+    v.deflated_sharpe_curve,
+    {"sharpe": 0.1, "n_obs": 100, "sharpe_variance": 0.01},
+    SHARPE
+    | MOMENTS
+    | {
+        "n_obs": counts(1),
+        "sharpe_variance": numbers(-0.1),
+        "revision": options(None),
+        "marks": {
+            "text": {"a": "x"},
+            "nan": {"a": np.nan},
+            "below one": {"a": 0.5},
+            "no dict": [5],
+            "number": 5,
+        },
+        "max_trials": numbers(1, 0),
+        "threshold": numbers(0.0, 1.0, 2.0),
+    },
+)
 row(
     v.expected_max_sharpe,
     {"n_trials": 5},
@@ -167,44 +211,118 @@ row(
     {"n_trials": numbers(0), "target_annual_sharpe": numbers(0, -1.0)},
 )
 row(
-    v.min_track_record_length, {"sharpe": 0.1},
-    SHARPE | MOMENTS | {"benchmark": numbers(), "confidence": numbers(0.5, 1.0), "autocorrelation": RHO, "revision": options(None)},
-)  # fmt: skip
+    v.min_track_record_length,
+    {"sharpe": 0.1},
+    SHARPE
+    | MOMENTS
+    | {
+        "benchmark": numbers(),
+        "confidence": numbers(0.5, 1.0),
+        "autocorrelation": RHO,
+        "revision": options(None),
+    },
+)
 row(
-    v.time_aggregation_factor, {"n_periods": 12},
-    {"n_periods": counts(0), "autocorrelation": numbers(1.0, -1.0) | {"list": [0.1, np.nan], "text list": ["x"], "impossible": [-1.0, -1.0]}},
-)  # fmt: skip
+    v.time_aggregation_factor,
+    {"n_periods": 12},
+    {
+        "n_periods": counts(0),
+        "autocorrelation": numbers(1.0, -1.0)
+        | {"list": [0.1, np.nan], "text list": ["x"], "impossible": [-1.0, -1.0]},
+    },
+)
 row(
-    v.estimate_sharpe, {"returns": SERIES, "method": "bootstrap", "seed": 0, "n_resamples": 50},
-    {"returns": tables(SERIES, flat=True), "confidence": numbers(0.0, 1.0), "method": options(None), "seed": counts(),
-     "n_resamples": counts(0), "block_size": numbers(0, 0.5, 1e6, none=False), "risk_free": numbers() | misaligned(SERIES)},
-)  # fmt: skip
+    v.estimate_sharpe,
+    {"returns": SERIES, "method": "bootstrap", "seed": 0, "n_resamples": 50},
+    {
+        "returns": tables(SERIES, flat=True),
+        "confidence": numbers(0.0, 1.0),
+        "method": options(None),
+        "seed": counts(),
+        "n_resamples": counts(0),
+        "block_size": numbers(0, 0.5, 1e6, none=False),
+        "risk_free": numbers() | misaligned(SERIES),
+    },
+)
 row(
-    v.stationary_bootstrap_indices, {"n_obs": 20, "block_size": 3, "n_resamples": 4, "rng": RNG},
-    {"n_obs": counts(0), "block_size": numbers(0.5, 21), "n_resamples": counts(0), "rng": {"seed": 3, "none": None}},
-)  # fmt: skip
+    v.stationary_bootstrap_indices,
+    {"n_obs": 20, "block_size": 3, "n_resamples": 4, "rng": RNG},
+    {
+        "n_obs": counts(0),
+        "block_size": numbers(0.5, 21),
+        "n_resamples": counts(0),
+        "rng": {"seed": 3, "none": None},
+    },
+)
 row(
-    v.probability_of_backtest_overfitting, {"trial_returns": FRAME, "n_blocks": 8},
-    {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True) | {
-        "ragged": [[0.1, 0.2], [0.3]], "one series": SERIES, "three dimensions": np.zeros((3, 3, 3)),
-        "no dates, transposed": FRAME.to_numpy().T}} | BLOCKS,
-)  # fmt: skip
+    v.probability_of_backtest_overfitting,
+    {"trial_returns": FRAME, "n_blocks": 8},
+    {
+        "trial_returns": tables(FRAME, flat=True, flip=True, narrow=True)
+        | {
+            "ragged": [[0.1, 0.2], [0.3]],
+            "one series": SERIES,
+            "three dimensions": np.zeros((3, 3, 3)),
+            "no dates, transposed": FRAME.to_numpy().T,
+        }
+    }
+    | BLOCKS,
+)
 row(
-    v.pbo_under_no_skill, {"trial_returns": FRAME, "n_blocks": 4, "n_resamples": 100, "seed": 0},
-    {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True), "n_resamples": counts(0), "seed": counts(),
-     "block_size": numbers(0.5, 1e6, none=False)} | BLOCKS,
-)  # fmt: skip
+    v.pbo_under_no_skill,
+    {"trial_returns": FRAME, "n_blocks": 4, "n_resamples": 100, "seed": 0},
+    {
+        "trial_returns": tables(FRAME, flat=True, flip=True, narrow=True),
+        "n_resamples": counts(0),
+        "seed": counts(),
+        "block_size": numbers(0.5, 1e6, none=False),
+    }
+    | BLOCKS,
+)
 row(
-    v.adjust_pvalues, {"pvalues": [0.01, 0.4], "method": "bh"},
-    {"pvalues": {"nan": [0.1, np.nan], "above one": [1.2], "negative": [-0.1], "text": ["x"], "nothing": [], "two dimensions": [[0.1], [0.2]],
-                 "number": 0.1, "none": None}, "method": options(None)},
-)  # fmt: skip
+    v.adjust_pvalues,
+    {"pvalues": [0.01, 0.4], "method": "bh"},
+    {
+        "pvalues": {
+            "nan": [0.1, np.nan],
+            "above one": [1.2],
+            "negative": [-0.1],
+            "text": ["x"],
+            "nothing": [],
+            "two dimensions": [[0.1], [0.2]],
+            "number": 0.1,
+            "none": None,
+        },
+        "method": options(None),
+    },
+)
 row(
-    v.haircut_sharpe, {"annual_sharpe": 1.0, "n_obs": 240, "periods_per_year": 12, "n_tests": 5, "method": "holm", "other_pvalues": [0.1] * 4},
-    {"annual_sharpe": numbers(0, -1.0), "n_obs": counts(2), "periods_per_year": PER_YEAR, "n_tests": counts(0), "autocorrelation": RHO,
-     "method": options(None), "distribution": options(), "other_pvalues": {"too few": [0.1], "above one": [0.1, 0.1, 0.1, 3.0], "none": None,
-                                                                          "nan": [0.1, 0.1, 0.1, np.nan], "text": ["x"] * 4}},
-)  # fmt: skip
+    v.haircut_sharpe,
+    {
+        "annual_sharpe": 1.0,
+        "n_obs": 240,
+        "periods_per_year": 12,
+        "n_tests": 5,
+        "method": "holm",
+        "other_pvalues": [0.1] * 4,
+    },
+    {
+        "annual_sharpe": numbers(0, -1.0),
+        "n_obs": counts(2),
+        "periods_per_year": PER_YEAR,
+        "n_tests": counts(0),
+        "autocorrelation": RHO,
+        "method": options(None),
+        "distribution": options(),
+        "other_pvalues": {
+            "too few": [0.1],
+            "above one": [0.1, 0.1, 0.1, 3.0],
+            "none": None,
+            "nan": [0.1, 0.1, 0.1, np.nan],
+            "text": ["x"] * 4,
+        },
+    },
+)
 row(v.t_threshold, {"n_tests": 5}, {"n_tests": counts(0), "alpha": numbers(0.0, 1.0)})
 TRIALS = {"trial_returns": tables(FRAME, flat=True, flip=True)}
 row(
@@ -213,14 +331,23 @@ row(
     TRIALS | {"method": options(None), "threshold": numbers(-0.1, 1.1)},
 )
 row(
-    v.estimate_effective_trials, {"trial_returns": FRAME, "n_resamples": 20, "seed": 0},
-    TRIALS | {"method": options(None), "threshold": numbers(1.1), "confidence": numbers(0.0, 1.0), "n_resamples": counts(0),
-              "seed": counts(), "block_size": numbers(0.5, 1e6, none=False)},
-)  # fmt: skip
+    v.estimate_effective_trials,
+    {"trial_returns": FRAME, "n_resamples": 20, "seed": 0},
+    TRIALS
+    | {
+        "method": options(None),
+        "threshold": numbers(1.1),
+        "confidence": numbers(0.0, 1.0),
+        "n_resamples": counts(0),
+        "seed": counts(),
+        "block_size": numbers(0.5, 1e6, none=False),
+    },
+)
 row(
-    v.effective_trials_from_correlation, {"n_trials": 5, "average_correlation": 0.3},
+    v.effective_trials_from_correlation,
+    {"n_trials": 5, "average_correlation": 0.3},
     {"n_trials": counts(0), "average_correlation": numbers(1.1, -0.9)},
-)  # fmt: skip
+)
 RESAMPLED = {"block_size": numbers(0, 0.5, 1e6), "n_resamples": counts(0), "seed": counts()}
 AGAINST = {
     "benchmark_losses": tables(SERIES, short=1) | misaligned(SERIES),
@@ -247,43 +374,81 @@ row(
         "size": numbers(0.0, 1.0),
     },
 )
-row(v.min_years, {"true_sharpe": 1.0}, {
-    "true_sharpe": numbers(0.0), "n_trials": numbers(0.5), "power": numbers(0.0, 1.0),
-    "size": numbers(0.0, 1.0),
-})  # fmt: skip
+row(
+    v.min_years,
+    {"true_sharpe": 1.0},
+    {
+        "true_sharpe": numbers(0.0),
+        "n_trials": numbers(0.5),
+        "power": numbers(0.0, 1.0),
+        "size": numbers(0.0, 1.0),
+    },
+)
 row(
     v.simulate_rule,
     {
-        "trial_returns": FRAME, "n_holdout": 20, "periods_per_year": 252, "n_worlds": 20,
-        "n_resamples": 99, "block_length": 3, "seed": 0,
+        "trial_returns": FRAME,
+        "n_holdout": 20,
+        "periods_per_year": 252,
+        "n_worlds": 20,
+        "n_resamples": 99,
+        "block_length": 3,
+        "seed": 0,
     },
     {
-        "trial_returns": tables(FRAME, flip=True), "candidate": {"unknown": "z"},
-        "n_trials": counts(0, 1, none=False), "n_holdout": counts(0), "n_openings": counts(0),
-        "periods_per_year": numbers(0.0), "size": numbers(0.0, 1.0),
+        "trial_returns": tables(FRAME, flip=True),
+        "candidate": {"unknown": "z"},
+        "n_trials": counts(0, 1, none=False),
+        "n_holdout": counts(0),
+        "n_openings": counts(0),
+        "periods_per_year": numbers(0.0),
+        "size": numbers(0.0, 1.0),
         "true_sharpe": {"zero": (0.0,), "text": ("a",)},
-        "n_worlds": counts(0), "block_length": numbers(0.5), "n_resamples": counts(0),
-        "seed": counts(none=False), "n_jobs": {"zero": 0, "minus two": -2, "half": 0.5, "text": "all"},
+        "n_worlds": counts(0),
+        "block_length": numbers(0.5),
+        "n_resamples": counts(0),
+        "seed": counts(none=False),
+        "n_jobs": {"zero": 0, "minus two": -2, "half": 0.5, "text": "all"},
     },
-)  # fmt: skip
+)
 row(v.step_m, MODELS, AGAINST | RESAMPLED | {"size": numbers(0.0, 1.0)})
 row(
-    v.model_confidence_set, {"losses": LOSSES, "block_size": 5, "n_resamples": 100, "seed": 0},
-    {"losses": tables(LOSSES, short=1, flip=True, narrow=True), "size": numbers(0.0, 1.0), "method": options(None)} | RESAMPLED,
-)  # fmt: skip
+    v.model_confidence_set,
+    {"losses": LOSSES, "block_size": 5, "n_resamples": 100, "seed": 0},
+    {
+        "losses": tables(LOSSES, short=1, flip=True, narrow=True),
+        "size": numbers(0.0, 1.0),
+        "method": options(None),
+    }
+    | RESAMPLED,
+)
 row(
-    v.optimal_folds, {"n_obs": 100, "target_train_size": 60, "target_n_paths": 3},
-    {"n_obs": counts(3), "target_train_size": counts(0, 100), "target_n_paths": counts(0), "max_splits": counts(1)},
-)  # fmt: skip
+    v.optimal_folds,
+    {"n_obs": 100, "target_train_size": 60, "target_n_paths": 3},
+    {
+        "n_obs": counts(3),
+        "target_train_size": counts(0, 100),
+        "target_n_paths": counts(0),
+        "max_splits": counts(1),
+    },
+)
 row(v.PurgedKFold, {"n_folds": 5}, {"n_folds": counts(1), "purge": counts(), "embargo": counts()})
 row(
-    v.CombinatorialPurgedSplit, {"n_folds": 5, "n_test_folds": 2},
+    v.CombinatorialPurgedSplit,
+    {"n_folds": 5, "n_test_folds": 2},
     {"n_folds": counts(1), "n_test_folds": counts(0, 5), "purge": counts(), "embargo": counts()},
-)  # fmt: skip
+)
 row(
-    v.WalkForwardSplit, {"train_size": 10, "test_size": 5},
-    {"train_size": counts(0), "test_size": counts(0), "step": counts(0, none=False), "purge": counts(), "embargo": counts()},
-)  # fmt: skip
+    v.WalkForwardSplit,
+    {"train_size": 10, "test_size": 5},
+    {
+        "train_size": counts(0),
+        "test_size": counts(0),
+        "step": counts(0, none=False),
+        "purge": counts(),
+        "embargo": counts(),
+    },
+)
 # the ledger's rows stand in tests/validation/test_validation.py, which has files to spoil
 LEDGER = {"Ledger", "merge_ledgers", "open_trials", "Trials"}
 
@@ -291,21 +456,43 @@ LEDGER = {"Ledger", "merge_ledgers", "open_trials", "Trials"}
 
 row(b.CostModel, {}, {name: numbers(-1) for name in b.CostModel.LABELS})
 row(
-    b.trade_cost, {"model": b.CostModel(1, 1, 1), "trades": VOLUME / 1e3, "dollar_volume": VOLUME, "volatility": SIGMA},
-    {"model": {"none": None, "number": 5}, "trades": {"text": swap(VOLUME, "x"), "missing": swap(VOLUME, np.nan), "infinite": swap(VOLUME, np.inf)},
-     "dollar_volume": {"none": None, "negative": -VOLUME, "other names": VOLUME.add_prefix("z"), "fewer rows": VOLUME[5:]},
-     "volatility": {"none": None, "negative": -SIGMA}},
-)  # fmt: skip
+    b.trade_cost,
+    {
+        "model": b.CostModel(1, 1, 1),
+        "trades": VOLUME / 1e3,
+        "dollar_volume": VOLUME,
+        "volatility": SIGMA,
+    },
+    {
+        "model": {"none": None, "number": 5},
+        "trades": {
+            "text": swap(VOLUME, "x"),
+            "missing": swap(VOLUME, np.nan),
+            "infinite": swap(VOLUME, np.inf),
+        },
+        "dollar_volume": {
+            "none": None,
+            "negative": -VOLUME,
+            "other names": VOLUME.add_prefix("z"),
+            "fewer rows": VOLUME[5:],
+        },
+        "volatility": {"none": None, "negative": -SIGMA},
+    },
+)
 BOOK = {"target_weights": WEIGHTS, "returns": FRAME}
 PRICED = {"costs": b.CostModel(1, 1, 0.5), "dollar_volume": VOLUME, "volatility": SIGMA}
 ENGINE = {
     "target_weights": tables(WEIGHTS, gaps=True, short=0) | names_off(WEIGHTS),
     "returns": tables(FRAME, gaps=True, short=0) | {"below minus one": swap(FRAME, -1.5)},
-    "decision_lag": counts(0), "costs": {"number": 5, "text": "x"},
-    "dollar_volume": names_off(VOLUME) | {"none": None, "negative": -VOLUME, "text": swap(VOLUME, "x")},
+    "decision_lag": counts(0),
+    "costs": {"number": 5, "text": "x"},
+    "dollar_volume": names_off(VOLUME)
+    | {"none": None, "negative": -VOLUME, "text": swap(VOLUME, "x")},
     "volatility": names_off(SIGMA) | {"negative": -SIGMA},
-    "capital": numbers(0, -1.0), "periods_per_year": numbers(0, none=False),  # None: by the calendar
-}  # fmt: skip
+    # None: by the calendar
+    "capital": numbers(0, -1.0),
+    "periods_per_year": numbers(0, none=False),
+}
 row(b.run_backtest, BOOK | PRICED, ENGINE | {"engine": options(None)})
 MANY = {"target_weights": {"m": WEIGHTS}, "returns": FRAME}
 SEVERAL = {
@@ -332,32 +519,71 @@ row(
     },
 )
 row(
-    b.long_short_weights, {"factor": FRAME, "rebalance_every": 5},
-    {"factor": tables(FRAME, gaps=True, short=0), "quantile": numbers(0, 0.6), "volatility": names_off(SIGMA) | {"negative": -SIGMA},
-     "gross": numbers(-1.0), "rebalance_every": counts(0), "membership": names_off(MASK)},
-)  # fmt: skip
+    b.long_short_weights,
+    {"factor": FRAME, "rebalance_every": 5},
+    {
+        "factor": tables(FRAME, gaps=True, short=0),
+        "quantile": numbers(0, 0.6),
+        "volatility": names_off(SIGMA) | {"negative": -SIGMA},
+        "gross": numbers(-1.0),
+        "rebalance_every": counts(0),
+        "membership": names_off(MASK),
+    },
+)
 TRADED = {
     "log_prices": tables(LOGS, gaps=True, short=0, empty=False),
-    "pairs": {"none": None, "columns missing": PAIRS.drop(columns="x"), "unknown name": PAIRS.assign(x="zz"), "itself": PAIRS.assign(x="a0"),
-              "no spread": PAIRS.assign(spread_std=0.0), "missing": PAIRS.assign(hedge_ratio=np.nan), "text": PAIRS.assign(hedge_ratio="x"),
-              "ends before it starts": PAIRS.assign(trade_end=DATES[50])},
-    "entry": numbers(0, -1.0), "exit": numbers(-1.0, 3.0), "stop": numbers(0.1), "max_pairs": counts(0), "max_holding": counts(0, none=False),
-}  # fmt: skip
+    "pairs": {
+        "none": None,
+        "columns missing": PAIRS.drop(columns="x"),
+        "unknown name": PAIRS.assign(x="zz"),
+        "itself": PAIRS.assign(x="a0"),
+        "no spread": PAIRS.assign(spread_std=0.0),
+        "missing": PAIRS.assign(hedge_ratio=np.nan),
+        "text": PAIRS.assign(hedge_ratio="x"),
+        "ends before it starts": PAIRS.assign(trade_end=DATES[50]),
+    },
+    "entry": numbers(0, -1.0),
+    "exit": numbers(-1.0, 3.0),
+    "stop": numbers(0.1),
+    "max_pairs": counts(0),
+    "max_holding": counts(0, none=False),
+}
 row(b.pair_trades, {"log_prices": LOGS, "pairs": PAIRS}, TRADED)
 row(b.pairs_weights, {"log_prices": LOGS, "pairs": PAIRS}, TRADED | {"gross": numbers(-1.0)})
 row(
-    b.lookahead_audit, {"strategy": lambda x: x.rolling(5).mean(), "data": FRAME, "n_cuts": 3},
-    {"strategy": {"none": None, "table": FRAME, "returns a number": lambda x: 3},
-     "data": {"none": None, "text": "x", "short": FRAME[:2], "unsorted": FRAME[::-1], "twice": pd.concat([FRAME, FRAME]), "no frames": {}},
-     "n_cuts": counts(0), "seed": counts()},
-)  # fmt: skip
-row(b.lint_lookahead, {"path": str(Path(__file__))}, {"path": {"none": None, "number": 3, "not there": "nothing.py", "text file": "settings.ini"}})
+    b.lookahead_audit,
+    {"strategy": lambda x: x.rolling(5).mean(), "data": FRAME, "n_cuts": 3},
+    {
+        "strategy": {"none": None, "table": FRAME, "returns a number": lambda x: 3},
+        "data": {
+            "none": None,
+            "text": "x",
+            "short": FRAME[:2],
+            "unsorted": FRAME[::-1],
+            "twice": pd.concat([FRAME, FRAME]),
+            "no frames": {},
+        },
+        "n_cuts": counts(0),
+        "seed": counts(),
+    },
+)
+row(
+    b.lint_lookahead,
+    {"path": str(Path(__file__))},
+    {"path": {"none": None, "number": 3, "not there": "nothing.py", "text file": "settings.ini"}},
+)
 TRACK = {"returns": tables(SERIES, short=1)}
 row(
-    b.performance_summary, {"returns": SERIES, "periods_per_year": 252},
-    {"returns": tables(SERIES, short=1, flat=False) | {"below minus one": swap(SERIES, -1.5)}, "periods_per_year": PER_YEAR, "risk_free": numbers(),
-     "benchmark": misaligned(SERIES) | {"text": swap(SERIES, "x"), "missing": swap(SERIES, np.nan)}},
-)  # fmt: skip
+    b.performance_summary,
+    {"returns": SERIES, "periods_per_year": 252},
+    {
+        "returns": tables(SERIES, short=1, flat=False) | {"below minus one": swap(SERIES, -1.5)},
+        "periods_per_year": PER_YEAR,
+        "risk_free": numbers(),
+        "benchmark": misaligned(SERIES)
+        | {"text": swap(SERIES, "x"), "missing": swap(SERIES, np.nan)},
+    },
+)
 row(
     b.drawdowns,
     {"returns": SERIES},
@@ -372,33 +598,72 @@ TAIL = {"returns": tables(SERIES, short=1), "level": numbers(0.0, 1.0), "method"
 row(b.value_at_risk, {"returns": SERIES}, TAIL)
 row(b.expected_shortfall, {"returns": SERIES}, TAIL)
 row(
-    b.leave_one_out, BOOK | {"groups": GROUPS},
-    {k: ENGINE[k] for k in ("target_weights", "returns", "costs", "capital")} |
-    {"groups": {"none": None, "names missing": GROUPS[:3], "one group": GROUPS.where(GROUPS == "x", "x"), "twice": pd.concat([GROUPS, GROUPS])}},
-)  # fmt: skip
+    b.leave_one_out,
+    BOOK | {"groups": GROUPS},
+    {k: ENGINE[k] for k in ("target_weights", "returns", "costs", "capital")}
+    | {
+        "groups": {
+            "none": None,
+            "names missing": GROUPS[:3],
+            "one group": GROUPS.where(GROUPS == "x", "x"),
+            "twice": pd.concat([GROUPS, GROUPS]),
+        }
+    },
+)
 row(
     b.parameter_surface,
-    {"strategy": lambda k: WEIGHTS * k, "returns": FRAME, "grid": {"k": [0.5, 1.0]}, "centre": {"k": 1.0}},
-    {"strategy": {"none": None, "no table": lambda k: k}, "returns": ENGINE["returns"], "grid": {"nothing": {}, "no list": {"k": 1.0}, "none": None, "empty": {"k": []}},
-     "centre": {"not in grid": {"k": 3.0}, "other name": {"z": 1.0}, "none": None}},
-)  # fmt: skip
+    {
+        "strategy": lambda k: WEIGHTS * k,
+        "returns": FRAME,
+        "grid": {"k": [0.5, 1.0]},
+        "centre": {"k": 1.0},
+    },
+    {
+        "strategy": {"none": None, "no table": lambda k: k},
+        "returns": ENGINE["returns"],
+        "grid": {"nothing": {}, "no list": {"k": 1.0}, "none": None, "empty": {"k": []}},
+        "centre": {"not in grid": {"k": 3.0}, "other name": {"z": 1.0}, "none": None},
+    },
+)
 row(
-    b.stress_windows, {"returns": SERIES, "benchmark": SERIES},
-    {"returns": tables(SERIES, short=3), "benchmark": misaligned(SERIES) | {"missing": swap(SERIES, np.nan)}, "length": counts(0, N + 1), "top": counts(0)},
-)  # fmt: skip
+    b.stress_windows,
+    {"returns": SERIES, "benchmark": SERIES},
+    {
+        "returns": tables(SERIES, short=3),
+        "benchmark": misaligned(SERIES) | {"missing": swap(SERIES, np.nan)},
+        "length": counts(0, N + 1),
+        "top": counts(0),
+    },
+)
 row(
-    b.subperiods, {"returns": SERIES, "periods_per_year": 252},
-    {"returns": tables(SERIES, short=0), "periods_per_year": PER_YEAR, "by": options(None, 0, 1.5) | {"number": 0}},
-)  # fmt: skip
+    b.subperiods,
+    {"returns": SERIES, "periods_per_year": 252},
+    {
+        "returns": tables(SERIES, short=0),
+        "periods_per_year": PER_YEAR,
+        "by": options(None, 0, 1.5) | {"number": 0},
+    },
+)
 GRID = {
     "factors": {"factor": ["momentum_12_1"], "rebalance_every": [21], "inverse_volatility": [False]}
 }
 row(
-    b.declare_candidates, {"grid": GRID},
-    {"grid": {"none": None, "nothing": {}, "family": {"options": {}}, "parameter": {"factors": {"z": [1]}}, "no list": {"factors": {"factor": "x"}},
-              "empty list": {"factors": GRID["factors"] | {"factor": []}}, "unknown factor": {"factors": GRID["factors"] | {"factor": ["zz"]}},
-              "text for a number": {"factors": GRID["factors"] | {"rebalance_every": ["x"]}}, "table": {"factors": 3}}},
-)  # fmt: skip
+    b.declare_candidates,
+    {"grid": GRID},
+    {
+        "grid": {
+            "none": None,
+            "nothing": {},
+            "family": {"options": {}},
+            "parameter": {"factors": {"z": [1]}},
+            "no list": {"factors": {"factor": "x"}},
+            "empty list": {"factors": GRID["factors"] | {"factor": []}},
+            "unknown factor": {"factors": GRID["factors"] | {"factor": ["zz"]}},
+            "text for a number": {"factors": GRID["factors"] | {"rebalance_every": ["x"]}},
+            "table": {"factors": 3},
+        }
+    },
+)
 PANEL = Panel(
     fields={
         "returns": FRAME,
@@ -411,65 +676,174 @@ PANEL = Panel(
 MARKET = b.Market.from_panel(PANEL, volatility=SIGMA, start=DATES[260])
 POINT = b.declare_candidates(GRID)[0]
 row(
-    b.Market.from_panel, {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
-    {"panel": {"none": None, "table": FRAME}, "volatility": names_off(SIGMA) | {"none": None, "text": "x"},
-     "artifacts": {"no table": {"news": 3}, "undated": {"news": FRAME.reset_index(drop=True)}},
-     "start": {"text": "never", "none": None, "after the end": DATES[-1] + pd.Timedelta(days=30)}},
-)  # fmt: skip
+    b.Market.from_panel,
+    {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
+    {
+        "panel": {"none": None, "table": FRAME},
+        "volatility": names_off(SIGMA) | {"none": None, "text": "x"},
+        "artifacts": {"no table": {"news": 3}, "undated": {"news": FRAME.reset_index(drop=True)}},
+        "start": {
+            "text": "never",
+            "none": None,
+            "after the end": DATES[-1] + pd.Timedelta(days=30),
+        },
+    },
+)
 row(
     b.Family,
-    {"name": "f", "hypothesis": "x", "parameters": {"k": (int, (1, 9), 3)}, "weights": lambda market, k: FRAME, "placebo": "x", "failure_modes": ["x"]},
-    {"name": {"none": None, "blank": "a b"}, "hypothesis": {"none": None, "empty": " "}, "weights": {"none": None, "other": lambda market, j: FRAME},
-     "parameters": {"none": None, "no tuple": {"k": 3}, "kind": {"k": (list, None, 3)}, "range": {"k": (int, 3, 3)}, "default": {"k": (int, (1, 9), 10)}},
-     "needs": {"number": 3, "numbers": [3]}, "failure_modes": {"none": None, "empty text": [""]}},
-)  # fmt: skip
+    {
+        "name": "f",
+        "hypothesis": "x",
+        "parameters": {"k": (int, (1, 9), 3)},
+        "weights": lambda market, k: FRAME,
+        "placebo": "x",
+        "failure_modes": ["x"],
+    },
+    {
+        "name": {"none": None, "blank": "a b"},
+        "hypothesis": {"none": None, "empty": " "},
+        "weights": {"none": None, "other": lambda market, j: FRAME},
+        "parameters": {
+            "none": None,
+            "no tuple": {"k": 3},
+            "kind": {"k": (list, None, 3)},
+            "range": {"k": (int, 3, 3)},
+            "default": {"k": (int, (1, 9), 10)},
+        },
+        "needs": {"number": 3, "numbers": [3]},
+        "failure_modes": {"none": None, "empty text": [""]},
+    },
+)
 row(
-    b.load_families, {},
-    {"modules": {"text": "quantlab.errors", "none": None, "numbers": [3], "no module": ["quantlab.nothing"], "no family": ["quantlab.errors"]}},
-)  # fmt: skip
+    b.load_families,
+    {},
+    {
+        "modules": {
+            "text": "quantlab.errors",
+            "none": None,
+            "numbers": [3],
+            "no module": ["quantlab.nothing"],
+            "no family": ["quantlab.errors"],
+        }
+    },
+)
 row(
-    b.needed_artifacts, {"families": list(b.load_families().values())},
+    b.needed_artifacts,
+    {"families": list(b.load_families().values())},
     {"families": {"none": None, "number": 3, "texts": ["pairs"]}},
 )
 row(
-    b.candidate_weights, {"candidate": POINT, "market": MARKET},
-    {"candidate": {"none": None, "pairs without pairs": b.Candidate("pairs", "p", {"entry": 2.0, "exit": 0.5, "max_pairs": 5}),
-                   "family": b.Candidate("z", "z", {}), "parameter": b.Candidate("factors", "f", {"z": 1})}, "market": {"none": None, "table": FRAME}},
-)  # fmt: skip
+    b.candidate_weights,
+    {"candidate": POINT, "market": MARKET},
+    {
+        "candidate": {
+            "none": None,
+            "pairs without pairs": b.Candidate(
+                "pairs", "p", {"entry": 2.0, "exit": 0.5, "max_pairs": 5}
+            ),
+            "family": b.Candidate("z", "z", {}),
+            "parameter": b.Candidate("factors", "f", {"z": 1}),
+        },
+        "market": {"none": None, "table": FRAME},
+    },
+)
 row(
     b.factor_values,
     {"name": "momentum_12_1", "panel": PANEL, "membership": MASK},
     {"name": options(None), "panel": {"none": None}, "membership": names_off(MASK)},
 )
 row(
-    b.grid_returns, {"candidates": {"p": POINT}, "market": MARKET, "costs": b.CostModel(), "capital": 1e6, "periods_per_year": 252},
-    {"candidates": {"nothing": {}, "none": None, "text": {"p": "x"}}, "market": {"none": None}, "costs": {"none": None, "number": 3},
-     "capital": numbers(0), "periods_per_year": numbers(0, none=False)},
-)  # fmt: skip
+    b.grid_returns,
+    {
+        "candidates": {"p": POINT},
+        "market": MARKET,
+        "costs": b.CostModel(),
+        "capital": 1e6,
+        "periods_per_year": 252,
+    },
+    {
+        "candidates": {"nothing": {}, "none": None, "text": {"p": "x"}},
+        "market": {"none": None},
+        "costs": {"none": None, "number": 3},
+        "capital": numbers(0),
+        "periods_per_year": numbers(0, none=False),
+    },
+)
 row(
-    b.placebo_market, {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
-    {"market": {"none": None}, "world": {"nothing": {}, "none": None, "one field": {"returns": FRAME}, "fewer rows": {"returns": FRAME[5:], "dollar_volume": VOLUME[5:]},
-                                         "table": FRAME}},
-)  # fmt: skip
+    b.placebo_market,
+    {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
+    {
+        "market": {"none": None},
+        "world": {
+            "nothing": {},
+            "none": None,
+            "one field": {"returns": FRAME},
+            "fewer rows": {"returns": FRAME[5:], "dollar_volume": VOLUME[5:]},
+            "table": FRAME,
+        },
+    },
+)
 row(
-    b.perturbed_grid, {"candidate": POINT},
-    {"candidate": {"none": None, "text": "x"}, "steps": {"nothing": [], "nan": [1.0, np.nan], "text": ["x"], "zero": [0.0, 1.0], "number": 1.0, "negative": [-1.0, 1.0]}},
-)  # fmt: skip
+    b.perturbed_grid,
+    {"candidate": POINT},
+    {
+        "candidate": {"none": None, "text": "x"},
+        "steps": {
+            "nothing": [],
+            "nan": [1.0, np.nan],
+            "text": ["x"],
+            "zero": [0.0, 1.0],
+            "number": 1.0,
+            "negative": [-1.0, 1.0],
+        },
+    },
+)
 
 # --- review -------------------------------------------------------------------------------------
 
 VARIANCE = {k: x for k, x in numbers(-1.0, 1.0, none=False).items() if k != "nan"}  # NaN: unknown
 row(
-    r.evaluate_gate, {"trial_returns": FRAME, "selected": "a0", "n_trials": 5, "periods_per_year": 252, "thresholds": THRESHOLDS, "n_blocks": 4, "n_resamples": 100},
-    TRIALS | BLOCKS | {"selected": {"unknown": "z", "none": None, "list": ["a0"]}, "n_trials": counts(0, 4), "sharpe_variance": VARIANCE,
-                       "periods_per_year": PER_YEAR, "thresholds": {"none": None, "nothing": {}, "unknown": THRESHOLDS | {"z": 1}, "text": THRESHOLDS | {"haircut_sharpe": "x"},
-                                                                    "above one": THRESHOLDS | {"haircut_sharpe": 2.0}},
-                       "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3}, "seed": counts(), "n_resamples": counts(0),
-                       "block_length": numbers(0, 0.5, 1e6, none=False), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None}},
-)  # fmt: skip
+    r.evaluate_gate,
+    {
+        "trial_returns": FRAME,
+        "selected": "a0",
+        "n_trials": 5,
+        "periods_per_year": 252,
+        "thresholds": THRESHOLDS,
+        "n_blocks": 4,
+        "n_resamples": 100,
+    },
+    TRIALS
+    | BLOCKS
+    | {
+        "selected": {"unknown": "z", "none": None, "list": ["a0"]},
+        "n_trials": counts(0, 4),
+        "sharpe_variance": VARIANCE,
+        "periods_per_year": PER_YEAR,
+        "thresholds": {
+            "none": None,
+            "nothing": {},
+            "unknown": THRESHOLDS | {"z": 1},
+            "text": THRESHOLDS | {"haircut_sharpe": "x"},
+            "above one": THRESHOLDS | {"haircut_sharpe": 2.0},
+        },
+        "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3},
+        "seed": counts(),
+        "n_resamples": counts(0),
+        "block_length": numbers(0, 0.5, 1e6, none=False),
+        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None},
+    },
+)
 POWER = {"n_obs": 500, "n_trials": 5, "sharpe_variance": 0.002, "thresholds": THRESHOLDS}
-MEASURED = {"n_obs": counts(20), "n_trials": counts(0), "sharpe_variance": VARIANCE, "skewness": numbers(), "kurtosis": numbers(0.5),
-            "autocorrelation": RHO, "thresholds": {"none": None, "nothing": {}, "text": THRESHOLDS | {"haircut_sharpe": "x"}}}  # fmt: skip
+MEASURED = {
+    "n_obs": counts(20),
+    "n_trials": counts(0),
+    "sharpe_variance": VARIANCE,
+    "skewness": numbers(),
+    "kurtosis": numbers(0.5),
+    "autocorrelation": RHO,
+    "thresholds": {"none": None, "nothing": {}, "text": THRESHOLDS | {"haircut_sharpe": "x"}},
+}
 row(
     r.gate_power,
     POWER | {"periods_per_year": 252},
@@ -495,28 +869,91 @@ row(
     {"thresholds": {"none": None, "nothing": {}, "nan": THRESHOLDS | {"haircut_sharpe": np.nan}}},
 )
 row(
-    r.bias_notes, {}, {"measured": {"unknown": {"z": 0.1}, "text": {"costs_assumed": "x"}, "nan": {"costs_assumed": np.nan}, "number": 3}, "absent": {"unknown": ["z"]},
-                       "further": {"no pair": {"z": "x"}, "number": 3}},
-)  # fmt: skip
-row(v.best_trial, {"trial_returns": FRAME}, {"trial_returns": tables(FRAME, gaps=True, short=1) | {"constant": FRAME * 0 + 0.01}})
+    r.bias_notes,
+    {},
+    {
+        "measured": {
+            "unknown": {"z": 0.1},
+            "text": {"costs_assumed": "x"},
+            "nan": {"costs_assumed": np.nan},
+            "number": 3,
+        },
+        "absent": {"unknown": ["z"]},
+        "further": {"no pair": {"z": "x"}, "number": 3},
+    },
+)
 row(
-    r.placebo_world, {"data": FRAME, "block_length": 10, "rng": RNG},
-    {"data": tables(FRAME, gaps=True, short=20) | {"no returns": {"volume": FRAME}, "other dates": {"returns": FRAME, "v": FRAME[5:]}}, "kind": options(None),
-     "block_length": numbers(0, 0.5, 1e6), "rng": {"seed": 3, "none": None}},
-)  # fmt: skip
+    v.best_trial,
+    {"trial_returns": FRAME},
+    {"trial_returns": tables(FRAME, gaps=True, short=1) | {"constant": FRAME * 0 + 0.01}},
+)
+row(
+    r.placebo_world,
+    {"data": FRAME, "block_length": 10, "rng": RNG},
+    {
+        "data": tables(FRAME, gaps=True, short=20)
+        | {"no returns": {"volume": FRAME}, "other dates": {"returns": FRAME, "v": FRAME[5:]}},
+        "kind": options(None),
+        "block_length": numbers(0, 0.5, 1e6),
+        "rng": {"seed": 3, "none": None},
+    },
+)
 row(
     r.placebo_false_pass_rate,
-    {"evaluate": lambda w: w, "returns": FRAME, "n_worlds": 1, "block_length": 10, "seed": 0, "thresholds": THRESHOLDS, "periods_per_year": 252, "n_blocks": 4, "n_resamples": 100},
-    {"evaluate": {"none": None, "number": lambda w: 3, "missing": lambda w: w * np.nan}, "returns": tables(FRAME, gaps=True, short=20), "n_worlds": counts(0),
-     "block_length": numbers(0), "seed": counts(), "thresholds": MEASURED["thresholds"], "periods_per_year": PER_YEAR, "kind": options(None), "n_trials": counts(0, 3, none=False),
-     "sharpe_variance": VARIANCE, "confidence": numbers(0.0, 1.0), "n_resamples": counts(0), "select": {"none": None, "unknown": lambda t: "z"}} | BLOCKS,
-)  # fmt: skip
+    {
+        "evaluate": lambda w: w,
+        "returns": FRAME,
+        "n_worlds": 1,
+        "block_length": 10,
+        "seed": 0,
+        "thresholds": THRESHOLDS,
+        "periods_per_year": 252,
+        "n_blocks": 4,
+        "n_resamples": 100,
+    },
+    {
+        "evaluate": {"none": None, "number": lambda w: 3, "missing": lambda w: w * np.nan},
+        "returns": tables(FRAME, gaps=True, short=20),
+        "n_worlds": counts(0),
+        "block_length": numbers(0),
+        "seed": counts(),
+        "thresholds": MEASURED["thresholds"],
+        "periods_per_year": PER_YEAR,
+        "kind": options(None),
+        "n_trials": counts(0, 3, none=False),
+        "sharpe_variance": VARIANCE,
+        "confidence": numbers(0.0, 1.0),
+        "n_resamples": counts(0),
+        "select": {"none": None, "unknown": lambda t: "z"},
+    }
+    | BLOCKS,
+)
 row(
-    r.simulated_power, {"trial_returns": FRAME, "selected": "a0", "n_trials": 5, "periods_per_year": 252, "thresholds": THRESHOLDS, "n_worlds": 1, "n_blocks": 4, "n_resamples": 100,
-                        "true_sharpe": (1.0,)},
-    TRIALS | BLOCKS | {"selected": {"unknown": "z"}, "n_trials": counts(4), "periods_per_year": PER_YEAR, "thresholds": MEASURED["thresholds"], "n_worlds": counts(0),
-                       "block_length": numbers(0, 1e6), "seed": counts(), "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0}},
-)  # fmt: skip
+    r.simulated_power,
+    {
+        "trial_returns": FRAME,
+        "selected": "a0",
+        "n_trials": 5,
+        "periods_per_year": 252,
+        "thresholds": THRESHOLDS,
+        "n_worlds": 1,
+        "n_blocks": 4,
+        "n_resamples": 100,
+        "true_sharpe": (1.0,),
+    },
+    TRIALS
+    | BLOCKS
+    | {
+        "selected": {"unknown": "z"},
+        "n_trials": counts(4),
+        "periods_per_year": PER_YEAR,
+        "thresholds": MEASURED["thresholds"],
+        "n_worlds": counts(0),
+        "block_length": numbers(0, 1e6),
+        "seed": counts(),
+        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0},
+    },
+)
 DRAWN = tables(SERIES, gaps=True, short=0)
 row(r.equity_curve, {"returns": SERIES}, {"returns": DRAWN, "holdout_start": {"text": "never"}})
 row(r.drawdown, {"returns": SERIES}, {"returns": DRAWN})
@@ -605,9 +1042,15 @@ row(
     {"returns": DRAWN, "var": misaligned(SERIES), "level": numbers(0.0, 1.0)},
 )
 row(
-    r.volatility_forecast, {"forecast": SERIES.abs(), "returns": SERIES, "periods_per_year": 252},
-    {"forecast": DRAWN, "returns": misaligned(SERIES), "periods_per_year": PER_YEAR, "window": counts(0, 1)},
-)  # fmt: skip
+    r.volatility_forecast,
+    {"forecast": SERIES.abs(), "returns": SERIES, "periods_per_year": 252},
+    {
+        "forecast": DRAWN,
+        "returns": misaligned(SERIES),
+        "periods_per_year": PER_YEAR,
+        "window": counts(0, 1),
+    },
+)
 METRICS = {"validate": {"a": {"n": 3, "x": 1.5}}}
 FACTS = r.Facts(METRICS)
 PAGE = r.render_dossier([r.Section("One", FACTS.prose("{validate:a/n}"))], title="T")
@@ -630,7 +1073,11 @@ row(
     },
 )
 row(r.Facts, {"metrics": METRICS}, {"metrics": NO_METRICS, "missing": options(None)})
-row(r.format_fact, {"value": 1.5}, {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}})
+row(
+    r.format_fact,
+    {"value": 1.5},
+    {"value": {"list": [1, 2], "dict": {}}, "spec": {"unknown": "euro"}},
+)
 row(
     r.verdict_box,
     {
@@ -664,10 +1111,42 @@ row(
 
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
-    "AnnualizedSharpe", "PeriodSharpe", "DeflatedSharpeCurve", "EffectiveTrialsResult", "FoldChoice", "HaircutResult", "LedgerCheck", "MCSResult", "MergeResult",
-    "PBONullResult", "PBOResult", "DeflatedSharpeTest", "RuleSimulation", "SPAResult", "SharpeEstimate", "StepMResult", "Artifact", "AuditResult", "BacktestResult", "Candidate", "Leak", "Market", "ParameterSurface",
-    "PerformanceResult", "Criterion", "Fact", "FigureBlock", "GateResult", "PlaceboResult", "Rules", "Section", "TableBlock", "VOLATILITY", "VerifyResult", "report_style",
-}  # fmt: skip
+    "AnnualizedSharpe",
+    "PeriodSharpe",
+    "DeflatedSharpeCurve",
+    "EffectiveTrialsResult",
+    "FoldChoice",
+    "HaircutResult",
+    "LedgerCheck",
+    "MCSResult",
+    "MergeResult",
+    "PBONullResult",
+    "PBOResult",
+    "DeflatedSharpeTest",
+    "RuleSimulation",
+    "SPAResult",
+    "SharpeEstimate",
+    "StepMResult",
+    "Artifact",
+    "AuditResult",
+    "BacktestResult",
+    "Candidate",
+    "Leak",
+    "Market",
+    "ParameterSurface",
+    "PerformanceResult",
+    "Criterion",
+    "Fact",
+    "FigureBlock",
+    "GateResult",
+    "PlaceboResult",
+    "Rules",
+    "Section",
+    "TableBlock",
+    "VOLATILITY",
+    "VerifyResult",
+    "report_style",
+}
 CASES = [
     pytest.param(name, parameter, label, id=f"{name.split('quantlab.')[1]}-{parameter}-{label}")
     for name, (_, _, bad) in ROWS.items()

@@ -102,24 +102,37 @@ SERIES = {
         {"missing": "a day without a price has no range", "constant": "a price may stand still"},
     )
     for name in RANGES
-}  # fmt: skip
+}
 
 ARGUMENTS = {
     "kupiec_region": [
-        lambda f: f(0, 0.01), lambda f: f(250, 0.0), lambda f: f(250, 0.99),
-        lambda f: f(250, "0.01"), lambda f: f(250.5, 0.01),
-        lambda f: f(250, 0.01, confidence=1.0), lambda f: f(250, np.nan),
+        lambda f: f(0, 0.01),
+        lambda f: f(250, 0.0),
+        lambda f: f(250, 0.99),
+        lambda f: f(250, "0.01"),
+        lambda f: f(250.5, 0.01),
+        lambda f: f(250, 0.01, confidence=1.0),
+        lambda f: f(250, np.nan),
     ],
     "christoffersen_from_counts": [
-        lambda f: f(0, 0, 0, 0), lambda f: f(-1, 1, 1, 1), lambda f: f(1.5, 1, 1, 1),
-        lambda f: f("1", 1, 1, 1), lambda f: f(9, 1, 1, 1, level=0.95),
+        lambda f: f(0, 0, 0, 0),
+        lambda f: f(-1, 1, 1, 1),
+        lambda f: f(1.5, 1, 1, 1),
+        lambda f: f("1", 1, 1, 1),
+        lambda f: f(9, 1, 1, 1, level=0.95),
         lambda f: f(np.nan, 1, 1, 1),
     ],
     "traffic_light": [
-        lambda f: f(-1), lambda f: f(251), lambda f: f(2.5), lambda f: f(np.nan), lambda f: f("3"),
-        lambda f: f(3, n_obs=0), lambda f: f(3, level=0.99), lambda f: f(3, level=0.0),
+        lambda f: f(-1),
+        lambda f: f(251),
+        lambda f: f(2.5),
+        lambda f: f(np.nan),
+        lambda f: f("3"),
+        lambda f: f(3, n_obs=0),
+        lambda f: f(3, level=0.99),
+        lambda f: f(3, level=0.0),
     ],
-}  # fmt: skip
+}
 
 SPOILED = {
     "short": lambda s: s.iloc[:8],
@@ -232,7 +245,7 @@ HARD = {  # input: what its certificate says
     "integrated": (integrated(2000), "not stationary"),
     "tiny": (pd.Series(np.random.default_rng(3).normal(0, 0.01, 60)), "on a bound"),
     "prices": (PRICES, "are these returns"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -297,23 +310,20 @@ def test_value_at_risk_in_another_unit_is_flagged():
 
 PAIRED = {  # functions of two series of the same days
     "backtest_var": lambda a, b: volatility.backtest_var(a, b, level=0.05).summary(),
-    "backtest_es": lambda a, b: (
-        volatility.backtest_es(a, b, 2 * np.asarray(b), level=0.05).summary()
-    ),
-    "sequential_var_test": lambda a, b: (
-        volatility.sequential_var_test(a, b, level=0.05).summary()
-    ),
+    "backtest_es": lambda a, b: volatility.backtest_es(
+        a, b, 2 * np.asarray(b), level=0.05
+    ).summary(),
+    "sequential_var_test": lambda a, b: volatility.sequential_var_test(a, b, level=0.05).summary(),
     "volatility_loss": lambda a, b: volatility.volatility_loss(np.square(a), b),
     "diebold_mariano": lambda a, b: volatility.diebold_mariano(a, b).summary(),
     "mincer_zarnowitz": lambda a, b: volatility.mincer_zarnowitz(np.square(a), b).summary(),
-    "compare_forecasts": lambda a, b: volatility.compare_forecasts(
-        np.square(a), FORECASTS
-    ),
+    "compare_forecasts": lambda a, b: volatility.compare_forecasts(np.square(a), FORECASTS),
     "harq": lambda a, b: volatility.harq(b, np.square(a)).summary(),
-}  # fmt: skip
+}
 
 
-@pytest.mark.filterwarnings("ignore:`forecast:quantlab.errors.ScaleWarning")  # a volatility, for the comparison's sake
+# a volatility, for the comparison's sake
+@pytest.mark.filterwarnings("ignore:`forecast:quantlab.errors.ScaleWarning")
 @pytest.mark.parametrize("name", PAIRED)
 def test_arrays_lists_and_plain_dates_stand_for_the_same_days(name):
     call = PAIRED[name]

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from quantlab.cointegration import (
+    detect_break,
     engle_granger,
     engle_granger_bootstrap,
     gregory_hansen,
     johansen,
     johansen_bootstrap,
-    detect_break,
 )
 from quantlab.errors import DataError, QuantlabError, SpecificationError
 from quantlab.simulate import cointegrated_pair, random_walks

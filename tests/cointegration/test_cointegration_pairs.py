@@ -175,13 +175,20 @@ def test_several_series_equal_statsmodels():
 
 
 def test_critical_values_are_those_of_the_printed_table():
-    "MacKinnon (2010), table 2: beta2 of two series at 1 %, and three rows more that other libraries mistyped"
-    for n_series, level, nobs, printed in ((2, 0.01, 20, -4.50035), (7, 0.10, 20, -5.49189), (3, 0.05, 10, -4.67755)):
+    """MacKinnon (2010), table 2: beta2 of two series at 1 %, and three rows more that other
+    libraries mistyped"""
+    for n_series, level, nobs, printed in (
+        (2, 0.01, 20, -4.50035),
+        (7, 0.10, 20, -5.49189),
+        (3, 0.05, 10, -4.67755),
+    ):
         assert abs(mackinnon_critical_values(n_series=n_series, n_obs=nobs)[level] - printed) < 1e-4
 
 
 def test_one_bad_price_is_told():
-    prices = pd.DataFrame(4 + 0.01 * np.random.default_rng(11).standard_normal((300, 2)).cumsum(0), columns=["a", "b"])
+    prices = pd.DataFrame(
+        4 + 0.01 * np.random.default_rng(11).standard_normal((300, 2)).cumsum(0), columns=["a", "b"]
+    )
     assert engle_granger(prices["a"], prices["b"]).note == ""
     for row in (0, 150, 299):
         wrong = prices.copy()

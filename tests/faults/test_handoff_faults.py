@@ -772,7 +772,8 @@ def test_write_is_refused_where_nothing_can_be_written(tmp_path):
     assert Path(tmp_path / "file").read_text() == ""
 
 
-# ---------------------------------------------------------------- orders after a halt, and a book that is gone
+# ---------------------------------------------------------------- orders after a halt, and a book
+# that is gone
 
 
 def test_no_order_is_sent_after_a_halt_that_comes_while_orders_are_sent(bundle, tmp_path):
@@ -792,10 +793,16 @@ def test_no_order_is_sent_after_a_halt_that_comes_while_orders_are_sent(bundle, 
     result = PaperEngine(bundle, venue, folder=tmp_path / "state").run(FEED)
     assert len(venue.sent) == 3 == result.n_orders and result.state == "HALTED"
     held = result.orders[result.orders["rule"] == "halted"]
-    assert len(held) == result.n_refused and not held["sent"].any() and held["reason"].iloc[0] == "stop"
+    assert (
+        len(held) == result.n_refused
+        and not held["sent"].any()
+        and held["reason"].iloc[0] == "stop"
+    )
     assert "withheld" in set(result.events["type"])
     assert result.daily["sent"].tolist() == [2, 1, 0, 0, 0, 0]
-    again = PaperEngine(bundle, ReferenceBroker(bundle.costs, capital=bundle.capital), folder=tmp_path / "state").run(FEED)
+    again = PaperEngine(
+        bundle, ReferenceBroker(bundle.costs, capital=bundle.capital), folder=tmp_path / "state"
+    ).run(FEED)
     assert again.journal == result.journal
 
 
@@ -804,7 +811,10 @@ def test_a_book_that_lost_all_is_halted_and_its_record_ends(tmp_path, after):
     "A return on nothing is no number, and one on a negative equity has the wrong sign"
     held = pd.DataFrame({"A": [0.5] * 6, "B": [0.5] * 6}, index=DAYS)
     rules = {"daily_loss": 5.0, "sequential_test": False}
-    path = write_bundle(tmp_path, **(ARGUMENTS | {"target_weights": held, "costs": CostModel(), "kill_rules": rules}))
+    path = write_bundle(
+        tmp_path,
+        **(ARGUMENTS | {"target_weights": held, "costs": CostModel(), "kill_rules": rules}),
+    )
     lost = RETURNS * 0.0
     lost.iloc[2], lost.iloc[3:] = -1.0, after
     result = engine(load_bundle(path), tmp_path / "state").run(bars(lost))
@@ -838,8 +848,13 @@ def test_a_bar_of_what_is_no_number_is_a_sentence(bundle, tmp_path, change, mess
 
 def test_numbers_of_every_kind_make_the_same_journal(bundle, tmp_path):
     plain = list(bars(RETURNS.round(2)))
-    other = [Bar(day.date.to_pydatetime(), pd.Series({k: np.float64(v) for k, v in day.returns.items()})) for day in plain]
-    results = [engine(bundle, tmp_path / name).run(feed) for name, feed in (("a", plain), ("b", other))]
+    other = [
+        Bar(day.date.to_pydatetime(), pd.Series({k: np.float64(v) for k, v in day.returns.items()}))
+        for day in plain
+    ]
+    results = [
+        engine(bundle, tmp_path / name).run(feed) for name, feed in (("a", plain), ("b", other))
+    ]
     assert results[0].journal == results[1].journal
     single = [Bar(day.date, {k: np.float32(v) for k, v in day.returns.items()}) for day in plain]
     assert engine(bundle, tmp_path / "c").run(single).n_days == 6
@@ -847,17 +862,24 @@ def test_numbers_of_every_kind_make_the_same_journal(bundle, tmp_path):
 
 def test_a_cost_without_bound_is_an_order_that_cannot_be_priced(tmp_path):
     path = write_bundle(tmp_path, **(ARGUMENTS | {"costs": CostModel(impact_coefficient=0.5)}))
-    feed = [Bar(day.date, day.returns, {"A": 1e-320, "B": 1e8}, {"A": 0.01, "B": 0.01}) for day in FEED]
+    feed = [
+        Bar(day.date, day.returns, {"A": 1e-320, "B": 1e8}, {"A": 0.01, "B": 0.01}) for day in FEED
+    ]
     result = engine(load_bundle(path), tmp_path / "state").run(feed)
     assert result.n_unfilled and np.isfinite(result.final_equity)
 
 
 def test_a_feed_without_volumes_is_read_as_it_was_saved(bundle, tmp_path):
     feed = load_feed(save_feed(tmp_path / "feed.parquet", FEED))
-    assert engine(bundle, tmp_path / "a").run(feed).journal == engine(bundle, tmp_path / "b").run(FEED).journal
+    assert (
+        engine(bundle, tmp_path / "a").run(feed).journal
+        == engine(bundle, tmp_path / "b").run(FEED).journal
+    )
 
 
-def test_an_approval_lies_beside_the_bundle_however_it_was_reached(bundle, tmp_path, monkeypatch, capsys):
+def test_an_approval_lies_beside_the_bundle_however_it_was_reached(
+    bundle, tmp_path, monkeypatch, capsys
+):
     from quantlab.cli import main
 
     (tmp_path / "links").mkdir()
@@ -866,8 +888,14 @@ def test_an_approval_lies_beside_the_bundle_however_it_was_reached(bundle, tmp_p
     assert approve_bundle(link, by="a", reason="r") == approvals_path(bundle.path.resolve())
     monkeypatch.chdir(bundle.path)
     approve_bundle(".", by="b", reason="r")
-    assert [a["by"] for a in load_bundle(bundle.path).approvals] == ["a", "b"] == [a["by"] for a in load_bundle(".").approvals]
-    assert main(["handoff", "verify", "."]) == 0 and capsys.readouterr().out.startswith(bundle.path.name)
+    assert (
+        [a["by"] for a in load_bundle(bundle.path).approvals]
+        == ["a", "b"]
+        == [a["by"] for a in load_bundle(".").approvals]
+    )
+    assert main(["handoff", "verify", "."]) == 0 and capsys.readouterr().out.startswith(
+        bundle.path.name
+    )
     with pytest.raises(SpecificationError, match="no plain JSON form"):
         approve_bundle(bundle.path, by="\ud800", reason="r")
     with pytest.raises(SpecificationError, match="must be a path"):
@@ -881,7 +909,9 @@ def test_days_for_which_nothing_was_agreed_are_a_defect(bundle):
 
     for first in ("2005-07-01", "2035-07-02"):
         triage = judged(first).triage
-        assert triage.loc[triage["alarm"], "check"].tolist() == ["days outside the bundle's dates of validity"]
+        assert triage.loc[triage["alarm"], "check"].tolist() == [
+            "days outside the bundle's dates of validity"
+        ]
     assert not judged("2016-07-01").triage["check"].str.contains("validity").any()
 
 
@@ -913,7 +943,10 @@ def test_a_venue_that_reports_no_number_is_halted(bundle, tmp_path, what, folder
             return float("nan") if self.broken and what == "equity" else super().equity()
 
         def positions(self):
-            return {k: float("nan") if self.broken and what == "positions" else p for k, p in super().positions().items()}
+            return {
+                k: float("nan") if self.broken and what == "positions" else p
+                for k, p in super().positions().items()
+            }
 
         def advance(self, bar):
             self.broken = bar.date >= DAYS[2]
@@ -932,7 +965,10 @@ def test_a_venue_that_reports_no_number_is_halted(bundle, tmp_path, what, folder
 def test_what_is_no_part_of_an_engine_is_a_sentence(bundle, tmp_path):
     for wrong in ({"kill_switch": "x"}, {"folder": 5}, {"backend": ReferenceBroker}):
         with pytest.raises(SpecificationError):
-            PaperEngine(bundle, **({"backend": ReferenceBroker(bundle.costs, capital=bundle.capital)} | wrong))
+            PaperEngine(
+                bundle,
+                **({"backend": ReferenceBroker(bundle.costs, capital=bundle.capital)} | wrong),
+            )
     with pytest.raises(HandoffError, match="The journal is empty or not whole"):
         read_journal(None)
 
@@ -942,8 +978,16 @@ def test_a_reconciliation_takes_only_a_table_of_numbers_by_date(bundle):
     good = bundle.expected
     assert result.reconciliation(good[::-1]).n_days == 6
     for wrong in (
-        None, {"returns": 1}, good["returns"], good.tz_localize("UTC"), pd.concat([good, good]), pd.concat([good, good], axis=1), good.reset_index(drop=True),
-        good.astype(str), good * np.nan, good.replace(0.001, np.inf),
-    ):  # fmt: skip
+        None,
+        {"returns": 1},
+        good["returns"],
+        good.tz_localize("UTC"),
+        pd.concat([good, good]),
+        pd.concat([good, good], axis=1),
+        good.reset_index(drop=True),
+        good.astype(str),
+        good * np.nan,
+        good.replace(0.001, np.inf),
+    ):
         with pytest.raises(QuantlabError, match="`expected`"):
             result.reconciliation(wrong)

@@ -1,4 +1,5 @@
-"""The count of tries: attacks on it, the same records on every machine, and files as other machines leave them."""
+"""The count of tries: attacks on it, the same records on every machine, and files as other machines
+leave them."""
 
 import json
 import os
@@ -15,7 +16,14 @@ from quantlab.errors import DataError, LedgerError, SpecificationError
 
 
 def trial(**changes):
-    base = {"family": "f", "strategy": "s", "parameters": {"a": 1}, "universe": "u", "data_md5": "d", "window": ("2010-01-01", "2012-12-31")}
+    base = {
+        "family": "f",
+        "strategy": "s",
+        "parameters": {"a": 1},
+        "universe": "u",
+        "data_md5": "d",
+        "window": ("2010-01-01", "2012-12-31"),
+    }
     return base | changes
 
 
@@ -70,20 +78,31 @@ def test_a_run_is_one_file_and_old_and_new_records_stand_side_by_side(tmp_path):
     wide = v.Ledger(ledger.path).returns()
     for a, key in zip(range(2, 30), ids):
         pd.testing.assert_series_equal(
-            wide[key].dropna(), some_returns(a, n=60 + a), check_names=False, check_freq=False, check_index_type=False
+            wide[key].dropna(),
+            some_returns(a, n=60 + a),
+            check_names=False,
+            check_freq=False,
+            check_index_type=False,
         )
     assert old in wide and ledger.verify().ok
     changed = [trial(parameters={"a": a}, returns=some_returns(a + 50)) for a in (2, 3)]
     ledger.append_many(changed)
-    assert ledger.table()["revision"].tolist()[-2:] == [2, 2] and len(list((tmp_path / "returns").iterdir())) == 3
+    assert (
+        ledger.table()["revision"].tolist()[-2:] == [2, 2]
+        and len(list((tmp_path / "returns").iterdir())) == 3
+    )
     good = ledger.path.read_bytes()
     with pytest.raises(SpecificationError, match="plain JSON"):
-        ledger.append_many([trial(returns=some_returns(70)), trial(returns=some_returns(71), universe=object())])
+        ledger.append_many(
+            [trial(returns=some_returns(70)), trial(returns=some_returns(71), universe=object())]
+        )
     assert ledger.path.read_bytes() == good  # all are checked before the first is written
     for wrong in ("text", {"a": 1}, [1]):
         with pytest.raises(SpecificationError, match="`trials` must be a list of dicts"):
             ledger.append_many(wrong)
-    (stored,) = [p for p in (tmp_path / "returns").iterdir() if p.stem == ledger.table()["returns"].iloc[5]]
+    (stored,) = [
+        p for p in (tmp_path / "returns").iterdir() if p.stem == ledger.table()["returns"].iloc[5]
+    ]
     content = stored.read_bytes()
     stored.write_bytes(content[:-1] + b"x")
     assert "was changed; restore" in ledger.verify().problems[0]
@@ -122,14 +141,21 @@ def test_the_committed_ledger_still_verifies_and_has_its_count(tmp_path):
 
 
 def test_files_of_the_records_are_only_ever_added():
-    "What git history once had under trials/ and handoff/ is still there, but for one bundle that was taken back early"
+    """What git history once had under trials/ and handoff/ is still there, but for one bundle that
+    was taken back early"""
     from conftest import ROOT
 
     run = lambda *a: subprocess.run(["git", "-C", str(ROOT), *a], capture_output=True, text=True)
-    history = run("log", "--format=", "--name-only", "--diff-filter=A", "--", "trials/returns", "handoff")
+    history = run(
+        "log", "--format=", "--name-only", "--diff-filter=A", "--", "trials/returns", "handoff"
+    )
     if history.returncode or run("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
         pytest.skip("the whole git history is not here")
-    names = {n for n in history.stdout.split() if "-cb6aca3ac5b8/" not in n and not n.endswith((".lock", ".staged"))}
+    names = {
+        n
+        for n in history.stdout.split()
+        if "-cb6aca3ac5b8/" not in n and not n.endswith((".lock", ".staged"))
+    }
     lost = sorted(n for n in names if not (ROOT / n).exists())
     assert names and not lost, f"append-only files are gone: {lost[:3]}"
 
@@ -153,7 +179,9 @@ def test_one_count_over_all_ledgers_families_and_texts(tmp_path):
     (tmp_path / "notes.jsonl").write_text('{"a": 1}\n')  # no ledger
     assert ledger.count() == 22
     for ask in (ledger.count, ledger.table, ledger.returns, ledger.tries):
-        with pytest.raises(SpecificationError, match="'momentun'; the ledger knows f, learned, renamed, unassigned"):
+        with pytest.raises(
+            SpecificationError, match="'momentun'; the ledger knows f, learned, renamed, unassigned"
+        ):
             ask("momentun")
 
 
@@ -165,30 +193,65 @@ def test_the_same_book_has_one_deflated_ratio_whatever_the_grid_shows(tmp_path):
     rng = np.random.default_rng(5)
     common, dates = rng.normal(0, 0.006, 1000), pd.bdate_range("2012-01-02", periods=1000)
     edge = np.linspace(-0.0006, 0.0006, 20)
-    books = {f"book {i}": pd.Series(common + rng.normal(m, 0.004, 1000), dates) for i, m in enumerate(edge)}
+    books = {
+        f"book {i}": pd.Series(common + rng.normal(m, 0.004, 1000), dates)
+        for i, m in enumerate(edge)
+    }
     window = {"start": str(dates[0].date()), "end": str(dates[-1].date())}
     on = {"universe": "u", "data_md5": "d", "window": window}
     ledger = v.Ledger(tmp_path / "ledger.jsonl")
-    ledger.append_many([{"family": "f", "strategy": k, "parameters": {}, "returns": x, **on} for k, x in books.items()])
+    ledger.append_many(
+        [
+            {"family": "f", "strategy": k, "parameters": {}, "returns": x, **on}
+            for k, x in books.items()
+        ]
+    )
     thresholds = dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95}
 
     def deflated(grid, n_resamples=100):
-        ids = ledger.append_many([{"family": "f", "strategy": k, "parameters": {}, "returns": books[k], **on} for k in grid])
+        ids = ledger.append_many(
+            [
+                {"family": "f", "strategy": k, "parameters": {}, "returns": books[k], **on}
+                for k in grid
+            ]
+        )
         every = ledger.tried_returns(data_md5="d", window=window, prefer=ids)
         best = max(ids, key=lambda k: every[k].mean() / every[k].std())
-        gate = evaluate_gate(every, selected=best, n_trials=ledger.count(), periods_per_year=252, thresholds=thresholds, n_resamples=n_resamples)
-        return gate.criteria.loc["deflated_sharpe_ratio", "value"], gate.n_trials, gate.n_trials_on_data
+        gate = evaluate_gate(
+            every,
+            selected=best,
+            n_trials=ledger.count(),
+            periods_per_year=252,
+            thresholds=thresholds,
+            n_resamples=n_resamples,
+        )
+        return (
+            gate.criteria.loc["deflated_sharpe_ratio", "value"],
+            gate.n_trials,
+            gate.n_trials_on_data,
+        )
 
     whole = deflated(books)
     few = deflated([f"book {i}" for i in range(15, 20)])
     assert whole == few and whole[1:] == (20, 20)
-    shown = pd.DataFrame({k: books[k] for k in list(books)[15:]})  # what the gate saw before: the siblings alone
-    flattered = evaluate_gate(shown, selected="book 19", n_trials=20, periods_per_year=252, thresholds=thresholds, n_resamples=100)
+    # what the gate saw before: the siblings alone
+    shown = pd.DataFrame({k: books[k] for k in list(books)[15:]})
+    flattered = evaluate_gate(
+        shown,
+        selected="book 19",
+        n_trials=20,
+        periods_per_year=252,
+        thresholds=thresholds,
+        n_resamples=100,
+    )
     assert flattered.criteria.loc["deflated_sharpe_ratio", "value"] > whole[0] + 0.1
 
 
 def test_tried_returns_hold_revisions_and_let_the_current_record_stand(tmp_path):
-    ledger, where = v.Ledger(tmp_path / "l.jsonl"), {"data_md5": "d", "window": ["2010-01-01", "2012-12-31"]}
+    ledger, where = (
+        v.Ledger(tmp_path / "l.jsonl"),
+        {"data_md5": "d", "window": ["2010-01-01", "2012-12-31"]},
+    )
     x = some_returns(0)
     one = ledger.append(returns=x, **trial())
     ledger.append(returns=x * (1 + 1e-4), **trial())  # restated: the latest stands for the try
@@ -224,9 +287,13 @@ def test_every_way_to_run_a_backtest_is_counted(tmp_path):
     assert counted(lambda _: run_backtests(books, returns)) == 3
     assert counted(lambda _: sweep_returns(books, returns)) == 3
     assert counted(lambda _: sweep_returns(weights, returns["A"])) == 4
-    surface = lambda _: parameter_surface(lambda k: weights * k, returns, grid={"k": [0.5, 1.0, 1.5]}, centre={"k": 1.0})
+    surface = lambda _: parameter_surface(
+        lambda k: weights * k, returns, grid={"k": [0.5, 1.0, 1.5]}, centre={"k": 1.0}
+    )
     assert counted(surface) == 3
-    named = lambda _: parameter_surface(lambda f: f(weights), returns, grid={"f": [np.abs, np.negative]}, centre={"f": np.abs})
+    named = lambda _: parameter_surface(
+        lambda f: f(weights), returns, grid={"f": [np.abs, np.negative]}, centre={"f": np.abs}
+    )
     assert counted(named) == 2
 
     def threads(_):
@@ -250,7 +317,9 @@ def test_every_way_to_run_a_backtest_is_counted(tmp_path):
 
     assert counted(inside) == 1
     assert run_backtest(weights, returns).recorded is False
-    assert not run_backtest(weights, returns).summary()["recorded as a trial (run inside open_trials)"]
+    assert not run_backtest(weights, returns).summary()[
+        "recorded as a trial (run inside open_trials)"
+    ]
     assert "QUANTLAB_OPEN_TRIALS" not in os.environ or os.environ["QUANTLAB_OPEN_TRIALS"] == "[]"
 
 
@@ -268,7 +337,9 @@ def test_runs_of_other_processes_are_counted(tmp_path, how):
     ledger = v.Ledger(tmp_path / "ledger.jsonl")
     with v.open_trials("f", hypothesis="h", path=ledger.path), get_context(how).Pool(1) as pool:
         assert pool.map(run_in_a_process, [0.5, 1.0, 2.0]) == [True] * 3
-    assert ledger.count() == 3 and ledger.table()["strategy"].unique().tolist() == ["(run without a name)"]
+    assert ledger.count() == 3 and ledger.table()["strategy"].unique().tolist() == [
+        "(run without a name)"
+    ]
 
 
 def test_a_run_with_other_last_digits_is_the_run_on_file(tmp_path):
@@ -283,16 +354,31 @@ def test_a_run_with_other_last_digits_is_the_run_on_file(tmp_path):
 
 
 def test_thresholds_leave_a_trace(tmp_path):
-    ledger, window = v.Ledger(tmp_path / "criteria.jsonl"), {"start": "2010-01-01", "end": "2015-12-31"}
-    first = {"deflated_sharpe_ratio": 0.95, "lookahead_audit_passed": True, "regime_stability": None}
+    ledger, window = (
+        v.Ledger(tmp_path / "criteria.jsonl"),
+        {"start": "2010-01-01", "end": "2015-12-31"},
+    )
+    first = {
+        "deflated_sharpe_ratio": 0.95,
+        "lookahead_audit_passed": True,
+        "regime_stability": None,
+    }
     for _ in range(2):
-        assert [r["thresholds"] for r in ledger.fix_criteria(first, data_md5="d", window=window)] == [first]
+        assert [
+            r["thresholds"] for r in ledger.fix_criteria(first, data_md5="d", window=window)
+        ] == [first]
     moved = first | {"deflated_sharpe_ratio": 0.2}
     later = {"start": "2010-01-04", "end": "2016-01-01"}  # changed by a day is not other data
-    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="e", window=later)] == [first, moved]
+    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="e", window=later)] == [
+        first,
+        moved,
+    ]
     fresh = {"start": "2016-01-02", "end": "2018-01-01"}
-    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="f", window=fresh)] == [moved]
-    assert len(ledger.fix_criteria(first, data_md5="g", window="all")) == 4  # unknown ends: any window overlaps
+    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="f", window=fresh)] == [
+        moved
+    ]
+    # unknown ends: any window overlaps
+    assert len(ledger.fix_criteria(first, data_md5="g", window="all")) == 4
     assert ledger.verify().ok and ledger.count() == 0 and ledger.verify().n_records == 4
     for wrong in (None, {}, "strict"):
         with pytest.raises(SpecificationError, match="`thresholds` must map"):
@@ -303,11 +389,24 @@ def test_a_lower_bound_or_moved_thresholds_are_no_approval():
     from quantlab.review import evaluate_gate
     from quantlab.review.criteria import CRITERIA
 
-    trials = pd.DataFrame(np.random.default_rng(0).normal(0.002, 0.01, (800, 3)), pd.bdate_range("2012-01-02", periods=800))
-    ask = {"selected": 0, "n_trials": 3, "periods_per_year": 252, "thresholds": dict.fromkeys(CRITERIA), "n_resamples": 100}
+    trials = pd.DataFrame(
+        np.random.default_rng(0).normal(0.002, 0.01, (800, 3)),
+        pd.bdate_range("2012-01-02", periods=800),
+    )
+    ask = {
+        "selected": 0,
+        "n_trials": 3,
+        "periods_per_year": 252,
+        "thresholds": dict.fromkeys(CRITERIA),
+        "n_resamples": 100,
+    }
     assert evaluate_gate(trials, **ask).verdict == "approved"
     gate = evaluate_gate(trials, **ask, objections=["The count is a lower bound."])
-    assert gate.verdict == "rejected" and not gate.failed and "The count is a lower bound." in gate.sentence()
+    assert (
+        gate.verdict == "rejected"
+        and not gate.failed
+        and "The count is a lower bound." in gate.sentence()
+    )
     assert gate.to_metrics()["objections"] == ["The count is a lower bound."]
     with pytest.raises(SpecificationError, match="`objections` must be a list of sentences"):
         evaluate_gate(trials, **ask, objections="no")
@@ -332,7 +431,11 @@ def test_a_whole_record_without_its_newline_is_kept(tmp_path):
     whole = ledger.path.read_bytes()
     ledger.path.write_bytes(whole[:-1])
     again = v.Ledger(ledger.path)
-    assert again.count() == 2 and again.verify().ok and "lacks only its newline" in again.verify().notes[0]
+    assert (
+        again.count() == 2
+        and again.verify().ok
+        and "lacks only its newline" in again.verify().notes[0]
+    )
     again.append(returns=some_returns(3), **trial(parameters={"a": 3}))
     assert again.path.read_bytes().startswith(whole) and again.count() == 3
     assert not again._chain.torn_path.exists() and again.verify().ok
@@ -345,14 +448,29 @@ def test_converted_line_ends_are_refused(tmp_path, end):
     converted = ledger.path.read_bytes().replace(b"\n", end)
     ledger.path.write_bytes(converted)
     again = v.Ledger(ledger.path)
-    for ask in (again.count, again.table, lambda: again.append(returns=some_returns(1), **trial()), lambda: again.declare_gap(reason="r")):
+    for ask in (
+        again.count,
+        again.table,
+        lambda: again.append(returns=some_returns(1), **trial()),
+        lambda: again.declare_gap(reason="r"),
+    ):
         with pytest.raises(LedgerError, match="line ends of l.jsonl were changed"):
             ask()
     assert ledger.path.read_bytes() == converted and not again.verify().ok
 
 
 @pytest.mark.parametrize(
-    "changes", [{"family": ...}, {"returns": ...}, {"returns": 7}, {"revision": "x"}, {"sharpe": "high"}, {"status": None}, {"id": ...}, {"universe": ...}]
+    "changes",
+    [
+        {"family": ...},
+        {"returns": ...},
+        {"returns": 7},
+        {"revision": "x"},
+        {"sharpe": "high"},
+        {"status": None},
+        {"id": ...},
+        {"universe": ...},
+    ],
 )
 def test_a_record_without_its_fields_is_a_sentence(tmp_path, changes):
     ledger = v.Ledger(tmp_path / "l.jsonl")
@@ -361,7 +479,12 @@ def test_a_record_without_its_fields_is_a_sentence(tmp_path, changes):
     again = v.Ledger(ledger.path)
     (name,) = changes
     assert f"it is a trial without a proper `{name}`" in again.verify().problems[0]
-    for ask in (again.count, again.table, again.returns, lambda: again.append(returns=some_returns(1), **trial())):
+    for ask in (
+        again.count,
+        again.table,
+        again.returns,
+        lambda: again.append(returns=some_returns(1), **trial()),
+    ):
         with pytest.raises(LedgerError, match="line 1"):
             ask()
 
@@ -415,14 +538,21 @@ def test_what_git_cannot_show_is_said(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "3 trials, 0 problems. In order.\n"
     git(tmp_path, "clone", "-q", "--depth", "1", project.as_uri(), "shallow")
     shallow = v.Ledger(tmp_path / "shallow" / "trials" / "ledger.jsonl").verify()
-    assert shallow.ok and "shallow clone" in shallow.unseen[0] and "as far as could be seen" in shallow.sentence()
+    assert (
+        shallow.ok
+        and "shallow clone" in shallow.unseen[0]
+        and "as far as could be seen" in shallow.sentence()
+    )
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         check = ledger.verify()
         assert check.ok and "git was not found" in check.unseen[0] and check.notes == check.unseen
         assert main(["trials", "verify"]) == 0
         out = capsys.readouterr().out
-        assert "note: git was not found on the PATH" in out and "3 trials, 0 problems. In order as far as could be seen." in out
+        assert (
+            "note: git was not found on the PATH" in out
+            and "3 trials, 0 problems. In order as far as could be seen." in out
+        )
     with monkeypatch.context() as patch:
         patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
         assert "another user" in ledger.verify().unseen[0]
@@ -448,15 +578,26 @@ def test_a_declared_gap_is_printed_by_the_command(tmp_path, monkeypatch, capsys)
     for action in ("verify", "show"):
         assert main(["trials", action]) == 0
         out = capsys.readouterr().out
-        assert "note: declared gap: losers were in the way" in out and "a lower bound is not an approval" in out
+        assert (
+            "note: declared gap: losers were in the way" in out
+            and "a lower bound is not an approval" in out
+        )
 
 
 def test_a_reader_that_leaves_is_no_fault(tmp_path):
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
     ledger.append_many([trial(parameters={"a": a}, returns=some_returns(a)) for a in range(300)])
-    call = f"{sys.executable} -c 'import sys; from quantlab.cli import main; sys.exit(main([\"trials\", \"show\"]))' | head -1"
-    done = subprocess.run(call, shell=True, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    code = 'import sys; from quantlab.cli import main; sys.exit(main(["trials", "show"]))'
+    call = f"{sys.executable} -c '{code}' | head -1"
+    done = subprocess.run(
+        call,
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert done.returncode == 0 and done.stderr == "" and done.stdout
 
 
@@ -467,9 +608,15 @@ def test_the_record_cannot_be_put_elsewhere():
     from quantlab.pipeline import read_params, resolve_parameters
 
     sections = read_params(ROOT / "params.yaml")
-    for stage, name in (("06_backtest_candidates", "ledger"), ("07_validate", "judged_by"), ("08_confirm_holdout", "openings")):
+    for stage, name in (
+        ("06_backtest_candidates", "ledger"),
+        ("07_validate", "judged_by"),
+        ("08_confirm_holdout", "openings"),
+    ):
         with pytest.raises(PipelineError, match="is the record of what was tried"):
-            resolve_parameters(ROOT / f"nbs/stages/{stage}.ipynb", sections, {name: "/tmp/elsewhere.jsonl"})
+            resolve_parameters(
+                ROOT / f"nbs/stages/{stage}.ipynb", sections, {name: "/tmp/elsewhere.jsonl"}
+            )
 
 
 def test_a_window_of_a_run_that_was_recorded_by_name_is_one_try(tmp_path):
@@ -522,7 +669,10 @@ def test_runs_of_a_process_that_was_killed_are_counted(tmp_path):
     ledger = v.Ledger(tmp_path / "trials" / "ledger.jsonl")
     code = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(ledger.path)]
     assert subprocess.run(code, capture_output=True).returncode == 9
-    assert "3 runs of an open_trials whose process was killed are not recorded yet" in ledger.verify().problems[0]
+    assert (
+        "3 runs of an open_trials whose process was killed are not recorded yet"
+        in ledger.verify().problems[0]
+    )
     (left,) = ledger.path.parent.glob(".open-*")
     (runs,) = left.glob("*.runs")
     with open(runs, "ab") as file:
@@ -530,7 +680,9 @@ def test_runs_of_a_process_that_was_killed_are_counted(tmp_path):
     ledger.append(returns=some_returns(), **trial())  # whoever writes next records them
     assert ledger.count() == 4 and ledger.verify().ok and not left.exists()
     table = ledger.table()
-    assert set(table["note"].iloc[:3]) == {"seen; recorded later: the process that ran it was stopped before it could"}
+    assert set(table["note"].iloc[:3]) == {
+        "seen; recorded later: the process that ran it was stopped before it could"
+    }
     assert table["universe"].iloc[0] == "u" and table["hypothesis"].iloc[0] == "h"
     weights, returns = a_book()
     with v.open_trials("f", hypothesis="h", path=ledger.path):
@@ -543,7 +695,11 @@ def test_what_is_open_elsewhere_is_not_taken_for_left_behind(tmp_path):
     path = tmp_path / "ledger.jsonl"
     with v.open_trials("f", hypothesis="h", path=path):
         run_backtest(weights, returns)
-        assert v.Ledger(path).verify().ok and v.Ledger(path).recover() == 0 and v.Ledger(path).count() == 0
+        assert (
+            v.Ledger(path).verify().ok
+            and v.Ledger(path).recover() == 0
+            and v.Ledger(path).count() == 0
+        )
         with v.open_trials("g", hypothesis="h", path=path):
             run_backtest(2 * weights, returns)
         assert v.Ledger(path).count() == 1
@@ -560,8 +716,15 @@ def test_one_run_that_cannot_be_stored_does_not_take_the_others_with_it(tmp_path
         run_backtest((3 * weights).reset_index(drop=True), returns.reset_index(drop=True))
         run_backtest((4 * weights).set_axis(far), returns.set_axis(far))
     table = v.Ledger(path).table()
-    assert v.Ledger(path).count() == 4 and table["status"].tolist() == ["complete", "complete", "failed", "failed"]
-    assert table["note"].str.contains("could not be stored").sum() == 2 and v.Ledger(path).verify().ok
+    assert v.Ledger(path).count() == 4 and table["status"].tolist() == [
+        "complete",
+        "complete",
+        "failed",
+        "failed",
+    ]
+    assert (
+        table["note"].str.contains("could not be stored").sum() == 2 and v.Ledger(path).verify().ok
+    )
     with pytest.raises(DataError, match="dates lie between 1677 and 2262"):
         v.Ledger(path).append(returns=some_returns().set_axis(far[:60]), **trial())
 
@@ -571,7 +734,12 @@ def test_a_surface_over_what_has_no_plain_form_is_counted(tmp_path):
 
     weights, returns = a_book()
     with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
-        parameter_surface(lambda stop: weights * min(stop, 2.0), returns, grid={"stop": [1.0, np.inf]}, centre={"stop": 1.0})
+        parameter_surface(
+            lambda stop: weights * min(stop, 2.0),
+            returns,
+            grid={"stop": [1.0, np.inf]},
+            centre={"stop": 1.0},
+        )
     assert v.Ledger(tmp_path / "l.jsonl").count() == 2
 
 
@@ -580,7 +748,9 @@ def test_the_environment_hides_no_run(tmp_path, monkeypatch, text):
     weights, returns = a_book()
     monkeypatch.setenv("QUANTLAB_OPEN_TRIALS", "[]")
     with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
-        monkeypatch.delenv("QUANTLAB_OPEN_TRIALS") if text is None else monkeypatch.setenv("QUANTLAB_OPEN_TRIALS", text)
+        monkeypatch.delenv("QUANTLAB_OPEN_TRIALS") if text is None else monkeypatch.setenv(
+            "QUANTLAB_OPEN_TRIALS", text
+        )
         assert run_backtest(weights, returns).recorded
     assert v.Ledger(tmp_path / "l.jsonl").count() == 1
 
@@ -590,7 +760,9 @@ def test_a_thread_that_outlives_its_trials_is_told_so(tmp_path):
 
     weights, returns = a_book()
     late, told = Event(), []
-    thread = Thread(target=lambda: (late.wait(), told.append(run_backtest(weights, returns).recorded)))
+    thread = Thread(
+        target=lambda: (late.wait(), told.append(run_backtest(weights, returns).recorded))
+    )
     with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
         thread.start()
     late.set()
@@ -602,7 +774,10 @@ def test_a_folder_of_runs_that_was_removed_is_an_error(tmp_path):
     import shutil
 
     weights, returns = a_book()
-    with pytest.raises(LedgerError, match="was removed: they are not on file"), v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
+    with (
+        pytest.raises(LedgerError, match="was removed: they are not on file"),
+        v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"),
+    ):
         run_backtest(weights, returns)
         shutil.rmtree(next(tmp_path.glob(".open-*")))  # as `git clean -fdx` does
 
@@ -618,8 +793,15 @@ def test_placebo_worlds_are_no_tries(tmp_path):
         with v.open_trials("f", hypothesis="h", path=tmp_path / "l.jsonl"):
             sweep_returns(books, returns)
             placebo_false_pass_rate(
-                lambda world: sweep_returns(books, world), returns, n_worlds=2, block_length=5, seed=0, n_jobs=n_jobs,
-                thresholds=dict.fromkeys(CRITERIA), periods_per_year=252, n_resamples=100,
+                lambda world: sweep_returns(books, world),
+                returns,
+                n_worlds=2,
+                block_length=5,
+                seed=0,
+                n_jobs=n_jobs,
+                thresholds=dict.fromkeys(CRITERIA),
+                periods_per_year=252,
+                n_resamples=100,
             )
             run_backtest(3 * weights, returns)
     assert v.Ledger(tmp_path / "l.jsonl").count() == 3
@@ -637,16 +819,25 @@ def test_the_default_ledger_is_the_projects(tmp_path, monkeypatch):
 
 
 def test_losers_cannot_be_hidden_from_the_columns(tmp_path):
-    "Called failed, or with the window written another way, they are still among the tries with returns"
-    ledger, where = v.Ledger(tmp_path / "l.jsonl"), {"data_md5": "d", "window": ["2010-01-01", "2012-12-31"]}
+    """Called failed, or with the window written another way, they are still among the tries with
+    returns"""
+    ledger, where = (
+        v.Ledger(tmp_path / "l.jsonl"),
+        {"data_md5": "d", "window": ["2010-01-01", "2012-12-31"]},
+    )
     ledger.append(returns=some_returns(1), **trial())
     ledger.append(returns=some_returns(2), status="failed", **trial(parameters={"a": 2}))
-    ledger.append(returns=some_returns(3), **trial(parameters={"a": 3}, window={"start": "2010-01-01", "end": "2012-12-31"}))
+    ledger.append(
+        returns=some_returns(3),
+        **trial(parameters={"a": 3}, window={"start": "2010-01-01", "end": "2012-12-31"}),
+    )
     stamps = pd.DatetimeIndex(["2010-01-01", "2012-12-31"]).as_unit("ns").values
     ledger.append(returns=some_returns(4), **trial(parameters={"a": 4}, window=tuple(stamps)))
     for window in (where["window"], {"start": "2010-01-01", "end": "2012-12-31"}, tuple(stamps)):
         assert ledger.tried_returns(data_md5="d", window=window).shape == (60, 4)
-    assert len(ledger.tries(**where)) == 4 and ledger.tried_returns(data_md5="d", window="all").empty
+    assert (
+        len(ledger.tries(**where)) == 4 and ledger.tried_returns(data_md5="d", window="all").empty
+    )
     days = some_returns().index
     ledger.append(returns=some_returns(5).iloc[1:], **trial(parameters={"a": 5}))  # a day short
     every = ledger.tried_returns(**where, days=days)
@@ -658,7 +849,9 @@ def test_a_second_ledger_that_was_removed_in_a_commit_is_missed(tmp_path):
     project = tmp_path / "project"
     project.mkdir()
     git(project, "init", "-q", "-b", "main")
-    ledger, second = (v.Ledger(project / "trials" / name) for name in ("ledger.jsonl", "second.jsonl"))
+    ledger, second = (
+        v.Ledger(project / "trials" / name) for name in ("ledger.jsonl", "second.jsonl")
+    )
     ledger.append(returns=some_returns(0), **trial())
     for a in (1, 2):
         second.append(returns=some_returns(a), **trial(parameters={"a": a + 1}))
@@ -666,12 +859,17 @@ def test_a_second_ledger_that_was_removed_in_a_commit_is_missed(tmp_path):
     git(project, "commit", "-q", "-m", "two ledgers")
     assert ledger.count() == 3 and ledger.verify_project().ok
     named = ledger.path.read_text()
-    for file in [second.path, *(p for p in (project / "trials" / "returns").iterdir() if p.stem not in named)]:
+    for file in [
+        second.path,
+        *(p for p in (project / "trials" / "returns").iterdir() if p.stem not in named),
+    ]:
         file.unlink()
     git(project, "add", "-A")
     git(project, "commit", "-q", "-m", "tidy up")
     check = v.Ledger(ledger.path).verify_project()
-    assert check.is_lower_bound and "second.jsonl: the file is gone since commit" in check.problems[0]
+    assert (
+        check.is_lower_bound and "second.jsonl: the file is gone since commit" in check.problems[0]
+    )
 
 
 def test_a_ledger_that_a_merged_branch_lost_is_missed(tmp_path):
@@ -694,10 +892,23 @@ def test_a_ledger_that_a_merged_branch_lost_is_missed(tmp_path):
     assert "on a branch that was merged without it" in v.Ledger(ledger.path).verify().problems[0]
 
 
-@pytest.mark.parametrize("value", [{1, "a"}, "\ud800", np.ma.masked, np.ma.masked_array([1, 2], [1, 0]), np.datetime64("NaT"), np.timedelta64(3, "ns"), pd.Series([1, 2], ["a", "a"])])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1, "a"},
+        "\ud800",
+        np.ma.masked,
+        np.ma.masked_array([1, 2], [1, 0]),
+        np.datetime64("NaT"),
+        np.timedelta64(3, "ns"),
+        pd.Series([1, 2], ["a", "a"]),
+    ],
+)
 def test_what_has_no_one_plain_form_is_refused(tmp_path, value):
     with pytest.raises(SpecificationError, match="no plain JSON form"):
-        v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(parameters={"a": value}))
+        v.Ledger(tmp_path / "l.jsonl").append(
+            returns=some_returns(), **trial(parameters={"a": value})
+        )
     if isinstance(value, str):
         with pytest.raises(SpecificationError, match="no plain JSON form"):
             v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family=value))
@@ -705,8 +916,21 @@ def test_what_has_no_one_plain_form_is_refused(tmp_path, value):
 
 def test_a_day_is_one_day_in_every_unit(tmp_path):
     ledger = v.Ledger(tmp_path / "l.jsonl")
-    days = [np.datetime64("2020-01-01", unit) for unit in ("D", "us", "ns")] + ["2020-01-01", pd.Timestamp("2020-01-01")]
-    assert len({ledger.append(returns=some_returns(), **trial(parameters={"day": day, "n": np.array(3)})) for day in days}) == 1
+    days = [np.datetime64("2020-01-01", unit) for unit in ("D", "us", "ns")] + [
+        "2020-01-01",
+        pd.Timestamp("2020-01-01"),
+    ]
+    assert (
+        len(
+            {
+                ledger.append(
+                    returns=some_returns(), **trial(parameters={"day": day, "n": np.array(3)})
+                )
+                for day in days
+            }
+        )
+        == 1
+    )
 
 
 def test_a_run_that_found_no_room_is_said_and_the_next_is_counted(tmp_path):
@@ -730,7 +954,9 @@ def test_a_run_that_found_no_room_is_said_and_the_next_is_counted(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, old)
-    assert v.Ledger(tmp_path / "l.jsonl").count() == 2 and v.Ledger(tmp_path / "l.jsonl").verify().ok
+    assert (
+        v.Ledger(tmp_path / "l.jsonl").count() == 2 and v.Ledger(tmp_path / "l.jsonl").verify().ok
+    )
 
 
 def test_a_path_that_is_none_is_a_sentence(tmp_path, capsys):
@@ -739,7 +965,9 @@ def test_a_path_that_is_none_is_a_sentence(tmp_path, capsys):
     assert main(["trials", "verify", "--ledger", "a\0b"]) == 1
     (tmp_path / "x.ipynb").write_text('{"nbformat": 1}')
     assert main(["run", str(tmp_path / "x.ipynb")]) == 1
-    assert "a ledger is a file" in (said := capsys.readouterr().err) and "not a whole notebook" in said
+    assert (
+        "a ledger is a file" in (said := capsys.readouterr().err) and "not a whole notebook" in said
+    )
 
 
 def test_a_sample_that_reaches_into_an_opened_holdout_is_seen(tmp_path):
@@ -749,8 +977,14 @@ def test_a_sample_that_reaches_into_an_opened_holdout_is_seen(tmp_path):
     assert book.opened_within(sample) == []
     for start in ("2015-07-01", "2012-01-02"):
         window = {"start": start, "end": "end of the data"}
-        openings.open_holdout(family="f", strategy="s", trial_id="t", reason="first look", window=window, data_md5="d")
-    assert book.opened_within(sample) == ["2012-01-02"] == openings.opened_within(list(sample.values()))
+        openings.open_holdout(
+            family="f", strategy="s", trial_id="t", reason="first look", window=window, data_md5="d"
+        )
+    assert (
+        book.opened_within(sample)
+        == ["2012-01-02"]
+        == openings.opened_within(list(sample.values()))
+    )
     assert book.opened_within(sample | {"end": "2016-06-30"}) == ["2012-01-02", "2015-07-01"]
     for wrong in ("all", None, {"start": "2009-01-08"}):
         with pytest.raises(SpecificationError, match="`window` must have a first and a last day"):
@@ -762,13 +996,17 @@ def test_a_name_shows_as_it_is(tmp_path, name):
     for field in ("family", "strategy"):
         with pytest.raises(SpecificationError, match=f"`{field}` must be of printable characters"):
             v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(**{field: name}))
-    v.Ledger(tmp_path / "l.jsonl").append(returns=some_returns(), **trial(family="Kreuzwertung über Märkte", strategy="a b, c (5 %)"))
+    v.Ledger(tmp_path / "l.jsonl").append(
+        returns=some_returns(), **trial(family="Kreuzwertung über Märkte", strategy="a b, c (5 %)")
+    )
 
 
 def test_a_note_of_a_run_that_cannot_be_read_is_a_sentence(tmp_path):
     left = tmp_path / ".open-abc"
     left.mkdir()
-    (left / "about.json").write_text(json.dumps({"ledger": "l.jsonl", "family": "f", "hypothesis": "h", "defaults": {}}))
+    (left / "about.json").write_text(
+        json.dumps({"ledger": "l.jsonl", "family": "f", "hypothesis": "h", "defaults": {}})
+    )
     (left / "1.runs").write_text("{}\n")
     ledger = v.Ledger(tmp_path / "l.jsonl")
     assert "line 1 of .open-abc/1.runs" in ledger.verify().problems[0]
@@ -780,7 +1018,15 @@ def test_a_note_of_a_run_that_cannot_be_read_is_a_sentence(tmp_path):
 
 def test_thresholds_are_not_fresh_because_a_date_is_written_another_way(tmp_path):
     ledger = v.Ledger(tmp_path / "criteria.jsonl")
-    for n, window in enumerate((["2010-01-01", "2011-12-31"], ["31.12.2009", "01.01.2012"], ["9/9/2010", "9/9/2011"], {"start": "Jan 2011", "end": "Feb 2011"}), 1):
+    for n, window in enumerate(
+        (
+            ["2010-01-01", "2011-12-31"],
+            ["31.12.2009", "01.01.2012"],
+            ["9/9/2010", "9/9/2011"],
+            {"start": "Jan 2011", "end": "Feb 2011"},
+        ),
+        1,
+    ):
         assert len(ledger.fix_criteria({"a": n}, data_md5="d", window=window)) == n
 
 
@@ -797,25 +1043,54 @@ def test_no_subset_of_the_grid_and_no_other_name_moves_the_ratio_or_the_count(tm
 
     rng, dates = np.random.default_rng(7), pd.bdate_range("2012-01-02", periods=400)
     common = rng.normal(0, 0.006, 400)
-    books = {f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 400), dates) for i in range(10)}
+    books = {
+        f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 400), dates) for i in range(10)
+    }
     window = {"start": str(dates[0].date()), "end": str(dates[-1].date())}
     best = max(books, key=lambda k: books[k].mean() / books[k].std())
     ledger = v.Ledger(tmp_path / "ledger.jsonl")
-    record = lambda k, **c: {"family": "f", "strategy": k, "parameters": {}, "returns": books[k], "universe": "u", "data_md5": "d", "window": window} | c
+    record = lambda k, **c: (
+        {
+            "family": "f",
+            "strategy": k,
+            "parameters": {},
+            "returns": books[k],
+            "universe": "u",
+            "data_md5": "d",
+            "window": window,
+        }
+        | c
+    )
 
     def judged(grid):
         ids = ledger.append_many([record(k) for k in grid])
         every = ledger.tried_returns(data_md5="d", window=window, prefer=ids, days=dates)
         gate = evaluate_gate(
-            every, selected=ids[list(grid).index(best)], n_trials=ledger.count(), periods_per_year=252, n_blocks=4, n_resamples=100,
+            every,
+            selected=ids[list(grid).index(best)],
+            n_trials=ledger.count(),
+            periods_per_year=252,
+            n_blocks=4,
+            n_resamples=100,
             thresholds=dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95},
         )
-        return gate.criteria.loc["deflated_sharpe_ratio", "value"], gate.n_trials, gate.n_trials_on_data
+        return (
+            gate.criteria.loc["deflated_sharpe_ratio", "value"],
+            gate.n_trials,
+            gate.n_trials_on_data,
+        )
 
     whole = judged(books)
     for _ in range(8):
-        some = [best, *rng.choice([k for k in books if k != best], rng.integers(0, 9), replace=False)]
+        some = [
+            best,
+            *rng.choice([k for k in books if k != best], rng.integers(0, 9), replace=False),
+        ]
         assert judged(some) == pytest.approx(whole, rel=1e-12)
-        other = {"family": rng.choice(["g", "h"]).item(), "universe": "v", "window": list(window.values())}
+        other = {
+            "family": rng.choice(["g", "h"]).item(),
+            "universe": "v",
+            "window": list(window.values()),
+        }
         ledger.append_many([record(k, **other) for k in some])  # the same books by other names
         assert judged(some) == pytest.approx(whole, rel=1e-12)

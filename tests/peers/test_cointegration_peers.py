@@ -208,7 +208,9 @@ def test_engle_granger_equals_statsmodels(trend):
             if trend != "n":
                 n, k = len(y) - 1, x.shape[1]
                 if trend == "c":  # two misprints: -33.527 for -22.527, and -8.5632 for -8.5631
-                    critical = critical + {1: [11 / n**2, 0, 0], 2: [0, 1e-4 / n, 0]}.get(k, [0, 0, 0])
+                    critical = critical + {1: [11 / n**2, 0, 0], 2: [0, 1e-4 / n, 0]}.get(
+                        k, [0, 0, 0]
+                    )
                 assert np.allclose(ours.critical_values, critical, rtol=1e-12)
 
 
@@ -359,13 +361,22 @@ def test_half_life_interval_covers_the_truth(phi, n):
     """Also where the shocks have fat tails and the sample is short."""
     from scipy.signal import lfilter
 
-    from quantlab.cointegration.mean_reversion import BIAS, LOWER, MEDIAN, UPPER, fit_ar1, invert_bias
+    from quantlab.cointegration.mean_reversion import (
+        BIAS,
+        LOWER,
+        MEDIAN,
+        UPPER,
+        fit_ar1,
+        invert_bias,
+    )
 
     rng, samples, inside, middle = np.random.default_rng(n), 2000, 0, []
     for _ in range(samples):
         path = lfilter([1], [1, -phi], rng.standard_t(5, n + 400))[400:]
         raw, error = fit_ar1(path)
-        low, centre, high = (invert_bias(raw, error, n - 1, k, BIAS) for k in (UPPER, MEDIAN, LOWER))
+        low, centre, high = (
+            invert_bias(raw, error, n - 1, k, BIAS) for k in (UPPER, MEDIAN, LOWER)
+        )
         inside += low <= phi <= high
         middle.append(centre)
     assert abs(inside / samples - 0.95) < 0.012

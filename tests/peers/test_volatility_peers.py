@@ -174,8 +174,14 @@ def log_density(y, fit):
 def test_labels_of_several_lags():
     fit = fit_garch(SERIES["leverage"], p=2, o=1, q=2)
     assert list(fit.params.index) == [
-        "mu", "omega", "alpha", "alpha[2]", "gamma", "beta", "beta[2]",
-    ]  # fmt: skip
+        "mu",
+        "omega",
+        "alpha",
+        "alpha[2]",
+        "gamma",
+        "beta",
+        "beta[2]",
+    ]
     ar = fit_garch(SERIES["leverage"], mean="ar", lags=2, dist="skewt")
     assert list(ar.params.index)[:3] == ["const", "ar", "ar[2]"]
     assert fit.persistence == pytest.approx(

@@ -33,8 +33,8 @@ from quantlab.review import (
     verify_dossier,
 )
 from quantlab.review.criteria import CRITERIA, Rules, sharpe_criteria
-from quantlab.review.power import variance_across_trials
 from quantlab.review.placebo import _interval
+from quantlab.review.power import variance_across_trials
 from quantlab.validation import (
     deflated_sharpe_ratio,
     probability_of_backtest_overfitting,
@@ -227,10 +227,15 @@ def test_an_edge_widens_the_spread_that_deflates_it():
     assert move(after["t0"]) == pytest.approx(after.var(), rel=1e-9)
     gate = judge(trials)
     found = critical_sharpe_ratios(
-        n_obs=1500, n_trials=10, sharpe_variance=move, skewness=gate.skewness,
-        kurtosis=gate.kurtosis, autocorrelation=gate.autocorrelation, thresholds=THRESHOLDS,
+        n_obs=1500,
+        n_trials=10,
+        sharpe_variance=move,
+        skewness=gate.skewness,
+        kurtosis=gate.kurtosis,
+        autocorrelation=gate.autocorrelation,
+        thresholds=THRESHOLDS,
         rules=Rules(252.0),
-    )  # fmt: skip
+    )
     at = found["deflated_sharpe_ratio"] / math.sqrt(252)
     shape = {"skewness": gate.skewness, "kurtosis": gate.kurtosis, "n_obs": 1500, "n_trials": 10}
     assert deflated_sharpe_ratio(at, sharpe_variance=move(at), **shape) == pytest.approx(0.95)
@@ -295,7 +300,12 @@ def test_worlds_with_an_edge_pass_at_the_stated_power(true):
         (world(), {"sharpe_variance": -1.0}, SpecificationError, "in [0, inf]"),
         (world(), {"sharpe_variance": 0.5}, SpecificationError, "divide by periods_per_year"),
         (world(), {"thresholds": {}}, SpecificationError, "must name each criterion once"),
-        (world(), {"thresholds": None}, SpecificationError, "must be a Mapping, each criterion to its value"),
+        (
+            world(),
+            {"thresholds": None},
+            SpecificationError,
+            "must be a Mapping, each criterion to its value",
+        ),
         (world(), {"evidence": {"sharpe": 1}}, SpecificationError, "`evidence` may name"),
         (world(), {"periods_per_year": 0}, SpecificationError, "periods_per_year"),
     ],
@@ -332,9 +342,14 @@ def test_a_placebo_world_draws_the_same_day_for_all_assets_and_frames():
 
 def test_the_gate_passes_few_placebos_and_the_seed_decides_which():
     options = {
-        "n_worlds": 60, "block_length": 10, "seed": 1, "thresholds": THRESHOLDS,
-        "periods_per_year": 252, "n_blocks": 8, "n_resamples": 200,
-    }  # fmt: skip
+        "n_worlds": 60,
+        "block_length": 10,
+        "seed": 1,
+        "thresholds": THRESHOLDS,
+        "periods_per_year": 252,
+        "n_blocks": 8,
+        "n_resamples": 200,
+    }
     first = placebo_false_pass_rate(lambda w: w, world(0.002), **options)
     again = placebo_false_pass_rate(lambda w: w, world(0.002), **options)
     assert first.n_passed <= 5  # 60 worlds at 5 %: more than 7 has probability 0.02
@@ -355,9 +370,16 @@ def test_the_interval_of_a_share_is_exact():
 
 def test_the_whole_gate_is_less_powerful_than_its_parts():
     power = simulated_power(
-        world(), selected="t0", n_trials=10, periods_per_year=252, thresholds=THRESHOLDS,
-        n_worlds=20, n_blocks=6, n_resamples=100, true_sharpe=(0.0, 3.0),
-    )  # fmt: skip
+        world(),
+        selected="t0",
+        n_trials=10,
+        periods_per_year=252,
+        thresholds=THRESHOLDS,
+        n_worlds=20,
+        n_blocks=6,
+        n_resamples=100,
+        true_sharpe=(0.0, 3.0),
+    )
     assert power.loc[0.0, "power"] <= 0.2 < 0.8 <= power.loc[3.0, "power"]
     assert (power["power"] <= power[["deflated_sharpe_ratio", "haircut_sharpe"]].min(axis=1)).all()
 
@@ -593,10 +615,10 @@ def test_an_index_leads_nowhere_else(href):
 
 
 def test_a_share_is_shown_in_one_format():
+    from quantlab.pictures import logits_histogram
     from quantlab.results import FORMATS
     from quantlab.review.dossier import format_fact
     from quantlab.review.gate import _SENTENCES
-    from quantlab.pictures import logits_histogram
 
     logits = np.r_[np.full(47, -0.5), np.full(1853, 0.5)]
     share = float((logits <= 0).mean())
@@ -605,12 +627,12 @@ def test_a_share_is_shown_in_one_format():
     name = "probability_of_backtest_overfitting"
     assert f"In {text} of the splits" in _SENTENCES[name]({"value": share})
     assert f"In {text} of the splits" in "".join(
-        logits_histogram(logits).get_title(loc=loc)
-        for loc in ("left", "center", "right")
+        logits_histogram(logits).get_title(loc=loc) for loc in ("left", "center", "right")
     )
 
 
-# ---------------------------------------------------------------- what would make an approval of something else
+# ---------------------------------------------------------------- what would make an approval of
+# something else
 
 
 def test_prices_and_growth_are_not_judged_as_returns():
@@ -620,13 +642,26 @@ def test_prices_and_growth_are_not_judged_as_returns():
         with pytest.raises(DataError, match="price"):
             judge(curve)
         with pytest.raises(DataError, match="price"):
-            simulated_power(curve, selected=curve.columns[0], n_trials=curve.shape[1], periods_per_year=252, thresholds=THRESHOLDS, n_worlds=1)
+            simulated_power(
+                curve,
+                selected=curve.columns[0],
+                n_trials=curve.shape[1],
+                periods_per_year=252,
+                thresholds=THRESHOLDS,
+                n_worlds=1,
+            )
 
 
 def test_a_threshold_of_false_asks_for_nothing_and_is_refused():
     "It counted a strategy that looks ahead as one that meets the criterion"
-    with pytest.raises(SpecificationError, match="must be true, or None where it is not asked for; got False"):
-        judge(world(0.0015), thresholds=THRESHOLDS | {"lookahead_audit_passed": False}, evidence=EVIDENCE | {"lookahead_audit_passed": False})
+    with pytest.raises(
+        SpecificationError, match="must be true, or None where it is not asked for; got False"
+    ):
+        judge(
+            world(0.0015),
+            thresholds=THRESHOLDS | {"lookahead_audit_passed": False},
+            evidence=EVIDENCE | {"lookahead_audit_passed": False},
+        )
 
 
 @pytest.mark.parametrize("value", [99.0, -0.1, math.inf])
@@ -658,7 +693,14 @@ def test_no_true_ratio_is_no_power():
     trials = world(0.0)
     assert judge(trials, true_sharpe=[]).power.empty
     with pytest.raises(SpecificationError, match="`true_sharpe` must be a list"):
-        simulated_power(trials, selected=trials.columns[0], n_trials=trials.shape[1], periods_per_year=252, thresholds=THRESHOLDS, true_sharpe=[])
+        simulated_power(
+            trials,
+            selected=trials.columns[0],
+            n_trials=trials.shape[1],
+            periods_per_year=252,
+            thresholds=THRESHOLDS,
+            true_sharpe=[],
+        )
 
 
 def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_the_memory():
@@ -670,12 +712,16 @@ def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_t
     edited = page[:at] + page[at:].replace('"0.95"', '"0.99"', 1).replace(">0.95<", ">0.99<", 1)
     resealed = _SEALED.sub(lambda _: _seal(edited), edited, count=1)
     assert diff_dossiers(page, page).empty
-    assert diff_dossiers(page, resealed)[["key", "first", "second"]].values.tolist() == [["a", 0.95, "0.95; 0.99"]]
+    assert diff_dossiers(page, resealed)[["key", "first", "second"]].values.tolist() == [
+        ["a", 0.95, "0.95; 0.99"]
+    ]
     wide = page.replace('data-format=".2f"', 'data-format="9999999999"', 1)
     assert "is not a format" in " ".join(verify_dossier(wide, {"s": {"a": 0.95}}).problems)
     assert not diff_dossiers(page, wide).empty
 
 
 def test_a_year_of_a_thousand_million_periods_is_refused_and_does_not_fill_the_memory():
-    with pytest.raises(SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"):
+    with pytest.raises(
+        SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"
+    ):
         judge(world(0.0015), periods_per_year=1e9)

@@ -331,7 +331,8 @@ def test_bad_arguments(returns, call, sentence):
         call(returns)
 
 
-# --- one likelihood, three doors -------------------------------------------------------------------
+# --- one likelihood, three doors
+# -------------------------------------------------------------------
 
 
 def odd_series(kind, seed):
@@ -383,7 +384,8 @@ def test_a_loss_that_repeats_itself_is_no_suspension():
     x[400:440] = -0.05
     rolled = rolling_garch(pd.DataFrame({"a": x}), window=250, refit_every=20)
     assert rolled.n_suspended == 0
-    assert (rolled.volatility["a"].iloc[410:440] > 0.03).all()  # from the first refit that has seen it
+    # from the first refit that has seen it
+    assert (rolled.volatility["a"].iloc[410:440] > 0.03).all()
 
 
 @pytest.mark.parametrize("dist", ["normal", "t"])

@@ -390,8 +390,14 @@ def test_the_dynamic_quantile_test_keeps_its_size_where_exceedances_are_few():
     rng, rejected = np.random.default_rng(8), 0
     var = pd.Series(2.3263 * np.exp(0.2 * np.sin(np.arange(800) / 50)))
     for seed in range(60):
-        one = backtest_var(var / 2.3263 * rng.standard_normal(800), var, level=0.01, n_simulations=199, seed=seed)
+        one = backtest_var(
+            var / 2.3263 * rng.standard_normal(800), var, level=0.01, n_simulations=199, seed=seed
+        )
         rejected += one.dq.pvalue < 0.05
-        assert one.dq.pvalue == one.p_dq_exact and one.p_ind == one.p_ind_exact and "199 simulated" in one.note
+        assert (
+            one.dq.pvalue == one.p_dq_exact
+            and one.p_ind == one.p_ind_exact
+            and "199 simulated" in one.note
+        )
     assert rejected <= 8  # a true 5 % exceeds it once in a hundred
     assert np.isnan(backtest_var(var * 0.4, var, level=0.01, n_simulations=0).p_dq_exact)
