@@ -201,6 +201,7 @@ def external_references(page: str) -> list[str]:
         raise SpecificationError(
             f"`page` must be the text of an HTML page; got {type(page).__name__}."
         )
-    before = r"""<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*|url\(\s*|@import\s+"""
+    tags = r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*"
+    before = rf"{tags}|url\(\s*|@import\s+"
     pattern = rf"""(?:{before})["']?((?:https?:)?//[^"'\s)>]+)"""
     return sorted(set(re.findall(pattern, page, flags=re.IGNORECASE)))

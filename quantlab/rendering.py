@@ -89,7 +89,8 @@ def render_notebook(nb: Any) -> str:
     )
     footer = (
         f"<p>Stage <code>{escape(origin['stage'])}</code></p>"
-        f"<details><summary>Parameters</summary><table>{rows(origin['parameters'].items())}</table></details>"
+        "<details><summary>Parameters</summary><table>"
+        f"{rows(origin['parameters'].items())}</table></details>"
         "<details open><summary>Inputs "
         f"(md5)</summary><table>{rows(origin['inputs'].items())}</table></details>"
     )

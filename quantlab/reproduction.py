@@ -39,7 +39,8 @@ class Reproduction(Result):
     def sentence(self) -> str:
         "The outcome in one sentence"
         if self.differences:
-            return f"Not reproduced: {len(self.differences)} difference{'s' * (len(self.differences) > 1)} from commit {self.commit}."
+            n = len(self.differences)
+            return f"Not reproduced: {n} difference{'s' * (n > 1)} from commit {self.commit}."
         if not self.notes:
             return f"Reproduced: identical to commit {self.commit}."
         said = (

@@ -55,7 +55,7 @@ def as_text(value: Any) -> str:
 
 # %% ../nbs/02_results.ipynb #c61e47f1
 def axes_or_new(ax: "Axes | None", **figure: Any) -> "Axes":
-    "The axes given, or those of a new figure, made with the arguments of `matplotlib.pyplot.subplots`"
+    "The axes given, or those of a new figure; `figure`: what `matplotlib.pyplot.subplots` takes"
     if ax is not None:
         return ax
     with needs("research"):

@@ -12,7 +12,7 @@ from .errors import PipelineError, needs
 from .pipeline import write_text
 
 # %% ../nbs/94_starter.ipynb #cace0cb4
-_MODULE = '''"""{title}: one sentence, which inefficiency, who is on the other side, why it should persist."""
+_MODULE = '''"""{title}: which inefficiency, who is on the other side, why it should persist."""
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ from quantlab.backtest import Family, Market, long_short_weights, placebo_market
 
 
 def weights(market: Market, *, window: int = 60, quantile: float = 0.2) -> pd.DataFrame:
-    "Target weights, decided at each close with what is known then; the engine adds the day that an order needs"
+    "Target weights, decided at each close with what is known then; the engine adds the lag"
     member = market.membership.loc[market.start :]
     signal = market.panel.log_prices.diff(window).loc[market.start :]
     return long_short_weights(signal.where(member), quantile=quantile, membership=member)
@@ -29,9 +29,11 @@ def weights(market: Market, *, window: int = 60, quantile: float = 0.2) -> pd.Da
 {name} = Family(
     "{name}",
     hypothesis="Write it down before you look.",
-    parameters={{"window": (int, (5, 500), 60), "quantile": (float, (0.01, 0.5), 0.2)}},  # type, range, default
+    # type, range, default
+    parameters={{"window": (int, (5, 500), 60), "quantile": (float, (0.01, 0.5), 0.2)}},
     weights=weights,
-    placebo=placebo_market,  # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
+    # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
+    placebo=placebo_market,
     failure_modes=["How does it lose money?"],
 )
 '''
@@ -39,8 +41,9 @@ _STARTER = """# {title}
 
 > One sentence: which inefficiency, who is on the other side, why it should persist.
 
-The strategy is declared in `strategies/{name}.py`. Every backtest below is recorded in the trial ledger, abandoned ones too. To send it through the
-pipeline (the gate, the holdout, the hand-over), add `strategies.{name}` to `families` in params.yaml and its grid to `backtest_candidates`, then run
+The strategy is declared in `strategies/{name}.py`. Every backtest below is recorded in the trial
+ledger, abandoned ones too. To send it through the pipeline (the gate, the holdout, the hand-over),
+add `strategies.{name}` to `families` in params.yaml and its grid to `backtest_candidates`, then run
 `quantlab check --write` and `dvc repro`.
 ---
 from quantlab.pipeline import enter_project, read_table
@@ -52,13 +55,16 @@ from quantlab.validation import open_trials
 from strategies.{name} import {name}
 ---
 panel = load_panel("artifacts/market")  # ends before the holdout
-market = Market.from_panel(panel, volatility=read_table("artifacts/volatility.parquet"), start="2009-01-08")
+volatility = read_table("artifacts/volatility.parquet")
+market = Market.from_panel(panel, volatility=volatility, start="2009-01-08")
 point = {name}.point({{"window": 60}})
 few = panel.select(panel.returns.columns[:20])
-lookahead_audit(lambda data: {name}.weights(market.with_panel(data), **point.parameters), few, n_cuts=5)
+decide = lambda data: {name}.weights(market.with_panel(data), **point.parameters)
+lookahead_audit(decide, few, n_cuts=5)
 ---
 with open_trials("{name}", hypothesis={name}.hypothesis) as trials:
-    result = run_backtest({name}.weights(market, **point.parameters), market.returns, costs=CostModel(half_spread_bps=5))
+    weights = {name}.weights(market, **point.parameters)
+    result = run_backtest(weights, market.returns, costs=CostModel(half_spread_bps=5))
     trials.record(strategy=point.name, parameters=point.parameters, returns=result.returns)
 result
 """

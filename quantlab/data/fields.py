@@ -126,7 +126,10 @@ def check_price_signs(frame: pd.DataFrame, name: str) -> None:
         f"{frame.columns[column]!r} on {day.date() if isinstance(day, pd.Timestamp) else day} "
         f"({int(bad.sum())} such values)"
     )
-    remedy = "leave an unknown price empty; where a futures price really was negative, use its differences (`prices.diff()`)"
+    remedy = (
+        "leave an unknown price empty; where a futures price really was negative, use its "
+        "differences (`prices.diff()`)"
+    )
     if (bad.any(axis=0) | frame.isna().to_numpy().all(axis=0)).all():
         raise DataError(f"{text}, in every asset; {remedy}.")
     warn(f"{text}; the returns that touch such a price are missing: {remedy}.", DataWarning)

@@ -138,7 +138,8 @@ class Panel(Result):
             return returns_of_prices(self.fields["prices"])
         if name == "log_prices" and {"prices", "returns"} & set(self.fields):
             return _log_prices(self)
-        raise MissingFieldError(f"the panel has no field `{name}`; it has {', '.join(self.fields)}.")
+        has = ", ".join(self.fields)
+        raise MissingFieldError(f"the panel has no field `{name}`; it has {has}.")
 
     if not TYPE_CHECKING:  # to a type checker, what is not declared is misspelt
 

@@ -123,7 +123,8 @@ def check_panel(panel: Panel, *, contract: DataContract | None = None) -> Qualit
     >>> import pandas as pd
     >>> from quantlab.data import check_panel, load_panel
     >>> dates = pd.bdate_range("2024-01-02", periods=5)
-    >>> prices = pd.DataFrame({"KO": [60.0, 61.0, 600.0, 61.0, 60.5], "PEP": [170.0, 171.0, 170.5, 170.0, 171.0]}, index=dates)
+    >>> two = {"KO": [60.0, 61.0, 600.0, 61.0, 60.5], "PEP": [170.0, 171.0, 170.5, 170.0, 171.0]}
+    >>> prices = pd.DataFrame(two, index=dates)
     >>> report = check_panel(load_panel(prices))
     >>> print(report.issues[["asset", "date", "kind", "action"]])
       asset       date          kind       action

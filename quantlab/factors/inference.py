@@ -424,7 +424,8 @@ def fama_macbeth(
     >>> import pandas as pd
     >>> from quantlab.factors import fama_macbeth
     >>> rng = np.random.default_rng(0)
-    >>> rows = pd.MultiIndex.from_product([pd.bdate_range("2024-01-02", periods=250), list("ABCDEFGH")], names=["date", "asset"])
+    >>> dates = pd.bdate_range("2024-01-02", periods=250)
+    >>> rows = pd.MultiIndex.from_product([dates, list("ABCDEFGH")], names=["date", "asset"])
     >>> signal = pd.DataFrame({"signal": rng.normal(size=len(rows))}, index=rows)
     >>> following = 0.0001 * signal["signal"] + rng.normal(0, 0.001, len(rows))
     >>> result = fama_macbeth(following, signal)

@@ -286,7 +286,8 @@ def neutral_statistics(
 ) -> Neutral:
     """Correlations, returns by quantile and factor returns when returns and weights are taken
     beyond the mean of each group"""
-    factor, group_of, returns = inputs.factor.to_numpy(), inputs.places.group_of, _returns_of(inputs)
+    factor, group_of = inputs.factor.to_numpy(), inputs.places.group_of
+    returns = _returns_of(inputs)
     returns[:, quantile == 0] = np.nan
     relative = returns.copy()
     for g in range(len(inputs.groups)):

@@ -268,5 +268,6 @@ def check_weights(weights: pd.DataFrame, limits: Limits) -> None:
         if values.max() > getattr(limits, name) * (1 + 1e-9):
             raise HandoffError(
                 f"`target_weights` reaches {values.max():.4g} on {values.idxmax().date()}, and "
-                f"`{name}` is {getattr(limits, name):.4g}; widen the limit knowingly, or scale the weights."
+                f"`{name}` is {getattr(limits, name):.4g}; widen the limit knowingly, or scale the "
+                "weights."
             )

@@ -63,11 +63,13 @@ def check_bar(bar: Bar, previous: pd.Timestamp | None, starts: pd.Timestamp) -> 
             f"The feed must give bars, not {type(bar).__name__}; make them from wide frames with "
             "`bars`."
         )
-    day = pd.Timestamp(bar.date) if isinstance(bar.date, (dt.date, np.datetime64)) else pd.NaT
-    if day is pd.NaT or day.tz is not None or day != day.normalize():
+    stamp = pd.Timestamp(bar.date) if isinstance(bar.date, (dt.date, np.datetime64)) else pd.NaT
+    if stamp is pd.NaT or stamp.tz is not None:
         raise DataError(
-            f"The bar of {bar.date} must carry a date alone; one bar a day, without time or zone."
+            f"The bar of {bar.date} must carry a date, with the time of day in UTC where there is "
+            "one, and no zone."
         )
+    day = stamp.normalize()
     if previous is not None and day <= previous:
         raise DataError(
             f"The feed has a bar of {day.date()} after {previous.date()}; sort it and keep one "

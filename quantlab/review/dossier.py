@@ -82,7 +82,8 @@ class Fact(Result):
         }
         marks = "".join(f' data-{k}="{html.escape(v)}"' for k, v in data.items())
         hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
-        return f'<span class="fact" title="{hover}"{marks}>{html.escape(format_fact(self.value, spec))}</span>'
+        shown = html.escape(format_fact(self.value, spec))
+        return f'<span class="fact" title="{hover}"{marks}>{shown}</span>'
 
 # %% ../../nbs/70_review/30_dossier.ipynb #235138a1
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
@@ -286,7 +287,10 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
     )
 
 # %% ../../nbs/70_review/30_dossier.ipynb #07bcad01
-REPORT_NOTE = "the hash of a page shows an edit, it is no signature, and text that is no fact is not looked up"
+REPORT_NOTE = (
+    "the hash of a page shows an edit, it is no signature, and text that is no fact is not looked "
+    "up"
+)
 _SEAL = '<meta name="quantlab-sha256" content="{}">'
 _SEALED = re.compile(_SEAL.format("([0-9a-f]*)"))
 
@@ -422,7 +426,8 @@ def _check_fact(fact: dict, metrics: Mapping, md5s: Mapping | None) -> str | Non
     if shown != fact["text"]:
         return f"{place}: the page shows {fact['text']!r} where {shown!r} is meant."
     if md5s is not None and fact.get("md5", "") != md5s.get(fact["stage"], ""):
-        return f"{place}: made from metrics with md5 {fact.get('md5') or 'not given'}, now {md5s.get(fact['stage'])}."
+        md5 = fact.get("md5") or "not given"
+        return f"{place}: made from metrics with md5 {md5}, now {md5s.get(fact['stage'])}."
     return None
 
 # %% ../../nbs/70_review/30_dossier.ipynb #98f46b99

@@ -75,9 +75,10 @@ def placebo_world(
     >>> rng = np.random.default_rng(0)
     >>> dates = pd.bdate_range("2023-01-02", periods=500)
     >>> common = rng.normal(0.002, 0.01, (500, 1))
-    >>> returns = pd.DataFrame(common + rng.normal(0, 0.005, (500, 2)), index=dates, columns=["KO", "PEP"])
+    >>> own = rng.normal(0, 0.005, (500, 2))
+    >>> returns = pd.DataFrame(common + own, index=dates, columns=["KO", "PEP"])
     >>> world = placebo_world(returns, block_length=20, rng=rng)
-    >>> world.shape, round(float(returns.corr().iloc[0, 1]), 2), round(float(world.corr().iloc[0, 1]), 2)
+    >>> world.shape, *(round(float(x.corr().iloc[0, 1]), 2) for x in (returns, world))
     ((500, 2), 0.81, 0.81)
     >>> print((1e4 * pd.DataFrame({"data": returns.mean(), "world": world.mean()})).round(1))
          data  world
@@ -226,7 +227,8 @@ def placebo_false_pass_rate(
         World k is drawn from (seed, k): more worlds leave the earlier ones as they were.
     thresholds, periods_per_year, n_trials, sharpe_variance, n_blocks, n_resamples,
     spa_block_length
-        As given to `evaluate_gate`, the last as its `block_length`; `n_trials` defaults to the columns that `evaluate` returns.
+        As given to `evaluate_gate`, the last as its `block_length`; `n_trials` defaults to the
+        columns that `evaluate` returns.
     select : callable
         Trial returns to the column that is submitted; by default the highest Sharpe ratio.
     confidence : float

@@ -63,7 +63,8 @@ def _block(
     if isinstance(block, IfMeasured):
         return facts.prose(at(block.text)) if facts.has(block.stage, at(block.key)) else ""
     if block.slot not in figures:
-        return f'<p class="missing">No picture of {html.escape(block.slot.replace("_", " "))} was made.</p>\n'
+        of = html.escape(block.slot.replace("_", " "))
+        return f'<p class="missing">No picture of {of} was made.</p>\n'
     return facts.figure(
         figures[block.slot], at(block.caption), stage=block.stage, key=at(block.key),
         inputs=drawn_from.get(block.slot, ()),

@@ -31,7 +31,7 @@ from ..storage import write_durably
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One close: simple returns since the last close, traded value (currency) and daily volatility,
-    by asset"""
+    by asset; `date` may carry the time of day of the close, in UTC"""
 
     date: pd.Timestamp
     returns: Mapping[str, float]

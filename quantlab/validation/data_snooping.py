@@ -162,7 +162,8 @@ def superior_predictive_ability(
     >>> import numpy as np
     >>> import pandas as pd
     >>> from quantlab.validation import superior_predictive_ability
-    >>> returns = pd.DataFrame(np.random.default_rng(0).normal(0, 0.01, (250, 5)), columns=list("abcde"))
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, (250, 5))
+    >>> returns = pd.DataFrame(noise, columns=list("abcde"))
     >>> returns["c"] += 0.0015
     >>> cash = pd.Series(0.0, index=returns.index)
     >>> result = superior_predictive_ability(-cash, -returns, block_size=5, n_resamples=200, seed=0)

@@ -222,7 +222,8 @@ def simulate_rule(
     candidate = best_trial(frame) if candidate is None else candidate
     if candidate not in names:
         raise SpecificationError(
-            f"`candidate` must be a column of `trial_returns` whose returns vary; got {candidate!r}."
+            "`candidate` must be a column of `trial_returns` whose returns vary; got "
+            f"{candidate!r}."
         )
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     ratios = [check_number(s, "true_sharpe", low=0, strict=True) for s in true_sharpe]

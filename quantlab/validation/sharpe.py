@@ -415,7 +415,8 @@ def deflated_sharpe_ratio(
     >>> from quantlab.validation import deflated_sharpe_ratio
     >>> sharpe, variance = 2.5 / 250**0.5, 0.5 / 250
     >>> moments = {"skewness": -3, "kurtosis": 10}
-    >>> round(deflated_sharpe_ratio(sharpe, n_obs=1250, n_trials=100, sharpe_variance=variance, **moments), 4)
+    >>> tried = {"n_trials": 100, "sharpe_variance": variance}
+    >>> round(deflated_sharpe_ratio(sharpe, n_obs=1250, **tried, **moments), 4)
     0.9004
     """
     benchmark = PeriodSharpe(expected_max_sharpe(n_trials, sharpe_variance=sharpe_variance))
