@@ -29,7 +29,7 @@ from filelock import lock_descriptor
 from .errors import DataError, SpecificationError, StorageError
 from .results import Result
 
-# %% ../nbs/04_storage.ipynb #f07882af
+# %% ../nbs/04_storage.ipynb #8d108b89
 def _is_unicode(text: str) -> bool:
     "Can a text be written as UTF-8? One with half a pair of surrogates cannot"
     try:
@@ -100,7 +100,7 @@ def plain_json(value: Any, name: str, *, whole: bool = False) -> Any:
         "lists and mappings."
     )
 
-
+# %% ../nbs/04_storage.ipynb #4b599d68
 def parse_json(text: str | bytes, name: str) -> Any:
     "Value of a JSON text, or one sentence that names it"
     try:
@@ -126,7 +126,7 @@ def sha256(data: bytes) -> str:
     "Hexadecimal SHA-256 of bytes"
     return hashlib.sha256(data).hexdigest()
 
-# %% ../nbs/04_storage.ipynb #40609d0a
+# %% ../nbs/04_storage.ipynb #f206a85c
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
     "Turn what the disk refuses into one sentence that names the file and the reason"
@@ -162,7 +162,7 @@ def sync_folder(folder: Path) -> None:
     finally:
         os.close(descriptor)
 
-
+# %% ../nbs/04_storage.ipynb #335ed3ff
 def _is_running(process: int) -> bool:
     "Is there a process of this number? Where that cannot be asked, there may be"
     if _IS_WINDOWS:  # to ask is to end it
@@ -184,7 +184,7 @@ def sweep_leftovers(target: Path) -> None:
         if path.name.startswith(start) and process.isdecimal() and not _is_running(int(process)):
             path.unlink(missing_ok=True)
 
-
+# %% ../nbs/04_storage.ipynb #7fc4ed59
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     "Yield a path to write to; on success it takes the place of `path`, on failure it is removed"

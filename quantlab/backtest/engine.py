@@ -96,7 +96,7 @@ class BacktestResult(Result):
         "Labelled table"
         return _summary(self)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Growth of one unit, gross and net"
         return _plot_growth({"gross": self.gross_returns, "net": self.returns}, ax)
 

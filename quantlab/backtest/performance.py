@@ -8,7 +8,7 @@ __all__ = ['Tail', 'drawdowns', 'drawdown_table', 'value_at_risk', 'expected_sho
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #4661517d
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -336,7 +336,7 @@ class PerformanceResult(Result):
         "tracking_error": "tracking error (annualized)",
     }
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Drawdown under the growth of one unit"
         ax = axes_or_new(ax, figsize=(8, 3))
         depth = _drawdowns(self.returns)

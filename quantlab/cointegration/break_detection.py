@@ -81,7 +81,7 @@ class BreakDetection(Result):
         "alpha": "false-alarm probability",
     }
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Draw the detector against its bar"
         ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.plot(self.table.index, self.table["detector"].to_numpy(), lw=1)

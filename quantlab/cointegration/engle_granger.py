@@ -60,7 +60,7 @@ class EngleGrangerResult(Result):
         "Is the null of no cointegration rejected at level `alpha`?"
         return bool(self.pvalue < check_number(alpha, "alpha", low=0, high=1))
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Draw the spread with bands of one and two standard deviations"
         ax = axes_or_new(ax, figsize=(7, 2.5))
         scale = self.spread.std()

@@ -8,7 +8,7 @@ __all__ = ['PairScreen', 'leg_notes', 'join_notes', 'false_discovery_qvalues', '
 # %% ../../nbs/30_cointegration/25_screen.ipynb #f4d07d0e
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ class PairScreen(Result):
             keep &= rows["half_life"].between(*half_life)
         return rows[keep].reset_index(drop=True)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Draw the p-values: uniform where nothing is cointegrated"
         ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.hist(self.table["pvalue"].dropna(), bins=np.linspace(0, 1, 41), color="0.5")

@@ -88,7 +88,7 @@ class GregoryHansenResult(Result):
         "break_date": "last date of the old regime", "pvalue": "p-value", "nobs": "observations",
     }
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Draw the statistic against the break date"
         ax = axes_or_new(ax, figsize=(7, 2.5))
         ax.plot(self.statistics.index, self.statistics.to_numpy(), lw=1)

@@ -23,7 +23,7 @@ from .panel import Panel
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..storage import writing
 
-# %% ../../nbs/10_data/10_files.ipynb #23dbbbd0
+# %% ../../nbs/10_data/10_files.ipynb #72dc7cce
 _SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".parquet")
 
 
@@ -55,7 +55,28 @@ def _header(path: Path) -> list[str]:
             raise DataError(f"{path.name} has {what}; every asset needs one column of its own.")
     return names
 
+# %% ../../nbs/10_data/10_files.ipynb #f1a079b1
+def _raise_bad_cell(path: Path, names: list[str], options: arrow_csv.ReadOptions, error: Exception):
+    "Find the first cell that is not a number and name it"
+    text = arrow_csv.ConvertOptions(column_types={c: pa.string() for c in options.column_names})
+    try:
+        table = arrow_csv.read_csv(path, read_options=options, convert_options=text).to_pandas()
+    except pa.ArrowInvalid:
+        raise DataError(
+            f"{path.name} does not have {len(names)} cells in every row ({error})."
+        ) from None
+    for name, column in zip(names[1:], table.columns[1:]):
+        cells = table[column].where(~table[column].isin(_MISSING))
+        bad = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise DataError(
+                f"{path.name} holds the text {cells.iloc[row]!r} in column {name!r} on "
+                f"{table.iloc[row, 0]} (row {row + 2}); put a number there, or leave it empty."
+            ) from None
+    raise DataError(f"{path.name} cannot be read: {error}.") from None
 
+# %% ../../nbs/10_data/10_files.ipynb #6dd41c35
 _MISSING = [*arrow_csv.ConvertOptions().null_values, "."]  # FRED writes a dot
 
 
@@ -77,27 +98,6 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise DataError(f"{path.name} has a header and no rows; give it at least one date.")
     dates = parse_dates(frame.pop("c0"), f"{path.name} column {names[0]!r}")
     return frame.set_axis(names[1:], axis=1).set_index(dates)
-
-
-def _raise_bad_cell(path: Path, names: list[str], options: arrow_csv.ReadOptions, error: Exception):
-    "Find the first cell that is not a number and name it"
-    text = arrow_csv.ConvertOptions(column_types={c: pa.string() for c in options.column_names})
-    try:
-        table = arrow_csv.read_csv(path, read_options=options, convert_options=text).to_pandas()
-    except pa.ArrowInvalid:
-        raise DataError(
-            f"{path.name} does not have {len(names)} cells in every row ({error})."
-        ) from None
-    for name, column in zip(names[1:], table.columns[1:]):
-        cells = table[column].where(~table[column].isin(_MISSING))
-        bad = pd.to_numeric(cells, errors="coerce").isna() & cells.notna()
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
-            raise DataError(
-                f"{path.name} holds the text {cells.iloc[row]!r} in column {name!r} on "
-                f"{table.iloc[row, 0]} (row {row + 2}); put a number there, or leave it empty."
-            ) from None
-    raise DataError(f"{path.name} cannot be read: {error}.") from None
 
 # %% ../../nbs/10_data/10_files.ipynb #c3e847cf
 def _read_wide(path: Path) -> pd.DataFrame:

@@ -58,7 +58,7 @@ class QualityReport(Result):
         }
         return total | {kind: int(counts[kind]) for kind in KINDS if kind in counts}
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "When each kind was found; quarantined findings in red"
         dated = self.issues.dropna(subset="date")
         kinds = [kind for kind in KINDS if kind in set(dated["kind"])][::-1]

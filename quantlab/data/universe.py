@@ -20,7 +20,7 @@ from .fields import check_membership
 from ..errors import DataError, MissingDataError
 from ..results import Result, axes_or_new
 
-# %% ../../nbs/10_data/25_universe.ipynb #ea17996a
+# %% ../../nbs/10_data/25_universe.ipynb #ee91a827
 def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
     "Symbol of each panel column in the membership list"
     if aliases is None:
@@ -41,7 +41,7 @@ def _list_symbols(columns: pd.Index, aliases: Any) -> pd.Index:
         raise DataError(f"`aliases` must be a mapping or a table; got {type(aliases).__name__}.")
     return pd.Index([aliases.get(name, name) for name in columns], dtype=object)
 
-
+# %% ../../nbs/10_data/25_universe.ipynb #50365675
 def membership_mask(
     index: pd.DatetimeIndex, columns: pd.Index, membership: pd.DataFrame, *,
     aliases: Mapping | pd.DataFrame | None = None,
@@ -150,7 +150,7 @@ class SurvivorshipResult(Result):
     returns: pd.DataFrame  # columns all, members
     names_per_year: pd.DataFrame  # average number of names: all, members
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Cumulative gain of all names over the members, in percent"
         ax = axes_or_new(ax, figsize=(7, 2.8))
         gap = self.returns["all"] - self.returns["members"]

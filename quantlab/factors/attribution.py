@@ -8,6 +8,7 @@ __all__ = ['AttributionResult', 'factor_attribution', 'rolling_attribution', 'at
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #016f70bb
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class AttributionResult(Result):
             }
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Annualised contributions"
         ax = axes_or_new(ax, figsize=(7, 3))
         ax.bar(self.contributions.index.astype(str), 100 * self.contributions)

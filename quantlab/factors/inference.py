@@ -20,7 +20,7 @@ from ..checks import check_frame, check_index, check_integer, check_number, chec
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from ..results import Result, axes_or_new
 
-# %% ../../nbs/50_factors/20_inference.ipynb #471f10f6
+# %% ../../nbs/50_factors/20_inference.ipynb #a530488b
 def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFrame]:
     "Checked response and regressors, without their index"
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
@@ -58,7 +58,7 @@ def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFram
         )
     return response, table
 
-
+# %% ../../nbs/50_factors/20_inference.ipynb #87a4daae
 def has_spread(values: np.ndarray) -> bool:
     """Do the values differ by more than the rounding of their last digits? Else a t-statistic is a
     ratio over noise"""
@@ -93,7 +93,7 @@ def _check_labels(labels: Any, name: str, y: Any, X: Any) -> None:
             "the same order; reindex it, or pass an array to take it row by row."
         )
 
-
+# %% ../../nbs/50_factors/20_inference.ipynb #a6eb3c1b
 def least_squares(y: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Coefficients, residuals and the inverse of X'X; refuses what cannot be identified"
     n, k = X.shape
@@ -270,7 +270,7 @@ class FamaMacBethResult(Result):
         columns = {"coefficient": self.params, "std error": self.std_errors}
         return pd.DataFrame(columns | {"t": self.tstats, "p-value": self.pvalues})
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Cumulative coefficients over the periods"
         ax = axes_or_new(ax, figsize=(7, 3))
         ax.plot(self.coefficients.index, self.coefficients.cumsum(), label=list(self.coefficients))
@@ -278,7 +278,7 @@ class FamaMacBethResult(Result):
         ax.set(title="Cumulative cross-sectional coefficients", xlabel="period")
         return ax
 
-# %% ../../nbs/50_factors/20_inference.ipynb #5fa22060
+# %% ../../nbs/50_factors/20_inference.ipynb #0bfc8146
 TIME_NAMES = ("date", "time", "year", "month", "period", "day")
 
 
@@ -346,7 +346,7 @@ def _in_time(labels: pd.Index, lags: int) -> tuple[np.ndarray, pd.Index]:
         )
     return codes, periods
 
-
+# %% ../../nbs/50_factors/20_inference.ipynb #51e96b71
 def _names(y: Any, X: Any) -> np.ndarray | None:
     "The rows of an index with the level asset or entity, as far as there is one"
     index = next(

@@ -235,7 +235,7 @@ def _sector_mean(x: pd.DataFrame, sectors: pd.Series) -> pd.DataFrame:
     family="momentum", horizon=21, library=LIBRARY,
     source="Jegadeesh and Titman (1993), J. Finance 48: months 12 to 2",
 )
-def momentum_12_1(returns):
+def momentum_12_1(returns: pd.DataFrame) -> pd.DataFrame:
     "Return over the last 252 days without the last 21"
     return _total_return(returns, YEAR - MONTH, MONTH)
 
@@ -244,7 +244,7 @@ def momentum_12_1(returns):
     family="momentum", horizon=21, library=LIBRARY,
     source="Jegadeesh and Titman (1993), J. Finance 48: months 6 to 2",
 )
-def momentum_6_1(returns):
+def momentum_6_1(returns: pd.DataFrame) -> pd.DataFrame:
     "Return over the last 126 days without the last 21"
     return _total_return(returns, 5 * MONTH, MONTH)
 
@@ -253,7 +253,7 @@ def momentum_6_1(returns):
     family="momentum", horizon=21, library=LIBRARY,
     source="Novy-Marx (2012), J. Financial Economics 103: months 12 to 7",
 )
-def intermediate_momentum(returns):
+def intermediate_momentum(returns: pd.DataFrame) -> pd.DataFrame:
     "Return from 252 to 126 days ago"
     return _total_return(returns, 6 * MONTH, 6 * MONTH)
 
@@ -262,7 +262,7 @@ def intermediate_momentum(returns):
     family="momentum", horizon=21, library=LIBRARY,
     source="George and Hwang (2004), J. Finance 59: price over its 52-week high",
 )
-def nearness_to_high(returns):
+def nearness_to_high(returns: pd.DataFrame) -> pd.DataFrame:
     "Total-return price over its maximum of the last 252 days"
     price = np.log1p(returns).fillna(0.0).cumsum()
     distance = np.exp(price - price.rolling(YEAR).max())
@@ -274,7 +274,7 @@ def nearness_to_high(returns):
     source="Da, Gurun and Warachka (2014), Review of Financial Studies 27: information "
     "discreteness, sign of the past return times (share of up days - share of down days)",
 )
-def continuous_information(returns):
+def continuous_information(returns: pd.DataFrame) -> pd.DataFrame:
     "Past-year return signed share of up minus down days, the last 21 days left out"
     return _sum(np.sign(returns), YEAR - MONTH, MONTH) / (YEAR - MONTH)
 
@@ -284,7 +284,7 @@ def continuous_information(returns):
     source="Rachev, Jasic, Stoyanov and Fabozzi (2007), J. Banking and Finance 31: reward-to-risk "
     "momentum",
 )
-def risk_adjusted_momentum(returns):
+def risk_adjusted_momentum(returns: pd.DataFrame) -> pd.DataFrame:
     "Momentum 12-1 over the standard deviation of the same days"
     days = YEAR - MONTH
     return _total_return(returns, days, MONTH) / _roll(returns, days).std().shift(MONTH)
@@ -294,7 +294,7 @@ def risk_adjusted_momentum(returns):
     family="momentum", horizon=21, library=LIBRARY,
     source="Moskowitz and Grinblatt (1999), J. Finance 54: past six-month return of the industry",
 )
-def sector_momentum(members, sectors):
+def sector_momentum(members: pd.DataFrame, sectors: pd.Series) -> pd.DataFrame:
     "Mean six-month return of the sector's members"
     return _sector_mean(_total_return(members, 6 * MONTH), sectors)
 
@@ -303,7 +303,7 @@ def sector_momentum(members, sectors):
     family="reversal", horizon=5, library=LIBRARY,
     source="Jegadeesh (1990), J. Finance 45: minus the last month's return",
 )
-def short_term_reversal(returns):
+def short_term_reversal(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the return over the last 21 days"
     return -_total_return(returns, MONTH)
 
@@ -312,7 +312,7 @@ def short_term_reversal(returns):
     family="reversal", horizon=5, library=LIBRARY,
     source="Lehmann (1990), Quarterly J. Economics 105: minus the last week's return",
 )
-def weekly_reversal(returns):
+def weekly_reversal(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the return over the last 5 days"
     return -_total_return(returns, WEEK)
 
@@ -322,7 +322,7 @@ def weekly_reversal(returns):
     source="De Bondt and Thaler (1985), J. Finance 40: minus the return over three years, without "
     "the last",
 )
-def long_term_reversal(returns):
+def long_term_reversal(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the return from 756 to 252 days ago"
     return -_total_return(returns, 2 * YEAR, YEAR)
 
@@ -331,7 +331,9 @@ def long_term_reversal(returns):
     family="reversal", horizon=5, library=LIBRARY,
     source="Da, Liu and Schaumburg (2014), Management Science 60: reversal within the industry",
 )
-def sector_relative_reversal(members, returns, sectors):
+def sector_relative_reversal(
+    members: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series
+) -> pd.DataFrame:
     "Minus the last month's return beyond that of the sector"
     month = _total_return(returns, MONTH)
     return _sector_mean(_total_return(members, MONTH), sectors) - month
@@ -342,7 +344,7 @@ def sector_relative_reversal(members, returns, sectors):
     source="Blitz and van Vliet (2007), J. Portfolio Management 34: minus the volatility of "
     "returns",
 )
-def low_volatility(returns):
+def low_volatility(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the standard deviation of the last 252 daily returns"
     return -_roll(returns, YEAR).std()
 
@@ -352,7 +354,7 @@ def low_volatility(returns):
     source="Frazzini and Pedersen (2014), J. Financial Economics 111: minus beta, from one year "
     "of days",
 )
-def low_beta(returns, market):
+def low_beta(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Minus the beta over the last 252 days"
     return -_beta(returns, market)
 
@@ -362,7 +364,7 @@ def low_beta(returns, market):
     source="Ang, Hodrick, Xing and Zhang (2006), J. Finance 61: minus idiosyncratic volatility; "
     "one market factor",
 )
-def low_idiosyncratic_volatility(returns, market):
+def low_idiosyncratic_volatility(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Minus the standard deviation of the last 21 market residuals"
     return -_roll(_residuals(returns, market), MONTH).std()
 
@@ -372,7 +374,7 @@ def low_idiosyncratic_volatility(returns, market):
     source="Ang, Chen and Xing (2006), Review of Financial Studies 19: beta on days of a falling "
     "market",
 )
-def downside_beta(returns, market):
+def downside_beta(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Beta over those of the last 252 days on which the market fell"
     return beta_of_window(returns, market.where(market < 0), YEAR, QUARTER)
 
@@ -382,7 +384,7 @@ def downside_beta(returns, market):
     source="Own, after Garman and Klass (1980), J. Business 53: movement between open and close "
     "as a measure of risk",
 )
-def low_intraday_range(intraday_abs_return):
+def low_intraday_range(intraday_abs_return: pd.DataFrame) -> pd.DataFrame:
     "Minus the mean absolute open-to-close return of the last 63 days"
     return -_roll(intraday_abs_return, QUARTER).mean()
 
@@ -392,7 +394,7 @@ def low_intraday_range(intraday_abs_return):
     source="Baltussen, van Bekkum and van der Grient (2018), J. Financial and Quantitative "
     "Analysis 53: minus the volatility of volatility, here of the monthly realised one",
 )
-def low_volatility_of_volatility(returns):
+def low_volatility_of_volatility(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the coefficient of variation of 21-day volatility over the last 252 days"
     monthly = _roll(returns, MONTH).std()
     window = monthly.rolling(YEAR - MONTH, min_periods=_least(YEAR - MONTH))
@@ -450,7 +452,7 @@ def amihud_illiquidity(
     family="liquidity", horizon=21, library=LIBRARY,
     source="Amihud (2002), J. Financial Markets 5: mean of absolute return over dollar volume",
 )
-def illiquidity(returns, dollar_volume):
+def illiquidity(returns: pd.DataFrame, dollar_volume: pd.DataFrame) -> pd.DataFrame:
     "Amihud's price impact per million dollars, over the last 252 days"
     return amihud_illiquidity(returns, dollar_volume, window=YEAR, min_observations=_least(YEAR))
 
@@ -460,7 +462,7 @@ def illiquidity(returns, dollar_volume):
     source="Brennan, Chordia and Subrahmanyam (1998), J. Financial Economics 49: minus dollar "
     "volume",
 )
-def low_dollar_volume(dollar_volume):
+def low_dollar_volume(dollar_volume: pd.DataFrame) -> pd.DataFrame:
     "Minus the logarithm of the mean dollar volume of the last 63 days"
     return -np.log(_roll(dollar_volume, QUARTER).mean().where(lambda v: v > 0))
 
@@ -469,7 +471,7 @@ def low_dollar_volume(dollar_volume):
     family="liquidity", horizon=21, library=LIBRARY,
     source="Gervais, Kaniel and Mingelgrin (2001), J. Finance 56: the high-volume return premium",
 )
-def abnormal_volume(dollar_volume):
+def abnormal_volume(dollar_volume: pd.DataFrame) -> pd.DataFrame:
     "Logarithm of the last 5 days' mean dollar volume over that of the last 63"
     ratio = _roll(dollar_volume, WEEK).mean() / _roll(dollar_volume, QUARTER).mean()
     return np.log(ratio.where(ratio > 0))
@@ -480,7 +482,7 @@ def abnormal_volume(dollar_volume):
     source="Chordia, Subrahmanyam and Anshuman (2001), J. Financial Economics 59: minus the "
     "variability of trading",
 )
-def steady_volume(dollar_volume):
+def steady_volume(dollar_volume: pd.DataFrame) -> pd.DataFrame:
     "Minus the coefficient of variation of dollar volume over the last 252 days"
     window = _roll(dollar_volume, YEAR)
     return -window.std() / window.mean()
@@ -491,7 +493,7 @@ def steady_volume(dollar_volume):
     source="Bali, Cakici and Whitelaw (2011), J. Financial Economics 99: minus the largest daily "
     "return of a month",
 )
-def low_max_return(returns):
+def low_max_return(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the largest of the last 21 daily returns"
     return -_roll(returns, MONTH).max()
 
@@ -501,7 +503,7 @@ def low_max_return(returns):
     source="Amaya, Christoffersen, Jacobs and Vasquez (2015), J. Financial Economics 118: minus "
     "realised skewness, here from days",
 )
-def low_skewness(returns):
+def low_skewness(returns: pd.DataFrame) -> pd.DataFrame:
     "Minus the skewness of the last 252 daily returns"
     return -_roll(returns, YEAR).skew()
 
@@ -511,7 +513,7 @@ def low_skewness(returns):
     source="Boyer, Mitton and Vorkink (2010), Review of Financial Studies 23: minus idiosyncratic "
     "skewness, here the past one",
 )
-def low_idiosyncratic_skewness(returns, market):
+def low_idiosyncratic_skewness(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Minus the skewness of the last 252 market residuals"
     return -_roll(_residuals(returns, market), YEAR).skew()
 
@@ -521,7 +523,7 @@ def low_idiosyncratic_skewness(returns, market):
     source="Harvey and Siddique (2000), J. Finance 55: minus coskewness, residuals against the "
     "squared market",
 )
-def low_coskewness(returns, market):
+def low_coskewness(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Minus the standardised covariance of residuals and squared market moves over 252 days"
     residual = _residuals(returns, market)
     surprise = market - market.rolling(YEAR, min_periods=_least(YEAR)).mean()
@@ -536,7 +538,7 @@ def low_coskewness(returns, market):
     source="Atilgan, Bali, Demirtas and Gunaydin (2020), J. Financial Economics 135: left-tail "
     "momentum, minus the loss in the tail",
 )
-def low_tail_loss(returns):
+def low_tail_loss(returns: pd.DataFrame) -> pd.DataFrame:
     "Worst daily return of the last 63 days: near zero is safe"
     return _roll(returns, QUARTER).min()
 
@@ -545,7 +547,7 @@ def low_tail_loss(returns):
     family="seasonality", horizon=21, library=LIBRARY,
     source="Heston and Sadka (2008), J. Financial Economics 87: same-month return of past years",
 )
-def same_month_return(returns):
+def same_month_return(returns: pd.DataFrame) -> pd.DataFrame:
     "Mean return of the coming 21 days' counterpart in the last three years"
     month = _sum(np.log1p(returns), MONTH)
     years = [month.shift(YEAR * k - MONTH) for k in (1, 2, 3)]
@@ -558,7 +560,7 @@ def same_month_return(returns):
     source="Keloharju, Linnainmaa and Nyberg (2016), J. Finance 71: return on the same weekday in "
     "the past, here every fifth row",
 )
-def same_weekday_return(returns):
+def same_weekday_return(returns: pd.DataFrame) -> pd.DataFrame:
     "Mean return of the last 52 rows that lie 5, 10, ... rows before tomorrow"
     parts = [_roll_every_fifth(returns.iloc[k::WEEK]) for k in range(min(WEEK, len(returns)))]
     return pd.concat(parts).sort_index().shift(WEEK - 1)
@@ -573,7 +575,7 @@ def _roll_every_fifth(x):
     source="Blitz, Huij and Martens (2011), J. Empirical Finance 18: residual momentum over its "
     "own risk; one market factor",
 )
-def residual_momentum(returns, market):
+def residual_momentum(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Mean over standard deviation of the market residuals, days 252 to 22"
     window = _roll(_residuals(returns, market), YEAR - MONTH)
     return (window.mean() / window.std()).shift(MONTH)
@@ -583,7 +585,7 @@ def residual_momentum(returns, market):
     family="residual", horizon=5, library=LIBRARY,
     source="Blitz, Huij, Lansdorp and Verbeek (2013), J. Financial Markets 16: residual reversal",
 )
-def residual_reversal(returns, market):
+def residual_reversal(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "Minus the sum of the last 21 market residuals over their volatility"
     window = _roll(_residuals(returns, market), MONTH)
     return -window.mean() / window.std()
@@ -593,7 +595,9 @@ def residual_reversal(returns, market):
     family="residual", horizon=21, library=LIBRARY,
     source="Own, after Moskowitz and Grinblatt (1999): momentum 12-1 beyond that of the sector",
 )
-def sector_relative_momentum(members, returns, sectors):
+def sector_relative_momentum(
+    members: pd.DataFrame, returns: pd.DataFrame, sectors: pd.Series
+) -> pd.DataFrame:
     "Momentum 12-1 beyond the mean of the sector"
     days = YEAR - MONTH
     own = _total_return(returns, days, MONTH)
@@ -605,7 +609,7 @@ def sector_relative_momentum(members, returns, sectors):
     source="Hou and Moskowitz (2005), Review of Financial Studies 18: delay, share of explained "
     "variance that yesterday's market adds; one daily lag",
 )
-def price_delay(returns, market):
+def price_delay(returns: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
     "One minus R-squared on the market over R-squared on the market and its lag, 252 days"
     late = market.shift(1)
     pairs = {}
@@ -625,7 +629,9 @@ def price_delay(returns, market):
     source="Hou (2007), Review of Financial Studies 20: large firms of an industry lead the small "
     "ones",
 )
-def sector_lead(members, returns, dollar_volume, sectors):
+def sector_lead(
+    members: pd.DataFrame, returns: pd.DataFrame, dollar_volume: pd.DataFrame, sectors: pd.Series
+) -> pd.DataFrame:
     "Last week's return of the sector, weighted by traded value, beyond the own"
     size = _roll(dollar_volume, QUARTER).mean().where(members.notna())
     week = _total_return(members, WEEK)

@@ -41,7 +41,7 @@ class FactorComparison(Result):
         "The table"
         return self.table
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Naive and disjoint t-statistics of each factor"
         ax = axes_or_new(ax, figsize=(7, 0.6 + 0.25 * len(self.table)))
         shown = self.table.iloc[::-1]

@@ -271,7 +271,7 @@ class PaperResult(Result):
             n_unmatched=int((~both).sum()), n_refused=self.n_refused,
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Equity, with the days on which trading was restricted shaded"
         ax = axes_or_new(ax, figsize=(8, 3))
         dates, limited = self.equity.index, (self.daily["state"] != "ACTIVE").to_numpy()

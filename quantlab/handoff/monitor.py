@@ -198,7 +198,7 @@ class MonitorResult(Result):
         "detection_delay": "average delay when the edge is gone (days)",
     }
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         "Both charts as a share of their thresholds"
         ax = axes_or_new(ax, figsize=(8, 3))
         test = self.sequential_test

@@ -42,7 +42,7 @@ def series_to_bytes(returns: pd.Series) -> bytes:
 def _parquet(columns: Mapping[str, pa.Array]) -> bytes:
     "Parquet bytes of plain columns, the first one in order"
     sink = pa.BufferOutputStream()
-    encoding = {name: "BYTE_STREAM_SPLIT" for name in columns} | {"date": "DELTA_BINARY_PACKED"}
+    encoding = dict.fromkeys(columns, "BYTE_STREAM_SPLIT") | {"date": "DELTA_BINARY_PACKED"}
     pq.write_table(
         pa.table(columns), sink, compression="zstd", use_dictionary=False, store_schema=False,
         column_encoding=encoding,

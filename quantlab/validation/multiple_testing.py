@@ -82,7 +82,7 @@ def _check_pvalues(pvalues: Any) -> np.ndarray:
         raise DataError(f"`pvalues` must lie in [0, 1]; {bad} of {p.size} do not or are missing.")
     return p
 
-# %% ../../nbs/20_validation/25_multiple_testing.ipynb #2988bfe7
+# %% ../../nbs/20_validation/25_multiple_testing.ipynb #c18f53bc
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HaircutResult(Result):
     "An annual Sharpe ratio before and after the number of tests is counted"
@@ -103,7 +103,7 @@ class HaircutResult(Result):
     method: str
     distribution: str
 
-
+# %% ../../nbs/20_validation/25_multiple_testing.ipynb #aa8f0507
 # Distribution function and quantile, by degrees of freedom; the classes of scipy.stats are slow to
 # set up
 _LAWS = {

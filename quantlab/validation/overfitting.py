@@ -84,7 +84,7 @@ def _subset_sums(rows: np.ndarray) -> np.ndarray:
             out[(1 << i) + s] = out[s] + rows[i]
     return out
 
-# %% ../../nbs/20_validation/20_overfitting.ipynb #23904ba8
+# %% ../../nbs/20_validation/20_overfitting.ipynb #9c8941d9
 @njit(cache=True, error_model="numpy")
 def _half_sharpes(
     mean: np.ndarray, first: tuple, second: tuple, n: int, tiny: np.ndarray, out: np.ndarray
@@ -116,7 +116,7 @@ def _argmax(x: np.ndarray) -> int:
         best += 1
     return best
 
-
+# %% ../../nbs/20_validation/20_overfitting.ipynb #76119fcc
 @njit(cache=True)
 def _select(inside: np.ndarray, outside: np.ndarray) -> tuple[int, float, float]:
     """Best trial inside, its relative rank outside (NaN where all are the same inside), and the
@@ -135,7 +135,7 @@ def _select(inside: np.ndarray, outside: np.ndarray) -> tuple[int, float, float]
     rank = (below + (equal + 1) / 2) / (m + 1) if lowest < inside[best] - _TIE else np.nan
     return best, rank, (a + b + c + d) / m
 
-
+# %% ../../nbs/20_validation/20_overfitting.ipynb #4d674617
 @njit(cache=True, error_model="numpy")
 def _cscv(
     mean: np.ndarray, low1: np.ndarray, low2: np.ndarray, high1: np.ndarray, high2: np.ndarray,

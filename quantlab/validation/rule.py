@@ -164,7 +164,33 @@ class RuleSimulation(Result):
         ax.legend(frameon=False)
         return ax
 
-# %% ../../nbs/20_validation/45_rule.ipynb #e12e285e
+# %% ../../nbs/20_validation/45_rule.ipynb #a747255c
+def _collect(
+    worlds: list[dict], candidate: Any, level: float, ratios: list[float], levels: np.ndarray,
+    choices: dict,
+) -> RuleSimulation:
+    "Shares over the worlds"
+    n, rows = len(worlds), {}
+    for kind in EDGES:
+        for ratio, key in zip(ratios, levels):
+            pvalues, confirmed = map(np.array, zip(*(w["judged"][kind, key] for w in worlds)))
+            passes = (pvalues <= level) & confirmed
+            low, high = _interval(int(passes.sum()), n)
+            rows[kind, ratio] = {
+                "tested": (pvalues <= level).mean(), "confirmed": confirmed.mean(),
+                "passes": passes.mean(), "lower": low, "upper": high,
+            }
+    table = pd.DataFrame(rows).T.rename_axis(["edge", "true_sharpe"])
+    none = table.loc[(EDGES[0], 0.0)]
+    ways = pd.DataFrame([w["ways"] for w in worlds])
+    return RuleSimulation(
+        candidate=candidate, size=float(none["passes"]), size_lower=float(none["lower"]),
+        size_upper=float(none["upper"]), level=level, table=table,
+        hidden_losers=(ways <= level).mean().rename("passes"),
+        luck=np.sort(ways["everything shown"].to_numpy()), n_worlds=n, **choices,
+    )
+
+# %% ../../nbs/20_validation/45_rule.ipynb #9ce53ad5
 def simulate_rule(
     trial_returns: pd.DataFrame, *, candidate: Any = None, n_trials: int | None = None,
     n_holdout: int, periods_per_year: float,
@@ -257,29 +283,3 @@ def simulate_rule(
         "n_openings": given["n_openings"], "block_length": given["block_length"],
         "n_resamples": given["n_resamples"],
     })
-
-
-def _collect(
-    worlds: list[dict], candidate: Any, level: float, ratios: list[float], levels: np.ndarray,
-    choices: dict,
-) -> RuleSimulation:
-    "Shares over the worlds"
-    n, rows = len(worlds), {}
-    for kind in EDGES:
-        for ratio, key in zip(ratios, levels):
-            pvalues, confirmed = map(np.array, zip(*(w["judged"][kind, key] for w in worlds)))
-            passes = (pvalues <= level) & confirmed
-            low, high = _interval(int(passes.sum()), n)
-            rows[kind, ratio] = {
-                "tested": (pvalues <= level).mean(), "confirmed": confirmed.mean(),
-                "passes": passes.mean(), "lower": low, "upper": high,
-            }
-    table = pd.DataFrame(rows).T.rename_axis(["edge", "true_sharpe"])
-    none = table.loc[(EDGES[0], 0.0)]
-    ways = pd.DataFrame([w["ways"] for w in worlds])
-    return RuleSimulation(
-        candidate=candidate, size=float(none["passes"]), size_lower=float(none["lower"]),
-        size_upper=float(none["upper"]), level=level, table=table,
-        hidden_losers=(ways <= level).mean().rename("passes"),
-        luck=np.sort(ways["everything shown"].to_numpy()), n_worlds=n, **choices,
-    )
