@@ -7,24 +7,25 @@ __all__ = ['deflation_curve', 'logits_histogram', 'parameter_heatmap']
 
 # %% ../nbs/07_pictures.ipynb #6c4d8278
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
 from .checks import check_frame, check_integer, check_series
 from .errors import SpecificationError
 from .results import FORMATS
 from .style import COLOURS, picture
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # %% ../nbs/07_pictures.ipynb #21f2bdf0
 @picture
 def deflation_curve(
     curve: pd.Series, *, threshold: float, mark_trials: pd.Series | None = None,
-    marks: pd.Series | None = None, ax: Axes | None = None, title: str | None = None,
-) -> Axes:
+    marks: pd.Series | None = None, ax: "Axes | None" = None, title: str | None = None,
+) -> "Axes":
     """Deflated Sharpe ratio (values) over the number of trials (index), named counts marked.
 
     `mark_trials` has the counts by name, `marks` the ratio at each.
@@ -52,8 +53,8 @@ def deflation_curve(
 # %% ../nbs/07_pictures.ipynb #d6e0aa37
 @picture
 def logits_histogram(
-    logits: Sequence[float], *, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    logits: Sequence[float], *, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Histogram of the CSCV logits; what lies at or left of zero is the overfitting probability.
 
     Returns
@@ -93,9 +94,9 @@ def _cell(table: pd.DataFrame, selected: Any) -> tuple[int, int]:
 @picture
 def parameter_heatmap(
     values: pd.DataFrame, *, selected: tuple | None = None,
-    quantity: str = "annualised Sharpe ratio", decimals: int = 2, ax: Axes | None = None,
+    quantity: str = "annualised Sharpe ratio", decimals: int = 2, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Heat map of one quantity over two parameters (index and columns); `selected` = (row, column).
 
     Returns
@@ -108,6 +109,8 @@ def parameter_heatmap(
     SpecificationError
         `selected` is no (row, column) of `values`.
     """
+    from matplotlib.patches import Rectangle
+
     table, digits = _settings_table(values), check_integer(decimals, "decimals", high=9)
     ax.grid(False)
     image = ax.imshow(table, aspect="auto")
@@ -127,7 +130,7 @@ def parameter_heatmap(
         return f"{quantity}: {low:.{digits}f} to {high:.{digits}f} over the grid"
     i, j = _cell(table, selected)
     ax.add_patch(
-        plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=COLOURS["vermilion"], lw=2.5)
+        Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec=COLOURS["vermilion"], lw=2.5)
     )
     near = np.nanmin(table.iloc[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2])
     chosen = table.iloc[i, j]

@@ -150,7 +150,8 @@ class Panel(Result):
 
     def __dir__(self):
         standing = {n for n, v in vars(Panel).items() if isinstance(v, StandingField)}
-        return sorted({*object.__dir__(self), *self.fields} - (standing - {*self.fields}))
+        has = {*self.fields, "log_prices"} | ({"returns"} if "prices" in self.fields else set())
+        return sorted({*object.__dir__(self), *self.fields} - (standing - has))
 
     @property
     def index(self) -> pd.DatetimeIndex:

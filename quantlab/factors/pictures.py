@@ -6,21 +6,24 @@
 __all__ = ['quantile_bars', 'cumulative_quantiles', 'ic_series', 'ic_histogram', 'ic_heatmap', 'ic_decay']
 
 # %% ../../nbs/50_factors/27_pictures.ipynb #30216355
-import matplotlib as mpl
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from ..checks import check_frame, check_integer, check_option, check_series
 from ..errors import DataError, MissingDataError
 from ..style import COLOURS, date_axis, picture
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # %% ../../nbs/50_factors/27_pictures.ipynb #90298f73
 @picture
 def quantile_bars(
-    quantile_returns: pd.DataFrame, *, per_period: bool = False, ax: Axes | None = None,
+    quantile_returns: pd.DataFrame, *, per_period: bool = False, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Mean forward return by factor quantile (index) and horizon in periods (columns), in basis
     points; `per_period` divides by the horizon.
 
@@ -47,8 +50,8 @@ def quantile_bars(
 # %% ../../nbs/50_factors/27_pictures.ipynb #d37b00bc
 @picture
 def cumulative_quantiles(
-    returns: pd.DataFrame, *, period: int = 1, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    returns: pd.DataFrame, *, period: int = 1, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Summed return of each quantile (columns), from dark (lowest) to light (highest); returns over
     `period` dates count 1/`period` a date.
 
@@ -59,6 +62,8 @@ def cumulative_quantiles(
     """
     table = check_frame(returns, "returns", min_rows=2) / check_integer(period, "period", low=1)
     summed = 100 * table.cumsum()
+    import matplotlib as mpl
+
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.92, summed.shape[1]))
     for shade, quantile in zip(shades, summed):
         ax.plot(summed.index, summed[quantile], color=shade, label=str(quantile), lw=1)
@@ -72,8 +77,8 @@ def cumulative_quantiles(
 # %% ../../nbs/50_factors/27_pictures.ipynb #cc0edc7c
 @picture
 def ic_series(
-    ic: pd.Series, *, window: int = 63, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    ic: pd.Series, *, window: int = 63, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Information coefficient of each date and its rolling mean.
 
     Returns
@@ -96,7 +101,7 @@ def ic_series(
 
 # %% ../../nbs/50_factors/27_pictures.ipynb #a88565d2
 @picture
-def ic_histogram(ic: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def ic_histogram(ic: pd.Series, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """Distribution of the information coefficient over the dates, with its mean.
 
     Returns
@@ -114,7 +119,7 @@ def ic_histogram(ic: pd.Series, *, ax: Axes | None = None, title: str | None = N
 
 # %% ../../nbs/50_factors/27_pictures.ipynb #84cbb599
 @picture
-def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def ic_heatmap(ic: pd.Series, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """Mean information coefficient of each month, years by months.
 
     Returns
@@ -153,7 +158,7 @@ def ic_heatmap(ic: pd.Series, *, ax: Axes | None = None, title: str | None = Non
 
 # %% ../../nbs/50_factors/27_pictures.ipynb #2b72bfde
 @picture
-def ic_decay(decay: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def ic_decay(decay: pd.DataFrame, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """Mean information coefficient by horizon (index) with its 95 % HAC band: the columns `ic`,
     `ic_lower` and `ic_upper` of `FactorEvaluation.decay`.
 

@@ -7,12 +7,10 @@ __all__ = ['equity_curve', 'drawdown', 'rolling_sharpe', 'power_curve', 'placebo
 
 # %% ../../nbs/70_review/25_plots.ipynb #2098ffaf
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from quantlab.checks import (
     check_frame, check_integer, check_number, check_series, rounding_noise, underwater,
@@ -24,10 +22,13 @@ from quantlab.review.research_plots import (
     coverage_heatmap, names_in_universe, pair_spread, reconciliation, var_exceedances,
     volatility_forecast,
 )
-from ..style import COLOURS, date_axis, figure_svg, picture, report_style
+from ..style import COLOURS, date_axis, figure_svg, percent_axis, picture, report_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% ../../nbs/70_review/25_plots.ipynb #b779b4fa
-def _mark_holdout(ax: Axes, holdout_start: Any) -> None:
+def _mark_holdout(ax: "Axes", holdout_start: Any) -> None:
     "A dashed line where the holdout begins"
     start = pd.to_datetime(holdout_start, errors="coerce")
     if pd.isna(start):
@@ -41,9 +42,9 @@ def _mark_holdout(ax: Axes, holdout_start: Any) -> None:
 
 @picture
 def equity_curve(
-    returns: pd.Series | pd.DataFrame, *, holdout_start: Any = None, ax: Axes | None = None,
+    returns: pd.Series | pd.DataFrame, *, holdout_start: Any = None, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Growth of 1 from simple returns; one line a column (missing values earn nothing).
 
     Returns
@@ -71,7 +72,7 @@ def equity_curve(
 
 # %% ../../nbs/70_review/25_plots.ipynb #f956a605
 @picture
-def drawdown(returns: pd.Series, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+def drawdown(returns: pd.Series, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """Distance to the highest value so far, in percent.
 
     Returns
@@ -83,7 +84,7 @@ def drawdown(returns: pd.Series, *, ax: Axes | None = None, title: str | None = 
     depth = -pd.Series(underwater(growth.to_numpy()), index=growth.index)
     ax.fill_between(depth.index, depth, 0, color=COLOURS["vermilion"], alpha=0.35, lw=0)
     ax.plot(depth.index, depth, color=COLOURS["vermilion"], lw=0.9)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    percent_axis(ax.yaxis, decimals=None)
     ax.set_ylabel("drawdown (% of peak)")
     date_axis(ax, depth.index)
     where = depth.idxmin()
@@ -101,9 +102,9 @@ def _annual_sharpe(returns: pd.Series, periods_per_year: float) -> float:
 
 @picture
 def rolling_sharpe(
-    returns: pd.Series, *, window: int, periods_per_year: float, ax: Axes | None = None,
+    returns: pd.Series, *, window: int, periods_per_year: float, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Annualised Sharpe ratio over a rolling window.
 
     Returns
@@ -131,8 +132,8 @@ def rolling_sharpe(
 # %% ../../nbs/70_review/25_plots.ipynb #0398011d
 @picture
 def power_curve(
-    power: pd.Series | pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    power: pd.Series | pd.DataFrame, *, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Probability to pass the gate (column `power`, or a line a column) by true annual Sharpe
     ratio.
 
@@ -148,7 +149,7 @@ def power_curve(
         ax.plot(table.index, table[column], marker="o", ms=4, label=label, **style)
     if table.shape[1] > 1:
         ax.legend()
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent_axis(ax.yaxis, decimals=0)
     ax.set(xlabel="true annual Sharpe ratio", ylabel="probability to pass", ylim=(-0.03, 1.03))
     last = f"{table.iloc[-1, 0]:{FORMATS['share']}}"
     return f"A true Sharpe ratio of {table.index[-1]:g} would pass with probability {last}"
@@ -156,9 +157,9 @@ def power_curve(
 # %% ../../nbs/70_review/25_plots.ipynb #c15b408e
 @picture
 def placebo_histogram(
-    sharpe_ratios: Sequence[float], *, observed: float, ax: Axes | None = None,
+    sharpe_ratios: Sequence[float], *, observed: float, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Best annual Sharpe ratio of each placebo world, and the one that was observed.
 
     Returns
@@ -178,9 +179,9 @@ def placebo_histogram(
 # %% ../../nbs/70_review/25_plots.ipynb #4bf7db78
 @picture
 def pvalue_histogram(
-    pvalues: Sequence[float], *, alpha: float = 0.05, ax: Axes | None = None,
+    pvalues: Sequence[float], *, alpha: float = 0.05, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Histogram of p-values, with the flat line that no effect at all would give.
 
     Returns
@@ -210,9 +211,9 @@ def pvalue_histogram(
 # %% ../../nbs/70_review/25_plots.ipynb #a5826961
 @picture
 def cost_stress(
-    sharpe_ratios: pd.Series, *, breakeven: float | None = None, ax: Axes | None = None,
+    sharpe_ratios: pd.Series, *, breakeven: float | None = None, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Annualised Sharpe ratio (values) under each multiple of the assumed cost (index).
 
     Returns

@@ -6,23 +6,26 @@
 __all__ = ['coverage_heatmap', 'names_in_universe', 'pair_spread', 'volatility_forecast', 'var_exceedances', 'reconciliation']
 
 # %% ../../nbs/70_review/20_research_plots.ipynb #305dba63
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from quantlab.checks import (
     check_aligned, check_integer, check_mask, check_number, check_series,
 )
 from ..errors import DataError, SpecificationError
-from ..style import COLOURS, date_axis, picture
+from ..style import COLOURS, date_axis, percent_axis, picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # %% ../../nbs/70_review/20_research_plots.ipynb #d5bb6728
 @picture
 def coverage_heatmap(
-    present: pd.DataFrame, *, frequency: str = "QE", ax: Axes | None = None,
+    present: pd.DataFrame, *, frequency: str = "QE", ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Share of days with a value, assets (sorted by their first one) by calendar period.
 
     Returns
@@ -55,7 +58,7 @@ def coverage_heatmap(
     ax.set_xticks(ticks, [f"{share.columns[t]:%Y-%m}" for t in ticks])
     ax.set(xlabel="period ending", ylabel="asset, by first date (rank)")
     bar = ax.figure.colorbar(image, ax=ax, label="days with a value (%)")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent_axis(bar.ax.yaxis, decimals=0)
     n_days, n_assets = mask.shape
     whole = mask.to_numpy().mean()
     return f"{whole:.1%} of {n_assets:,} assets x {n_days:,} days have a value"
@@ -63,8 +66,8 @@ def coverage_heatmap(
 # %% ../../nbs/70_review/20_research_plots.ipynb #13ad30ec
 @picture
 def names_in_universe(
-    mask: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    mask: pd.DataFrame, *, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Number of names that could be traded on each day.
 
     Returns
@@ -83,8 +86,8 @@ def names_in_universe(
 @picture
 def pair_spread(
     zscore: pd.Series, *, entry: float = 2.0, exit: float = 0.0, position: pd.Series | None = None,
-    ax: Axes | None = None, title: str | None = None,
-) -> Axes:
+    ax: "Axes | None" = None, title: str | None = None,
+) -> "Axes":
     """Spread in standard deviations with its entry and exit lines; shaded where a `position` is
     held.
 
@@ -115,8 +118,8 @@ def pair_spread(
 @picture
 def volatility_forecast(
     forecast: pd.Series, returns: pd.Series, *, periods_per_year: float, window: int = 21,
-    ax: Axes | None = None, title: str | None = None,
-) -> Axes:
+    ax: "Axes | None" = None, title: str | None = None,
+) -> "Axes":
     """Forecast volatility (per period, made the day before) and the rolling volatility that
     followed.
 
@@ -135,7 +138,7 @@ def volatility_forecast(
     after = f"realised, next {window} days"
     ax.plot(rolling.index, rolling * scale, color=COLOURS["grey"], lw=1, label=after)
     ax.plot(predicted.index, predicted * scale, color=COLOURS["blue"], label="forecast")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent_axis(ax.yaxis, decimals=0)
     ax.set_ylabel("volatility (% a year)")
     ax.legend()
     date_axis(ax, predicted.index)
@@ -146,9 +149,9 @@ def volatility_forecast(
 # %% ../../nbs/70_review/20_research_plots.ipynb #4e138b73
 @picture
 def var_exceedances(
-    returns: pd.Series, var: pd.Series, *, level: float, ax: Axes | None = None,
+    returns: pd.Series, var: pd.Series, *, level: float, ax: "Axes | None" = None,
     title: str | None = None,
-) -> Axes:
+) -> "Axes":
     """Returns against minus the value at risk (a positive loss); exceedances marked.
 
     Returns
@@ -164,7 +167,7 @@ def var_exceedances(
     ax.plot(limit.index, -limit, color=COLOURS["blue"], lw=1, label=f"value at risk, {level:g}")
     hits = series[beyond]
     ax.plot(hits.index, hits, "o", ms=3.5, color=COLOURS["vermilion"], label="exceeded")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    percent_axis(ax.yaxis)
     ax.set_ylabel("return (% a day)")
     ax.legend()
     date_axis(ax, series.index)
@@ -173,8 +176,8 @@ def var_exceedances(
 # %% ../../nbs/70_review/20_research_plots.ipynb #6d0eac1d
 @picture
 def reconciliation(
-    expected: pd.Series, realised: pd.Series, *, ax: Axes | None = None, title: str | None = None
-) -> Axes:
+    expected: pd.Series, realised: pd.Series, *, ax: "Axes | None" = None, title: str | None = None
+) -> "Axes":
     """Cumulative difference between realised and expected daily returns, in basis points.
 
     Returns

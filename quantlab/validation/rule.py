@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from ..checks import check_integer, check_jobs, check_number, varies
+from ..checks import check_integer, check_jobs, check_number, first_largest
 from ..errors import SpecificationError
 from ..results import Result, axes_or_new
-from .deflated_sharpe import check_tried, luck_pvalues, null_sharpe_ratios
-from .sharpe import best_trial
+from quantlab.validation.deflated_sharpe import (
+    check_tried, count_hidden, find_trial, luck_pvalues, null_sharpe_ratios, sharpe_by_column,
+    warn_of_limits,
+)
 from .sharpe_estimate import stationary_bootstrap_indices
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ def min_years(
     Parameters
     ----------
     true_sharpe : float
-        Annual, above 0.
+        Annual, from 1e-6.
     n_trials : float
-        Independent trials that share the level, from 1.
+        Independent trials that share the level, from 1 to 1e9.
     power, size : float
-        Probability to find it, and of a false find over all trials; in (0, 1).
+        Probability to find it, above `size`; and of a false find over all trials, from 1e-6.
 
     Returns
     -------
@@ -50,10 +52,10 @@ def min_years(
     >>> [round(min_years(s), 1) for s in (0.5, 1, 1.5, 2)]
     [24.7, 6.2, 2.7, 1.5]
     """
-    sharpe = check_number(true_sharpe, "true_sharpe", low=0, strict=True)
-    trials = check_number(n_trials, "n_trials", low=1)
-    beta = check_number(power, "power", low=0, high=1, strict=True)
-    level = check_number(size, "size", low=0, high=1, strict=True)
+    sharpe = check_number(true_sharpe, "true_sharpe", low=1e-6)
+    trials = check_number(n_trials, "n_trials", low=1, high=1e9)
+    level = check_number(size, "size", low=1e-6, high=0.999999)
+    beta = check_number(power, "power", low=level, high=1, strict=True)
     share = -np.expm1(np.log1p(-level) / trials)
     return float(((special.ndtri(1 - share) + special.ndtri(beta)) / sharpe) ** 2)
 
@@ -74,6 +76,13 @@ def _confirms(returns: np.ndarray, n_openings: int) -> np.ndarray:
     return mean * np.sqrt(len(returns)) > bar * deviation
 
 # %% ../../nbs/20_validation/45_rule.ipynb #5a1599de
+def _correlation_with(x: np.ndarray, column: int) -> np.ndarray:
+    "Correlation of each column with one; 0 where a column does not move"
+    centred = x - x.mean(axis=0)
+    norm = np.sqrt((centred**2).sum(axis=0))
+    return centred.T @ centred[:, column] / np.where(norm > 1e-6, norm, np.inf) / norm[column]
+
+
 def _one_world(
     trials: np.ndarray, parts: dict[str, np.ndarray], ratios: np.ndarray, holdout: int, given: dict,
     seed: np.random.SeedSequence,
@@ -89,18 +98,19 @@ def _one_world(
     null = null_sharpe_ratios(
         seen, given["block_length"], given["n_resamples"], np.random.default_rng(resample)
     )
-    mean, deviation = seen.mean(axis=0), seen.std(axis=0, ddof=1)
+    scale = trials.std(axis=0, ddof=1)
+    mean, deviation = seen.mean(axis=0) / scale, seen.std(axis=0, ddof=1) / scale
     judged = {}
     for kind, part in parts.items():
         for ratio in ratios:
-            sharpe = (mean + ratio * part) / deviation
+            sharpe = sharpe_by_column(mean + ratio * part, deviation)
             best = int(sharpe.argmax())
             pvalue = luck_pvalues(null, sharpe[[best]], given["n_hidden"])[0]
-            confirmed = _confirms(later[:, [best]] + ratio * part[best], given["n_openings"])[0]
+            confirmed = _confirms(later[:, [best]] + ratio * part[best] * scale[best], given["n_openings"])[0]
             judged[kind, ratio] = (pvalue, confirmed)
-    sharpe = mean / deviation
+    sharpe = sharpe_by_column(mean, deviation)
     best = int(sharpe.argmax())
-    near = np.corrcoef(seen.T).reshape(len(sharpe), -1)[best] >= _ALIKE
+    near = _correlation_with(seen / scale, best) >= _ALIKE
     hidden = int((~near).sum())
     ways = {
         "everything shown": luck_pvalues(null, sharpe[[best]], given["n_hidden"]),
@@ -236,35 +246,44 @@ def simulate_rule(
     DataError, SpecificationError
         As `deflated_sharpe_test`; a true Sharpe ratio that is not above zero.
 
+    Warns
+    -----
+    SmallSampleWarning, ScaleWarning
+        As `deflated_sharpe_test`.
+
     References
     ----------
     Clopper & Pearson (1934), Biometrika 26; Politis & Romano (1994), JASA 89.
     """
     from joblib import Parallel, delayed
 
-    frame = check_tried(trial_returns)
-    moving = varies(frame).to_numpy()
-    names = frame.columns[moving]
-    candidate = best_trial(frame) if candidate is None else candidate
-    if candidate not in names:
+    frame, moving = check_tried(trial_returns)
+    n_hidden = count_hidden(n_trials, frame.shape[1])
+    if not pd.api.types.is_list_like(true_sharpe):
         raise SpecificationError(
-            "`candidate` must be a column of `trial_returns` whose returns vary; got "
-            f"{candidate!r}."
+            f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
         )
+    if callback is not None and not callable(callback):
+        raise SpecificationError(f"`callback` must be a function; got {callback!r}.")
     per_year = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     ratios = [check_number(s, "true_sharpe", low=0, strict=True) for s in true_sharpe]
-    n_trials = check_integer(frame.shape[1] if n_trials is None else n_trials, "n_trials", low=1)
     given = {
         "block_length": check_number(block_length, "block_length", low=1, high=len(frame)),
-        "n_resamples": check_integer(n_resamples, "n_resamples", low=99),
-        "n_hidden": check_integer(n_trials - frame.shape[1], "n_trials beyond the columns"),
+        "n_resamples": check_integer(n_resamples, "n_resamples", low=99), "n_hidden": n_hidden,
         "n_openings": check_integer(n_openings, "n_openings", low=1),
     }
     level = check_number(size, "size", low=0, high=1, strict=True)
+    warn_of_limits(
+        len(frame), given["block_length"], given["n_resamples"], int(moving.sum()), n_hidden, level
+    )
     x = frame.to_numpy()[:, moving]
+    names = frame.columns[moving]
+    if candidate is None:
+        candidate = names[first_largest(x.mean(axis=0) / x.std(axis=0, ddof=1))]
+    place = find_trial(frame, moving, candidate, "candidate")
     x = x - x.mean(axis=0)
-    own = np.corrcoef(x.T).reshape(x.shape[1], -1)[names.get_loc(candidate)]
-    parts = {kind: _edge(own, kind) * x.std(axis=0, ddof=1) for kind in EDGES}
+    own = _correlation_with(x / x.std(axis=0, ddof=1), int(moving[:place].sum()))
+    parts = {kind: _edge(own, kind) for kind in EDGES}
     levels = np.array([0.0, *ratios]) / np.sqrt(per_year)
     holdout = check_integer(n_holdout, "n_holdout", low=2)
     seeds = np.random.SeedSequence(check_integer(seed, "seed")).spawn(
@@ -279,7 +298,7 @@ def simulate_rule(
         if callback is not None:
             callback(len(worlds), len(seeds))
     return _collect(worlds, candidate, level, [0.0, *ratios], levels, {
-        "n_trials": n_trials, "n_obs": len(frame), "n_holdout": holdout,
+        "n_trials": n_hidden + frame.shape[1], "n_obs": len(frame), "n_holdout": holdout,
         "n_openings": given["n_openings"], "block_length": given["block_length"],
         "n_resamples": given["n_resamples"],
     })

@@ -58,7 +58,7 @@ def test_units_order_copies_and_idle_books_move_nothing(seed, scales, order, cop
     )
 
 
-@given(seed=st.integers(0, 10**6), hidden=st.integers(1, 400))
+@given(seed=st.integers(0, 10**6), hidden=st.integers(1, 100))
 @settings(max_examples=20, deadline=None)
 def test_pvalues_fall_with_the_ratio_and_rise_with_what_is_hidden(seed, hidden):
     x = trials(seed)

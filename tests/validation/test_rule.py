@@ -94,3 +94,26 @@ def test_idle_books_and_workers_change_nothing():
     two = simulate_rule(x.assign(idle=0.0), seed=5, block_length=3, n_jobs=2, **asked)
     assert two.n_trials == one.n_trials + 1 and np.array_equal(one.luck, two.luck)
     pd.testing.assert_frame_equal(one.table, two.table)
+
+
+def test_a_trial_that_seldom_trades_bends_nothing():
+    "It has worlds in which it never moves: there it has no Sharpe ratio, and is not the best"
+    x = trials(750, 8)
+    asked = {"n_holdout": 250, "periods_per_year": 252, "n_worlds": 200, "n_resamples": 199}
+    plain = simulate_rule(x, true_sharpe=(1.0,), seed=0, **asked)
+    for days in (range(300, 303), range(300, 301)):
+        rare = x.assign(rare=0.0)
+        rare.iloc[list(days), -1] = -0.01
+        got = simulate_rule(rare, true_sharpe=(1.0,), seed=0, **asked)
+        assert got.size <= plain.size + 0.03 and got.table.notna().all(axis=None)
+        assert (got.hidden_losers <= plain.hidden_losers + 0.05).all()
+        assert deflated_sharpe_test(rare, n_resamples=500, seed=0).pvalue <= 1
+
+
+@pytest.mark.parametrize("units", [1e-12, 1e-6, 1.0])
+def test_units_of_all_trials_change_nothing(units):
+    x = trials(400, 4)
+    one, other = (
+        deflated_sharpe_test(t, block_length=5, n_resamples=500, seed=0) for t in (x, x * units)
+    )
+    assert one.pvalue == other.pvalue and other.adjusted_pvalues.lt(1).all()
