@@ -205,7 +205,7 @@ def engle_granger(
     return EngleGrangerResult(
         statistic=float(fit.statistic), trend=trend, lags=int(fit.lags), nobs=len(y),
         pvalue=mackinnon_pvalue(fit.statistic, n_series=n_series, trend=trend),
-        critical_values=mackinnon_critical_values(n_series=n_series, trend=trend, n_obs=len(y) - 1),
+        critical_values=mackinnon_critical_values(n_series=n_series, trend=trend, nobs=len(y) - 1),
         hedge_ratio=pd.Series(coefficients[: x.shape[1]], index=x.columns, name="hedge ratio"),
         intercept=float(deterministic.get("const", 0.0)), deterministic=deterministic,
         spread=pd.Series(residual, index=y.index, name="spread"),

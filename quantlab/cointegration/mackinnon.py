@@ -74,7 +74,7 @@ _AS_PRINTED = {
 
 
 def mackinnon_critical_values(
-    *, n_series: int = 2, trend: Trend = "c", n_obs: float = np.inf
+    *, n_series: int = 2, trend: Trend = "c", nobs: float = np.inf
 ) -> pd.Series:
     """Critical values at 1, 5 and 10 %; NaN where no table exists (trend "n" with several series).
 
@@ -84,7 +84,7 @@ def mackinnon_critical_values(
         Series in the relation, 1 to 12.
     trend : {"n", "c", "ct", "ctt"}
         Deterministic terms.
-    n_obs : float
+    nobs : float
         Observations; infinite for the asymptotic values.
 
     Returns
@@ -100,10 +100,10 @@ def mackinnon_critical_values(
 
     check_option(trend, "trend", TRENDS)
     check_integer(n_series, "n_series", low=1, high=12)
-    n_obs = n_obs if n_obs == np.inf else check_number(n_obs, "n_obs", low=2)
+    nobs = nobs if nobs == np.inf else check_number(nobs, "nobs", low=2)
     levels, values = [0.01, 0.05, 0.10], [np.nan] * 3
     if trend != "n" or n_series == 1:
         table = getattr(adfvalues, f"tau_{'nc' if trend == 'n' else trend}_2010")[n_series - 1]
         rows = [_AS_PRINTED.get((trend, n_series, level), row) for level, row in zip(levels, table)]
-        values = [float(np.polynomial.polynomial.polyval(1 / n_obs, row)) for row in rows]
+        values = [float(np.polynomial.polynomial.polyval(1 / nobs, row)) for row in rows]
     return pd.Series(values, index=levels, name="critical value")

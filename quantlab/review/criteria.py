@@ -172,7 +172,7 @@ class Rules(Result):
     confidence: float = 0.95  # of the minimum track record
     n_blocks: int = 16
     n_resamples: int = 1000
-    block_length: int | None = None  # of the SPA bootstrap, by default the cube root of n
+    block_size: int | None = None  # of the SPA bootstrap, by default the cube root of n
     seed: int = 0
 
 
@@ -226,7 +226,7 @@ def family_criteria(trials: pd.DataFrame, n_trials: int, rules: Rules) -> dict[s
     if trials.shape[1] > 1:
         overfitting = probability_of_backtest_overfitting(trials, n_blocks=rules.n_blocks).pbo
     nothing = pd.Series(0.0, index=trials.index)
-    length = rules.block_length or max(1, round(len(trials) ** (1 / 3)))
+    length = rules.block_size or max(1, round(len(trials) ** (1 / 3)))
     test = superior_predictive_ability(
         nothing, -trials, block_size=length, n_resamples=rules.n_resamples, seed=rules.seed
     )

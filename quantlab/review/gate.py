@@ -226,7 +226,7 @@ def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int,
     sharpe_variance: float | None = None, periods_per_year: float, thresholds: Mapping[str, Any],
     evidence: Mapping[str, Any] | None = None, seed: int = 0, n_blocks: int = 16,
-    n_resamples: int = 1000, block_length: int | None = None,
+    n_resamples: int = 1000, block_size: int | None = None,
     true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0), objections: Sequence[str] = (),
 ) -> GateResult:
     """Judge the selected trial of a family.
@@ -248,7 +248,7 @@ def evaluate_gate(
         Every name of `CRITERIA` to its threshold; None where a criterion is not asked for.
     evidence : dict, optional
         What earlier stages measured, by criterion name; what is absent does not pass.
-    seed, n_blocks, n_resamples, block_length : int
+    seed, n_blocks, n_resamples, block_size : int
         Of the SPA bootstrap and of CSCV; the default block is the cube root of the length.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the power table.
@@ -277,11 +277,11 @@ def evaluate_gate(
     why = tuple(objections) if pd.api.types.is_list_like(objections) else (None,)
     if not all(isinstance(text, str) and text.strip() for text in why):
         raise SpecificationError(f"`objections` must be a list of sentences; got {objections!r}.")
-    if block_length is not None:
-        check_number(block_length, "block_length", low=1, high=len(trials))
+    if block_size is not None:
+        check_number(block_size, "block_size", low=1, high=len(trials))
     confidence = thresholds["min_track_record_length"] or 0.95
     rules = Rules(
-        ppy, confidence, n_blocks, n_resamples, block_length, check_integer(seed, "seed")
+        ppy, confidence, n_blocks, n_resamples, block_size, check_integer(seed, "seed")
     )
     facts = statistical_criteria(
         trials, selected, n_trials=n_trials, sharpe_variance=sharpe_variance, rules=rules

@@ -206,7 +206,7 @@ def placebo_false_pass_rate(
     periods_per_year: float, kind: Literal["bootstrap", "shift"] = "bootstrap",
     n_trials: int | None = None, sharpe_variance: float | None = None,
     select: Callable[[pd.DataFrame], Any] = best_trial, confidence: float = 0.95,
-    n_blocks: int = 16, n_resamples: int = 1000, spa_block_length: int | None = None,
+    n_blocks: int = 16, n_resamples: int = 1000, block_size: int | None = None,
     n_jobs: int = 1, callback: Callable[[int, int], None] | None = None,
 ) -> PlaceboResult:
     """Measure how often the gate passes the best trial of a search in a world without an edge.
@@ -226,8 +226,8 @@ def placebo_false_pass_rate(
     seed : int
         World k is drawn from (seed, k): more worlds leave the earlier ones as they were.
     thresholds, periods_per_year, n_trials, sharpe_variance, n_blocks, n_resamples,
-    spa_block_length
-        As given to `evaluate_gate`, the last as its `block_length`; `n_trials` defaults to the
+    block_size
+        As given to `evaluate_gate`, the last as its `block_size`; `n_trials` defaults to the
         columns that `evaluate` returns.
     select : callable
         Trial returns to the column that is submitted; by default the highest Sharpe ratio.
@@ -267,7 +267,7 @@ def placebo_false_pass_rate(
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     check_sharpe_variance(sharpe_variance, ppy)
     track_record = thresholds["min_track_record_length"] or 0.95
-    rules = Rules(ppy, track_record, n_blocks, n_resamples, spa_block_length)
+    rules = Rules(ppy, track_record, n_blocks, n_resamples, block_size)
     check_number(confidence, "confidence", low=0, high=1, strict=True)
 
     def judge(k: int) -> dict[str, Any]:
@@ -306,7 +306,7 @@ def simulated_power(
     thresholds: Mapping[str, Any], true_sharpe: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
     n_worlds: int = 100, block_length: float = 20.0, seed: int = 0,
     sharpe_variance: float | None = None, n_blocks: int = 16, n_resamples: int = 1000,
-    spa_block_length: int | None = None, n_jobs: int = 1,
+    block_size: int | None = None, n_jobs: int = 1,
     callback: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Probability that the statistical criteria pass the best trial, by true annual Sharpe ratio of
@@ -315,8 +315,8 @@ def simulated_power(
     Parameters
     ----------
     trial_returns, selected, n_trials, periods_per_year, thresholds, sharpe_variance, n_blocks,
-    n_resamples, spa_block_length
-        As in `evaluate_gate`, the last as its `block_length`.
+    n_resamples, block_size
+        As in `evaluate_gate`.
     true_sharpe : sequence of float
         True annual Sharpe ratios of the selected trial.
     n_worlds, block_length, seed, n_jobs, callback
@@ -345,7 +345,7 @@ def simulated_power(
             f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
         )
     track_record = thresholds["min_track_record_length"] or 0.95
-    rules = Rules(ppy, track_record, n_blocks, n_resamples, spa_block_length)
+    rules = Rules(ppy, track_record, n_blocks, n_resamples, block_size)
     centred = trials - trials.mean()
     chosen = centred[selected]
     unit = centred.mul(chosen, axis=0).mean() / (chosen**2).mean() * chosen.std() / math.sqrt(ppy)

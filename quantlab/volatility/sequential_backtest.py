@@ -32,7 +32,7 @@ class TrafficLight(Result):
 
     zone: str  # "green", "yellow" or "red"
     exceedances: int
-    nobs: int
+    n_obs: int
     level: float
     cumulative_probability: float
     multiplier_increase: float  # NaN for other samples than 250 days at 1 %

@@ -161,8 +161,8 @@ ARGUMENTS = {  # the rest: calls, and what the sentence says
         (lambda: wing.mackinnon_pvalue(-3.0, trend="drift"), "must be one of"),
     ],
     "mackinnon_critical_values": [
-        (lambda: wing.mackinnon_critical_values(n_obs=0), "`n_obs` must be"),
-        (lambda: wing.mackinnon_critical_values(n_obs=np.nan), "`n_obs` must be"),
+        (lambda: wing.mackinnon_critical_values(nobs=0), "`nobs` must be"),
+        (lambda: wing.mackinnon_critical_values(nobs=np.nan), "`nobs` must be"),
         (lambda: wing.mackinnon_critical_values(n_series=13), "from 1 to 12"),
     ],
     "bertram_thresholds": [

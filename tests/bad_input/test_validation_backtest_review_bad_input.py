@@ -830,7 +830,7 @@ row(
         "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3},
         "seed": counts(),
         "n_resamples": counts(0),
-        "block_length": numbers(0, 0.5, 1e6, none=False),
+        "block_size": numbers(0, 0.5, 1e6, none=False),
         "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None},
     },
 )

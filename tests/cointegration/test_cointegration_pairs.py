@@ -46,7 +46,7 @@ def test_mackinnon_surfaces(reference):
     entry = reference("mackinnon_crit_N1_N2")
     for key, values in entry["expected"].items():
         n, size = key[1:].split("_")
-        got = mackinnon_critical_values(n_series=int(n), n_obs=float(size))
+        got = mackinnon_critical_values(n_series=int(n), nobs=float(size))
         assert np.allclose(got, values, atol=entry["tol"]["abs"], rtol=0)
     entry = reference("mackinnon_crit_N3_N6")
     for key, values in entry["expected"].items():
@@ -182,7 +182,7 @@ def test_critical_values_are_those_of_the_printed_table():
         (7, 0.10, 20, -5.49189),
         (3, 0.05, 10, -4.67755),
     ):
-        assert abs(mackinnon_critical_values(n_series=n_series, n_obs=nobs)[level] - printed) < 1e-4
+        assert abs(mackinnon_critical_values(n_series=n_series, nobs=nobs)[level] - printed) < 1e-4
 
 
 def test_one_bad_price_is_told():

@@ -93,7 +93,7 @@ def test_an_edge_is_approved_and_noise_is_rejected():
 
 def test_criteria_are_those_of_the_validation_wing():
     trials = world(0.001)
-    gate = judge(trials, n_trials=25, seed=3, n_blocks=10, n_resamples=300, block_length=5)
+    gate = judge(trials, n_trials=25, seed=3, n_blocks=10, n_resamples=300, block_size=5)
     chosen, ratios = trials[gate.selected], trials.mean() / trials.std()
     deflated = deflated_sharpe_ratio(
         ratios[gate.selected],
