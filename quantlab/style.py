@@ -71,7 +71,9 @@ def picture(function: Callable[..., "Axes"]) -> Callable[..., "Axes"]:
     "Draw in the report's style, on a new figure where no `ax` is given"
 
     @functools.wraps(function)
-    def draw(*args: Any, ax: "Axes | None" = None, title: str | None = None, **kwargs: Any) -> "Axes":
+    def draw(
+        *args: Any, ax: "Axes | None" = None, title: str | None = None, **kwargs: Any
+    ) -> "Axes":
         with report_style():
             fresh = ax is None
             ax = axes_or_new(ax)

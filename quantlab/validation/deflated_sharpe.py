@@ -170,7 +170,9 @@ def count_hidden(n_trials: int | None, shown: int) -> int:
     return n - shown
 
 
-def warn_of_limits(n: int, block: float, n_resamples: int, k: int, n_hidden: int, size: float) -> None:
+def warn_of_limits(
+    n: int, block: float, n_resamples: int, k: int, n_hidden: int, size: float
+) -> None:
     "Say where the sample is short for its blocks, or where nothing could pass"
     if n < 20 * block:
         warn(

@@ -106,8 +106,8 @@ def _one_world(
             sharpe = sharpe_by_column(mean + ratio * part, deviation)
             best = int(sharpe.argmax())
             pvalue = luck_pvalues(null, sharpe[[best]], given["n_hidden"])[0]
-            confirmed = _confirms(later[:, [best]] + ratio * part[best] * scale[best], given["n_openings"])[0]
-            judged[kind, ratio] = (pvalue, confirmed)
+            held = later[:, [best]] + ratio * part[best] * scale[best]
+            judged[kind, ratio] = (pvalue, _confirms(held, given["n_openings"])[0])
     sharpe = sharpe_by_column(mean, deviation)
     best = int(sharpe.argmax())
     near = _correlation_with(seen / scale, best) >= _ALIKE
