@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..checks import check_frame, check_integer, check_number, check_scale, first_largest, warn
+from quantlab.checks import (
+    check_frame, check_integer, check_number, check_scale, first_largest, warn,
+)
 from ..errors import DataError, SmallSampleWarning, SpecificationError
 from ..results import Result, axes_or_new
 from .overfitting import check_trial_returns
