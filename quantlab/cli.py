@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         By default the process's own.
     """
-    args = _parser(COMMANDS).parse_args(arguments)
     from quantlab.errors import QuantlabError
 
     try:
+        args = _parser(COMMANDS).parse_args(arguments)
         code = args.function(args)
         sys.stdout.flush()
         return code

@@ -169,7 +169,7 @@ SCALARS = {
         va.haircut_sharpe,
         {"annual_sharpe": 1.0, "n_obs": 100, "periods_per_year": 12, "n_tests": 10},
     ),
-    "mackinnon_critical_values": (co.mackinnon_critical_values, {"n_obs": 100}),
+    "mackinnon_critical_values": (co.mackinnon_critical_values, {"nobs": 100}),
 }
 
 
