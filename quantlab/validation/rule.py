@@ -100,14 +100,16 @@ def _one_world(
     )
     scale = trials.std(axis=0, ddof=1)
     mean, deviation = seen.mean(axis=0) / scale, seen.std(axis=0, ddof=1) / scale
-    judged = {}
+    shown, confirmed = {}, []
     for kind, part in parts.items():
         for ratio in ratios:
             sharpe = sharpe_by_column(mean + ratio * part, deviation)
             best = int(sharpe.argmax())
-            pvalue = luck_pvalues(null, sharpe[[best]], given["n_hidden"])[0]
             held = later[:, [best]] + ratio * part[best] * scale[best]
-            judged[kind, ratio] = (pvalue, _confirms(held, given["n_openings"])[0])
+            shown[kind, ratio] = sharpe[best]
+            confirmed.append(_confirms(held, given["n_openings"])[0])
+    pvalues = luck_pvalues(null, np.array(list(shown.values())), given["n_hidden"])
+    judged = dict(zip(shown, zip(pvalues, confirmed)))
     sharpe = sharpe_by_column(mean, deviation)
     best = int(sharpe.argmax())
     near = _correlation_with(seen / scale, best) >= _ALIKE
