@@ -2,17 +2,21 @@
 
 from .criteria import (
     Criterion as Criterion,
-    Rules as Rules,
     check_thresholds as check_thresholds,
 )
-from .power import (
-    critical_sharpe_ratios as critical_sharpe_ratios,
-    gate_power as gate_power,
+from .diagnostics import (
+    Diagnostic as Diagnostic,
+    Rules as Rules,
     null_sharpe_variance as null_sharpe_variance,
+)
+from .missing import (
+    Missing as Missing,
+    what_is_missing as what_is_missing,
 )
 from .gate import (
     GateResult as GateResult,
     evaluate_gate as evaluate_gate,
+    final_verdict as final_verdict,
 )
 from .biases import (
     bias_notes as bias_notes,
@@ -21,7 +25,6 @@ from .placebo import (
     PlaceboResult as PlaceboResult,
     placebo_false_pass_rate as placebo_false_pass_rate,
     placebo_world as placebo_world,
-    simulated_power as simulated_power,
 )
 from .plots import (
     cost_stress as cost_stress,

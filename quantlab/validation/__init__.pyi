@@ -58,6 +58,12 @@ from .deflated_sharpe import (
     DeflatedSharpeTest as DeflatedSharpeTest,
     deflated_sharpe_test as deflated_sharpe_test,
 )
+from .confirmation import (
+    Confirmation as Confirmation,
+    confirm_on_holdout as confirm_on_holdout,
+    confirmation_level as confirmation_level,
+    holdout_range as holdout_range,
+)
 from .rule import (
     RuleSimulation as RuleSimulation,
     min_years as min_years,

@@ -106,7 +106,7 @@ def test_a_trial_that_seldom_trades_bends_nothing():
         rare.iloc[list(days), -1] = -0.01
         got = simulate_rule(rare, true_sharpe=(1.0,), seed=0, **asked)
         assert got.size <= plain.size + 0.03 and got.table.notna().all(axis=None)
-        assert (got.hidden_losers <= plain.hidden_losers + 0.05).all()
+        assert (got.hidden_losers <= plain.hidden_losers + 0.08).all()
         assert deflated_sharpe_test(rare, n_resamples=500, seed=0).pvalue <= 1
 
 
