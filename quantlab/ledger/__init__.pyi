@@ -1,5 +1,8 @@
 """What was tried: an append-only ledger, chained by hashes."""
 
+from .plan import (
+    Plan as Plan,
+)
 from .verification import (
     LedgerCheck as LedgerCheck,
 )

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..errors import DataError, LedgerError, SpecificationError
 from .chain import ChainFile
+from .plan import PlanKeeper
 from quantlab.ledger.record import (
     KINDS, OPENING, criteria_record, opening_record, trial_record,
 )
@@ -115,8 +116,8 @@ class Trials:
             self.ledger._append([failed])
 
 # %% ../../nbs/15_ledger/40_trials.ipynb #277f7910
-class Ledger:
-    """An append-only, hash-chained file of trials and holdout openings.
+class Ledger(PlanKeeper):
+    """An append-only, hash-chained file of trials, plans and holdout openings.
 
     Parameters
     ----------
@@ -466,7 +467,8 @@ def _adopt(into: Ledger, record: dict, other: Ledger) -> None:
         into._add([(body, series)], known=slice(None))
     else:
         with into._chain.writing() as writer:
-            if all(any(r.get(k) != v for k, v in body.items()) for r in writer.records):
+            named = {k: body[k] for k in ("kind", "id") if "id" in body} or body
+            if all(any(r.get(k) != v for k, v in named.items()) for r in writer.records):
                 writer.write(body)
 
 
