@@ -222,6 +222,11 @@ class Plan(Result):
     n_plans: int
     changed_after_results: list[str]  # over all plans for its window
 
+    @property
+    def came_first(self) -> bool:
+        "Was it committed, all of it before it was tried, and nothing else changed since?"
+        return bool(self.committed and not self.after_the_fact and not self.changed_after_results)
+
     def sentence(self) -> str:
         "How far it can be relied on, in one sentence"
         place = {True: "committed", False: "not committed", None: "not seen by git"}

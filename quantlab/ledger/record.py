@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DEFINING', 'OPENING', 'CRITERIA', 'PLAN', 'UNASSIGNED', 'KINDS', 'moments', 'check_name', 'trial_record',
-           'opening_record', 'criteria_record']
+           'opening_record']
 
 # %% ../../nbs/15_ledger/20_record.ipynb #4ec04d04
 import math
@@ -139,17 +139,3 @@ def opening_record(
     record = {"kind": "opening"} | {name: check_text(text, name) for name, text in texts.items()}
     record |= {"window": _given(window, "window"), "data_md5": _given(data_md5, "data_md5")}
     return record | {"id": identity(record, OPENING)}
-
-
-def criteria_record(thresholds: Mapping[str, Any], *, data_md5: Any, window: Any) -> dict:
-    "Record of the thresholds that data is judged by"
-    if not isinstance(thresholds, Mapping) or not thresholds:
-        raise SpecificationError(
-            f"`thresholds` must map each criterion to its threshold; got {thresholds!r}."
-        )
-    record = {
-        "kind": "criteria", "data_md5": _given(data_md5, "data_md5"),
-        "window": _given(window, "window"),
-        "thresholds": plain_json(dict(thresholds), "thresholds", whole=True),
-    }
-    return record | {"id": identity(record, CRITERIA)}

@@ -43,7 +43,7 @@ def check_trial_table(trial_returns: pd.DataFrame) -> pd.DataFrame:
         )
     check_frame(trials, "trial_returns", min_rows=30)
     ends = trials.apply(pd.Series.last_valid_index)
-    early = [c for c in trials.columns if ends[c] is not None and ends[c] != trials.index[-1]]
+    early = [c for c in trials.columns if pd.notna(ends[c]) and ends[c] != trials.index[-1]]
     if early:
         raise DataError(
             f"the trial {early[0]!r} ends at {ends[early[0]]} and the table at {trials.index[-1]}; "

@@ -270,8 +270,8 @@ def check_facts(facts: Any) -> Facts:
 
 
 def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
-    """The box at the top: the verdict (a fact: approved or rejected) and the sentences that give
-    its reasons.
+    """The box at the top: the verdict (a fact: approved, rejected or unconfirmed) and the
+    sentences that give its reasons.
 
     Returns
     -------
@@ -279,7 +279,8 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
         HTML.
     """
     word = check_option(
-        check_facts(facts).get(stage, key).value, f"{stage}:{key}", ("approved", "rejected")
+        check_facts(facts).get(stage, key).value, f"{stage}:{key}",
+        ("approved", "rejected", "unconfirmed"),
     )
     return (
         f'<div class="verdict {word}"><span class="word">Verdict: '

@@ -14,6 +14,7 @@ from ..errors import SpecificationError
 from ..results import FORMATS, Result
 from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
 from .criteria import CRITERIA
+from .diagnostics import DIAGNOSTICS
 
 # %% ../../nbs/70_review/35_strategy.ipynb #f93b6bb6
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -84,35 +85,52 @@ _IDENTITY = (
         ),
     ),
 )
+_ROW = {
+    "value": ("value", ""), "rule": ("must be", ""), "threshold": ("threshold", ""),
+    "passed": ("holds", ""), "sentence": ("in words", ""),
+}
 _CRITERIA = (
     "Criteria",
     (
-        "Each row is a question. One answer of no is enough to reject, and a fact that nobody "
-        "measured counts as a no.",
-        IfMeasured("validate", "criteria_sentence", "{validate:criteria_sentence}"),
-        TableBlock(
-            "validate", "@/criteria",
-            {
-                "value": ("value", ""), "rule": ("must be", ""), "threshold": ("threshold", ""),
-                "passed": ("holds", ""), "sentence": ("in words", ""),
-            },
-            row_header="criterion", labels={k: c.label for k, c in CRITERIA.items()},
+        "Preconditions, one test of luck over everything that was tried, one confirmation. One "
+        "answer of no is enough to reject, and a fact that nobody measured counts as a no.",
+        *(
+            TableBlock(
+                stage, key, _ROW, caption, "criterion",
+                {k: c.label for k, c in CRITERIA.items()},
+            )
+            for stage, key, caption in (
+                ("validate", "@/criteria/precondition", "Preconditions"),
+                ("validate", "@/criteria/test", "The test of luck"),
+                ("confirm_holdout", "@/confirmation", "The confirmation"),
+            )
         ),
+        IfMeasured("validate", "plan/sentence", "The plan. {validate:plan/sentence}"),
     ),
 )
 _TRIED = (
     "What was tried",
     (
-        "The ledger counts {validate:@/n_trials} tries of all families; "
-        "{validate:@/n_trials_on_data} of them are on this data. The one judged here, "
-        "{validate:@/selected}, was chosen for its Sharpe ratio in the sample, so that ratio is "
-        "flattered by the choice; the deflated Sharpe ratio takes this back.",
+        "The ledger counts {validate:@/n_trials} tries of all families; the returns of "
+        "{validate:@/n_trials_on_data} of them on these days are in the test, the others count as "
+        "independent ones. The one judged here, {validate:@/selected}, was chosen for its Sharpe "
+        "ratio in the sample, so that ratio is flattered by the choice. If none of the tries had an "
+        "edge, the best of them would still show as much with probability {validate:@/pvalue|.3f}; "
+        "an annual Sharpe ratio of {validate:@/critical_annual_sharpe|.2f} would have been enough, "
+        "{validate:@/annualized_sharpe_ratio|.2f} was seen. {validate:@/power_sentence}",
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(
-            "dsr_curve", "validate", "@/criteria/deflated_sharpe_ratio",
-            "With {validate:@/n_trials} trials counted the deflated Sharpe ratio is "
-            "{validate:@/criteria/deflated_sharpe_ratio/value|.3f}; the further right, the "
-            "more had been tried for the same result.",
+            "luck", "validate", "@/pvalue",
+            "The best of everything tried in worlds in which nothing works, what would have passed, "
+            "and what was seen.",
+        ),
+        TableBlock(
+            "validate", "tries",
+            {
+                "strategy": ("try", ""), "annualized_sharpe_ratio": ("Sharpe ratio", ".2f"),
+                "adjusted_pvalue": ("p-value, adjusted for all tries", ".3f"),
+            },
+            "The twelve highest of all tries",
         ),
     ),
 )
@@ -160,7 +178,7 @@ _PERFORMANCE = (
         FigureBlock(
             "cost_stress", "backtest_candidates", "@/stress",
             "The return would be gone at "
-            "{validate:@/criteria/breakeven_cost_multiple/value|.1f} times the assumed cost.",
+            "{validate:@/criteria/precondition/breakeven_cost_multiple/value|.1f} times the assumed cost.",
         ),
     ),
 )
@@ -169,15 +187,21 @@ _PERFORMANCE = (
 _ROBUSTNESS = (
     "Overfitting and robustness",
     (
-        "When the sample is cut into blocks and one half chooses while the other judges, the "
-        "chosen trial falls below the median of all trials with probability "
-        "{validate:@/criteria/probability_of_backtest_overfitting/value|.1%}; one half is what a "
-        "choice without information gives. A test that allows for having looked at all trials "
-        "(Hansen's superior predictive ability) has p-value "
-        "{validate:@/criteria/superior_predictive_ability/value|.3f}.",
+        "These statistics inform and decide nothing; each says how far it goes.",
+        TableBlock(
+            "validate", "@/diagnostics",
+            {"value": ("value", ".4g"), "sentence": ("what it can and cannot say", "")},
+            "Diagnostics", "statistic", {k: d.label for k, d in DIAGNOSTICS.items()},
+        ),
         FigureBlock(
-            "logits", "validate", "@/criteria/probability_of_backtest_overfitting",
-            "What lies left of zero are the splits in which the choice did harm.",
+            "dsr_curve", "validate", "@/facts/deflated_sharpe_ratio_2014",
+            "The deflated Sharpe ratio of 2014 over the number of trials; for information.",
+        ),
+        FigureBlock(
+            "logits", "validate", "@/facts/probability_of_backtest_overfitting",
+            "When the sample is cut into blocks and one half chooses while the other judges, the "
+            "splits left of zero are those in which the choice did harm: "
+            "{validate:@/facts/probability_of_backtest_overfitting|.1%}.",
         ),
         FigureBlock(
             "parameter_surface", "backtest_candidates", "@/performance",
@@ -213,44 +237,48 @@ _ROBUSTNESS = (
 )
 
 # %% ../../nbs/70_review/35_strategy.ipynb #70800c8d
+_PASSES = {
+    "passes": ("passes", ".1%"), "lower": ("from", ".1%"), "upper": ("to (95 %)", ".1%"),
+    "tested": ("the test alone", ".1%"), "confirmed": ("the holdout alone", ".1%"),
+}
 _POWER = (
-    "Power and false passes of the gate",
+    "What the rule can see, and how often it is wrong",
     (
-        "{validate:@/power_sentence} A rejection therefore does not say that there is no "
-        "edge: the table says how likely one of a given size was to "
-        "be seen. The last column is for information: what the probability would be if the "
-        "deflation expected only the spread of trials that luck alone gives.",
+        "A rejection does not say that there is no edge. The whole rule (choose the best, test it, "
+        "confirm it) was run on worlds made of these very tries: their days drawn anew without "
+        "means, and the candidate given a true Sharpe ratio. {validate:rule/sentence}",
         TableBlock(
-            "validate", "@/power",
-            {
-                "power": ("passes with probability", ".1%"),
-                "deflated_sharpe_ratio": ("deflated Sharpe ratio", ".1%"),
-                "haircut_sharpe": ("haircut", ".1%"),
-                "min_track_record_length": ("track record", ".1%"),
-                "with_the_spread_of_luck": ("with the spread of luck", ".1%"),
-            },
-            "Power, criteria on the selected trial's moments", "true annual Sharpe ratio",
+            "validate", "rule/power/shared", _PASSES,
+            "Worlds that pass, where alike tries share the edge", "true annual Sharpe ratio",
+        ),
+        TableBlock(
+            "validate", "rule/power/cluster", _PASSES,
+            "Worlds that pass, where the candidate's relatives alone have it",
+            "true annual Sharpe ratio",
+        ),
+        TableBlock(
+            "validate", "rule/hidden_losers", {"passes": ("noise that passes the test", ".1%")},
+            "Losers hidden: what somebody gains who shows the winner's relatives alone", "shown",
         ),
         FigureBlock(
             "power", "validate", "@/power",
-            "Probability that the gate passes a strategy whose true annual Sharpe ratio is on "
+            "Probability that the rule passes a strategy whose true annual Sharpe ratio is on "
             "the axis below.",
         ),
-        "The same gate was shown worlds made from this data in which there is nothing to "
-        "know, every book of the family run on each, with its signals recomputed where the "
-        "table says so.",
+        "The same rule was shown whole markets made from this data in which there is nothing to "
+        "know, with every book of the grid run on each.",
         TableBlock(
-            "validate", "@/placebo",
+            "validate", "placebo",
             {
                 "pass_rate": ("false-pass rate", ".1%"), "lower": ("from", ".1%"),
-                "upper": ("to (95 %)", ".1%"), "n_passed": ("passed", ",d"),
-                "n_worlds": ("worlds", ",d"), "signals": ("signals", ""),
+                "upper": ("to (95 %)", ".1%"), "tested": ("the test alone", ".1%"),
+                "confirmed": ("the holdout alone", ".1%"), "n_worlds": ("worlds", ",d"),
             },
-            "Worlds without an edge", "kind of world",
+            "Markets without an edge", "kind of market",
         ),
         FigureBlock(
-            "placebo", "validate", "@/placebo",
-            "The best of the grid in worlds without an edge, and what was observed.",
+            "placebo", "validate", "placebo",
+            "The best of the grid in markets without an edge, and what was observed.",
         ),
     ),
 )
@@ -265,7 +293,8 @@ _HOLDOUT = (
         "{confirm_holdout:@/total_return|.2%} and the deepest drawdown "
         "{confirm_holdout:@/max_drawdown|.1%}. From the backtest alone an annual Sharpe ratio "
         "between {confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
-        "was to be expected.",
+        "was to be expected, whatever part of the backtest was luck. "
+        "{confirm_holdout:@/confirmation/holdout_pvalue/sentence}",
         FigureBlock(
             "holdout", "confirm_holdout", "@/annualized_sharpe_ratio",
             "Growth of 1 before and after the holdout begins.",
@@ -371,20 +400,18 @@ def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
 
 
 def _verdict(facts: Facts, family: str) -> str:
-    "The box at the top: the verdict, the rule it follows, and the figures it rests on"
-    gate = f"{{validate:{family}/"
+    """The box at the top: the verdict and its reason; what was tried, the p-value, what would have
+    passed, and the holdout"""
+    gate, held = f"{{validate:{family}/", f"{{confirm_holdout:{family}/"
+    last = facts.has("confirm_holdout", "verdict") and facts.has("confirm_holdout", family)
+    stage, at = ("confirm_holdout", "") if last else ("validate", f"{family}/")
     return verdict_box(
-        facts, "validate", f"{family}/verdict",
-        f"{gate}sentence}}"
-        + (
-            ""
-            if facts.has("validate", f"{family}/objections/0")
-            else " {validate:criteria_sentence}" * facts.has("validate", "criteria_sentence")
-        ),
-        f"Observed annual Sharpe ratio {gate}annualized_sharpe_ratio|.2f}} net of costs over "
-        f"{gate}n_obs}} observations, the best of {gate}n_trials}} trials; "
-        f"{gate}haircut_annual_sharpe|.2f}} after the haircut for that many tests; deflated Sharpe "
-        f"ratio {gate}criteria/deflated_sharpe_ratio/value|.3f}}.",
+        facts, stage, f"{at}verdict", f"{{{stage}:{at}sentence}}",
+        f"Tried: {gate}n_trials}} tries. Luck: p = {gate}pvalue|.3f}} over all of them. Would have "
+        f"passed: an annual Sharpe ratio of {gate}critical_annual_sharpe|.2f}}; observed was "
+        f"{gate}annualized_sharpe_ratio|.2f}}, net of costs, over {gate}n_obs}} observations. "
+        f"Holdout: {held}annualized_sharpe_ratio|.2f}}, opening {held}n_openings}}.",
+        f"{gate}power_sentence}}",
     )
 
 # %% ../../nbs/70_review/35_strategy.ipynb #f46be331

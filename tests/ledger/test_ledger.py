@@ -188,7 +188,6 @@ def test_one_count_over_all_ledgers_families_and_texts(tmp_path):
 def test_the_same_book_has_one_deflated_ratio_whatever_the_grid_shows(tmp_path):
     "Dropping the losers from params.yaml changes nothing: the columns are what the ledger holds"
     from quantlab.review import evaluate_gate
-    from quantlab.review.criteria import CRITERIA
 
     rng = np.random.default_rng(5)
     common, dates = rng.normal(0, 0.006, 1000), pd.bdate_range("2012-01-02", periods=1000)
@@ -206,9 +205,8 @@ def test_the_same_book_has_one_deflated_ratio_whatever_the_grid_shows(tmp_path):
             for k, x in books.items()
         ]
     )
-    thresholds = dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95}
 
-    def deflated(grid, n_resamples=100):
+    def deflated(grid, n_resamples=500):
         ids = ledger.append_many(
             [
                 {"family": "f", "strategy": k, "parameters": {}, "returns": books[k], **on}
@@ -222,7 +220,6 @@ def test_the_same_book_has_one_deflated_ratio_whatever_the_grid_shows(tmp_path):
             selected=best,
             n_trials=ledger.count(),
             periods_per_year=252,
-            thresholds=thresholds,
             n_resamples=n_resamples,
         )
         return (
@@ -234,17 +231,11 @@ def test_the_same_book_has_one_deflated_ratio_whatever_the_grid_shows(tmp_path):
     whole = deflated(books)
     few = deflated([f"book {i}" for i in range(15, 20)])
     assert whole == few and whole[1:] == (20, 20)
-    # what the gate saw before: the siblings alone
+    # the siblings alone, and the rest counted as what it might be: independent
     shown = pd.DataFrame({k: books[k] for k in list(books)[15:]})
-    flattered = evaluate_gate(
-        shown,
-        selected="book 19",
-        n_trials=20,
-        periods_per_year=252,
-        thresholds=thresholds,
-        n_resamples=100,
-    )
-    assert flattered.criteria.loc["deflated_sharpe_ratio", "value"] > whole[0] + 0.1
+    best = (shown.mean() / shown.std()).idxmax()
+    ask = {"selected": best, "periods_per_year": 252, "n_resamples": 500}
+    assert evaluate_gate(shown, n_trials=20, **ask).deflated_sharpe_ratio <= whole[0] + 0.02
 
 
 def test_tried_returns_hold_revisions_and_let_the_current_record_stand(tmp_path):
@@ -353,41 +344,23 @@ def test_a_run_with_other_last_digits_is_the_run_on_file(tmp_path):
     assert v.Ledger(tmp_path / "l.jsonl").count() == 1
 
 
-def test_thresholds_leave_a_trace(tmp_path):
-    ledger, window = (
-        v.Ledger(tmp_path / "criteria.jsonl"),
-        {"start": "2010-01-01", "end": "2015-12-31"},
-    )
-    first = {
-        "deflated_sharpe_ratio": 0.95,
-        "lookahead_audit_passed": True,
-        "regime_stability": None,
-    }
-    for _ in range(2):
-        assert [
-            r["thresholds"] for r in ledger.fix_criteria(first, data_md5="d", window=window)
-        ] == [first]
-    moved = first | {"deflated_sharpe_ratio": 0.2}
-    later = {"start": "2010-01-04", "end": "2016-01-01"}  # changed by a day is not other data
-    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="e", window=later)] == [
-        first,
-        moved,
-    ]
-    fresh = {"start": "2016-01-02", "end": "2018-01-01"}
-    assert [r["thresholds"] for r in ledger.fix_criteria(moved, data_md5="f", window=fresh)] == [
-        moved
-    ]
-    # unknown ends: any window overlaps
-    assert len(ledger.fix_criteria(first, data_md5="g", window="all")) == 4
-    assert ledger.verify().ok and ledger.count() == 0 and ledger.verify().n_records == 4
-    for wrong in (None, {}, "strict"):
-        with pytest.raises(SpecificationError, match="`thresholds` must map"):
-            ledger.fix_criteria(wrong, data_md5="d", window=window)
+def test_openings_of_overlapping_holdouts_are_counted_over_the_project(tmp_path):
+    one, other = v.Ledger(tmp_path / "openings.jsonl"), v.Ledger(tmp_path / "more.jsonl")
+    look = {"family": "f", "trial_id": "t", "reason": "look", "data_md5": "d"}
+    holdout = {"start": "2015-07-01", "end": "end of the data"}
+    for ledger, strategy in ((one, "a"), (one, "a"), (other, "b")):
+        ledger.open_holdout(strategy=strategy, window=holdout, **look)
+    early = ("2005-01-03", "2006-12-29")
+    other.open_holdout(strategy="c", window=early, **look)
+    for ledger in (one, other, v.Ledger(tmp_path / "ledger.jsonl")):
+        assert ledger.count_openings(holdout) == 3  # an end in words overlaps with everything
+        assert ledger.count_openings(("2005-06-01", "2005-06-30")) == 3
+    assert v.Ledger(tmp_path / "x" / "ledger.jsonl").count_openings(holdout) == 0
 
 
-def test_a_lower_bound_or_moved_thresholds_are_no_approval():
+def test_an_objection_is_no_approval():
     from quantlab.review import evaluate_gate
-    from quantlab.review.criteria import CRITERIA
+    from quantlab.review.criteria import PRECONDITIONS
 
     trials = pd.DataFrame(
         np.random.default_rng(0).normal(0.002, 0.01, (800, 3)),
@@ -397,10 +370,10 @@ def test_a_lower_bound_or_moved_thresholds_are_no_approval():
         "selected": 0,
         "n_trials": 3,
         "periods_per_year": 252,
-        "thresholds": dict.fromkeys(CRITERIA),
-        "n_resamples": 100,
+        "thresholds": dict.fromkeys(PRECONDITIONS),
+        "n_resamples": 500,
     }
-    assert evaluate_gate(trials, **ask).verdict == "approved"
+    assert evaluate_gate(trials, **ask).verdict == "unconfirmed"
     gate = evaluate_gate(trials, **ask, objections=["The count is a lower bound."])
     assert (
         gate.verdict == "rejected"
@@ -610,7 +583,7 @@ def test_the_record_cannot_be_put_elsewhere():
     sections = read_params(ROOT / "params.yaml")
     for stage, name in (
         ("06_backtest_candidates", "ledger"),
-        ("07_validate", "judged_by"),
+        ("07_validate", "ledger"),
         ("08_confirm_holdout", "openings"),
     ):
         with pytest.raises(PipelineError, match="is the record of what was tried"):
@@ -785,7 +758,6 @@ def test_a_folder_of_runs_that_was_removed_is_an_error(tmp_path):
 def test_placebo_worlds_are_no_tries(tmp_path):
     from quantlab.backtest import sweep_returns
     from quantlab.review import placebo_false_pass_rate
-    from quantlab.review.criteria import CRITERIA
 
     weights, returns = a_book()
     books = {k: weights * k for k in (0.5, 1.0)}
@@ -799,7 +771,6 @@ def test_placebo_worlds_are_no_tries(tmp_path):
                 block_length=5,
                 seed=0,
                 n_jobs=n_jobs,
-                thresholds=dict.fromkeys(CRITERIA),
                 periods_per_year=252,
                 n_resamples=100,
             )
@@ -1016,18 +987,16 @@ def test_a_note_of_a_run_that_cannot_be_read_is_a_sentence(tmp_path):
     assert ledger.append(returns=some_returns(), **trial()) and ledger.verify().ok
 
 
-def test_thresholds_are_not_fresh_because_a_date_is_written_another_way(tmp_path):
-    ledger = v.Ledger(tmp_path / "criteria.jsonl")
-    for n, window in enumerate(
-        (
-            ["2010-01-01", "2011-12-31"],
-            ["31.12.2009", "01.01.2012"],
-            ["9/9/2010", "9/9/2011"],
-            {"start": "Jan 2011", "end": "Feb 2011"},
-        ),
-        1,
+def test_a_plan_is_not_fresh_because_a_date_is_written_another_way(tmp_path):
+    ledger = v.Ledger(tmp_path / "ledger.jsonl")
+    ledger.plan({"thresholds": {"a": 1}, "window": ["2010-01-01", "2011-12-31"]})
+    for window in (
+        ["31.12.2009", "01.01.2012"],
+        ["9/9/2010", "9/9/2011"],
+        {"start": "Jan 2011", "end": "Feb 2011"},
     ):
-        assert len(ledger.fix_criteria({"a": n}, data_md5="d", window=window)) == n
+        with pytest.raises(LedgerError, match="two plans that overlap"):
+            ledger.plan({"thresholds": {"a": 2}, "window": window})
 
 
 def test_only_ledgers_are_merged(tmp_path):
@@ -1039,12 +1008,11 @@ def test_only_ledgers_are_merged(tmp_path):
 
 def test_no_subset_of_the_grid_and_no_other_name_moves_the_ratio_or_the_count(tmp_path):
     from quantlab.review import evaluate_gate
-    from quantlab.review.criteria import CRITERIA
 
-    rng, dates = np.random.default_rng(7), pd.bdate_range("2012-01-02", periods=400)
-    common = rng.normal(0, 0.006, 400)
+    rng, dates = np.random.default_rng(7), pd.bdate_range("2012-01-02", periods=500)
+    common = rng.normal(0, 0.006, 500)
     books = {
-        f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 400), dates) for i in range(10)
+        f"b{i}": pd.Series(common + rng.normal(i * 1e-4, 0.006, 500), dates) for i in range(10)
     }
     window = {"start": str(dates[0].date()), "end": str(dates[-1].date())}
     best = max(books, key=lambda k: books[k].mean() / books[k].std())
@@ -1070,9 +1038,7 @@ def test_no_subset_of_the_grid_and_no_other_name_moves_the_ratio_or_the_count(tm
             selected=ids[list(grid).index(best)],
             n_trials=ledger.count(),
             periods_per_year=252,
-            n_blocks=4,
-            n_resamples=100,
-            thresholds=dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95},
+            n_resamples=500,
         )
         return (
             gate.criteria.loc["deflated_sharpe_ratio", "value"],
