@@ -210,7 +210,8 @@ def _show_in_force(ledger: Any, plan: Mapping[str, Any], file: str) -> int:
 
     found = ledger.plan_in_force(plan["window"])
     if found is None:
-        print("\nNo plan is in force for this window: run `quantlab plan write`, then `git commit`.")
+        print("\nNo plan is in force for this window.")
+        print("Run `quantlab plan write`, then `git commit`.")
         return 1
     print(f"\n{found.sentence()}")
     for label, value in found.summary().items():
@@ -227,7 +228,7 @@ def _show_in_force(ledger: Any, plan: Mapping[str, Any], file: str) -> int:
         print(f"Commit {file} in a git work tree, before stage backtest_candidates runs.")
     return 0 if found.committed else 1
 
-
+# %% ../nbs/95_commands.ipynb #3f1a7e04
 def _plan(args: argparse.Namespace) -> int:
     "Show or write the plan of params.yaml"
     import json

@@ -67,7 +67,7 @@ def run_one(ledger, window):
 def test_from_a_plan_to_the_next(project, capsys):
     said = lambda code, *words: main(["plan", *words]) == code and capsys.readouterr().out
     ledger = Ledger(project / "trials/ledger.jsonl")
-    assert "No plan is in force for this window: run `quantlab plan write`" in said(1)
+    assert "Run `quantlab plan write`, then" in said(1)
     assert not ledger.path.exists()  # to look writes nothing
     first, last = said(0, "write", "--note", "before the first run").splitlines()
     key = first.removeprefix("plan ")
