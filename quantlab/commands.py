@@ -203,6 +203,78 @@ _TRIALS = Command(
     },
 )
 
+# %% ../nbs/95_commands.ipynb #3f1a7e02
+def _show_in_force(ledger: Any, plan: Mapping[str, Any], file: str) -> int:
+    "Print the plan in force and whether it is this one; 0 where it is, and committed"
+    from quantlab.ledger.plan import plain_plan, plan_changes
+
+    found = ledger.plan_in_force(plan["window"])
+    if found is None:
+        print("\nNo plan is in force for this window.")
+        print("Run `quantlab plan write`, then `git commit`.")
+        return 1
+    print(f"\n{found.sentence()}")
+    for label, value in found.summary().items():
+        print(f"  {label}: {value}")
+    if changes := sum(plan_changes(found.plan, plain_plan(plan))[::-1], []):
+        print("\nparams.yaml is another plan:", *changes, sep="\n  ")
+        print(
+            "Take it back, or run `quantlab plan write --replaces "
+            f"{found.id} --note WHY`, then `git commit`."
+        )
+        return 1
+    print("\nparams.yaml is the plan in force.")
+    if not found.committed:
+        print(f"Commit {file} in a git work tree, before stage backtest_candidates runs.")
+    return 0 if found.committed else 1
+
+# %% ../nbs/95_commands.ipynb #3f1a7e04
+def _plan(args: argparse.Namespace) -> int:
+    "Show or write the plan of params.yaml"
+    import json
+
+    from quantlab.ledger.plan import holds
+    from quantlab.ledger.trials import Ledger
+    from quantlab.pipeline import find_project, read_params
+    from quantlab.review.plan import forecast_plan, plan_from_params
+
+    if args.action == "show" and (args.replaces or args.note):
+        raise Usage("--replaces and --note belong to: quantlab plan write")
+    project, file = find_project(), args.ledger or "trials/ledger.jsonl"
+    ledger = Ledger(args.ledger or project / file)
+    plan = plan_from_params(read_params(project / "params.yaml"))
+    if args.action == "write":
+        print(f"plan {ledger.plan(plan, replaces=args.replaces, note=args.note)}")
+        print(f"commit {file} now, before stage backtest_candidates runs")
+        return 0
+    if args.ledger and not ledger.path.exists():
+        raise Usage(f"There is no ledger {args.ledger}; name the JSON-lines file.")
+    print("The plan of params.yaml:")
+    for name, value in plan.items():
+        print(f"  {name}: {json.dumps(value)}")
+    code = _show_in_force(ledger, plan, file)
+    tried = ledger.tries().itertuples()
+    beyond = sum(not holds(plan["grid"], t.family, t.parameters) for t in tried)
+    forecast = forecast_plan(plan, n_tries=beyond)
+    columns = {n: n.replace("_", " ") for n in forecast.table}
+    print(f"\n{forecast.table.round(2).rename(columns=columns).to_string()}")
+    print(forecast.sentence())
+    return code
+
+
+_PLAN = Command(
+    name="plan", text="Show or write the plan of the next grid, before it runs.",
+    example='plan write --note "before the first run"', run=_plan,
+    arguments={
+        "action": {"choices": ["show", "write"], "nargs": "?", "default": "show"},
+        "--replaces": {"metavar": "ID", "help": "the plan in force that it takes the place of"},
+        "--note": {"metavar": "TEXT", "help": "why"},
+        "--ledger": {
+            "help": "the JSON-lines file (default: trials/ledger.jsonl of the project)",
+        },
+    },
+)
+
 # %% ../nbs/95_commands.ipynb #c1100008
 _ACTIONS = ("verify", "show", "approve")
 
@@ -398,4 +470,6 @@ _DATA = Command(
 )
 
 # %% ../nbs/95_commands.ipynb #c0aa0007
-COMMANDS = (_RUN, _CHECK, _TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA)
+COMMANDS = (
+    _RUN, _CHECK, _PLAN, _TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
+)

@@ -231,7 +231,8 @@ class Plan(Result):
         "How far it can be relied on, in one sentence"
         place = {True: "committed", False: "not committed", None: "not seen by git"}
         tried = "something" if self.after_the_fact else "nothing"
-        text = f"Plan {self.id}, {place[self.committed]}: {tried} of it was tried before it was planned"
+        text = f"Plan {self.id}, {place[self.committed]}: {tried} of it was tried before it was"
+        text += " planned"
         if n := len(self.changed_after_results):
             text += f", and {n} {'thing was' if n == 1 else 'things were'} changed after results"
         return text + "."
@@ -318,7 +319,7 @@ class PlanKeeper:
     def plan(
         self, plan: Mapping[str, Any], *, replaces: str | None = None, note: str | None = None
     ) -> str:
-        """Record what will be tried and how it will be judged; the plan in force again adds nothing.
+        """Record what will be tried and how it is judged; the plan in force again adds nothing.
 
         Parameters
         ----------

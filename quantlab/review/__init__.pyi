@@ -1,5 +1,10 @@
 """What risk reads: the verdict, the pictures and the document."""
 
+from .plan import (
+    PlanForecast as PlanForecast,
+    forecast_plan as forecast_plan,
+    plan_from_params as plan_from_params,
+)
 from .criteria import (
     Criterion as Criterion,
     check_thresholds as check_thresholds,

@@ -1109,6 +1109,59 @@ row(
     {"figure": {"none": None, "text": "x"}, "prefix": {"none": None, "blank": "a b"}},
 )
 
+PLANNED = {"grid": {"f": {"a": [1, 2]}}, "window": ("2010-01-01", "2015-12-31")}
+row(
+    r.forecast_plan,
+    {"plan": PLANNED},
+    {
+        "plan": {"none": None, "text": "plan", "nothing": {}, "no grid": PLANNED | {"grid": [1]}}
+        | {"no list": PLANNED | {"grid": {"f": {"a": 1}}}, "no days": {"grid": PLANNED["grid"]}}
+        | {"no day": PLANNED | {"window": ("soon", "late")}, "nan": PLANNED | {"seed": np.nan}}
+        | {f"resamples {n}": PLANNED | {"n_resamples": n} for n in (0, -1, 1.5, "x", True)}
+        | {f"holdout {d}": PLANNED | {"holdout_start": d} for d in ("soon", 2015)}
+        | {"thresholds": PLANNED | {"thresholds": 0.95}}
+        | {
+            f"level {x}": PLANNED | {"thresholds": {"deflated_sharpe_ratio": x}}
+            for x in (0.2, 1.0, "x", True)
+        },
+        "n_tries": counts(),
+        "years": numbers(-1, none=False),
+    },
+)
+PARAMS = {
+    "base": {
+        "families": ["x"],
+        "evaluate_from": "2010-01-04",
+        "holdout_start": "2015-01-02",
+        "costs": {"commission_bps": 1.0},
+        "capital": 1e7,
+        "periods_per_year": 252,
+        "seed": 1,
+    },
+    "backtest_candidates": {"grid": PLANNED["grid"]},
+    "validate": {"thresholds": {"deflated_sharpe_ratio": 0.95}},
+}
+row(
+    r.plan_from_params,
+    {"params": PARAMS},
+    {
+        "params": {"none": None, "text": "params.yaml", "nothing": {}, "list": [PARAMS]}
+        | {f"without {k}": {n: s for n, s in PARAMS.items() if n != k} for k in PARAMS}
+        | {f"no section {k}": PARAMS | {k: None} for k in PARAMS}
+        | {
+            f"no {k}": PARAMS | {"base": {n: v for n, v in PARAMS["base"].items() if n != k}}
+            for k in PARAMS["base"]
+        }
+        | {
+            f"{k} {day}": PARAMS | {"base": PARAMS["base"] | {k: day}}
+            for k in ("evaluate_from", "holdout_start")
+            for day in ("soon", 2015, np.nan)
+        }
+        | {"nan": PARAMS | {"base": PARAMS["base"] | {"capital": np.nan}}}
+        | {"no grid": PARAMS | {"backtest_candidates": {"grid": {"f": {"a": 1}}}}},
+    },
+)
+
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
     "AnnualizedSharpe",
@@ -1140,6 +1193,7 @@ MADE = {
     "FigureBlock",
     "GateResult",
     "PlaceboResult",
+    "PlanForecast",
     "Rules",
     "Section",
     "TableBlock",

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest import CostModel
@@ -365,6 +365,7 @@ GRIDS = st.dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=200)
 @given(GRIDS, GRIDS)
 def test_an_addition_takes_no_point_away(old, new):
     old, new = plain_plan({"grid": old, "n": 1}), plain_plan({"grid": new, "n": 1})
