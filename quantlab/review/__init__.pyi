@@ -10,6 +10,10 @@ from .power import (
     gate_power as gate_power,
     null_sharpe_variance as null_sharpe_variance,
 )
+from .missing import (
+    Missing as Missing,
+    what_is_missing as what_is_missing,
+)
 from .gate import (
     GateResult as GateResult,
     evaluate_gate as evaluate_gate,
@@ -51,6 +55,10 @@ from .dossier import (
     format_fact as format_fact,
     verdict_box as verdict_box,
     verify_dossier as verify_dossier,
+)
+from .judge import (
+    Judgement as Judgement,
+    judge as judge,
 )
 from .strategy import (
     FigureBlock as FigureBlock,
