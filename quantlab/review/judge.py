@@ -25,7 +25,7 @@ from ..ledger.trials import Ledger
 from ..ledger.tries import RESTATEMENT, same_returns
 from ..results import FORMATS, Result
 from .missing import Missing, what_is_missing
-from .shown import Costs, Shown, flat_label, read_shown
+from .shown import Costs, Shown, flat_label, read_shown, trade_columns
 from quantlab.validation.deflated_sharpe import (
     DeflatedSharpeTest, check_tried, count_hidden, deflated_sharpe_test, find_trial,
 )
@@ -196,7 +196,9 @@ def _held_out(
     holdout: Any, label: Any, sample: pd.Index, n_openings: int, capital: float | None
 ) -> _Holdout:
     "Does the time after the sample agree?"
-    table = read_shown(holdout, capital=capital, name="holdout", min_rows=2).returns
+    trades = isinstance(holdout, pd.DataFrame) and trade_columns(holdout)
+    given = {"capital": capital if trades else None, "name": "holdout", "min_rows": 2}
+    table = read_shown(holdout, **given).returns
     if table.shape[1] > 1 and label not in table:
         raise SpecificationError(
             f"`holdout` has {table.shape[1]} columns and none of them is {label!r}; give the "

@@ -225,7 +225,7 @@ def test_all_that_the_ledger_counts_stands_in_the_test(tmp_path):
 
 def test_a_backtest_that_left_its_record_is_not_counted_again(tmp_path):
     path, market = tmp_path / "ledger.jsonl", edge()
-    with open_trials("mine", hypothesis="it rises", ledger=path) as trials:
+    with open_trials("mine", hypothesis="it rises", path=path) as trials:
         shown = book(market)
         trials.record(strategy="equal", parameters={}, returns=shown)
     assert Ledger(path).count() == 1
@@ -283,6 +283,12 @@ def test_trades_are_the_series_that_hand_makes_of_them():
     assert not any(text.startswith("Between entry and exit") for text in expected.unchecked)
     money = log.assign(pnl=log["return"] * 1e5).drop(columns="return")
     assert judge(money, n_trials=3, capital=1e5, **ASKED).pvalue == found.pvalue
+    later = log[["entry_date", "exit_date"]] + pd.Timedelta(days=2002)
+    later = later.join(money["pnl"])
+    asked = {"n_trials": 3, "capital": 1e5} | ASKED
+    held = judge(money, holdout=later, **asked).holdout_sharpe_ratio
+    assert held == pytest.approx(found.annualized_sharpe_ratio, rel=0.2)
+    assert judge(money, holdout=by_hand.shift(2002, freq="D"), **asked).holdout_sharpe_ratio
     spelt = log.set_axis(["Entry Timestamp", "Exit Timestamp", "Return"], axis=1)
     assert judge(spelt, n_trials=3, **ASKED).pvalue == found.pvalue
     costly = judge(log, n_trials=3, costs=5.0, **ASKED)
