@@ -60,6 +60,10 @@ from .dossier import (
     verdict_box as verdict_box,
     verify_dossier as verify_dossier,
 )
+from .judge import (
+    Judgement as Judgement,
+    judge as judge,
+)
 from .strategy import (
     FigureBlock as FigureBlock,
     TableBlock as TableBlock,

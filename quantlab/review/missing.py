@@ -75,6 +75,13 @@ def _independent_level(years: float, n_trials: float, size: float) -> float:
     return -float(special.ndtri(share)) / math.sqrt(years)
 
 
+def _luck_half_of_the_time(bar: float, years: float, size: float) -> float:
+    "Annual Sharpe ratio that the best trial shows half of the time, where it shows `bar` in `size`"
+    single = max(float(special.ndtr(-bar * math.sqrt(years))), 1e-300)
+    alike = max(math.log1p(-size) / math.log1p(-single), 1.0)  # as many independent trials
+    return _independent_level(years, alike, 0.5)
+
+
 def _check_period_sharpe(value: float, name: str, *, infinite: bool = False) -> float:
     "A Sharpe ratio per period; an annual one is refused"
     if isinstance(value, AnnualizedSharpe):
@@ -127,10 +134,10 @@ def what_is_missing(
     --------
     >>> from quantlab.review import what_is_missing
     >>> found = what_is_missing(
-    ...     0.05, n_obs=1260, periods_per_year=252, n_trials=20, critical_sharpe=0.08
+    ...     0.06, n_obs=1260, periods_per_year=252, n_trials=20, critical_sharpe=0.08
     ... )
     >>> found.reason, round(found.critical_annual_sharpe, 2), round(found.years_needed, 1)
-    ('not enough data to tell', 1.27, 16.0)
+    ('not enough data to tell', 1.27, 9.6)
     """
     seen = _check_period_sharpe(sharpe, "sharpe")
     critical = _check_period_sharpe(critical_sharpe, "critical_sharpe", infinite=True)
@@ -142,7 +149,8 @@ def what_is_missing(
     reason, needed = None, 0.0
     if seen < critical:
         bar = asked if math.isfinite(asked) else _independent_level(years, trials, level)
-        close = annual > _LEAST and bar <= annual * math.sqrt(_PATIENCE)
+        more = annual > max(_luck_half_of_the_time(bar, years, level), _LEAST)
+        close = more and bar <= annual * math.sqrt(_PATIENCE)
         reason, needed = TOO_SHORT if close else LUCK, math.inf
         if annual > _LEAST:
             passes = years * (bar / annual) ** 2

@@ -883,6 +883,60 @@ row(
     },
 )
 row(
+    r.what_is_missing,
+    {
+        "sharpe": 0.05,
+        "n_obs": 500,
+        "periods_per_year": 252,
+        "n_trials": 5,
+        "critical_sharpe": 0.1,
+    },
+    {
+        "sharpe": numbers() | {"annual": v.AnnualizedSharpe(0.8)},
+        "n_obs": numbers(0, 1, -3),
+        "periods_per_year": PER_YEAR,
+        "n_trials": numbers(0, 0.5),
+        "critical_sharpe": {
+            k: x
+            for k, x in numbers(-np.inf).items()
+            if k != "infinite"  # nothing could pass
+        }
+        | {"annual": v.AnnualizedSharpe(0.8)},
+        "size": numbers(0.0, 0.6),
+    },
+)
+row(
+    r.judge,
+    {"x": FRAME, "periods_per_year": 252, "n_resamples": 500, "block_length": 3},
+    {
+        "x": tables(FRAME, flip=True)
+        | {
+            "prices": LOGS.abs() + 90,
+            "zeros": FRAME * 0,
+            "constant": FRAME * 0 + 0.01,
+            "ends early": FRAME.where(DATES.to_series() < DATES[200], axis=0),
+            "dict": {"a": SERIES},
+            "array": FRAME.to_numpy(),
+            "trades without a day": pd.DataFrame({"exit_date": DATES, "return": 0.01}),
+        },
+        "n_trials": counts(0, 1, none=False),
+        "periods_per_year": PER_YEAR,
+        "selected": {"unknown": "z", "list": ["a0"], "levels": ("a0", "a1")},
+        "ledger": {"number": 3, "folder": Path(__file__).parent, "true": True},
+        "family": {"number": 3, "empty": "", "line": "a\nb"},
+        "strategy": {"number": 3, "empty": "", "line": "a\nb"},
+        "holdout": tables(FRAME.set_axis(DATES.shift(N), axis=0), short=1)
+        | {"inside": FRAME, "rows": SERIES.reset_index(drop=True), "none": "none"},
+        "n_openings": counts(0),
+        "costs": numbers(-1, none=False) | misaligned(FRAME) | {"negative": -FRAME.abs()},
+        "capital": numbers(0, 1e6, none=False),
+        "block_length": numbers(0.5),
+        "n_resamples": counts(0),
+        "seed": counts(),
+        "size": numbers(0.0, 0.6),
+    },
+)
+row(
     v.best_trial,
     {"trial_returns": FRAME},
     {"trial_returns": tables(FRAME, gaps=True, short=1) | {"constant": FRAME * 0 + 0.01}},
@@ -1192,6 +1246,8 @@ MADE = {
     "Fact",
     "FigureBlock",
     "GateResult",
+    "Judgement",
+    "Missing",
     "PlaceboResult",
     "PlanForecast",
     "Rules",
