@@ -1,5 +1,12 @@
 """What was tried: an append-only ledger, chained by hashes."""
 
+from .imports import (
+    ImportResult as ImportResult,
+    import_trials as import_trials,
+    trials_from_csv as trials_from_csv,
+    trials_from_mlflow as trials_from_mlflow,
+    trials_from_optuna as trials_from_optuna,
+)
 from .verification import (
     LedgerCheck as LedgerCheck,
 )
