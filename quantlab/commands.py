@@ -168,9 +168,45 @@ _NEW_STRATEGY = Command(
     arguments={"name": {}},
 )
 
+# %% ../nbs/95_commands.ipynb #23da5cd5
+def _read_attempts(args: argparse.Namespace) -> list[dict[str, Any]]:
+    "Attempts of a source, which is told by what it holds"
+    from quantlab.ledger import trials_from_csv, trials_from_mlflow, trials_from_optuna
+    from quantlab.ledger.imports import SOURCES, find_source
+
+    kind, path = find_source(args.source)
+    foreign = {"csv": ("study", "experiment", "returns"), "optuna": ("experiment",)}
+    for name in foreign.get(kind, ("study",)):
+        if getattr(args, name):
+            raise Usage(f"{path.name} is {SOURCES[kind]}, which has no --{name}; leave it out.")
+    print(f"{path.name} is {SOURCES[kind]}")
+    named = {"family": args.family} | ({"returns": args.returns} if args.returns else {})
+    if kind == "csv":
+        return trials_from_csv(path, **named)
+    if kind == "optuna":
+        return trials_from_optuna(f"{path}#{args.study}" if args.study else path, **named)
+    return trials_from_mlflow(path, experiment=args.experiment, **named)
+
+
+def _import_trials(args: argparse.Namespace) -> int:
+    "Bring attempts made elsewhere into the ledger"
+    from quantlab.ledger import Ledger, import_trials
+    from quantlab.pipeline import find_project
+
+    if not (args.source and args.family):
+        raise Usage("import needs a source and --family NAME, before and after it.")
+    ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
+    print(import_trials(ledger, _read_attempts(args)).sentence())
+    print(f"{ledger.count()} trials in {ledger.path.name} and the ledgers beside it")
+    return 0
+
 # %% ../nbs/95_commands.ipynb #23da5cd6
 def _trials(args: argparse.Namespace) -> int:
-    "Verify or show the trial ledger"
+    "Verify or show the trial ledger, or import into it"
+    if args.action == "import":
+        return _import_trials(args)
+    if args.source:
+        raise Usage(f"trials {args.action} takes no file; a ledger is named by --ledger.")
     from quantlab.pipeline import find_project
     from quantlab.validation import Ledger
     from quantlab.ledger.history import git_problems
@@ -194,9 +230,20 @@ def _trials(args: argparse.Namespace) -> int:
 
 
 _TRIALS = Command(
-    name="trials", text="Verify or show the trial ledger.", example="trials verify", run=_trials,
+    name="trials", text="Verify or show the trial ledger, or import attempts made elsewhere.",
+    example="trials import tried.csv --family momentum", run=_trials,
     arguments={
-        "action": {"choices": ["verify", "show"], "nargs": "?", "default": "verify"},
+        "action": {"choices": ["verify", "show", "import"], "nargs": "?", "default": "verify"},
+        "source": {
+            "nargs": "?",
+            "help": "import: a CSV of returns, Optuna's SQLite file, MLflow's or its folder",
+        },
+        "--family": {"help": "import: what the attempts are counted under"},
+        "--study": {"help": "import: the Optuna study, where the file holds several"},
+        "--experiment": {"help": "import: the MLflow experiment"},
+        "--returns": {
+            "help": "import: user attribute or artifact that holds the returns (default: returns)",
+        },
         "--ledger": {
             "help": "the JSON-lines file (default: trials/ledger.jsonl of the project)",
         },

@@ -76,6 +76,30 @@ def test_what_an_extra_brings_is_asked_for_in_one_sentence():
     only_with("", code)
 
 
+def test_an_import_asks_for_the_tool_it_reads_and_a_table_needs_none(tmp_path):
+    code = (
+        "from pathlib import Path\n"
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.ledger import *\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "(folder / 'a.csv').write_text('date,x\\n2024-01-02,0.01\\n2024-01-03,0.02\\n')\n"
+        "trials = trials_from_csv(folder / 'a.csv', family='f')\n"
+        "assert import_trials(Ledger(folder / 'l.jsonl'), trials).n_added == 1\n"
+        "asked = {\n"
+        "    'optuna': lambda: trials_from_optuna(folder / 'a.db', family='f'),\n"
+        "    'mlflow': lambda: trials_from_mlflow(folder, experiment='e', family='f'),\n"
+        "}\n"
+        "for package, call in asked.items():\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert all(w in str(error) for w in (package, 'quantlab[imports]')), error\n"
+        "    else:\n"
+        "        raise AssertionError(package)\n"
+    )
+    only_with("", code)
+
+
 def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
     code = (
         "from pathlib import Path\n"

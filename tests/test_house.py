@@ -143,7 +143,8 @@ def test_settings_and_pyproject_agree():
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason():
-    for group in ("requirements", "learn_requirements", "dev_requirements", "docs_requirements"):
+    extras = ("learn_requirements", "imports_requirements", "dev_requirements", "docs_requirements")
+    for group in ("requirements", *extras):
         for line in filter(None, map(str.strip, SETTINGS[group].splitlines())):
             requirement, _, reason = line.partition(";")
             assert ">=" in requirement and reason.strip(), line
