@@ -74,46 +74,61 @@ def _weights(
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #146620eb
 @njit(cache=True)
-def _leg_shares(values, places):
-    "Share of a place in the long and in the short leg; a tie across both edges is held in neither"
-    ordered = np.sort(values)
-    top, bottom = ordered[len(values) - places], ordered[places - 1]
-    above, below, at_top, at_bottom = (
-        (values > top).sum(), (values < bottom).sum(), (values == top).sum(),
-        (values == bottom).sum(),
-    )
-    long = np.where(values > top, 1.0, np.where(values == top, (places - above) / at_top, 0.0))
-    short = np.where(
-        values < bottom, 1.0, np.where(values == bottom, (places - below) / at_bottom, 0.0)
-    )
-    common = np.minimum(long, short)
-    return long - common, short - common
+def _leg_shares(values, places, long, short):
+    """Fill `long` and `short` with the share of a place in each leg; a tie across both edges is held
+    in neither"""
+    n, above, below, at_top, at_bottom = len(values), 0, 0, 0, 0
+    top = np.partition(values, n - places)[n - places]
+    bottom = np.partition(values, places - 1)[places - 1]
+    for value in values:
+        above += value > top
+        below += value < bottom
+        at_top += value == top
+        at_bottom += value == bottom
+    for i, value in enumerate(values):
+        long[i] = 1.0 if value > top else (places - above) / at_top if value == top else 0.0
+        low = (places - below) / at_bottom if value == bottom else 0.0
+        short[i] = 1.0 if value < bottom else low
+        common = min(long[i], short[i])
+        long[i] -= common
+        short[i] -= common
 
 
 @njit(cache=True)
 def _fill_book(factor, usable, scale, quantile, step, out):
     """Fill `out` (assets x days, missing before) with the book that `long_short_weights` holds at a
     gross of 1"""
-    first, held = -1, np.zeros(factor.shape[1], np.bool_)
+    n_assets, first = factor.shape[1], -1
+    held, names = np.zeros(n_assets, np.bool_), np.empty(n_assets, np.int64)
+    values, long, short = np.empty(n_assets), np.empty(n_assets), np.empty(n_assets)
     for t in range(len(factor)):
         if first >= 0 and (t - first) % step:
-            for j in range(len(held)):
+            for j in range(n_assets):
                 if held[j] and not usable[t, j]:
                     out[j, t], held[j] = 0.0, False
             continue
-        names = np.flatnonzero(usable[t] & (scale[t] > 0.0))
-        places = int(np.floor(len(names) * quantile + 1e-9))
+        n = 0
+        for j in range(n_assets):
+            if usable[t, j] and scale[t, j] > 0.0:
+                names[n], values[n] = j, factor[t, j]
+                n += 1
+        places = int(np.floor(n * quantile + 1e-9))
         first = t if first < 0 and places else first
         if first < 0:
             continue
         out[:, t], held[:] = 0.0, False
         if places:
-            long, short = _leg_shares(factor[t][names], places)
-            long, short = long * scale[t][names], short * scale[t][names]
-            if long.any() and short.any():
-                row = 0.5 * (long / long.sum() - short / short.sum())
-                for i, j in enumerate(names):
-                    out[j, t], held[j] = row[i], row[i] != 0.0
+            _leg_shares(values[:n], places, long, short)
+            bought = sold = 0.0
+            for i in range(n):
+                long[i] *= scale[t, names[i]]
+                short[i] *= scale[t, names[i]]
+                bought += long[i]
+                sold += short[i]
+            if bought != 0.0 and sold != 0.0:
+                for i in range(n):
+                    weight = 0.5 * (long[i] / bought - short[i] / sold)
+                    out[names[i], t], held[names[i]] = weight, weight != 0.0
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #483c9a3a
 def _standardised(values: np.ndarray) -> np.ndarray:

@@ -90,6 +90,8 @@ class Family(Result):
     also_moved : sequence of str
         Parameters that a surface around a point moves from their default even where the grid did
         not name them.
+    anew : str, optional
+        From what it decides in a placebo world, for the sentence that says so.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class Family(Result):
     artifacts: Sequence[Artifact] = ()
     books: Callable[[Market, Mapping], Mapping[str, pd.DataFrame]] | None = None
     also_moved: Sequence[str] = ()
+    anew: str | None = None
 
     def __post_init__(self):
         _check_texts(self)
@@ -136,7 +139,7 @@ class Family(Result):
         "What becomes of it in a placebo world"
         in_a_world = f"In a placebo world the family {self.name}"
         if self.rebuilt:
-            return f"{in_a_world} decides anew, from signals recomputed on it."
+            return f"{in_a_world} decides anew, from {self.anew or 'signals recomputed on it'}."
         return f"{in_a_world} keeps its decisions: {self.placebo or 'why was not said.'}"
 
     def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

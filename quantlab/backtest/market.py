@@ -52,11 +52,14 @@ class Market(Result):
     volatility: pd.DataFrame  # of the next day, known at the close; from `start` on
     # what earlier stages worked out, by name
     artifacts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    # what each stage worked with, by its name: a world's artifacts are made by the same
+    settings: Mapping[str, Mapping] = field(default_factory=dict)
 
     @classmethod
     def from_panel(
         cls, panel: Panel, *, volatility: pd.DataFrame,
         artifacts: Mapping[str, pd.DataFrame] | None = None, start: Any,
+        settings: Mapping[str, Mapping] | None = None,
     ) -> "Market":
         """Put together what candidates may see.
 
@@ -73,6 +76,9 @@ class Market(Result):
             `formation_end`.
         start : date
             First day of evaluation.
+        settings : mapping of stage to mapping, optional
+            As the stages recorded them, where a family makes its artifacts again in a placebo
+            world.
 
         Returns
         -------
@@ -89,19 +95,20 @@ class Market(Result):
         check_kind(panel, Panel, "panel", "from load_panel")
         returns, volatility = panel.returns, check_frame(volatility, "volatility")
         start = _first_day(start, returns.index)
+        check_kind(settings := settings or {}, Mapping, "settings", "of stage to its settings")
         check_aligned("Market.from_panel", returns=returns, volatility=volatility)
         last = returns.index[-1]
         artifacts = {name: _known(name, table, last) for name, table in (artifacts or {}).items()}
         # each forecast goes to the close at which it was made: looks ahead on purpose
         forecasts = volatility.shift(-1)
-        return _at_each_close(panel, forecasts, artifacts, start)
+        return _at_each_close(panel, forecasts, artifacts, start, settings)
 
     def with_panel(self, panel: Panel) -> "Market":
         "The same market with other data, such as a panel that ends earlier"
         last = panel.returns.index[-1]
         artifacts = {name: _known(name, table, last) for name, table in self.artifacts.items()}
         forecasts = self.volatility.reindex(panel.returns.index)
-        return _at_each_close(panel, forecasts, artifacts, self.start)
+        return _at_each_close(panel, forecasts, artifacts, self.start, self.settings)
 
 # %% ../../nbs/60_backtest/28_market.ipynb #e6fc3bd8
 def _first_day(start: Any, dates: pd.DatetimeIndex) -> pd.Timestamp:
@@ -120,7 +127,7 @@ def _first_day(start: Any, dates: pd.DatetimeIndex) -> pd.Timestamp:
 
 def _at_each_close(
     panel: Panel, forecasts: pd.DataFrame, artifacts: Mapping[str, pd.DataFrame],
-    start: pd.Timestamp,
+    start: pd.Timestamp, settings: Mapping[str, Mapping],
 ) -> Market:
     "A market from the volatility known at each close"
     fields = {
@@ -132,7 +139,7 @@ def _at_each_close(
         panel=unchecked_panel(fields, panel.sectors, panel.membership), start=start,
         membership=panel.member > 0.5, returns=panel.returns.loc[start:],
         dollar_volume=volume.ffill().loc[start:], volatility=volatility.loc[start:],
-        artifacts=artifacts,
+        artifacts=artifacts, settings=settings,
     )
 
 # %% ../../nbs/60_backtest/28_market.ipynb #97b0e7da
@@ -142,8 +149,8 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     Parameters
     ----------
     market : Market
-        From `Market.from_panel`; its membership and first day of evaluation are kept, its artifacts
-        are not.
+        From `Market.from_panel`; its membership, first day of evaluation and settings are kept, its
+        artifacts are not.
     world : mapping of name to DataFrame
         Drawn `returns` and `dollar_volume`, and any other field that a signal needs, on the panel's
         dates and assets.
@@ -176,5 +183,5 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
         panel=unchecked_panel(fields, market.panel.sectors, market.panel.membership),
         start=market.start, membership=market.membership, returns=returns.loc[market.start :],
         dollar_volume=volume.loc[market.start :],
-        volatility=trailing_volatility(returns).loc[market.start :],
+        volatility=trailing_volatility(returns).loc[market.start :], settings=market.settings,
     )

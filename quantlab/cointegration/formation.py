@@ -103,8 +103,9 @@ _PAIR = [
 def _one_direction(table: pd.DataFrame) -> pd.DataFrame:
     "The direction with the smaller statistic of each unordered pair, best first, ties by name"
     ordered = table.sort_values(["pvalue", "statistic", "y", "x"], kind="stable")
-    names = np.sort(ordered[["y", "x"]].map(str).to_numpy(dtype=str), axis=1)
-    return ordered[~pd.DataFrame(names, index=ordered.index).duplicated()]
+    names = np.array([str(n) for leg in ("y", "x") for n in ordered[leg].tolist()], dtype=object)
+    legs = np.sort(pd.factorize(names)[0].reshape(2, -1), axis=0)
+    return ordered[~pd.DataFrame(legs.T, index=ordered.index).duplicated()]
 
 
 def _choose(table: pd.DataFrame, half_life: tuple[float, float], keep: int) -> pd.DataFrame:
@@ -168,8 +169,8 @@ def _test_again(
 def screen_formations(
     log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int, trading: int,
     half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40, alpha: float = 0.05,
-    fdr: Literal["by", "bh"] = "by", first_trade: Any = None, progress: Callable = iter,
-    **screen: Any,
+    fdr: Literal["by", "bh"] = "by", first_trade: Any = None, test_again: bool = True,
+    progress: Callable = iter, **screen: Any,
 ) -> FormationScreen:
     """Screen all pairs in each formation window and keep the best for the trading window after it.
 
@@ -190,6 +191,8 @@ def screen_formations(
         Level and method ("by" or "bh") of the false-discovery control, for counting discoveries.
     first_trade : date, optional
         Windows whose trading ends before it are skipped.
+    test_again : bool
+        Test the kept pairs again in the next window; without it there is no `pvalue_next`.
     progress : callable
         Wraps the iteration over windows, tqdm for instance.
     **screen
@@ -246,7 +249,7 @@ def screen_formations(
     edges = pd.Index([f"{low:.2f}" for low in _BINS[:-1]], name="p-value from")
     whole = ("names", "tested", "below_alpha", "discoveries", "kept")
     return FormationScreen(
-        pairs=_test_again(pairs, log_prices, calendar, screen),
+        pairs=_test_again(pairs, log_prices, calendar, screen) if test_again else pairs,
         windows=table.astype(dict.fromkeys(whole, int)),
         pvalues=pd.DataFrame(bins, index=edges).T.rename_axis("window"),
         n_tested=int(table["tested"].sum()), n_discoveries=int(table["discoveries"].sum()),

@@ -93,14 +93,18 @@ class PairScreen(Result):
 # %% ../../nbs/30_cointegration/25_screen.ipynb #37232cd6
 def leg_notes(frame: pd.DataFrame) -> pd.Series:
     "What must be known of each column, or an empty text"
-    known = (frame[c].dropna() for c in frame)
-    notes = [leg_note(c.to_numpy(), c.index, as_text(c.name)) if len(c) > 2 else "" for c in known]
+    notes = []
+    for name, column in zip(frame.columns, frame.to_numpy().T):
+        there = ~np.isnan(column)
+        known, dates = column[there], frame.index if there.all() else frame.index[there]
+        notes.append(leg_note(known, dates, as_text(name)) if len(known) > 2 else "")
     return pd.Series(notes, index=frame.columns, dtype=str)
 
 
 def join_notes(declined: list[str], y: pd.Series, x: pd.Series) -> list[str]:
     "A reason where a pair was declined; otherwise what must be known of its legs"
-    return [why or "; ".join(filter(None, legs)) for why, *legs in zip(declined, y, x)]
+    rows = zip(declined, y.tolist(), x.tolist())
+    return [why or "; ".join(filter(None, legs)) for why, *legs in rows]
 
 
 def false_discovery_qvalues(pvalue: np.ndarray, codes: np.ndarray, method: str) -> np.ndarray:
