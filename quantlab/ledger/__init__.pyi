@@ -1,16 +1,14 @@
 """What was tried: an append-only ledger, chained by hashes."""
 
-<<<<<<< HEAD
 from .plan import (
     Plan as Plan,
-=======
+)
 from .imports import (
     ImportResult as ImportResult,
     import_trials as import_trials,
     trials_from_csv as trials_from_csv,
     trials_from_mlflow as trials_from_mlflow,
     trials_from_optuna as trials_from_optuna,
->>>>>>> import
 )
 from .verification import (
     LedgerCheck as LedgerCheck,

@@ -157,10 +157,11 @@ def power_curve(
 # %% ../../nbs/70_review/25_plots.ipynb #c15b408e
 @picture
 def placebo_histogram(
-    sharpe_ratios: Sequence[float], *, observed: float, ax: "Axes | None" = None,
-    title: str | None = None,
+    sharpe_ratios: Sequence[float], *, observed: float, critical: float | None = None,
+    ax: "Axes | None" = None, title: str | None = None,
 ) -> "Axes":
-    """Best annual Sharpe ratio of each placebo world, and the one that was observed.
+    """Best annual Sharpe ratio of each world without an edge, the one that was observed, and the
+    one that would have passed.
 
     Returns
     -------
@@ -171,10 +172,13 @@ def placebo_histogram(
     observed = check_number(observed, "observed")
     ax.hist(values, min(30, max(8, len(values) // 7)), color=COLOURS["sky"])
     ax.axvline(observed, color=COLOURS["vermilion"], lw=1.6, label=f"observed {observed:.2f}")
+    if critical is not None and np.isfinite(critical):
+        bar = check_number(critical, "critical")
+        ax.axvline(bar, color=COLOURS["grey"], ls="--", label=f"would have passed {bar:.2f}")
     ax.set(xlabel="best annual Sharpe ratio of a world without edge", ylabel="worlds (count)")
     ax.legend()
     share = f"{np.mean(values >= observed):{FORMATS['share']}}"
-    return f"{share} of the placebo worlds offer a best trial at least this good"
+    return f"{share} of the worlds without an edge offer a best trial at least this good"
 
 # %% ../../nbs/70_review/25_plots.ipynb #4bf7db78
 @picture
