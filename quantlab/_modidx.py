@@ -2304,7 +2304,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'quantlab/review/judge.py'),
                                        'quantlab.review.judge.Judgement.sentence': ( '70_review/judge.html#judgement.sentence',
                                                                                      'quantlab/review/judge.py'),
-                                       'quantlab.review.judge._Holdout': ('70_review/judge.html#_holdout', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._Trials': ('70_review/judge.html#_trials', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._check_how': ('70_review/judge.html#_check_how', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._chosen': ('70_review/judge.html#_chosen', 'quantlab/review/judge.py'),

@@ -272,7 +272,7 @@ def evaluate_gate(
         Dates by trial: the per-period net returns of every try on this data, of all families, the
         abandoned ones too; no gaps.
     selected : column name
-        The candidate, chosen before this call.
+        The candidate, chosen before this call; None takes the highest Sharpe ratio of all.
     n_trials : int, optional
         Tries ever (the ledger's count), at least the number of columns (the default); those beyond
         it count as independent ones.
@@ -314,6 +314,7 @@ def evaluate_gate(
         trials, selected=selected, n_trials=n_trials, block_length=block_length,
         n_resamples=n_resamples, seed=seed, size=max(size, 1e-12),
     )
+    selected = test.selected
     facts = diagnose(trials, selected, n_trials=test.n_trials, rules=Rules(ppy, seed=seed))
     pvalue = test.pvalue if rule is None else rule.calibrate(test.pvalue)
     known |= {"deflated_sharpe_ratio": 1 - pvalue}

@@ -8,24 +8,25 @@ __all__ = ['Judgement', 'judge']
 # %% ../../nbs/70_review/40_judge.ipynb #8094c5cc
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from quantlab.checks import (
-    check_integer, check_number, check_periods, check_scale, first_largest,
-)
+from ..checks import check_integer, check_number, check_periods, first_largest
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..ledger.record import check_name
 from ..ledger.trials import Ledger
 from ..ledger.tries import RESTATEMENT, same_returns
 from ..results import FORMATS, Result
+from quantlab.review.criteria import (
+    CRITERIA, PRECONDITIONS, THRESHOLDS, check_evidence, criterion_holds, is_unknown,
+)
 from .missing import Missing, what_is_missing
 from .shown import Costs, Shown, flat_label, read_shown, trade_columns
+from ..validation.confirmation import Confirmation, confirm_on_holdout
 from quantlab.validation.deflated_sharpe import (
     DeflatedSharpeTest, check_tried, count_hidden, deflated_sharpe_test, find_trial,
 )
@@ -88,7 +89,6 @@ class Judgement(Result):
 
 # %% ../../nbs/70_review/40_judge.ipynb #0008e432
 _DISAGREES = "the holdout does not confirm it"
-_MARGIN = 2.0  # times the assumed cost at which the return may be gone at the earliest
 _THIN = "its costs leave too little"
 
 
@@ -153,6 +153,7 @@ class _Trials(NamedTuple):
     returns: pd.DataFrame
     n_trials: int
     n_recorded: int
+    in_order: bool | None  # is the count no lower bound? None without a ledger
 
 
 def _recorded(
@@ -160,7 +161,7 @@ def _recorded(
 ) -> _Trials:
     "Write down what is new, and put beside it what was tried on the same days"
     if ledger is None:
-        return _Trials(frame, frame.shape[1] + count_hidden(n_trials, frame.shape[1]), 0)
+        return _Trials(frame, frame.shape[1] + count_hidden(n_trials, frame.shape[1]), 0, None)
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     tried = book.tried_returns(data_md5=None, window=None)
     known = _on_file(frame, tried)
@@ -182,19 +183,13 @@ def _recorded(
         book.append_many(variants)
     rest = tried.drop(columns=list(known.values()))
     table = pd.concat([frame, _covering(rest, frame.index)], axis=1) if rest.size else frame
-    return _Trials(table, max(n_trials or 0, book.count(), table.shape[1]), len(new))
+    in_order = not book.verify_project().is_lower_bound
+    return _Trials(table, max(n_trials or 0, book.count(), table.shape[1]), len(new), in_order)
 
 # %% ../../nbs/70_review/40_judge.ipynb #1a755181
-class _Holdout(NamedTuple):
-    "What the holdout says"
-
-    sharpe: float  # per period
-    confirms: bool
-
-
 def _held_out(
     holdout: Any, label: Any, sample: pd.Index, n_openings: int, capital: float | None
-) -> _Holdout:
+) -> Confirmation:
     "Does the time after the sample agree?"
     trades = isinstance(holdout, pd.DataFrame) and trade_columns(holdout)
     given = {"capital": capital if trades else None, "name": "holdout", "min_rows": 2}
@@ -212,42 +207,50 @@ def _held_out(
             f"`holdout` begins at {later.index[0]}, inside the sample, which ends at {sample[-1]}; "
             "it must lie after it."
         )
-    check_scale(later, "holdout")
-    ratio = float(later.mean() / later.std())
-    pvalue = float(special.ndtr(-ratio * math.sqrt(len(later))))
-    return _Holdout(ratio, ratio > 0 and (n_openings == 1 or pvalue <= 0.05 / n_openings))
+    return confirm_on_holdout(later, n_openings=n_openings)
 
 # %% ../../nbs/70_review/40_judge.ipynb #cd8402f0
 def _verdict(
-    passed: bool, holdout: _Holdout | None, costs: Costs, counted: bool, reason: str | None
+    passed: bool, holdout: Confirmation | None, evidence: Mapping[str, Any], counted: bool,
+    reason: str | None,
 ) -> tuple[str, str | None, tuple[str, ...]]:
     "The word, the reason of a rejection, and what was needed and not shown"
-    thin = costs.multiple is not None and costs.multiple < _MARGIN
+    unknown = [name for name in PRECONDITIONS if is_unknown(evidence[name])]
+    unknown = [name for name in unknown if name != "fit_certificate_share"]  # not all have models
+    lost = [
+        name
+        for name in PRECONDITIONS
+        if not is_unknown(evidence[name])
+        and not criterion_holds(name, evidence[name], THRESHOLDS[name])
+    ]
+    disorder = f"not in order: {'; '.join(CRITERIA[name].label for name in lost)}"
     against = [
-        (not passed, reason), (holdout is not None and not holdout.confirms, _DISAGREES),
-        (thin, _THIN),
+        (not passed, reason), (holdout is not None and not holdout.passed, _DISAGREES),
+        (lost == ["breakeven_cost_multiple"], _THIN), (bool(lost), disorder),
     ]
     for failed, why in against:
         if failed:
             return "rejected", why, ()
-    needed = [
-        (holdout is None, "a holdout"), (costs.multiple is None, "the margin over costs"),
-        (not counted, "the count of all that was tried"),
-    ]
-    lacking = tuple(what for lacks, what in needed if lacks)
-    return "unconfirmed" if lacking else "approved", None, lacking
+    needed = ["a holdout"] * (holdout is None)
+    needed += ["the count of all that was tried"] * (not counted)
+    needed += [CRITERIA[name].label for name in unknown]
+    return "unconfirmed" if needed else "approved", None, tuple(needed)
 
 # %% ../../nbs/70_review/40_judge.ipynb #55413193
 def _unchecked(
-    shown: Shown, costs: Costs, holdout: _Holdout | None, n_openings: int, counted: bool,
-    n_hidden: int,
+    shown: Shown, costs: Costs, holdout: Confirmation | None, evidence: Mapping[str, Any],
+    counted: bool, n_hidden: int,
 ) -> Iterable[str]:
     "What could not be checked, and why"
-    yield (
-        "Looking ahead: only what came out was shown, and no decision can be made again with "
-        "another future (`lookahead_audit`)."
-    )
-    yield "Data quality: the prices behind the returns were not shown (`check_panel`)."
+    if is_unknown(evidence["lookahead_audit_passed"]):
+        yield (
+            "Looking ahead: only what came out was shown, and no decision can be made again with "
+            "another future (`lookahead_audit`)."
+        )
+    if is_unknown(evidence["data_quality_share"]):
+        yield "Data quality: the prices behind the returns were not shown (`check_panel`)."
+    if is_unknown(evidence["plan_before_results"]):
+        yield "The plan: whether this was meant before it was seen is not known (`Ledger.plan`)."
     yield "Survivorship: which names could have been chosen on each day was not shown."
     if costs.multiple is None:
         yield (
@@ -257,7 +260,8 @@ def _unchecked(
     if holdout is None:
         yield "Confirmation: no returns after the sample were shown."
     else:
-        yield f"The holdout: that it was opened {n_openings} times and not more is as it was said."
+        n = holdout.n_openings
+        yield f"The holdout: that it was opened {n} times and not more is as it was said."
     if not counted:
         yield "Count: nothing was recorded: how much else was tried is not known."
     if n_hidden:
@@ -298,7 +302,7 @@ def judge(
     x: Any, *, n_trials: int | None = None, periods_per_year: float, selected: Any = None,
     ledger: str | os.PathLike | Ledger | None = None, family: str | None = "judged",
     strategy: str | None = None, holdout: Any = None, n_openings: int = 1, costs: Any = None,
-    capital: float | None = None, block_length: float = 21, n_resamples: int = 20_000,
+    evidence: Mapping[str, Any] | None = None, capital: float | None = None, block_length: float = 21, n_resamples: int = 20_000,
     seed: int = 0, size: float = 0.05,
 ) -> Judgement:
     """Record a finished backtest, and judge it against luck, a holdout and its costs.
@@ -326,6 +330,9 @@ def judge(
     costs : float, Series or DataFrame, optional
         Assumed costs: for returns those of each period, as a share of equity; else in basis points
         of traded value, by default what a backtest or a portfolio says it paid. `x` is net of them.
+    evidence : dict, optional
+        What else was measured, by name of a precondition of the gate, as in `evaluate_gate`;
+        without it nothing is approved.
     capital : float, optional
         Equity behind the trades' pnl, which is then used instead of their returns.
     block_length, n_resamples, seed
@@ -336,9 +343,9 @@ def judge(
     Returns
     -------
     Judgement
-        `.verdict`, "approved" only where p is at most `size`, the holdout confirms, the return
-        survives twice the costs, and the tries were counted; `.reason`, `.unchecked`,
-        `.sentence()`, `.pvalue`, `.years_needed`, `.critical_annual_sharpe`.
+        `.verdict`: "rejected"; "approved" where the test and the holdout hold, the tries were
+        counted and every precondition of the gate is known to hold; else "unconfirmed", with what
+        is `.needed`; `.reason`, `.unchecked`, `.sentence()`, `.pvalue`, `.years_needed`.
 
     Raises
     ------
@@ -377,6 +384,7 @@ def judge(
     shown = read_shown(x, costs=costs, capital=capital)
     frame = shown.returns
     check_periods(frame.index, per_year)
+    known = check_evidence(evidence)
     how = _check_how(len(frame), block_length, n_resamples, seed, size)
     label = _chosen(frame, selected)
     later = None
@@ -390,7 +398,10 @@ def judge(
         critical_sharpe=test.critical_sharpe, size=test.size,
     )
     margin = shown.costs(label)
-    verdict, reason, needed = _verdict(test.passed, later, margin, counted, missing.reason)
+    known |= {"breakeven_cost_multiple": margin.multiple} if margin.multiple is not None else {}
+    if trials.in_order is not None:
+        known["ledger_in_order"] = trials.in_order
+    verdict, reason, needed = _verdict(test.passed, later, known, counted, missing.reason)
     lower, upper = _interval(frame[label], per_year)
     return Judgement(
         verdict=verdict, selected=label, reason=reason, pvalue=test.pvalue,
@@ -399,10 +410,11 @@ def judge(
         sharpe_upper=upper, critical_annual_sharpe=missing.critical_annual_sharpe,
         n_trials=test.n_trials, n_hidden=test.n_hidden, n_obs=test.n_obs, years=missing.years,
         years_needed=0.0 if test.passed else missing.years_needed,
-        breakeven_cost_bps=margin.breakeven_bps, breakeven_cost_multiple=margin.multiple,
+        breakeven_cost_bps=margin.breakeven_bps,
+        breakeven_cost_multiple=known["breakeven_cost_multiple"],
         holdout_sharpe_ratio=None if later is None else later.sharpe * math.sqrt(per_year),
         n_openings=openings, n_recorded=trials.n_recorded,
         adjusted_pvalues=test.adjusted_pvalues.loc[frame.columns], needed=needed,
-        unchecked=tuple(_unchecked(shown, margin, later, openings, counted, test.n_hidden)),
+        unchecked=tuple(_unchecked(shown, margin, later, known, counted, test.n_hidden)),
         missing=missing, test=test,
     )

@@ -21,7 +21,6 @@ from quantlab import review as r
 from quantlab import validation as v
 from quantlab.data import Panel
 from quantlab.errors import QuantlabError
-from quantlab.review.criteria import CRITERIA, Rules
 
 mpl.use("agg")
 RNG = np.random.default_rng(0)
@@ -37,7 +36,6 @@ VOLUME = FRAME.abs() * 1e9 + 1e6
 SIGMA = FRAME.abs() * 0 + 0.01
 LOGS = FRAME.cumsum() + 4
 GROUPS = pd.Series(["x", "x", "y", "y", "y"], index=NAMES)
-THRESHOLDS = dict.fromkeys(CRITERIA) | {"deflated_sharpe_ratio": 0.95, "haircut_sharpe": 0.05}
 PAIRS = pd.DataFrame(
     {
         "window": 1,
@@ -801,7 +799,14 @@ row(
 
 # --- review -------------------------------------------------------------------------------------
 
-VARIANCE = {k: x for k, x in numbers(-1.0, 1.0, none=False).items() if k != "nan"}  # NaN: unknown
+BAD_THRESHOLDS = {
+    "text": "strict",
+    "unknown": {"z": 1},
+    "no test": {"deflated_sharpe_ratio": None},
+    "percent": {"deflated_sharpe_ratio": 95},
+    "false": {"lookahead_audit_passed": False},
+    "nan": {"data_quality_share": np.nan},
+}
 row(
     r.evaluate_gate,
     {
@@ -809,65 +814,56 @@ row(
         "selected": "a0",
         "n_trials": 5,
         "periods_per_year": 252,
-        "thresholds": THRESHOLDS,
-        "n_blocks": 4,
-        "n_resamples": 100,
+        "block_length": 5,
+        "n_resamples": 500,
     },
     TRIALS
-    | BLOCKS
     | {
-        "selected": {"unknown": "z", "none": None, "list": ["a0"]},
-        "n_trials": counts(0, 4),
-        "sharpe_variance": VARIANCE,
+        "selected": {"unknown": "z", "list": ["a0"]},
+        "n_trials": counts(0, 4, none=False),
         "periods_per_year": PER_YEAR,
-        "thresholds": {
-            "none": None,
-            "nothing": {},
-            "unknown": THRESHOLDS | {"z": 1},
-            "text": THRESHOLDS | {"haircut_sharpe": "x"},
-            "above one": THRESHOLDS | {"haircut_sharpe": 2.0},
-        },
+        "thresholds": BAD_THRESHOLDS,
         "evidence": {"unknown": {"z": 1}, "text": {"regime_stability": "x"}, "number": 3},
-        "seed": counts(),
+        "rule": {"text": "strict", "number": 1},
+        "objections": {"text": "no", "number": 3, "empty": [""]},
+        "block_length": numbers(0, 0.5, 1e6),
         "n_resamples": counts(0),
-        "block_size": numbers(0, 0.5, 1e6, none=False),
-        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None},
-    },
-)
-POWER = {"n_obs": 500, "n_trials": 5, "sharpe_variance": 0.002, "thresholds": THRESHOLDS}
-MEASURED = {
-    "n_obs": counts(20),
-    "n_trials": counts(0),
-    "sharpe_variance": VARIANCE,
-    "skewness": numbers(),
-    "kurtosis": numbers(0.5),
-    "autocorrelation": RHO,
-    "thresholds": {"none": None, "nothing": {}, "text": THRESHOLDS | {"haircut_sharpe": "x"}},
-}
-row(
-    r.gate_power,
-    POWER | {"periods_per_year": 252},
-    MEASURED
-    | {
-        "periods_per_year": PER_YEAR,
-        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0, "none": None},
+        "seed": counts(),
     },
 )
 row(
-    r.critical_sharpe_ratios,
-    POWER | {"rules": Rules(252.0)},
-    MEASURED | {"rules": {"none": None, "number": 252.0}},
+    r.final_verdict,
+    {"before": "unconfirmed", "confirmation": v.confirm_on_holdout(SERIES)},
+    {"confirmation": {"none": None, "true": True}},
+)
+row(
+    v.confirm_on_holdout,
+    {"holdout_returns": SERIES},
+    {
+        "holdout_returns": tables(SERIES, short=1, flat=True)
+        | {"prices": SERIES.cumsum() + 100, "zeros": SERIES * 0},
+        "n_openings": counts(0),
+    },
+)
+row(v.confirmation_level, {"n_openings": 1}, {"n_openings": counts(0)})
+row(
+    v.holdout_range,
+    {"sharpe": 0.05, "n_obs": 1000, "n_holdout": 250},
+    {
+        "sharpe": numbers(),
+        "n_obs": counts(1),
+        "n_holdout": counts(1),
+        "skewness": numbers(),
+        "kurtosis": numbers(0.5),
+        "confidence": numbers(0.0, 1.0),
+    },
 )
 row(
     r.null_sharpe_variance,
     {"trial_returns": FRAME},
     {"trial_returns": tables(FRAME, flat=True, flip=True, narrow=True)},
 )
-row(
-    r.check_thresholds,
-    {"thresholds": THRESHOLDS},
-    {"thresholds": {"none": None, "nothing": {}, "nan": THRESHOLDS | {"haircut_sharpe": np.nan}}},
-)
+row(r.check_thresholds, {"thresholds": {}}, {"thresholds": BAD_THRESHOLDS})
 row(
     r.bias_notes,
     {},
@@ -957,12 +953,10 @@ row(
     {
         "evaluate": lambda w: w,
         "returns": FRAME,
-        "n_worlds": 1,
+        "n_worlds": 2,
         "block_length": 10,
         "seed": 0,
-        "thresholds": THRESHOLDS,
         "periods_per_year": 252,
-        "n_blocks": 4,
         "n_resamples": 100,
     },
     {
@@ -971,41 +965,15 @@ row(
         "n_worlds": counts(0),
         "block_length": numbers(0),
         "seed": counts(),
-        "thresholds": MEASURED["thresholds"],
         "periods_per_year": PER_YEAR,
         "kind": options(None),
+        "size": numbers(0.0, 1.0),
+        "n_holdout": counts(N),
+        "n_openings": counts(0),
         "n_trials": counts(0, 3, none=False),
-        "sharpe_variance": VARIANCE,
         "confidence": numbers(0.0, 1.0),
         "n_resamples": counts(0),
         "select": {"none": None, "unknown": lambda t: "z"},
-    }
-    | BLOCKS,
-)
-row(
-    r.simulated_power,
-    {
-        "trial_returns": FRAME,
-        "selected": "a0",
-        "n_trials": 5,
-        "periods_per_year": 252,
-        "thresholds": THRESHOLDS,
-        "n_worlds": 1,
-        "n_blocks": 4,
-        "n_resamples": 100,
-        "true_sharpe": (1.0,),
-    },
-    TRIALS
-    | BLOCKS
-    | {
-        "selected": {"unknown": "z"},
-        "n_trials": counts(4),
-        "periods_per_year": PER_YEAR,
-        "thresholds": MEASURED["thresholds"],
-        "n_worlds": counts(0),
-        "block_length": numbers(0, 1e6),
-        "seed": counts(),
-        "true_sharpe": {"text": ["x"], "nan": [np.nan], "number": 1.0},
     },
 )
 DRAWN = tables(SERIES, gaps=True, short=0)
@@ -1218,6 +1186,8 @@ row(
 
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
+    "Confirmation",
+    "Diagnostic",
     "AnnualizedSharpe",
     "PeriodSharpe",
     "DeflatedSharpeCurve",

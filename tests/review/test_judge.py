@@ -59,6 +59,14 @@ def book(market: pd.DataFrame, costs: CostModel | None = None):
     return run_backtest(market * 0 + 0.25, market, costs=costs or CostModel(2, 5, 0))
 
 
+IN_ORDER = {
+    "lookahead_audit_passed": True,
+    "data_quality_share": 1.0,
+    "ledger_in_order": True,
+    "plan_before_results": True,
+}
+
+
 # --- luck ---------------------------------------------------------------------------------------
 
 
@@ -118,14 +126,17 @@ def test_an_edge_that_is_shown_whole_is_approved():
     market = edge()
     shown = book(market.iloc[:1260])
     later = book(market).returns.iloc[1260:]
-    found = judge(shown, n_trials=8, holdout=later, **ASKED)
+    found = judge(shown, n_trials=8, holdout=later, evidence=IN_ORDER, **ASKED)
     assert (found.verdict, found.reason, found.needed) == ("approved", None, ())
     assert found.years_needed == 0 and found.n_hidden == 7
     assert found.breakeven_cost_bps == shown.breakeven_cost_bps
     multiple = shown.gross_returns.sum() / shown.costs.sum()
     assert found.breakeven_cost_multiple == pytest.approx(multiple)
-    assert judge(shown, n_trials=8, holdout=book(market.iloc[1260:]), **ASKED).verdict == "approved"
-    by_day = judge(shown.returns, n_trials=8, holdout=later, costs=shown.costs, **ASKED)
+    by_book = judge(shown, n_trials=8, holdout=book(market.iloc[1260:]), evidence=IN_ORDER, **ASKED)
+    assert by_book.verdict == "approved"
+    by_day = judge(
+        shown.returns, n_trials=8, holdout=later, costs=shown.costs, evidence=IN_ORDER, **ASKED
+    )
     assert by_day.verdict == "approved" and by_day.breakeven_cost_bps is None
     assert by_day.breakeven_cost_multiple == pytest.approx(multiple)
 
@@ -134,7 +145,7 @@ def test_an_edge_that_is_shown_whole_is_approved():
     ("without", "needed"),
     [
         ("holdout", "a holdout"),
-        ("costs", "the margin over costs"),
+        ("costs", "break-even cost (multiple of the assumed)"),
         ("n_trials", "the count of all that was tried"),
     ],
 )
@@ -143,10 +154,24 @@ def test_what_is_not_shown_is_not_approved(without, needed):
     shown = book(market.iloc[:1260])
     asked = {"n_trials": 1, "holdout": market.iloc[1260:].mean(axis=1), "costs": shown.costs}
     del asked[without]
-    found = judge(shown.returns, **asked, **ASKED)
+    found = judge(shown.returns, evidence=IN_ORDER, **asked, **ASKED)
     assert (found.verdict, found.needed) == ("unconfirmed", (needed,))
     assert needed in found.sentence()
     assert any("not known" in text or "no returns" in text for text in found.unchecked)
+
+
+def test_nothing_is_approved_that_the_gate_would_not():
+    market = edge()
+    shown, later = book(market.iloc[:1260]), market.iloc[1260:].mean(axis=1)
+    ask = lambda **known: judge(shown, n_trials=1, holdout=later, evidence=known, **ASKED)
+    assert ask(**IN_ORDER).verdict == "approved"
+    for name in IN_ORDER:
+        lacks = ask(**{k: v for k, v in IN_ORDER.items() if k != name})
+        assert lacks.verdict == "unconfirmed" and len(lacks.needed) == 1
+        low = 0.5 if name == "data_quality_share" else False
+        against = ask(**IN_ORDER | {name: low})
+        assert against.verdict == "rejected" and against.reason.startswith("not in order: ")
+    assert ask(**IN_ORDER, fit_certificate_share=0.5).verdict == "rejected"
 
 
 def test_a_holdout_or_costs_that_speak_against_it_reject():
@@ -165,18 +190,22 @@ def test_a_holdout_that_is_opened_again_has_to_say_more():
     market = edge()
     shown = book(market.iloc[:1260])
     later = pd.Series(np.tile([0.01, -0.0098], 126), market.index[1260:])
-    first = judge(shown, n_trials=1, holdout=later, **ASKED)
-    third = judge(shown, n_trials=1, holdout=later, n_openings=3, **ASKED)
+    ask = {"n_trials": 1, "evidence": IN_ORDER} | ASKED
+    first = judge(shown, holdout=later, **ask)
+    third = judge(shown, holdout=later, n_openings=3, **ask)
     assert (first.verdict, third.verdict) == ("approved", "rejected")
     clear = later + 0.002
     tstat = clear.mean() / clear.std() * math.sqrt(len(clear))
     assert stats.norm.sf(tstat) <= 0.05 / 3
-    assert judge(shown, n_trials=1, holdout=clear, n_openings=3, **ASKED).verdict == "approved"
+    assert judge(shown, holdout=clear, n_openings=3, **ask).verdict == "approved"
 
 
 def test_costs_of_zero_are_no_margin():
     free = judge(book(edge(), CostModel(0, 0, 0)), n_trials=1, **ASKED)
-    assert free.breakeven_cost_multiple is None and "the margin over costs" in free.needed
+    assert (
+        free.breakeven_cost_multiple is None
+        and "break-even cost (multiple of the assumed)" in free.needed
+    )
 
 
 def test_it_explains_itself():
