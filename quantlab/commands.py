@@ -172,7 +172,7 @@ _NEW_STRATEGY = Command(
 def _read_attempts(args: argparse.Namespace) -> list[dict[str, Any]]:
     "Attempts of a source, which is told by what it holds"
     from quantlab.ledger import trials_from_csv, trials_from_mlflow, trials_from_optuna
-    from quantlab.ledger.imports import SOURCES, find_source
+    from quantlab.ledger.trackers import SOURCES, find_source
 
     kind, path = find_source(args.source)
     foreign = {"csv": ("study", "experiment", "returns"), "optuna": ("experiment",)}

@@ -7,6 +7,8 @@ from .imports import (
     ImportResult as ImportResult,
     import_trials as import_trials,
     trials_from_csv as trials_from_csv,
+)
+from .trackers import (
     trials_from_mlflow as trials_from_mlflow,
     trials_from_optuna as trials_from_optuna,
 )

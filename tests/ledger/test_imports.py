@@ -21,7 +21,7 @@ from quantlab.ledger import (
     trials_from_mlflow,
     trials_from_optuna,
 )
-from quantlab.ledger.imports import find_source
+from quantlab.ledger.trackers import find_source
 
 DATES = pd.bdate_range("2015-01-01", periods=60, name="date")
 WINDOW = (DATES[0], DATES[-1])
