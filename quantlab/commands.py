@@ -157,7 +157,8 @@ def _new_strategy(args: argparse.Namespace) -> int:
     print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
     print(
         f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
-        "in params.yaml, then `quantlab check --write` and `dvc repro`."
+        "in params.yaml, then `quantlab check --write`, `quantlab plan write`, `git commit` and "
+        "`dvc repro`."
     )
     return 0
 
