@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,6 @@ from ..validation.confirmation import Confirmation
 from ..validation.deflated_sharpe import DeflatedSharpeTest, deflated_sharpe_test
 from ..validation.rule import RuleSimulation
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe, sharpe_standard_error
-
-if TYPE_CHECKING:
-    from quantlab.review.placebo import PlaceboResult
 
 # %% ../../nbs/70_review/10_gate.ipynb #d861ca1f
 _SENTENCES: dict[str, Callable[[Mapping], str]] = {
@@ -180,7 +177,7 @@ class GateResult(Result):
             self, verdict=verdict, criteria=rows, confirmation=confirmation
         )
 
-    def with_placebo(self, placebo: "PlaceboResult") -> "GateResult":
+    def with_placebo(self, placebo: Any) -> "GateResult":
         "The same result with the false-pass rate of a `PlaceboResult`"
         return dataclasses.replace(
             self, false_pass_rate=placebo.pass_rate, false_pass_lower=placebo.lower,
