@@ -343,30 +343,30 @@ def _backtests(days, evenings, phi, alpha, beta, seeds, n):
 @njit(cache=True)
 def _world_length(
     days, backtests, phi, alpha, beta, shift, allowance, wide_allowance, threshold, wide_threshold,
-    seeds, cap,
+    seeds, horizon,
 ):
-    "Average days until either chart passes, each world charted with what its own backtest said"
-    step, total = np.uint64(0x9E3779B97F4A7C15), 0.0
+    "Days watched per alarm; each world is watched until its first, or for `horizon` days"
+    step, alarms, watched = np.uint64(0x9E3779B97F4A7C15), 0, 0
     omega = (1 - phi**2) * (1 - alpha - beta)
     for path in range(len(seeds)):
-        state, down, up, t = seeds[path], 0.0, 0.0, 0
+        state, down, up = seeds[path], 0.0, 0.0
         mean, volatility, abs_mean, abs_std, variance, value = backtests[path]
-        while t < cap:
+        for _ in range(horizon):
+            watched += 1
             state += step
             day = days[int(_uniform(state) * len(days))]
             value = phi * value + np.sqrt(variance) * day
             variance = omega + (alpha * day**2 + beta) * variance
-            t += 1
             z = (value - shift - mean) / volatility
             down = max(0.0, down - z - allowance)
             up = max(0.0, up + (abs(z) - abs_mean) / abs_std - wide_allowance)
             if down > threshold or up > wide_threshold:
+                alarms += 1
                 break
-        total += t
-    return total / len(seeds)
+    return watched / max(alarms, 1)
 
 # %% ../../nbs/80_handoff/10_expectation.ipynb #edb5a237
-CLUSTERS = 29.6  # chi-squared, 10 degrees of freedom, 0.1 %: Ljung-Box over ten days
+CLUSTERS = 18.3  # chi-squared, 10 degrees of freedom, 5 %: Ljung-Box over ten days
 PERSISTENCE = 0.99  # a world's largest alpha + beta
 REFITS = 20  # simulated backtests that show how far the fit errs
 
@@ -415,7 +415,7 @@ def _garch_world(z: np.ndarray, seeds: np.ndarray) -> tuple[float, float, float]
     return _admissible(phi, alpha - bias[1], alpha + beta - min(bias[1] + bias[2], 0.0))
 
 # %% ../../nbs/80_handoff/10_expectation.ipynb #edb5a239
-def _worlds(z: np.ndarray, given: float | None, block: float, streams: np.ndarray):
+def _worlds(z: np.ndarray, given: float | None, block: float, streams: np.ndarray, cap: int):
     "The kind of worlds, and the average run length in them as a function of the charts"
     size, n = np.abs(z), (len(streams) - REFITS) // 4
     paths = streams[:n], streams[n : 2 * n]  # of the search, and fresh ones
@@ -423,7 +423,7 @@ def _worlds(z: np.ndarray, given: float | None, block: float, streams: np.ndarra
     fit = _garch_world(z, streams[4 * n :]) if wants else None
     if fit is None:
 
-        def length(shift, k, k_wide, h, h_wide, fresh, cap):
+        def length(shift, k, k_wide, h, h_wide, fresh):
             wide = (np.abs(z - shift) - size.mean()) / size.std()
             return _run_length(z - shift, wide, k, k_wide, h, h_wide, block, paths[fresh], cap)
 
@@ -435,9 +435,9 @@ def _worlds(z: np.ndarray, given: float | None, block: float, streams: np.ndarra
         for seeds in (streams[2 * n : 3 * n], streams[3 * n : 4 * n])
     ]
 
-    def length(shift, k, k_wide, h, h_wide, fresh, cap):
+    def length(shift, k, k_wide, h, h_wide, fresh):
         return _world_length(
-            days, backtests[fresh], *fit, shift, k, k_wide, h, h_wide, paths[fresh], cap
+            days, backtests[fresh], *fit, shift, k, k_wide, h, h_wide, paths[fresh], cap // 50
         )
 
     return WORLDS[1], length
@@ -490,11 +490,10 @@ def calibrate_monitor(
     streams = np.random.SeedSequence(check_integer(seed, "seed")).generate_state(
         4 * n_resamples + REFITS, np.uint64
     )
-    worlds, length = _worlds(z, block_length, block, streams)
-    cap = int(50 * target)
+    worlds, length = _worlds(z, block_length, block, streams, int(50 * target))
 
     def run(h, h_wide, shift=0.0, fresh=False):
-        return length(shift, k, k_wide, h, h_wide, fresh, cap)
+        return length(shift, k, k_wide, h, h_wide, fresh)
 
     h_wide = _bisect(lambda h: run(np.inf, h), 2 * target)
     h = _bisect(lambda h: run(h, h_wide), target)

@@ -42,6 +42,7 @@ from quantlab.handoff import (
     save_feed,
     write_bundle,
 )
+from quantlab.handoff.expectation import sequential_test_from
 from quantlab.handoff.manifest import seal_of
 from quantlab.handoff.monitor import VERDICTS
 from quantlab.simulate import factor_world, garch
@@ -881,6 +882,68 @@ def test_the_agreed_run_length_is_the_run_length(seed):
     error = np.std(lengths) / np.sqrt(len(lengths))
     assert abs(np.mean(lengths) - 250) < 4 * np.hypot(error, 250 / np.sqrt(1000))
     assert abs(test.achieved_run_length - 250) < 40
+
+
+def futures(test, n_paths, cap, rng, *, alpha, beta):
+    "Days to an alarm in fresh years of a GARCH(1,1): in numpy, one step for all paths"
+    variance = np.full(n_paths, 1e-4)
+    down, wide, length = np.zeros((3, n_paths))
+    running = np.ones(n_paths, bool)
+    for day in range(-300, cap):
+        shock = rng.standard_normal(n_paths)
+        z = (5e-4 + np.sqrt(variance) * shock - test.mean) / test.volatility
+        variance = 1e-4 * (1 - alpha - beta) + (alpha * shock**2 + beta) * variance
+        if day < 0:
+            continue
+        size = (np.abs(z) - test.abs_mean) / test.abs_std
+        down = np.maximum(0, down - z - test.mean_allowance)
+        wide = np.maximum(0, wide + size - test.volatility_allowance)
+        length += running
+        running &= (down <= test.mean_threshold) & (wide <= test.volatility_threshold)
+        if not running.any():
+            break
+    return length
+
+
+def test_the_agreed_run_length_holds_where_volatility_clusters():
+    "Drawing days in blocks promised 2500 and kept 1200: no storm beyond the worst one seen"
+    process, kept = {"alpha": 0.08, "beta": 0.9}, {"garch": [], "blocks": []}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        record = garch(1000, omega=2e-6, mu=5e-4, rng=rng, **process)["returns"]
+        for worlds, block in (("garch", None), ("blocks", 30)):
+            test = calibrate_monitor(
+                record, average_run_length=2500, seed=1, n_resamples=100, block_length=block
+            )
+            kept[worlds].append(futures(test, 40, 15_000, rng, **process).mean())
+    assert test.worlds == "blocks"
+    assert np.mean(kept["garch"]) > 1500
+    assert np.mean(kept["garch"]) > 1.3 * np.mean(kept["blocks"])
+
+
+def test_days_without_memory_are_drawn_from_the_backtest():
+    "iid days, and days whose fit fails: blocks, and `worlds` says why"
+    rng = np.random.default_rng(3)
+    days = pd.Series(rng.standard_t(5, 1000) * 0.006 + 4e-4)
+    test = calibrate_monitor(days, average_run_length=100, seed=1, n_resamples=100)
+    assert test.worlds == "blocks"
+    walk = pd.Series(np.sin(np.arange(300) / 30) * 0.01 + rng.normal(0, 1e-4, 300))
+    test = calibrate_monitor(walk, average_run_length=100, seed=1, n_resamples=100)
+    assert test.worlds == "blocks, for want of a fit"
+
+
+def test_a_test_written_before_worlds_were_stated_is_read_and_charts_the_same(calibrated):
+    stated = calibrated["sequential_test"]
+    old = {name: value for name, value in stated.items() if name != "worlds"}
+    days = np.random.default_rng(1).normal(0, 0.01, 300)
+    before, now = sequential_test_from(old), sequential_test_from(stated)
+    assert before.worlds == "blocks" and now.worlds == stated["worlds"]
+    np.testing.assert_array_equal(before.charts(days), now.charts(days))
+    with pytest.raises(SpecificationError, match="`worlds` must be"):
+        sequential_test_from(stated | {"worlds": "dreams"})
+    for file in (ROOT / "handoff").glob("*/manifest.json"):
+        manifest = json.loads(file.read_text())
+        assert sequential_test_from(manifest["expected_distribution"]["sequential_test"])
 
 
 def test_a_larger_edge_is_missed_sooner():
