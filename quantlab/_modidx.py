@@ -286,6 +286,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'quantlab/backtest/market.py'),
                                           'quantlab.backtest.market.Market.from_panel': ( '60_backtest/market.html#market.from_panel',
                                                                                           'quantlab/backtest/market.py'),
+                                          'quantlab.backtest.market.Market.of_names': ( '60_backtest/market.html#market.of_names',
+                                                                                        'quantlab/backtest/market.py'),
                                           'quantlab.backtest.market.Market.with_panel': ( '60_backtest/market.html#market.with_panel',
                                                                                           'quantlab/backtest/market.py'),
                                           'quantlab.backtest.market._at_each_close': ( '60_backtest/market.html#_at_each_close',

@@ -6,8 +6,8 @@
 __all__ = ['Market', 'placebo_market']
 
 # %% ../../nbs/60_backtest/28_market.ipynb #89ba6be8
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,12 @@ class Market(Result):
         artifacts = {name: _known(name, table, last) for name, table in self.artifacts.items()}
         forecasts = self.volatility.reindex(panel.returns.index)
         return _at_each_close(panel, forecasts, artifacts, self.start, self.settings)
+
+    def of_names(self, names: Sequence) -> "Market":
+        "The same market in some of its assets; its artifacts, which may name others, are left out"
+        parts = ("membership", "returns", "dollar_volume", "volatility")
+        some = {part: getattr(self, part)[list(names)] for part in parts}
+        return replace(self, panel=self.panel.select(names), artifacts={}, **some)
 
 # %% ../../nbs/60_backtest/28_market.ipynb #e6fc3bd8
 def _first_day(start: Any, dates: pd.DatetimeIndex) -> pd.Timestamp:

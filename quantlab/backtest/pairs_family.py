@@ -102,11 +102,7 @@ def screened_world(
             f"to screen a world the market needs the settings of the stage {_STAGE!r}; give them "
             "to `Market.from_panel` as `settings`."
         )
-    drawn = _drawn_names(made.panel.returns.iloc[0], names)
-    parts = ("membership", "returns", "dollar_volume", "volatility")
-    made = replace(
-        made, panel=made.panel.select(drawn), **{p: getattr(made, p)[drawn] for p in parts}
-    )
+    made = made.of_names(_drawn_names(made.panel.returns.iloc[0], names))
     known = made.panel.log_prices.where(made.panel.returns.notna())
     pairs = screened_pairs(
         made.panel.with_fields({"log_prices": known}), first_trade=market.start, test_again=False,

@@ -26,7 +26,7 @@ from ..validation.rule import min_years
 # %% ../../nbs/70_review/03_plan.ipynb #dcec1c29
 RULE = (
     "highest net Sharpe ratio of the declared grid; maximum-Sharpe bootstrap over all tries; "
-    "one opening of the holdout, mean above zero"
+    "holdout: mean above zero at its first opening, p-value at most 0.05 / k at the k-th"
 )
 _BASE = (
     "families", "evaluate_from", "holdout_start", "costs", "capital", "periods_per_year", "seed",
