@@ -75,8 +75,8 @@ def _weights(
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #146620eb
 @njit(cache=True)
 def _leg_shares(values, places, long, short):
-    """Fill `long` and `short` with the share of a place in each leg; a tie across both edges is held
-    in neither"""
+    """Fill `long` and `short` with the share of a place in each leg; a tie across both edges is
+    held in neither"""
     n, above, below, at_top, at_bottom = len(values), 0, 0, 0, 0
     top = np.partition(values, n - places)[n - places]
     bottom = np.partition(values, places - 1)[places - 1]

@@ -124,8 +124,8 @@ PAIRS = Family(
     needs=("volatility", "pairs"), weights=_weights,
     artifacts=(Artifact("pairs", stage=_STAGE, make=screened_pairs),),
     placebo=screened_world,
-    anew="pairs that are screened on its own prices, by the settings of the true screen, in at most "
-    f"{default_of(screened_world, 'names')} of its names",
+    anew="pairs that are screened on its own prices, by the settings of the true screen, in at "
+    f"most {default_of(screened_world, 'names')} of its names",
     failure_modes=(
         "The tie breaks (a merger, a new product, a change of regulation), and the gap that was "
         "to close goes on to widen.",

@@ -52,7 +52,7 @@ _SENTENCES: dict[str, Callable[[Mapping], str]] = {
         else "The count of tries is a lower bound, and a lower bound is not an approval."
     ),
     "plan_before_results": lambda f: (
-        "A committed plan held what was tried and how it would be judged, before there were results."
+        "A committed plan held what was tried, and how it would be judged, before the results."
         if f["value"]
         else "No committed plan came before the results."
     ),
@@ -233,7 +233,7 @@ TRUE_RATIOS = (0.5, 1.0, 1.5, 2.0, 2.5)
 def power_table(
     rule: RuleSimulation | None, critical: float, facts: Mapping[str, float], per_year: float
 ) -> pd.DataFrame:
-    "Chance to pass by true annual Sharpe ratio: measured for the whole rule, or stated for the test"
+    "Chance to pass by true annual Sharpe ratio: measured for the rule, or stated for the test"
     if rule is None:
         true = np.array(TRUE_RATIOS)
         shape = {k: facts[k] for k in ("n_obs", "skewness", "kurtosis")}

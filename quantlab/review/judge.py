@@ -302,8 +302,8 @@ def judge(
     x: Any, *, n_trials: int | None = None, periods_per_year: float, selected: Any = None,
     ledger: str | os.PathLike | Ledger | None = None, family: str | None = "judged",
     strategy: str | None = None, holdout: Any = None, n_openings: int = 1, costs: Any = None,
-    evidence: Mapping[str, Any] | None = None, capital: float | None = None, block_length: float = 21, n_resamples: int = 20_000,
-    seed: int = 0, size: float = 0.05,
+    evidence: Mapping[str, Any] | None = None, capital: float | None = None,
+    block_length: float = 21, n_resamples: int = 20_000, seed: int = 0, size: float = 0.05,
 ) -> Judgement:
     """Record a finished backtest, and judge it against luck, a holdout and its costs.
 

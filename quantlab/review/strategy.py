@@ -114,15 +114,15 @@ _TRIED = (
         "The ledger counts {validate:@/n_trials} tries of all families; the returns of "
         "{validate:@/n_trials_on_data} of them on these days are in the test, the others count as "
         "independent ones. The one judged here, {validate:@/selected}, was chosen for its Sharpe "
-        "ratio in the sample, so that ratio is flattered by the choice. If none of the tries had an "
-        "edge, the best of them would still show as much with probability {validate:@/pvalue|.3f}; "
+        "ratio in the sample, so that ratio is flattered by the choice. If none of the tries had "
+        "an edge, the best of them would still show as much with probability {validate:@/pvalue|.3f}; "
         "an annual Sharpe ratio of {validate:@/critical_annual_sharpe|.2f} would have been enough, "
         "{validate:@/annualized_sharpe_ratio|.2f} was seen. {validate:@/power_sentence}",
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(
             "luck", "validate", "@/pvalue",
-            "The best of everything tried in worlds in which nothing works, what would have passed, "
-            "and what was seen.",
+            "The best of everything tried in worlds in which nothing works, what would have "
+            "passed, and what was seen.",
         ),
         TableBlock(
             "validate", "tries",
@@ -178,7 +178,8 @@ _PERFORMANCE = (
         FigureBlock(
             "cost_stress", "backtest_candidates", "@/stress",
             "The return would be gone at "
-            "{validate:@/criteria/precondition/breakeven_cost_multiple/value|.1f} times the assumed cost.",
+            "{validate:@/criteria/precondition/breakeven_cost_multiple/value|.1f} times the "
+            "assumed cost.",
         ),
     ),
 )

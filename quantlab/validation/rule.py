@@ -159,7 +159,7 @@ class RuleSimulation(Result):
     size_lower: float
     size_upper: float
     level: float
-    critical_pvalue: float  # at most `level`; below it where the worlds say that the test is lenient
+    critical_pvalue: float  # at most `level`; lower where the worlds show the test as lenient
     table: pd.DataFrame  # edge x true ratio: tested confirmed passes lower upper in_range
     hidden_losers: pd.Series  # share of worlds without an edge that pass the test, by what is shown
     luck: np.ndarray  # p-values of the worlds without an edge, ascending
@@ -189,8 +189,8 @@ class RuleSimulation(Result):
         return (
             f"Without an edge {self.size:.1%} of {self.n_worlds:,} worlds pass the whole rule "
             f"({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe ratio of "
-            f"{at:g} passes in {found.loc[at].min():.0%} to {found.loc[at].max():.0%}. On noise the "
-            f"test alone passes {ways['losers hidden, counted']:.1%} where the losers are hidden "
+            f"{at:g} passes in {found.loc[at].min():.0%} to {found.loc[at].max():.0%}. On noise "
+            f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are hidden "
             f"and counted, {ways['losers hidden, not counted']:.1%} where they are not counted."
         )
 
