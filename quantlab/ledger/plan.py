@@ -17,8 +17,9 @@ import pandas as pd
 
 from ..errors import LedgerError, SpecificationError
 from .chain import ChainFile, identity
-from .history import is_committed
+from .history import is_committed, was_committed_last
 from .record import PLAN, UNASSIGNED, check_name
+from .series import SeriesFolder
 from .tries import window_ends, windows_overlap
 from ..results import Result
 from ..storage import canonical_json, check_text, plain_json
@@ -177,17 +178,26 @@ def holds(grid: Mapping[str, Mapping], family: str, parameters: Mapping[str, Any
 Placed = Sequence[tuple[int, Mapping]]
 
 
+def _twins(one: Mapping, other: Mapping) -> bool:
+    "Have two trials the same returns, by their moments?"
+    pairs = [(one[k], other[k]) for k in ("sharpe", "skewness", "kurtosis")]
+    known = one["n_obs"] == other["n_obs"] and None not in (x for pair in pairs for x in pair)
+    return known and all(abs(a - b) <= 1e-5 * max(1.0, abs(a)) for a, b in pairs)
+
+
 def is_late(plans: Placed, trials: Placed) -> bool:
-    "Was a point of the last of the plans tried before the first of them that holds it?"
+    """Was a point of the last of the plans tried, under whatever name, before the first of them that
+    holds it?"""
     place, last = plans[-1]
     grid = last["plan"].get("grid")
     if not grid:
         return any(at < place for at, _ in trials)
-    for at, trial in trials:
+    for _, trial in trials:
         point = trial["family"], trial["parameters"]
-        holding = (i for i, plan in plans if holds(plan["plan"].get("grid") or {}, *point))
-        if holds(grid, *point) and at < next(holding):
-            return True
+        if holds(grid, *point):
+            first = next(i for i, plan in plans if holds(plan["plan"].get("grid") or {}, *point))
+            if any(at < first and (t is trial or _twins(t, trial)) for at, t in trials):
+                return True
     return False
 
 
@@ -221,11 +231,13 @@ class Plan(Result):
     after_the_fact: bool  # a point of it was tried before a plan held it
     n_plans: int
     changed_after_results: list[str]  # over all plans for its window
+    committed_first: bool | None = None  # some commit has it and nothing after it; None: unseen
 
     @property
     def came_first(self) -> bool:
         "Was it committed, all of it before it was tried, and nothing else changed since?"
-        return bool(self.committed and not self.after_the_fact and not self.changed_after_results)
+        late = self.after_the_fact or self.changed_after_results or self.committed_first is False
+        return bool(self.committed and not late)
 
     def sentence(self) -> str:
         "How far it can be relied on, in one sentence"
@@ -233,6 +245,8 @@ class Plan(Result):
         tried = "something" if self.after_the_fact else "nothing"
         text = f"Plan {self.id}, {place[self.committed]}: {tried} of it was tried before it was"
         text += " planned"
+        if self.committed_first is False:
+            text += ", but no commit shows it without results"
         if n := len(self.changed_after_results):
             text += f", and {n} {'thing was' if n == 1 else 'things were'} changed after results"
         return text + "."
@@ -247,18 +261,19 @@ class Plan(Result):
 
 
 def read_plan(
-    record: dict, records: Sequence[dict], elsewhere: Sequence[dict], committed: bool | None
+    record: dict, records: Sequence[dict], tried: Sequence[dict],
+    committed: tuple[bool | None, bool | None],
 ) -> Plan:
-    "A plan among the records of its ledger; `elsewhere` the trials of other ledgers"
+    """A plan among the records of its ledger; `tried` the trials on its window, those of other ledgers
+    with their name; `committed` at all, and before what follows it"""
     window = record["plan"].get("window")
     here, place = overlapping_plans(records, window), {r["hash"]: i for i, r in enumerate(records)}
-    own = [r for r in records if r["kind"] == "trial"]
-    tried = [r for r in [*own, *elsewhere] if windows_overlap(r["window"], window)]
     trials = [(-1 if "ledger" in r else place[r["hash"]], r) for r in tried]
     plans = [(place[r["hash"]], r) for r in here if place[r["hash"]] <= place[record["hash"]]]
     fields = ("id", "hash", "plan", "replaces", "changes", "note", "n_tries_before")
     return Plan(
-        **{name: record[name] for name in fields}, committed=committed,
+        **{name: record[name] for name in fields}, committed=committed[0],
+        committed_first=committed[1],
         after_the_fact=is_late(plans, trials), n_plans=len(here),
         changed_after_results=changed_late(plans, trials),
     )
@@ -301,7 +316,10 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
     fault = fault and f"{fault} is not in it"
     if _beyond_window(asked.get("window"), planned.get("window")):
         fault = "the window reaches beyond its own"
-    for key in [k for k in asked if k not in ("grid", "window") and k in planned]:
+    for key in [k for k in asked if k not in ("grid", "window")]:
+        if key not in planned:
+            fault = fault or f"it does not fix {key}"
+            continue
         fault = fault or next(iter(_differences(key, planned[key], asked[key])), None)
     again = f"`quantlab plan write --replaces {found.id}`, then `git commit`"
     return fault and f"{name} says otherwise: {fault}; run what was planned, or {again}"
@@ -312,6 +330,7 @@ class PlanKeeper:
 
     path: Path
     _chain: ChainFile
+    _store: SeriesFolder
     _tries: Callable[[Sequence[dict]], list]
     _project_trials: Callable[[str | None], list[dict]]
     recover: Callable[[], int]
@@ -352,9 +371,7 @@ class PlanKeeper:
             added, other = plan_changes(old["plan"], plain) if old else ([], [])
             if old and not added + other:
                 return old["id"]
-            own = [r for r in writer.records if r["kind"] == "trial"]
-            window = plain.get("window")
-            tried = [r for r in [*own, *elsewhere] if windows_overlap(r["window"], window)]
+            tried = self._tried_on([*writer.records, *elsewhere], plain.get("window"))
             record = {
                 "kind": "plan", "plan": plain, "replaces": replaces, "changes": other + added,
                 "n_tries_before": len(self._tries(tried)), "note": note,
@@ -369,8 +386,29 @@ class PlanKeeper:
         plans = overlapping_plans(records, plain_json(window, "window", whole=True))
         if not plans:
             return None
-        committed = is_committed(self.path, canonical_json(plans[-1]))
-        return read_plan(plans[-1], records, self._elsewhere(), committed)
+        line = canonical_json(plans[-1])
+        committed = is_committed(self.path, line), was_committed_last(self.path, line)
+        tried = self._tried_on([*records, *self._elsewhere()], plans[-1]["plan"].get("window"))
+        return read_plan(plans[-1], records, tried, committed)
+
+    def _tried_on(self, records: Sequence[dict], window: Any) -> list[dict]:
+        "Trials that share a day with a window, by what they say or by the days of their returns"
+        trials = [r for r in records if r["kind"] == "trial"]
+        return [
+            r
+            for r in trials
+            if windows_overlap(r["window"], window) or windows_overlap(self._days(r), window)
+        ]
+
+    def _days(self, record: Mapping) -> tuple[str, str]:
+        "First and last day of a trial's returns; a day that no window has where it has none"
+        try:
+            index = self._store.of(record).index if record["returns"] else ()
+        except LedgerError:  # verify says so
+            index = ()
+        if not len(index) or not isinstance(index, pd.DatetimeIndex):
+            return "0000-01-01", "0000-01-01"
+        return index[0].isoformat(), index[-1].isoformat()
 
     def plans(self) -> pd.DataFrame:
         "One row a plan, in order"

@@ -37,11 +37,16 @@ _RECOVERED = "recorded later: the process that ran it was stopped before it coul
 
 
 def on_days(series: Mapping[str, pd.Series], days: pd.Index) -> pd.DataFrame:
-    "The series with values on nine tenths of these days, on all of them; a missing one is 0"
+    "The series with values on nine tenths of these days, and few between; a missing one is 0"
+    if not isinstance(days, pd.Index) or not len(days) or not days.is_monotonic_increasing:
+        raise SpecificationError(
+            f"`days` must be the index of a table, in order; got {type(days).__name__}."
+        )
     dated = isinstance(days, pd.DatetimeIndex)
     alike = {n: x for n, x in series.items() if isinstance(x.index, pd.DatetimeIndex) == dated}
+    rows = {n: max(len(days), len(x.loc[days[0] : days[-1]])) for n, x in alike.items()}
     there = {name: x.reindex(days) for name, x in alike.items()}
-    enough = {name: x.fillna(0.0) for name, x in there.items() if x.notna().mean() >= 0.9}
+    enough = {n: x.fillna(0.0) for n, x in there.items() if x.notna().sum() >= 0.9 * rows[n]}
     return pd.DataFrame(enough, index=days)
 
 

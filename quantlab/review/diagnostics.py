@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_frame, varies
-from ..errors import DataError
+from ..errors import DataError, SpecificationError
 from ..results import Result
 from .criteria import is_unknown
 from ..validation.data_snooping import superior_predictive_ability
@@ -200,6 +200,10 @@ def diagnose(
 ) -> dict[str, float]:
     "Moments of the selected trial and every diagnostic of the trials that move, by name"
     trials = trials.loc[:, varies(trials)]
+    if selected not in trials.columns:
+        raise SpecificationError(
+            f"`selected` must be a trial that moves by more than rounding; {selected!r} does not."
+        )
     facts = return_moments(trials[selected].to_numpy()) | {"n_obs": len(trials)}
     ratios = (trials.mean() / trials.std()).to_numpy()
     several = len(ratios) > 1

@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from ..checks import check_kind, check_number, check_scale
+from quantlab.checks import (
+    check_kind, check_number, check_option, check_periods, check_scale,
+)
 from ..errors import SpecificationError
 from ..results import Result, as_scalar
 from quantlab.review.criteria import (
@@ -111,6 +113,7 @@ def final_verdict(before: str, confirmation: Confirmation) -> str:
     str
         "approved" where all else held and the holdout agrees, otherwise "rejected".
     """
+    check_option(before, "before", ("rejected", "unconfirmed", "approved"))
     check_kind(confirmation, Confirmation, "confirmation", "from confirm_on_holdout")
     return "approved" if before != "rejected" and confirmation.passed else "rejected"
 
@@ -254,6 +257,17 @@ def _check_objections(objections: Any) -> tuple[str, ...]:
     return why
 
 
+def _check_rule(rule: Any, trials: pd.DataFrame, n_trials: int | None) -> None:
+    "Refuse a simulation of other trials"
+    check_kind(rule, RuleSimulation, "rule", "from simulate_rule")
+    asked = (trials.shape[1] if n_trials is None else n_trials, len(trials))
+    if (rule.n_trials, rule.n_obs) != asked:
+        raise SpecificationError(
+            f"`rule` is of {rule.n_trials} trials and {rule.n_obs} rows, and {asked[0]} trials and "
+            f"{asked[1]} rows are judged; simulate it on the same table and count."
+        )
+
+
 def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int | None = None,
     periods_per_year: float, thresholds: Mapping[str, Any] | None = None,
@@ -282,7 +296,8 @@ def evaluate_gate(
     rule : RuleSimulation, optional
         Of these trials: it calibrates the test, and its power stands beside the verdict.
     objections : sequence of str
-        Why nothing can be approved, a sentence each. One is enough to reject.
+        Why nothing can be approved, a sentence each. One is enough to reject; a sample shorter
+        than 20 blocks is one by itself.
     block_length, n_resamples, seed
         Of the test, as in `deflated_sharpe_test`.
 
@@ -303,10 +318,16 @@ def evaluate_gate(
     asked, known = check_thresholds(thresholds), check_evidence(evidence)
     trials, why = check_trial_table(trial_returns), _check_objections(objections)
     check_scale(trials, "trial_returns")
+    check_periods(trials.index, ppy)
     size = 1 - asked["deflated_sharpe_ratio"]
     if rule is not None:
-        check_kind(rule, RuleSimulation, "rule", "from simulate_rule")
+        _check_rule(rule, trials, n_trials)
         size = min(size, rule.critical_pvalue)
+    if len(trials) < 20 * block_length:
+        why += (
+            f"The sample of {len(trials):,} rows is shorter than 20 blocks of {block_length:g}, and "
+            "the p-value is too sure of itself.",
+        )
     test = deflated_sharpe_test(
         trials, selected=selected, n_trials=n_trials, block_length=block_length,
         n_resamples=n_resamples, seed=seed, size=max(size, 1e-12),

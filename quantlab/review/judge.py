@@ -18,6 +18,7 @@ import pandas as pd
 from ..checks import check_integer, check_number, check_periods, first_largest
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..ledger.record import check_name
+from ..ledger.series import series_digest
 from ..ledger.trials import Ledger
 from ..ledger.tries import RESTATEMENT, same_returns
 from ..results import FORMATS, Result
@@ -153,7 +154,7 @@ class _Trials(NamedTuple):
     returns: pd.DataFrame
     n_trials: int
     n_recorded: int
-    in_order: bool | None  # is the count no lower bound? None without a ledger
+    book: Ledger | None
 
 
 def _recorded(
@@ -165,6 +166,7 @@ def _recorded(
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     tried = book.tried_returns(data_md5=None, window=None)
     known = _on_file(frame, tried)
+    check_integer(n_trials or 1, "n_trials", low=1, high=10**9)  # before anything is written
     new = [label for label in frame if label not in known]
     least = max(book.count() + len(new), frame.shape[1])
     if n_trials is not None and check_integer(n_trials, "n_trials", low=1) < least:
@@ -181,25 +183,47 @@ def _recorded(
     ]
     if variants:
         book.append_many(variants)
-    rest = tried.drop(columns=list(known.values()))
+    rest = tried.drop(columns=list(known.values())).rename(columns="on file: {}".format)
     table = pd.concat([frame, _covering(rest, frame.index)], axis=1) if rest.size else frame
-    in_order = not book.verify_project().is_lower_bound
-    return _Trials(table, max(n_trials or 0, book.count(), table.shape[1]), len(new), in_order)
+    count = max(n_trials or 0, book.count(), table.shape[1])
+    return _Trials(table, count, len(new), book)
+
+
+def _in_the_ledger(book: Ledger, frame: pd.DataFrame) -> dict[str, Any]:
+    "What the ledger knows of plan and sample, which overrules what was said"
+    window = (frame.index[0], frame.index[-1])
+    plan = book.plan_in_force(window)
+    opened = isinstance(frame.index, pd.DatetimeIndex) and book.opened_within(window)
+    return {
+        "ledger_in_order": not book.verify_project().is_lower_bound and not opened,
+        "plan_before_results": plan is not None and plan.came_first,
+    }
+
+
+def _openings(book: Ledger | None, later: pd.Series, label: Any, said: int) -> int:
+    "Openings of this holdout, this one written down and counted; never fewer than was said"
+    if book is None or not isinstance(later.index, pd.DatetimeIndex):
+        return said
+    window = (later.index[0].isoformat(), later.index[-1].isoformat())
+    book.open_holdout(
+        family="judged", strategy=str(label), trial_id=series_digest(later), reason="judged",
+        window=window, data_md5="unspecified",
+    )
+    return max(said, book.count_openings(window))
 
 # %% ../../nbs/70_review/40_judge.ipynb #1a755181
-def _held_out(
-    holdout: Any, label: Any, sample: pd.Index, n_openings: int, capital: float | None
-) -> Confirmation:
-    "Does the time after the sample agree?"
+def _held_out(holdout: Any, label: Any, sample: pd.Index, capital: float | None) -> pd.Series:
+    "The returns of the chosen variant after the sample"
     trades = isinstance(holdout, pd.DataFrame) and trade_columns(holdout)
     given = {"capital": capital if trades else None, "name": "holdout", "min_rows": 2}
     table = read_shown(holdout, **given).returns
-    if table.shape[1] > 1 and label not in table:
+    named = isinstance(holdout, pd.DataFrame) and not trades
+    if (named or table.shape[1] > 1) and label not in table:
         raise SpecificationError(
             f"`holdout` has {table.shape[1]} columns and none of them is {label!r}; give the "
-            "returns of that variant."
+            "returns of that variant, or a Series."
         )
-    later = table[label] if table.shape[1] > 1 else table.iloc[:, 0]
+    later = table[label] if label in table else table.iloc[:, 0]
     if isinstance(later.index, pd.DatetimeIndex) != isinstance(sample, pd.DatetimeIndex):
         raise MisalignedError("`holdout` and `x` must both have dates, or both row numbers.")
     if later.index[0] <= sample[-1]:
@@ -207,12 +231,12 @@ def _held_out(
             f"`holdout` begins at {later.index[0]}, inside the sample, which ends at {sample[-1]}; "
             "it must lie after it."
         )
-    return confirm_on_holdout(later, n_openings=n_openings)
+    return later
 
 # %% ../../nbs/70_review/40_judge.ipynb #cd8402f0
 def _verdict(
     passed: bool, holdout: Confirmation | None, evidence: Mapping[str, Any], counted: bool,
-    reason: str | None,
+    long: bool, reason: str | None,
 ) -> tuple[str, str | None, tuple[str, ...]]:
     "The word, the reason of a rejection, and what was needed and not shown"
     unknown = [name for name in PRECONDITIONS if is_unknown(evidence[name])]
@@ -233,6 +257,7 @@ def _verdict(
             return "rejected", why, ()
     needed = ["a holdout"] * (holdout is None)
     needed += ["the count of all that was tried"] * (not counted)
+    needed += ["a sample of 20 blocks"] * (not long)
     needed += [CRITERIA[name].label for name in unknown]
     return "unconfirmed" if needed else "approved", None, tuple(needed)
 
@@ -294,6 +319,12 @@ def _check_how(n_obs: int, block_length: Any, n_resamples: Any, seed: Any, size:
 
 def _interval(returns: pd.Series, per_year: float) -> tuple[AnnualizedSharpe, AnnualizedSharpe]:
     "95 % interval of the annual Sharpe ratio, which knows about dependence and of no unit"
+    ratio = abs(returns.mean()) / returns.std()
+    if ratio > 5:
+        raise DataError(
+            f"`x` hardly moves: its mean is {ratio:.3g} times its standard deviation in one period, "
+            "as of cash; give the returns of a strategy."
+        )
     found = estimate_sharpe(returns * (0.001 / returns.std()), method="hac")
     return tuple(AnnualizedSharpe(s * math.sqrt(per_year)) for s in (found.lower, found.upper))
 
@@ -387,9 +418,11 @@ def judge(
     known = check_evidence(evidence)
     how = _check_how(len(frame), block_length, n_resamples, seed, size)
     label = _chosen(frame, selected)
+    lower, upper = _interval(frame[label], per_year)
     later = None
     if holdout is not None:
-        later = _held_out(holdout, label, frame.index, openings, capital)
+        later = _held_out(holdout, label, frame.index, capital)
+        confirm_on_holdout(later, n_openings=openings)  # refused before anything is written
     trials = _recorded(frame, ledger, n_trials, family, strategy)
     counted = ledger is not None or n_trials is not None
     test = deflated_sharpe_test(trials.returns, selected=label, n_trials=trials.n_trials, **how)
@@ -399,10 +432,13 @@ def judge(
     )
     margin = shown.costs(label)
     known |= {"breakeven_cost_multiple": margin.multiple} if margin.multiple is not None else {}
-    if trials.in_order is not None:
-        known["ledger_in_order"] = trials.in_order
-    verdict, reason, needed = _verdict(test.passed, later, known, counted, missing.reason)
-    lower, upper = _interval(frame[label], per_year)
+    if trials.book is not None:
+        known |= _in_the_ledger(trials.book, frame)
+    if later is not None:
+        openings = _openings(trials.book, later, label, openings)
+        later = confirm_on_holdout(later, n_openings=openings)
+    long = len(frame) >= 20 * how["block_length"]
+    verdict, reason, needed = _verdict(test.passed, later, known, counted, long, missing.reason)
     return Judgement(
         verdict=verdict, selected=label, reason=reason, pvalue=test.pvalue,
         deflated_sharpe_ratio=test.deflated_sharpe_ratio,

@@ -52,7 +52,7 @@ def _missing_sentence(missing: Missing) -> str:
     if math.isinf(missing.critical_annual_sharpe):
         had = (
             f"With {about} no Sharpe ratio could have passed, as too few resamples were drawn for "
-            f"the trials that are not shown; {seen} a year was seen"
+            f"this level and the trials that are not shown; {seen} a year was seen"
         )
     else:
         had = (
@@ -61,7 +61,7 @@ def _missing_sentence(missing: Missing) -> str:
         )
     if missing.reason is None:
         return f"{had}: luck rarely shows as much."
-    if math.isinf(missing.years_needed):
+    if math.isinf(missing.years_needed) or math.isinf(missing.critical_annual_sharpe):
         return f"{had}: {missing.reason}."
     return (
         f"{had}: {missing.reason}. A true ratio of that size is found four times in five after "

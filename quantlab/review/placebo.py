@@ -161,7 +161,7 @@ def _submitted(trials: pd.DataFrame, select: Callable[[pd.DataFrame], Any]) -> A
     if select is best_trial:
         return trials.columns[first_largest(trials.mean() / trials.std())]
     chosen = select(trials)
-    if chosen not in trials.columns:
+    if not pd.api.types.is_hashable(chosen) or chosen not in trials.columns:
         raise SpecificationError(
             f"`select` must give a column of the trials that moved; got {chosen!r}."
         )
@@ -283,7 +283,8 @@ def placebo_false_pass_rate(
     Clopper, C. J. and Pearson, E. S. (1934), The use of confidence or fiducial limits, Biometrika
     26(4).
     """
-    for name, function in (("evaluate", evaluate), ("select", select)):
+    told = [] if callback is None else [("callback", callback)]
+    for name, function in [("evaluate", evaluate), ("select", select), *told]:
         if not callable(function):
             raise SpecificationError(
                 f"`{name}` must be a function of a world; got {type(function).__name__}."

@@ -14,9 +14,9 @@ import pandas as pd
 from scipy import special
 
 from quantlab.checks import (
-    check_integer, check_number, check_scale, check_series, rounding_noise,
+    check_integer, check_number, check_scale, check_series, rounding_noise, warn,
 )
-from ..errors import DataError
+from ..errors import DataError, SmallSampleWarning
 from ..results import Result
 from .sharpe import PeriodSharpe, sharpe_standard_error
 
@@ -39,11 +39,11 @@ def confirmation_level(n_openings: int) -> float:
 
 
 def mean_pvalues(returns: np.ndarray) -> np.ndarray:
-    "By column: one-sided normal p-value that the mean is not above zero; 1 where nothing moves"
+    "By column: one-sided p-value of Student's t that the mean is not above zero; 1 where still"
     mean, deviation = returns.mean(axis=0), returns.std(axis=0, ddof=1)
     moves = deviation > 1e-12 * np.abs(returns).max(axis=0)
     ratio = mean / np.where(moves, deviation, 1.0) * np.sqrt(len(returns))
-    return np.where(moves, special.ndtr(-ratio), 1.0)
+    return np.where(moves, special.stdtr(len(returns) - 1, -ratio), 1.0)
 
 # %% ../../nbs/20_validation/43_confirmation.ipynb #7cc59ea8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -98,6 +98,15 @@ def confirm_on_holdout(holdout_returns: pd.Series, *, n_openings: int = 1) -> Co
     DataError
         The returns have gaps, are prices, or never move.
 
+    Warns
+    -----
+    SmallSampleWarning
+        Fewer than 20 observations.
+
+    References
+    ----------
+    Student (1908), Biometrika 6, for the p-value.
+
     Examples
     --------
     >>> import numpy as np
@@ -113,6 +122,12 @@ def confirm_on_holdout(holdout_returns: pd.Series, *, n_openings: int = 1) -> Co
         raise DataError(
             "`holdout_returns` never moves: the candidate held nothing on the holdout, which "
             "therefore says nothing."
+        )
+    if len(series) < 20:
+        warn(
+            f"A holdout of {len(series)} observations confirms next to nothing; one of a year finds "
+            "a true annual Sharpe ratio of 1.5 above zero in fourteen cases of fifteen.",
+            SmallSampleWarning,
         )
     level = confirmation_level(n_openings)
     pvalue = float(mean_pvalues(series.to_numpy()[:, None])[0])

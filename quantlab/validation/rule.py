@@ -85,6 +85,8 @@ def _held(
 ) -> tuple[float, bool]:
     "The chosen trial on the holdout: p-value of its mean, and was its Sharpe ratio in the range?"
     x, y = seen[:, best], later[:, best] + edge
+    if not np.isfinite(sharpe):  # nothing moved in this world
+        return 1.0, True
     z = (x - x.mean()) / x.std()
     low, high = holdout_range(
         sharpe, n_obs=len(x), n_holdout=len(y), skewness=(z**3).mean(), kurtosis=(z**4).mean()
@@ -309,8 +311,9 @@ def simulate_rule(
     from joblib import Parallel, delayed
 
     frame, moving = check_tried(trial_returns)
-    n_hidden = count_hidden(n_trials, frame.shape[1])
-    if not pd.api.types.is_list_like(true_sharpe):
+    n_trials = frame.shape[1] + count_hidden(n_trials, frame.shape[1])
+    n_hidden = n_trials - int(moving.sum())
+    if not pd.api.types.is_list_like(true_sharpe) or not len(true_sharpe):
         raise SpecificationError(
             f"`true_sharpe` must be a list of annual Sharpe ratios; got {true_sharpe!r}."
         )
@@ -349,7 +352,7 @@ def simulate_rule(
         if callback is not None:
             callback(len(worlds), len(seeds))
     return _collect(worlds, candidate, level, [0.0, *ratios], levels, {
-        "n_trials": n_hidden + frame.shape[1], "n_obs": len(frame), "n_holdout": holdout,
+        "n_trials": n_trials, "n_obs": len(frame), "n_holdout": holdout,
         "n_openings": given["n_openings"], "block_length": given["block_length"],
         "n_resamples": given["n_resamples"],
     })

@@ -29,7 +29,7 @@ def with_grid(**families):
 
 
 def tried(ledger, a=1, *, family="f", b=0.5, window=WINDOW, seed=0, **more):
-    values = np.random.default_rng([seed, int(a * 10)]).normal(0.001, 0.01, 60)
+    values = np.random.default_rng([seed, int(a * 10), ord(family or "u")]).normal(0.001, 0.01, 60)
     return ledger.append(
         family=family,
         strategy="s",
@@ -181,7 +181,7 @@ def test_the_order_of_plan_and_trial_decides(tmp_path):
         ({"c": 1}, True),  # what a point does not name kept its default
         ({"family": "g"}, False),
         ({"family": None}, True),  # counts against every family
-        ({"window": ("2013-01-01", "2014-12-31")}, False),
+        ({"window": ("2013-01-01", "2014-12-31")}, True),  # its returns are of 2010
         ({"window": ("2012-12-31", "2014-12-31")}, True),
         ({"window": "unspecified"}, True),
     ],
@@ -190,6 +190,31 @@ def test_what_makes_a_plan_late(ledger, trial, late):
     tried(ledger, **trial)
     ledger.plan(PLAN)
     assert ledger.plan_in_force().after_the_fact is late
+
+
+def test_the_same_run_by_another_name_is_no_fresh_one(ledger):
+    "Filed under another family or spelling, planned, and run again: it was tried before"
+    values = np.random.default_rng(3).normal(0.001, 0.01, 60)
+    run = {
+        "returns": pd.Series(values, index=pd.bdate_range("2010-01-04", periods=60)),
+        "universe": "u",
+        "data_md5": "d",
+        "window": WINDOW,
+    }
+    ledger.append(family="scratch", strategy="x", parameters={"A": "1"}, **run)
+    ledger.plan(PLAN)
+    assert not ledger.plan_in_force().after_the_fact
+    ledger.append(family="f", strategy="s", parameters={"a": 1, "b": 0.5}, **run)
+    assert ledger.plan_in_force().after_the_fact
+
+
+def test_a_plan_that_was_committed_with_its_results_did_not_come_first(ledger):
+    ledger.plan(PLAN)
+    tried(ledger, 1)
+    committed(ledger.path.parent)
+    found = ledger.plan_in_force()
+    assert found.committed and not found.after_the_fact and found.committed_first is False
+    assert not found.came_first and "no commit shows it without results" in found.sentence()
 
 
 def test_a_longer_grid_keeps_what_was_planned_before(ledger):
@@ -308,7 +333,9 @@ def test_only_what_was_planned_goes_through_the_door(ledger):
     )
     inner = ("2010-01-04", "2012-12-28")
     assert ask().id == ask(grid={"f": {"a": [2.0], "b": [0.5]}}, window=inner).id == key
-    assert ask(window=None, costs=PLAN["costs"], unheard_of=5).id == key
+    assert ask(window=None, costs=PLAN["costs"]).id == key
+    with pytest.raises(LedgerError, match="it does not fix unheard_of"):
+        ask(unheard_of=5)
     refused = {
         "the family g is not in it": {"grid": {"g": {}}},
         r"the point f\.a = 3 is not in it": {"grid": {"f": {"a": [1, 3, 4], "b": [0.5]}}},
