@@ -323,15 +323,15 @@ def evaluate_gate(
     if rule is not None:
         _check_rule(rule, trials, n_trials)
         size = min(size, rule.critical_pvalue)
-    if len(trials) < 20 * block_length:
-        why += (
-            f"The sample of {len(trials):,} rows is shorter than 20 blocks of {block_length:g}, and "
-            "the p-value is too sure of itself.",
-        )
     test = deflated_sharpe_test(
         trials, selected=selected, n_trials=n_trials, block_length=block_length,
         n_resamples=n_resamples, seed=seed, size=max(size, 1e-12),
     )
+    if len(trials) < 20 * test.block_length:
+        why += (
+            f"The sample of {len(trials):,} rows is shorter than 20 blocks of {block_length:g}, and "
+            "the p-value is too sure of itself.",
+        )
     selected = test.selected
     facts = diagnose(trials, selected, n_trials=test.n_trials, rules=Rules(ppy, seed=seed))
     pvalue = test.pvalue if rule is None else rule.calibrate(test.pvalue)

@@ -126,6 +126,7 @@ def _one_world(
     sharpe = sharpe_by_column(mean, deviation)
     best = int(sharpe.argmax())
     near = _correlation_with(seen / scale, best) >= _ALIKE
+    near[best] = True
     hidden = int((~near).sum())
     ways = {
         "everything shown": luck_pvalues(null, sharpe[[best]], given["n_hidden"]),

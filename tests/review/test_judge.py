@@ -268,7 +268,8 @@ def test_a_backtest_that_left_its_record_is_not_counted_again(tmp_path):
         ({"x": (1 + noise(7, 3)).cumprod()}, DataError),
         ({"x": noise(7, 3).mask(noise(7, 3) > 0.01)}, MissingDataError),
         ({"selected": "v9"}, SpecificationError),
-        ({"holdout": noise(7, 1)}, DataError),
+        ({"holdout": noise(7, 1)["v0"]}, DataError),
+        ({"holdout": noise(7, 1)}, SpecificationError),
         ({"n_resamples": 10}, SpecificationError),
         ({"block_length": 0}, SpecificationError),
         ({"size": 0.9}, SpecificationError),
@@ -480,3 +481,24 @@ def test_units_are_told_apart():
         what_is_missing(AnnualizedSharpe(0.9), critical_sharpe=0.07, **asked)
     with pytest.raises(QuantlabError, match="`critical_sharpe` must be per period"):
         what_is_missing(0.05, critical_sharpe=AnnualizedSharpe(0.9), **asked)
+
+
+def test_the_ledger_knows_how_often_the_holdout_was_opened_and_what_was_planned(tmp_path):
+    "What is said does not count against what is on file"
+    market = edge()
+    shown, later = book(market.iloc[:1260]), market.iloc[1260:].mean(axis=1) - 0.0006
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    window = (str(later.index[0].date()), str(later.index[-1].date()))
+    look = {"family": "f", "strategy": "s", "reason": "look", "data_md5": "d", "window": window}
+    ask = {"holdout": later, "evidence": IN_ORDER} | ASKED
+    first = judge(shown, n_trials=1, **ask)
+    assert (first.verdict, first.n_openings) == ("approved", 1)
+    for k in range(4):
+        ledger.open_holdout(trial_id=f"t{k}", **look)
+    fifth = judge(shown, ledger=ledger, **ask)
+    assert (fifth.verdict, fifth.n_openings) == ("rejected", 5)
+    assert ledger.count_openings(window) == 5  # its own is on file
+    assert judge(shown, ledger=ledger, **ask).n_openings == 5  # and the same look once
+    clear = ask | {"holdout": later + 0.01}
+    planless = judge(shown, ledger=Ledger(tmp_path / "new" / "ledger.jsonl"), **clear)
+    assert planless.verdict == "rejected" and "plan" in planless.reason

@@ -18,6 +18,7 @@ from quantlab.errors import (
     MissingDataError,
     QuantlabError,
     QuantlabWarning,
+    ScaleWarning,
     SpecificationError,
 )
 from quantlab.review import (
@@ -712,7 +713,36 @@ def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_t
 
 
 def test_a_year_of_a_thousand_million_periods_is_refused_and_does_not_fill_the_memory():
-    with pytest.raises(
-        SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"
+    with (
+        pytest.raises(
+            SpecificationError, match="`n_periods` must be a whole number from 1 to 10000000"
+        ),
+        pytest.warns(ScaleWarning, match="have about 261 rows a year"),
     ):
         judge(world(0.0015), periods_per_year=1e9)
+
+
+def test_a_rule_of_other_trials_and_a_short_sample_approve_nothing():
+    trials = world(0.0015)
+    ask = {"n_holdout": 100, "periods_per_year": 252, "n_worlds": 20, "n_resamples": 99, "seed": 0}
+    rule = simulate_rule(trials.iloc[:900, :3], **ask)
+    with pytest.raises(SpecificationError, match="`rule` is of 3 trials and 900 rows"):
+        judge(trials, rule=rule)
+    with pytest.warns(UserWarning, match="blocks"):
+        short = judge(world(0.006).iloc[:300])
+    assert short.verdict == "rejected" and not short.failed
+    assert "shorter than 20 blocks" in short.sentence()
+    for word in ("Rejected", None, "foo"):
+        with pytest.raises(SpecificationError, match="`before` must be one of"):
+            review.final_verdict(word, confirm_on_holdout(later(0.001)))
+
+
+def test_a_short_holdout_is_judged_by_students_t():
+    "Two rows of noise confirm a second opening in one case of forty, not of seven"
+    rng = np.random.default_rng(3)
+    with pytest.warns(UserWarning, match="confirms next to nothing"):
+        found = [
+            confirm_on_holdout(pd.Series(rng.normal(0, 0.01, 3)), n_openings=2).passed
+            for _ in range(800)
+        ]
+    assert abs(np.mean(found) - 0.025) < 0.02

@@ -45,14 +45,19 @@ def test_the_pvalue_is_that_of_resamples_by_hand(seed, k):
     copies=st.integers(0, 5),
 )
 @settings(max_examples=20, deadline=None)
-def test_units_order_copies_and_idle_books_move_nothing(seed, scales, order, copies):
+def test_units_order_and_copies_move_nothing_and_an_idle_book_is_a_hidden_one(
+    seed, scales, order, copies
+):
     x = trials(seed) * 0.01
     got = deflated_sharpe_test(x, **QUICK)
     other = (x * np.minimum(scales, 10.0)).iloc[:, order]
-    other = other.assign(idle=0.0, **{f"copy{i}": other["c"] for i in range(copies)})
+    other = other.assign(**{f"copy{i}": other["c"] for i in range(copies)})
     found = deflated_sharpe_test(other, **QUICK)
+    idle = deflated_sharpe_test(other.assign(idle=0.0), **QUICK)
+    hidden = deflated_sharpe_test(other, n_trials=other.shape[1] + 1, **QUICK)
+    assert (idle.pvalue, idle.n_hidden) == (hidden.pvalue, 1) and idle.pvalue >= found.pvalue
     assert found.pvalue == got.pvalue and found.selected == got.selected
-    assert found.n_trials == 7 + copies and found.adjusted_pvalues["idle"] == 1.0
+    assert found.n_trials == 6 + copies and idle.adjusted_pvalues["idle"] == 1.0
     np.testing.assert_array_equal(
         found.adjusted_pvalues[list("abdef")], got.adjusted_pvalues[list("abdef")]
     )

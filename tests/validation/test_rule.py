@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from quantlab.errors import DataError
 from quantlab.validation import deflated_sharpe_test, min_years, simulate_rule
 
 
@@ -87,12 +88,12 @@ def test_the_rule_judges_as_the_test_does():
     assert 0.25 < share < 0.75
 
 
-def test_idle_books_and_workers_change_nothing():
+def test_an_idle_book_is_a_hidden_one_and_workers_change_nothing():
     x = trials()
     asked = {"n_holdout": 100, "periods_per_year": 250, "n_worlds": 20, "n_resamples": 99}
-    one = simulate_rule(x, seed=5, block_length=3, **asked)
+    one = simulate_rule(x, seed=5, block_length=3, n_trials=x.shape[1] + 1, **asked)
     two = simulate_rule(x.assign(idle=0.0), seed=5, block_length=3, n_jobs=2, **asked)
-    assert two.n_trials == one.n_trials + 1 and np.array_equal(one.luck, two.luck)
+    assert two.n_trials == one.n_trials and np.array_equal(one.luck, two.luck)
     pd.testing.assert_frame_equal(one.table, two.table)
 
 
@@ -117,3 +118,28 @@ def test_units_of_all_trials_change_nothing(units):
         deflated_sharpe_test(t, block_length=5, n_resamples=500, seed=0) for t in (x, x * units)
     )
     assert one.pvalue == other.pvalue and other.adjusted_pvalues.lt(1).all()
+
+
+def test_a_few_lucky_trades_are_no_record():
+    "Two wins of two trades have a p-value near 1 %, and come up in a quarter of the worlds"
+    x = pd.DataFrame({"a": 0.0}, pd.bdate_range("2015-01-01", periods=1000))
+    x.iloc[[300, 700], 0] = 0.02, 0.018
+    with pytest.raises(DataError, match="on as many as 10 rows"):
+        deflated_sharpe_test(x, seed=0)
+    both = trials(1000, 2).assign(lucky=x["a"].to_numpy())
+    found = deflated_sharpe_test(both, n_resamples=500, seed=0)
+    assert found.adjusted_pvalues["lucky"] == 1.0 and found.n_hidden == 1
+    rng, passed = np.random.default_rng(1), 0
+    for k in range(200):
+        trades = pd.Series(0.0, range(1000))
+        trades[rng.choice(1000, 10, replace=False)] = rng.choice([-0.02, 0.02], 10)
+        test = deflated_sharpe_test(trades.to_frame("t"), n_resamples=500, block_length=5, seed=k)
+        passed += test.passed
+    assert passed <= stats.binom.ppf(0.999, 200, 0.07)
+
+
+def test_worlds_in_which_the_only_trial_does_not_move_are_judged():
+    x = pd.DataFrame({"a": 0.0}, pd.bdate_range("2015-01-01", periods=600))
+    x.iloc[100:110, 0] = np.linspace(0.01, 0.03, 10)  # one block of days, absent from many worlds
+    got = simulate_rule(x, n_holdout=100, periods_per_year=252, n_worlds=60, n_resamples=99, seed=0)
+    assert got.table.notna().all(axis=None)
