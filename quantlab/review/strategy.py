@@ -121,8 +121,8 @@ _TRIED = (
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(
             "luck", "validate", "@/pvalue",
-            "The best of everything tried in worlds in which nothing works, what would have "
-            "passed, and what was seen.",
+            "The best of the tries with returns in worlds in which nothing works, what would have "
+            "passed, and what was seen. The p-value also counts the other tries, and is calibrated.",
         ),
         TableBlock(
             "validate", "tries",
