@@ -134,8 +134,9 @@ def trend_world(edge_world, tmp_path_factory):
     "A third family, in a module of the user's own, on the data of the edge world: stages 06 to 11"
     project = tmp_path_factory.mktemp("trend") / "project"
     shutil.copytree(edge_world, project)
-    for made in ("trials", "handoff"):
+    for made in ("trials", "handoff", ".git"):  # a project of its own, with a history of its own
         shutil.rmtree(project / made)
+    git(project, "init", "-q")
     (project / "strategies").mkdir()
     shutil.copy(ROOT / "tests/programs/trend.py", project / "strategies")
     params = yaml.safe_load((project / "params.yaml").read_text())
