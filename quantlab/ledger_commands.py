@@ -150,7 +150,10 @@ def _plan(args: argparse.Namespace) -> int:
     ledger = Ledger(args.ledger or project / file)
     plan = plan_from_params(read_params(project / "params.yaml"))
     if args.action == "write":
+        before = len(ledger.plans())
         print(f"plan {ledger.plan(plan, replaces=args.replaces, note=args.note)}")
+        if len(ledger.plans()) == before:
+            print("it was in force already, and nothing was written")
         print(f"commit {file} now, before stage backtest_candidates runs")
         return 0
     if args.ledger and not ledger.path.exists():

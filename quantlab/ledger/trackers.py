@@ -75,7 +75,9 @@ def find_source(source: str | Path, name: str = "source") -> tuple[str, Path]:
     if path.is_dir():
         if any(path.glob("*/meta.yaml")):
             return "mlflow", path
-        raise DataError(f"the folder {path.name} is no MLflow store; name its folder `mlruns`.")
+        raise DataError(
+            f"the folder {path.resolve().name} is no MLflow store; name its folder `mlruns`."
+        )
     with open(path, "rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             return "csv", path

@@ -49,8 +49,8 @@ def _section(params: Mapping[str, Any], name: str, needed: tuple[str, ...]) -> M
     section = params.get(name)
     if not isinstance(section, Mapping):
         raise SpecificationError(
-            f"`params` must hold the section {name!r}, as params.yaml of the pipeline does; it has "
-            f"{', '.join(map(repr, params)) or 'none'}."
+            f"`params` must hold the section {name!r} of names and values, as params.yaml of the "
+            f"pipeline does; got {section!r:.40}, beside {', '.join(map(repr, params)) or 'none'}."
         )
     if missing := [key for key in needed if section.get(key) is None]:
         raise SpecificationError(
@@ -252,6 +252,11 @@ def forecast_plan(
     given = plain_json(dict(given), "plan", whole=True)
     n_points = grid_size(check_grid(given.get("grid") or {}))
     n_trials = n_points + check_integer(n_tries, "n_tries")
+    if n_trials > 10**9:
+        raise SpecificationError(
+            f"the grid has {n_points:,} points and {n_tries:,} tries stand beside it; a plan of "
+            "more than a thousand million cannot be run: give fewer values."
+        )
     years = _planned_years(given) if years is None else check_number(years, "years", low=0)
     size, draws = _planned_size(given), given.get("n_resamples")
     lowest = None

@@ -72,7 +72,8 @@ def test_from_a_plan_to_the_next(project, capsys):
     first, last = said(0, "write", "--note", "before the first run").splitlines()
     key = first.removeprefix("plan ")
     assert last == "commit trials/ledger.jsonl now, before stage backtest_candidates runs"
-    assert said(0, "write") == f"{first}\n{last}\n" and len(ledger.plans()) == 1
+    again = f"{first}\nit was in force already, and nothing was written\n{last}\n"
+    assert said(0, "write") == again and len(ledger.plans()) == 1
     out = said(1, "show")
     assert "params.yaml is the plan in force." in out and "Commit trials/ledger.jsonl" in out
     with pytest.raises(LedgerError, match="is not committed"):
