@@ -192,7 +192,7 @@ class RuleSimulation(Result):
         return (
             f"Without an edge {self.size:.1%} of {self.n_worlds:,} worlds pass the whole rule "
             f"({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe ratio of "
-            f"{at:g} passes in {found.loc[at].min():.0%} to {found.loc[at].max():.0%}. On noise "
+            f"{at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
             f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are hidden "
             f"and counted, {ways['losers hidden, not counted']:.1%} where they are not counted."
         )
