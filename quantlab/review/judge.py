@@ -110,6 +110,8 @@ def _sentence(found: Judgement) -> str:
             f"{found.selected} is rejected: {rare}, but {_THIN}: the return is gone at "
             f"{found.breakeven_cost_multiple:.1f} times the assumed cost."
         )
+    if found.verdict == "rejected":
+        return f"{found.selected} is rejected: {rare}, but {found.reason}."
     if found.verdict == "unconfirmed":
         lack = "; ".join(found.needed)
         return f"{found.selected} is unconfirmed: {rare}, and what was not shown is {lack}."

@@ -171,6 +171,7 @@ def test_nothing_is_approved_that_the_gate_would_not():
         low = 0.5 if name == "data_quality_share" else False
         against = ask(**IN_ORDER | {name: low})
         assert against.verdict == "rejected" and against.reason.startswith("not in order: ")
+        assert " is rejected: " in against.sentence() and against.reason in against.sentence()
     assert ask(**IN_ORDER, fit_certificate_share=0.5).verdict == "rejected"
 
 
