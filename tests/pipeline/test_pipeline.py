@@ -169,6 +169,11 @@ def test_a_planted_edge_passes_is_handed_over_and_trades(edge_world):
     assert judged["family"] == "factors" and "momentum" in judged["factors"]["selected"]
     confirmed = metrics(edge_world, "confirm_holdout")
     assert confirmed["verdict"] == "approved"
+    name = judged["factors"]["selected"]
+    assert confirmed["sentence"].startswith(f"{name} is approved: the preconditions hold; if none")
+    assert "and the holdout agrees. The holdout confirms it" in confirmed["sentence"]
+    dossier = (edge_world / "reports/dossier.html").read_text(encoding="utf-8")
+    assert "is approved: the preconditions hold" in dossier and "to be asked" not in dossier
     assert confirmed["factors"]["confirmation"]["holdout_pvalue"]["passed"]
     bundle, replay = bundle_of(edge_world), metrics(edge_world, "paper_replay")
     assert bundle.mode == "paper"
