@@ -157,8 +157,8 @@ def is_committed(path: Path, line: bytes) -> bool | None:
 
 
 def was_committed_last(path: Path, line: bytes, n_commits: int = 100) -> bool | None:
-    """Was this line the last of the file in the first commit that has it? None where git cannot tell,
-    or no commit has it"""
+    """Was this line the last of the file in the first commit that has it? None where git cannot
+    tell, or no commit has it"""
     path = path.absolute()
     folder = next(p for p in path.parents if p.is_dir())
     if _blindness(folder) or _unseen(folder, path):

@@ -186,8 +186,8 @@ def _twins(one: Mapping, other: Mapping) -> bool:
 
 
 def is_late(plans: Placed, trials: Placed) -> bool:
-    """Was a point of the last of the plans tried, under whatever name, before the first of them that
-    holds it?"""
+    """Was a point of the last of the plans tried, under whatever name, before the first of them
+    that holds it?"""
     place, last = plans[-1]
     grid = last["plan"].get("grid")
     if not grid:
@@ -264,8 +264,8 @@ def read_plan(
     record: dict, records: Sequence[dict], tried: Sequence[dict],
     committed: tuple[bool | None, bool | None],
 ) -> Plan:
-    """A plan among the records of its ledger; `tried` the trials on its window, those of other ledgers
-    with their name; `committed` at all, and before what follows it"""
+    """A plan among the records of its ledger; `tried` the trials on its window, those of other
+    ledgers with their name; `committed` at all, and before what follows it"""
     window = record["plan"].get("window")
     here, place = overlapping_plans(records, window), {r["hash"]: i for i, r in enumerate(records)}
     trials = [(-1 if "ledger" in r else place[r["hash"]], r) for r in tried]
@@ -317,10 +317,8 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
     if _beyond_window(asked.get("window"), planned.get("window")):
         fault = "the window reaches beyond its own"
     for key in [k for k in asked if k not in ("grid", "window")]:
-        if key not in planned:
-            fault = fault or f"it does not fix {key}"
-            continue
-        fault = fault or next(iter(_differences(key, planned[key], asked[key])), None)
+        differs = _differences(key, planned.get(key, _ABSENT), asked[key])
+        fault = fault or next(iter(differs), None)
     again = f"`quantlab plan write --replaces {found.id}`, then `git commit`"
     return fault and f"{name} says otherwise: {fault}; run what was planned, or {again}"
 
@@ -393,12 +391,10 @@ class PlanKeeper:
 
     def _tried_on(self, records: Sequence[dict], window: Any) -> list[dict]:
         "Trials that share a day with a window, by what they say or by the days of their returns"
-        trials = [r for r in records if r["kind"] == "trial"]
-        return [
-            r
-            for r in trials
-            if windows_overlap(r["window"], window) or windows_overlap(self._days(r), window)
-        ]
+        shares = lambda r: windows_overlap(r["window"], window) or windows_overlap(
+            self._days(r), window
+        )
+        return [r for r in records if r["kind"] == "trial" and shares(r)]
 
     def _days(self, record: Mapping) -> tuple[str, str]:
         "First and last day of a trial's returns; a day that no window has where it has none"

@@ -329,8 +329,8 @@ def evaluate_gate(
     )
     if len(trials) < 20 * test.block_length:
         why += (
-            f"The sample of {len(trials):,} rows is shorter than 20 blocks of {block_length:g}, and "
-            "the p-value is too sure of itself.",
+            f"The sample of {len(trials):,} rows is shorter than 20 blocks of {block_length:g}, "
+            "and the p-value is too sure of itself.",
         )
     selected = test.selected
     facts = diagnose(trials, selected, n_trials=test.n_trials, rules=Rules(ppy, seed=seed))

@@ -324,8 +324,8 @@ def _interval(returns: pd.Series, per_year: float) -> tuple[AnnualizedSharpe, An
     ratio = abs(returns.mean()) / returns.std()
     if ratio > 5:
         raise DataError(
-            f"`x` hardly moves: its mean is {ratio:.3g} times its standard deviation in one period, "
-            "as of cash; give the returns of a strategy."
+            f"`x` hardly moves: its mean is {ratio:.3g} times its standard deviation in one "
+            "period, as of cash; give the returns of a strategy."
         )
     found = estimate_sharpe(returns * (0.001 / returns.std()), method="hac")
     return tuple(AnnualizedSharpe(s * math.sqrt(per_year)) for s in (found.lower, found.upper))

@@ -115,14 +115,15 @@ _TRIED = (
         "{validate:@/n_trials_on_data} of them on these days are in the test, the others count as "
         "independent ones. The one judged here, {validate:@/selected}, was chosen for its Sharpe "
         "ratio in the sample, so that ratio is flattered by the choice. If none of the tries had "
-        "an edge, the best of them would still show as much with probability {validate:@/pvalue|.3f}; "
-        "an annual Sharpe ratio of {validate:@/critical_annual_sharpe|.2f} would have been enough, "
+        "an edge, the best of them would still show as much with probability "
+        "{validate:@/pvalue|.3f}; an annual Sharpe ratio of {validate:@/critical_annual_sharpe|.2f} would have been enough, "
         "{validate:@/annualized_sharpe_ratio|.2f} was seen. {validate:@/power_sentence}",
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(
             "luck", "validate", "@/pvalue",
             "The best of the tries with returns in worlds in which nothing works, what would have "
-            "passed, and what was seen. The p-value also counts the other tries, and is calibrated.",
+            "passed, and what was seen. The p-value also counts the other tries, and is "
+            "calibrated.",
         ),
         TableBlock(
             "validate", "tries",

@@ -125,8 +125,8 @@ def confirm_on_holdout(holdout_returns: pd.Series, *, n_openings: int = 1) -> Co
         )
     if len(series) < 20:
         warn(
-            f"A holdout of {len(series)} observations confirms next to nothing; one of a year finds "
-            "a true annual Sharpe ratio of 1.5 above zero in fourteen cases of fifteen.",
+            f"A holdout of {len(series)} observations confirms next to nothing; one of a year "
+            "finds a true annual Sharpe ratio of 1.5 above zero in fourteen cases of fifteen.",
             SmallSampleWarning,
         )
     level = confirmation_level(n_openings)

@@ -165,8 +165,8 @@ def find_trial(trials: pd.DataFrame, moving: np.ndarray, label: Any, name: str) 
         place = None
     if not isinstance(place, int) or not moving[place]:
         raise SpecificationError(
-            f"`{name}` must be a column of `trial_returns` whose returns vary, on {LEAST_MOVES} rows "
-            f"at least; got {label!r}."
+            f"`{name}` must be a column of `trial_returns` whose returns vary, on {LEAST_MOVES} "
+            f"rows at least; got {label!r}."
         )
     return place
 

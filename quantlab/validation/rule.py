@@ -87,9 +87,11 @@ def _held(
     x, y = seen[:, best], later[:, best] + edge
     if not np.isfinite(sharpe):  # nothing moved in this world
         return 1.0, True
-    z = (x - x.mean()) / x.std()
+    centred = x - x.mean()
+    variance = np.mean(centred**2)
     low, high = holdout_range(
-        sharpe, n_obs=len(x), n_holdout=len(y), skewness=(z**3).mean(), kurtosis=(z**4).mean()
+        sharpe, n_obs=len(x), n_holdout=len(y),
+        skewness=np.mean(centred**3) / variance**1.5, kurtosis=np.mean(centred**4) / variance**2,
     )
     deviation = y.std(ddof=1)
     found = y.mean() / deviation if deviation > 0 else 0.0
@@ -193,8 +195,8 @@ class RuleSimulation(Result):
             f"Without an edge {self.size:.1%} of {self.n_worlds:,} worlds pass the whole rule "
             f"({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe ratio of "
             f"{at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
-            f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are hidden "
-            f"and counted, {ways['losers hidden, not counted']:.1%} where they are not counted."
+            f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are "
+            f"hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not counted."
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":

@@ -334,7 +334,7 @@ def test_only_what_was_planned_goes_through_the_door(ledger):
     inner = ("2010-01-04", "2012-12-28")
     assert ask().id == ask(grid={"f": {"a": [2.0], "b": [0.5]}}, window=inner).id == key
     assert ask(window=None, costs=PLAN["costs"]).id == key
-    with pytest.raises(LedgerError, match="it does not fix unheard_of"):
+    with pytest.raises(LedgerError, match="unheard_of: nothing -> 5"):
         ask(unheard_of=5)
     refused = {
         "the family g is not in it": {"grid": {"g": {}}},
