@@ -116,7 +116,8 @@ _TRIED = (
         "independent ones. The one judged here, {validate:@/selected}, was chosen for its Sharpe "
         "ratio in the sample, so that ratio is flattered by the choice. If none of the tries had "
         "an edge, the best of them would still show as much with probability "
-        "{validate:@/pvalue|.3f}; an annual Sharpe ratio of {validate:@/critical_annual_sharpe|.2f} would have been enough, "
+        "{validate:@/pvalue|.3f}; an annual Sharpe ratio of "
+        "{validate:@/critical_annual_sharpe|.2f} would have been enough, "
         "{validate:@/annualized_sharpe_ratio|.2f} was seen. {validate:@/power_sentence}",
         IfMeasured("validate", "ledger/sentence", "{validate:ledger/sentence}"),
         FigureBlock(

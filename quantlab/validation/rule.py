@@ -196,7 +196,8 @@ class RuleSimulation(Result):
             f"({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe ratio of "
             f"{at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
             f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are "
-            f"hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not counted."
+            f"hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not "
+            "counted."
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
