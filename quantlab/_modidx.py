@@ -2325,7 +2325,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'quantlab.review.judge._Trials': ('70_review/judge.html#_trials', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._check_how': ('70_review/judge.html#_check_how', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._chosen': ('70_review/judge.html#_chosen', 'quantlab/review/judge.py'),
-                                       'quantlab.review.judge._covering': ('70_review/judge.html#_covering', 'quantlab/review/judge.py'),
                                        'quantlab.review.judge._from_first_move': ( '70_review/judge.html#_from_first_move',
                                                                                    'quantlab/review/judge.py'),
                                        'quantlab.review.judge._held_out': ('70_review/judge.html#_held_out', 'quantlab/review/judge.py'),

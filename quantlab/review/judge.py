@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from ..checks import check_integer, check_number, check_periods, first_largest
 from ..errors import DataError, MisalignedError, SpecificationError
 from ..ledger.record import check_name
 from ..ledger.series import series_digest
-from ..ledger.trials import Ledger
+from ..ledger.trials import Ledger, on_days
 from ..ledger.tries import RESTATEMENT, same_returns
 from ..results import FORMATS, Result
 from quantlab.review.criteria import (
@@ -141,14 +140,6 @@ def _on_file(frame: pd.DataFrame, tried: pd.DataFrame) -> dict[Any, str]:
     return {label: name for label, name in found.items() if name is not None}
 
 
-def _covering(tried: pd.DataFrame, days: pd.Index) -> pd.DataFrame:
-    "Tries with returns on nine of ten of these days, and on few between; no return is no book"
-    inside = tried.loc[days[0] : days[-1]]
-    rows = inside.notna().sum()
-    common = inside.reindex(days).notna().sum()
-    keep = common >= 0.9 * np.maximum(rows, len(days))
-    return tried.loc[:, keep].reindex(days).fillna(0.0)
-
 # %% ../../nbs/70_review/40_judge.ipynb #343515fd
 class _Trials(NamedTuple):
     "All that stands in the test, and the count"
@@ -186,7 +177,8 @@ def _recorded(
     if variants:
         book.append_many(variants)
     rest = tried.drop(columns=list(known.values())).rename(columns="on file: {}".format)
-    table = pd.concat([frame, _covering(rest, frame.index)], axis=1) if rest.size else frame
+    covering = on_days({name: rest[name].dropna() for name in rest}, frame.index)
+    table = pd.concat([frame, covering], axis=1)
     count = max(n_trials or 0, book.count(), table.shape[1])
     return _Trials(table, count, len(new), book)
 
