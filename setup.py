@@ -17,7 +17,7 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line]
 
 
-names = ("research", "pipeline", "lab", "learn", "imports", "dev", "docs")
+names = ("research", "pipeline", "lab", "learn", "imports", "s3", "dev", "docs")
 extras = {name: requirements(f"{name}_requirements") for name in names}
 
 setup(
