@@ -40,3 +40,7 @@ from .market import (
     join_panels as join_panels,
     market_panel as market_panel,
 )
+from .price_import import (
+    PriceImport as PriceImport,
+    import_prices as import_prices,
+)
