@@ -40,3 +40,19 @@ from .market import (
     join_panels as join_panels,
     market_panel as market_panel,
 )
+from .calendar import (
+    CalendarAlignment as CalendarAlignment,
+    align_to_calendar as align_to_calendar,
+)
+from .splits import (
+    adjust_splits as adjust_splits,
+    find_splits as find_splits,
+)
+from .endings import (
+    find_endings as find_endings,
+    survivorship_sentence as survivorship_sentence,
+)
+from .proposals import (
+    DateProposal as DateProposal,
+    propose_dates as propose_dates,
+)
