@@ -7,6 +7,7 @@ from .fields import (
 from .panel import (
     MissingFieldError as MissingFieldError,
     Panel as Panel,
+    UnknownAssetError as UnknownAssetError,
     before as before,
 )
 from .files import (

@@ -17,7 +17,7 @@ from .fields import returns_of_prices
 from .panel import Panel
 from ..errors import SpecificationError
 
-# %% ../../nbs/10_data/38_endings.ipynb #f4377913
+# %% ../../nbs/10_data/38_endings.ipynb #44b51e28
 class _Columns:
     "First and last row of each name, and the tables to describe them"
 
@@ -25,7 +25,9 @@ class _Columns:
         has = panel.fields
         traded = next((name for name in ("close", "prices") if name in has), None)
         self.prices = has[traded].to_numpy() if traded else None
-        made = has["returns"] if "returns" in has else returns_of_prices(has[traded]) if traded else None
+        made = has.get("returns")
+        if made is None and traded:
+            made = returns_of_prices(has[traded])
         known = values_known(panel).to_numpy()
         self.n, self.index, self.names = len(known), panel.index, panel.columns
         self.returns = np.full(known.shape, np.nan) if made is None else made.to_numpy()
@@ -54,20 +56,28 @@ class _Columns:
 
     def row(self, j: int, i: int, kind: str, rows: int, say: str, other: str = "") -> tuple:
         "A row of the table; the volume is that of five rows to here over that of sixty before"
-        here, usual = self.traded(slice(max(0, i - 4), i + 1), j), self.traded(slice(max(0, i - 64), max(0, i - 4)), j)
-        ratio = here / usual if kind in _LAST and usual > 0 else np.nan
-        more = f"; last return {self.returns[i, j]:+.1%}" if kind in _LAST and np.isfinite(self.returns[i, j]) else ""
-        more += f"; traded {ratio:.2g} times the usual value in its last 5 rows" if np.isfinite(ratio) else ""
-        last = float(self.returns[i, j]) if kind in _LAST else np.nan
-        return self.names[j], self.index[i], kind, rows, self.price(i, j), last, ratio, other, say + more
+        ratio = last = np.nan
+        if kind in _LAST:
+            here, usual = (
+                self.traded(slice(max(0, start), max(0, stop)), j)
+                for start, stop in ((i - 4, i + 1), (i - 64, i - 4))
+            )
+            ratio, last = here / usual if usual > 0 else np.nan, float(self.returns[i, j])
+        if np.isfinite(last):
+            say += f"; last return {last:+.1%}"
+        if np.isfinite(ratio):
+            say += f"; traded {ratio:.2g} times the usual value in its last 5 rows"
+        return self.names[j], self.index[i], kind, rows, self.price(i, j), last, ratio, other, say
 
 
 _LAST = ("ends", "stops_moving")
 
-# %% ../../nbs/10_data/38_endings.ipynb #9c6a50fe
-def _successors(c: _Columns, ended: np.ndarray, rows: int, price: float, volume: float) -> list[tuple]:
+# %% ../../nbs/10_data/38_endings.ipynb #98647237
+def _successors(
+    c: _Columns, ended: np.ndarray, rows: int, price: float, volume: float
+) -> list[tuple]:
     "Pairs (ended, begun, distance, price ratio, volume ratio), the nearest first"
-    found = []
+    found, widths = [], np.log1p([price, volume])
     for e in ended:
         begun = np.flatnonzero(c.any & (c.first > c.last[e]) & (c.first <= c.last[e] + rows))
         for b in begun:
@@ -75,7 +85,7 @@ def _successors(c: _Columns, ended: np.ndarray, rows: int, price: float, volume:
             before = c.traded(slice(max(0, c.last[e] - 20), c.last[e] + 1), e)
             after = c.traded(slice(c.first[b], c.first[b] + 21), b)
             traded = after / before if before > 0 and after > 0 else np.nan
-            off = [abs(np.log(x)) / np.log1p(w) for x, w in ((ratio, price), (traded, volume)) if x > 0]
+            off = [abs(np.log(x)) / w for x, w in zip((ratio, traded), widths) if x > 0]
             if off and max(off) <= 1:
                 found.append((int(e), int(b), sum(off) / len(off), ratio, traded))
     return sorted(found, key=lambda pair: pair[2])
@@ -95,7 +105,12 @@ def _renames(c: _Columns, pairs: list[tuple]) -> list[tuple]:
         rows.append(c.row(e, c.last[e], "renamed", apart, ", ".join(said), str(c.names[b])))
     return rows
 
-# %% ../../nbs/10_data/38_endings.ipynb #1c23567d
+# %% ../../nbs/10_data/38_endings.ipynb #fa27f44a
+_COLUMNS = [
+    "asset", "date", "kind", "rows", "price", "last_return", "volume", "other", "evidence"
+]
+
+
 def find_endings(
     panel: Panel, *, grace: int = 5, still_rows: int = 20, rename_rows: int = 5,
     price_tolerance: float = 0.25, volume_tolerance: float = 2.0,
@@ -134,8 +149,8 @@ def find_endings(
     grace = check_integer(grace, "grace", low=1)
     still_rows = check_integer(still_rows, "still_rows", low=2)
     rename_rows = check_integer(rename_rows, "rename_rows", low=1)
-    price_tolerance = check_number(price_tolerance, "price_tolerance", low=0)
-    volume_tolerance = check_number(volume_tolerance, "volume_tolerance", low=0)
+    price_tolerance = check_number(price_tolerance, "price_tolerance", low=0.001)
+    volume_tolerance = check_number(volume_tolerance, "volume_tolerance", low=0.001)
     c = _Columns(panel, still_rows)
     ended = np.flatnonzero(c.any & ((c.n - 1 - c.last >= grace) | c.carried))
     rows = []
@@ -148,11 +163,10 @@ def find_endings(
     for j in np.flatnonzero(c.any & (c.first >= grace)):
         late = int(c.first[j])
         rows.append(c.row(j, c.first[j], "begins_late", late, f"no value in the first {late} rows"))
-    columns = ["asset", "date", "kind", "rows", "price", "last_return", "volume", "other", "evidence"]
-    table = pd.DataFrame(rows, columns=columns).astype({"date": "datetime64[ns]", "rows": int})
+    table = pd.DataFrame(rows, columns=_COLUMNS).astype({"date": "datetime64[ns]", "rows": int})
     return table.sort_values("date", kind="stable", ignore_index=True)
 
-# %% ../../nbs/10_data/38_endings.ipynb #ad30acea
+# %% ../../nbs/10_data/38_endings.ipynb #51e13f12
 def survivorship_sentence(panel: Panel, endings: pd.DataFrame) -> str:
     """Say what the endings of a panel mean for results on it.
 
@@ -188,8 +202,8 @@ def survivorship_sentence(panel: Panel, endings: pd.DataFrame) -> str:
     if not gone:
         but = f"but for {len(renamed)} that may have changed their name, " if renamed else ""
         return (
-            f"{but}no name of this panel ever ends: it holds survivors only, and a long-only result "
-            f"on it is too good by what the missing ones lost.{begun}"
+            f"{but}no name of this panel ever ends: it holds survivors only, and a long-only "
+            f"result on it is too good by what the missing ones lost.{begun}"
         ).replace("but for", "But for", 1)
     maybe = f" ({len(renamed)} more may have changed their name)" if renamed else ""
     return (

@@ -127,7 +127,7 @@ def _learned(m: int, per_year: int, horizon: int, usual: tuple[int, int]) -> tup
     train = min(usual[0], steps - test)
     return (train, test) if train >= _LEAST_TRAIN else None
 
-# %% ../../nbs/10_data/39_proposals.ipynb #e6962e13
+# %% ../../nbs/10_data/39_proposals.ipynb #b00f75a7
 def _too_short(what: str, usual: int, proposed: int, have: int, unit: str) -> str | None:
     "Sentence about a length that does not fit, None where it does"
     if proposed >= usual:
@@ -140,15 +140,18 @@ def _too_short(what: str, usual: int, proposed: int, have: int, unit: str) -> st
 
 
 def _unit(per_year: int) -> str:
-    return {365: "days", 252: "days", 52: "weeks", 12: "months", 4: "quarters"}.get(per_year, "rows")
+    named = {365: "days", 252: "days", 52: "weeks", 12: "months", 4: "quarters"}
+    return named.get(per_year, "rows")
 
 
 def _shortfalls(p: dict[str, Any], usual: dict[str, Any]) -> list[str]:
     "What is too short and by how much"
     unit, m, year = _unit(p["periods_per_year"]), p["n_before"], p["periods_per_year"]
     said = [
-        _too_short("a volatility window", usual["volatility_window"], p["volatility_window"], m, unit),
-        _too_short("a formation of pairs", usual["formation"], p["formation"], m, unit),
+        _too_short(what, usual[name], p[name], m, unit)
+        for what, name in (
+            ("a volatility window", "volatility_window"), ("a formation of pairs", "formation")
+        )
     ]
     if p["n_holdout"] < 0.95 * year:
         said.append(
@@ -168,8 +171,8 @@ def _shortfalls(p: dict[str, Any], usual: dict[str, Any]) -> list[str]:
         )
     elif sum(p["learned"]) < sum(usual["learned"]):
         said.append(
-            f"The learned combination trains on {p['learned'][0]} and tests on {p['learned'][1]} of "
-            f"every fifth row, where {usual['learned'][0]} and {usual['learned'][1]} are usual."
+            "The learned combination trains on {} and tests on {} of every fifth row, where {} and "
+            "{} are usual.".format(*p["learned"], *usual["learned"])
         )
     if p["warm_up"] < _FACTOR_ROWS:
         said.append(
@@ -188,35 +191,39 @@ def _shortfalls(p: dict[str, Any], usual: dict[str, Any]) -> list[str]:
         )
     return [text for text in said if text]
 
-# %% ../../nbs/10_data/39_proposals.ipynb #dd755397
+# %% ../../nbs/10_data/39_proposals.ipynb #247466e1
 def _reasons(p: dict[str, Any], usual: dict[str, Any], seen: float) -> dict[str, str]:
     "A sentence a parameter"
     unit, m, year = _unit(p["periods_per_year"]), p["n_before"], p["periods_per_year"]
-    kept = lambda name, key: (
-        f"the usual {usual[key]}" if p[name] == usual[key] else f"{usual[key]} do not fit into {m} {unit}"
+    kept = lambda name: (
+        f"the usual {usual[name]}"
+        if p[name] == usual[name]
+        else f"the usual {usual[name]} take too much of the {m} {unit} before the holdout"
     )
     reasons = {
-        "base.periods_per_year": f"about {seen:.4g} rows a year between the first and the last date",
+        "base.periods_per_year": f"about {seen:.4g} rows a year from the first to the last date",
         "base.holdout_start": (
-            f"the last {p['n_holdout']} of {p['n_rows']} {unit} ({p['n_holdout'] / p['n_rows']:.0%}) "
-            "are kept for one look"
+            f"the last {p['n_holdout']} of {p['n_rows']} {unit} "
+            f"({p['n_holdout'] / p['n_rows']:.0%}) are kept for one look"
         ),
         "base.evaluate_from": (
-            f"from here on the volatility window ({p['volatility_window']}) and a formation of pairs "
-            f"({p['formation']}) are full; {p['n_evaluated']} {unit} are left before the holdout"
+            f"from here on the volatility window ({p['volatility_window']}) and a formation of "
+            f"pairs ({p['formation']}) are full; {p['n_evaluated']} {unit} are left before the "
+            "holdout"
         ),
-        "fit_volatility.window": kept("volatility_window", "volatility_window"),
+        "fit_volatility.window": kept("volatility_window"),
         "fit_volatility.refit_every": f"a twelfth of a year of {year} {unit}",
-        "screen_pairs.formation": kept("formation", "formation"),
+        "screen_pairs.formation": kept("formation"),
         "screen_pairs.trading": f"a quarter of the formation, up to half a year of {unit}",
     }
     if p["learned"]:
-        whole = "the usual sizes" if p["learned"] == usual["learned"] else "two thirds and one third of what there is"
+        same = p["learned"] == usual["learned"]
+        whole = "the usual sizes" if same else "two thirds and one third of what there is"
         for name in ("train_size", "test_size"):
             reasons[f"evaluate_factors.learned.{name}"] = f"{whole}, in steps of {_STEP} rows"
     return reasons
 
-# %% ../../nbs/10_data/39_proposals.ipynb #ebd94c2d
+# %% ../../nbs/10_data/39_proposals.ipynb #1540ca0c
 def _first_full(panel: Panel, least: int) -> int:
     "First row from which on so many names have a value"
     known = values_known(panel)
@@ -225,7 +232,8 @@ def _first_full(panel: Panel, least: int) -> int:
 
 
 def _lay_out(
-    panel: Panel, lead: int, per_year: int, share: float, warm_up_share: float, usual: dict[str, Any]
+    panel: Panel, lead: int, per_year: int, share: float, warm_up_share: float,
+    usual: dict[str, Any],
 ) -> dict[str, Any]:
     "Lengths in rows, and the dates that follow from them"
     index = panel.index
@@ -239,13 +247,14 @@ def _lay_out(
     return {
         "n_rows": n, "n_before": m, "n_holdout": held, "periods_per_year": per_year,
         "volatility_window": window, "formation": formation, "warm_up": warm_up,
-        "refit_every": usual["refit_every"], "trading": max(1, min(usual["trading"], formation // 4)),
+        "refit_every": usual["refit_every"],
+        "trading": max(1, min(usual["trading"], formation // 4)),
         "learned": _learned(m, per_year, usual["horizon"], usual["learned"]),
         "horizon": usual["horizon"], "n_evaluated": m - warm_up, "lead": lead, "first": index[lead],
         "holdout_start": index[lead + m], "evaluate_from": index[lead + min(warm_up, n - 1)],
     }
 
-# %% ../../nbs/10_data/39_proposals.ipynb #c0795e13
+# %% ../../nbs/10_data/39_proposals.ipynb #cf631e64
 def propose_dates(
     panel: Panel, *, holdout_share: float = 0.18, warm_up_share: float = 0.45,
     volatility_window: int = 500, formation: int | None = None, trading: int | None = None,
@@ -298,11 +307,16 @@ def propose_dates(
     least = check_integer(least_names, "least_names", low=1, high=len(panel.columns))
     year = periods_of_dates(panel.index)
     usual = {
-        "volatility_window": check_integer(volatility_window, "volatility_window", low=_LEAST_VOLATILITY),
-        "formation": _given(formation, "formation", max(2 * year, _LEAST_FORMATION), _LEAST_FORMATION),
+        "volatility_window": check_integer(
+            volatility_window, "volatility_window", low=_LEAST_VOLATILITY
+        ),
+        "formation": _given(formation, "formation", max(2 * year, 60), _LEAST_FORMATION),
         "trading": _given(trading, "trading", max(1, year // 2), 1),
         "refit_every": _given(refit_every, "refit_every", max(1, year // 12), 1),
-        "learned": (check_integer(train_size, "train_size", low=2), check_integer(test_size, "test_size", low=1)),
+        "learned": (
+            check_integer(train_size, "train_size", low=2),
+            check_integer(test_size, "test_size", low=1),
+        ),
         "horizon": check_integer(horizon, "horizon", low=1),
     }
     lead = _first_full(panel, least)
@@ -333,8 +347,8 @@ def _check_long_enough(p: dict[str, Any]) -> None:
     lacking = _LEAST_EVALUATED - p["n_evaluated"]
     if lacking > 0:
         raise DataError(
-            f"{p['n_rows']} rows are too few: {p['n_holdout']} are the holdout, the shortest windows "
-            f"take {p['warm_up']}, and {max(p['n_evaluated'], 0)} are left to judge on, where "
-            f"{_LEAST_EVALUATED} are the least; give about {-(-lacking * 4 // 3)} more rows, or "
-            "finer ones."
+            f"{p['n_rows']} rows are too few: {p['n_holdout']} are the holdout, the shortest "
+            f"windows take {p['warm_up']}, and {max(p['n_evaluated'], 0)} are left to judge on, "
+            f"where {_LEAST_EVALUATED} are the least; give about {-(-lacking * 4 // 3)} more rows, "
+            "or finer ones."
         )

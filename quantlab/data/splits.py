@@ -17,12 +17,14 @@ from .fields import near_text, parse_dates, returns_of_prices
 from .panel import Panel, unchecked_panel
 from ..errors import DataError, MissingDataError
 
-# %% ../../nbs/10_data/37_splits.ipynb #70047df0
+# %% ../../nbs/10_data/37_splits.ipynb #e41098d7
 _FRACTIONS = [(5, 4), (4, 3), (3, 2), (5, 2)] + [
     (k, 1) for k in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 100)
 ]
 RATIOS: Mapping[float, str] = dict(
-    sorted([(p / q, f"{p}:{q}") for p, q in _FRACTIONS] + [(q / p, f"{q}:{p}") for p, q in _FRACTIONS])
+    sorted(
+        [(p / q, f"{p}:{q}") for p, q in _FRACTIONS] + [(q / p, f"{q}:{p}") for p, q in _FRACTIONS]
+    )
 )
 _VALUES = np.array(list(RATIOS))
 _LOGS = np.log(_VALUES)
@@ -105,13 +107,13 @@ def _numbers(look: _Look, i: int, j: int, window: int, days: int) -> dict[str, f
         found["volume_change"] = after / before if before > 0 else np.nan
     return found
 
-# %% ../../nbs/10_data/37_splits.ipynb #c9fe8ddc
+# %% ../../nbs/10_data/37_splits.ipynb #4f6e143a
 def _undone(look: _Look, i: int, j: int) -> bool:
-    "Does the next known move take it back?"
-    later = look.residual[i + 1 :, j]
-    later = later[~np.isnan(later)]
+    "Does the next known move take it back, or does it take back the one before?"
     move = look.residual[i, j]
-    return bool(len(later)) and abs(move + later[0]) < 0.25 * abs(move)
+    beside = [look.residual[:i, j][::-1], look.residual[i + 1 :, j]]
+    nearest = [side[~np.isnan(side)][:1] for side in beside]
+    return any(len(x) and abs(move + x[0]) < 0.25 * abs(move) for x in nearest)
 
 
 def _verdict(
@@ -136,7 +138,10 @@ def _verdict(
 def _say(n: Mapping[str, float], ratio: float, move: float, score: float, adjusted: bool) -> str:
     "The evidence in words"
     by = "" if adjusted else ", and the adjusted price does not"
-    parts = [f"moves {move:+.1%} ({score:.0f} standard deviations), {RATIOS[ratio]} is {1 / ratio - 1:+.1%}{by}"]
+    parts = [
+        f"moves {move:+.1%} ({score:.0f} standard deviations), {RATIOS[ratio]} is "
+        f"{1 / ratio - 1:+.1%}{by}"
+    ]
     if np.isfinite(n["overnight"]):
         parts.append(f"{n['overnight']:.0%} overnight, {n['intraday']:+.1%} from open to close")
     if np.isfinite(n["trading"]):
@@ -147,7 +152,7 @@ def _say(n: Mapping[str, float], ratio: float, move: float, score: float, adjust
         parts.append("no open and no volume to check it against")
     return "; ".join(parts)
 
-# %% ../../nbs/10_data/37_splits.ipynb #01ca33c7
+# %% ../../nbs/10_data/37_splits.ipynb #7437aeaf
 _COLUMNS = [
     "asset", "date", "ratio", "split", "move", "overnight", "intraday", "trading", "volume_change",
     "adjusted_moves", "confidence", "evidence",
@@ -163,6 +168,44 @@ def _known_to_vendor(look: _Look, min_move: float) -> np.ndarray:
     return np.where((np.abs(gap) >= min_move) & (off <= 0.02), ratio, np.nan)
 
 
+def _candidates(
+    look: _Look, tolerance: float, min_move: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Cells that move by a simple ratio, their ratios, and those that the vendor has adjusted"
+    vendor, jump = _known_to_vendor(look, min_move), look.residual
+    if look.overnight is not None:
+        jump = np.where(np.isnan(look.overnight), jump, look.overnight)
+    ratios, off = _nearest(jump)
+    large = (np.abs(look.residual) >= min_move) & (np.abs(jump) >= min_move) & (off <= tolerance)
+    known = ~np.isnan(vendor)
+    return np.argwhere(large | known), np.where(known, vendor, ratios), known
+
+
+def _rows(
+    panel: Panel, look: _Look, thresholds: tuple[float, ...], window: int, days: int
+) -> list[tuple]:
+    "A row a split"
+    tolerance, min_move, min_score, min_overnight, max_trading = thresholds
+    cells, ratios, known = _candidates(look, tolerance, min_move)
+    rows = []
+    for i, j in cells:
+        ratio, vendor = float(ratios[i, j]), bool(known[i, j])
+        n, score = _numbers(look, i, j, window, days), _score(look, i, j, window)
+        word: str | None = "certain"
+        if not vendor:
+            if score < min_score or _undone(look, i, j):
+                continue
+            word = _verdict(n, float(np.log(ratio)), min_overnight, max_trading)
+        if word is not None:
+            move = float(look.returns[i, j])
+            said = _say(n, ratio, move, score, not vendor)
+            rows.append((
+                panel.columns[j], panel.index[i], ratio, RATIOS[ratio], move, n["overnight"],
+                n["intraday"], n["trading"], n["volume_change"], not vendor, word, said,
+            ))
+    return rows
+
+# %% ../../nbs/10_data/37_splits.ipynb #176b13ad
 def find_splits(
     panel: Panel, *, tolerance: float = 0.05, min_move: float = 0.15, min_score: float = 5.0,
     min_overnight: float = 0.75, max_trading: float = 4.0, window: int = 60, volume_days: int = 10,
@@ -209,31 +252,11 @@ def find_splits(
     min_score = check_number(min_score, "min_score", low=0)
     min_overnight = check_number(min_overnight, "min_overnight", low=0, high=1)
     max_trading = check_number(max_trading, "max_trading", low=0)
-    window, days = (check_integer(window, "window", low=10), check_integer(volume_days, "volume_days", low=2))
+    window = check_integer(window, "window", low=10)
+    days = check_integer(volume_days, "volume_days", low=2)
     _check_has_prices(panel)
-    look = _Look(panel)
-    vendor, jump = _known_to_vendor(look, min_move), look.residual
-    if look.overnight is not None:
-        jump = np.where(np.isnan(look.overnight), jump, look.overnight)
-    ratios, off = _nearest(jump)
-    large = (np.abs(look.residual) >= min_move) & (np.abs(jump) >= min_move) & (off <= tolerance)
-    rows = []
-    for i, j in np.argwhere(large | ~np.isnan(vendor)):
-        known = not np.isnan(vendor[i, j])
-        ratio = float(vendor[i, j] if known else ratios[i, j])
-        n, score = _numbers(look, i, j, window, days), _score(look, i, j, window)
-        word: str | None = "certain"
-        if not known:
-            if score < min_score or _undone(look, i, j) or _undone_before(look, i, j):
-                continue
-            word = _verdict(n, float(np.log(ratio)), min_overnight, max_trading)
-        if word is not None:
-            move = float(look.returns[i, j])
-            said = _say(n, ratio, move, score, not known)
-            rows.append((
-                panel.columns[j], panel.index[i], ratio, RATIOS[ratio], move, n["overnight"],
-                n["intraday"], n["trading"], n["volume_change"], not known, word, said,
-            ))
+    thresholds = (tolerance, min_move, min_score, min_overnight, max_trading)
+    rows = _rows(panel, _Look(panel), thresholds, window, days)
     table = pd.DataFrame(rows, columns=_COLUMNS).astype({"date": "datetime64[ns]"})
     return table.sort_values("date", kind="stable", ignore_index=True)
 
@@ -245,15 +268,7 @@ def _check_has_prices(panel: Panel) -> None:
             f"{', '.join(panel.fields)}."
         )
 
-
-def _undone_before(look: _Look, i: int, j: int) -> bool:
-    "Does the move take back the known one before it?"
-    before = look.residual[:i, j]
-    before = before[~np.isnan(before)]
-    move = look.residual[i, j]
-    return bool(len(before)) and abs(move + before[-1]) < 0.25 * abs(move)
-
-# %% ../../nbs/10_data/37_splits.ipynb #3d272551
+# %% ../../nbs/10_data/37_splits.ipynb #156452a8
 _AS_TRADED = ("open", "high", "low", "close")
 
 
@@ -263,7 +278,8 @@ def _check_splits(splits: Any, panel: Panel) -> pd.DataFrame:
     if not isinstance(splits, pd.DataFrame) or not set(need) <= set(splits.columns):
         got = list(getattr(splits, "columns", [type(splits).__name__]))
         raise DataError(
-            f"`splits` needs the columns asset, date, ratio, as `find_splits` gives them; got {got}."
+            "`splits` needs the columns asset, date, ratio, as `find_splits` gives them; got "
+            f"{got}."
         )
     table = splits.reset_index(drop=True).copy()
     table["date"] = parse_dates(table["date"], "`splits` column 'date'")
@@ -284,7 +300,8 @@ def _check_splits(splits: Any, panel: Panel) -> pd.DataFrame:
         if not 0 < check_number(row.ratio, "ratio") != 1:
             raise DataError(
                 f"`splits` has the ratio {row.ratio:g} for {row.asset!r}; it must be the number of "
-                "new shares for each old one, above 0 and not 1: 2 for two for one, 0.1 for one for ten."
+                "new shares for each old one, above 0 and not 1: 2 for two for one, 0.1 for one "
+                "for ten."
             )
     twice = table.duplicated(["asset", "date"])
     if twice.any():
@@ -294,7 +311,7 @@ def _check_splits(splits: Any, panel: Panel) -> pd.DataFrame:
         )
     return table
 
-
+# %% ../../nbs/10_data/37_splits.ipynb #1f6aa0b5
 def _factor(panel: Panel, splits: pd.DataFrame) -> pd.DataFrame:
     "Product of the ratios of all later splits, a table of dates x assets"
     factor = np.ones((len(panel.index), len(panel.columns)))
@@ -313,7 +330,7 @@ def _first_returns(returns: pd.DataFrame, splits: pd.DataFrame) -> list[tuple[in
             cells.append((int(start + known[0]), int(j), float(row.ratio)))
     return cells
 
-# %% ../../nbs/10_data/37_splits.ipynb #1ae3202b
+# %% ../../nbs/10_data/37_splits.ipynb #4c31aff9
 def _applied(panel: Panel, splits: pd.DataFrame) -> dict[str, pd.DataFrame]:
     "The fields with the splits taken out"
     every = _factor(panel, splits)
@@ -347,7 +364,8 @@ def _quarantined(panel: Panel, splits: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if cells:
         fields["returns"] = pd.DataFrame(values, panel.index, panel.columns)
         if "prices" in fields or "log_prices" in fields:
-            fields["log_prices"] = unchecked_panel({"returns": fields["returns"]}, None, None).log_prices
+            alone = unchecked_panel({"returns": fields["returns"]}, None, None)
+            fields["log_prices"] = alone.log_prices
     return fields
 
 
