@@ -227,6 +227,12 @@ class PriceImport(Result):
         "n_duplicates": "repeated rows dropped", "is_mapped": "larger than the limit in memory",
     }
 
+    def field(self, name: str) -> pd.DataFrame:
+        "One field of the panel, without the others"
+        if name not in self.fields.split(", "):
+            raise MissingDataError(f"the import has no field {name!r}; it has {self.fields}.")
+        return self._fields.frame(self._fields.makers()[name])
+
     @property
     def panel(self) -> Panel:
         "All fields in memory"
@@ -244,18 +250,18 @@ class PriceImport(Result):
 # %% ../../nbs/10_data/50_price_import.ipynb #5618c439
 def _taken_table(survey: Survey, fields: _Fields, price: str, notes: list[tuple[str, str, str]]) -> pd.DataFrame:
     "What was taken for what; files that were read alike are one entry"
-    groups: dict[tuple, list[str]] = {}
+    groups: dict[tuple, tuple[list, list[str]]] = {}
     for reading, form, order in zip(survey.readings, survey.forms, survey.orders):
         rows = [
             (c, t, f"{e}; {form.evidence}; {order}" if t == "date" else e)
             for c, t, e in reading.taken if not t.startswith("name ")
         ]
-        groups.setdefault(tuple(rows), []).append(reading.table.label)
+        rows += [("", "name", "the name of the file")] if reading.layout == "one name" else []
+        alike = (tuple(r[:2] for r in rows), reading.table.notes, reading.decimal, form, order)
+        groups.setdefault(alike, (rows, []))[1].append(reading.table.label)
     rows = []
-    for said, files in groups.items():
+    for said, files in groups.values():
         label = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-        if any(t == "one name" for _, t, _ in said):
-            said += (("", "name", "the name of the file"),)
         rows += [(label, *line) for line in said]
     made = {"returns": "given" if "returns" in fields.grid.arrays else "of prices", "prices": price}
     arrays, close = fields.grid.arrays, _traded(fields.grid.arrays)
