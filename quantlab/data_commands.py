@@ -86,7 +86,10 @@ def _say_bad(found: Any) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     "Look for defects, and change nothing"
+    import warnings
+
     from quantlab.data import check_panel, load_panel
+    from quantlab.errors import DataWarning
 
     if len(args.paths) == 1 and _is_panel(Path(args.paths[0])):
         panel, n_bad = load_panel(args.paths[0]), 0
@@ -94,7 +97,11 @@ def _check(args: argparse.Namespace) -> int:
         found = _read(args)
         panel, n_bad = found.panel, found.n_bad
         _say_bad(found)
-    report = check_panel(panel, contract=_contract(args.calendar))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", DataWarning)
+        report = check_panel(panel, contract=_contract(args.calendar))
+    for text in dict.fromkeys(str(note.message) for note in said):
+        print(f"note: {text}")
     print(report.summary().to_string() if len(report.issues) else "no findings")
     if report.n_quarantined:
         print(

@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['BadRows', 'Survey', 'survey_tables', 'Grid', 'make_grid', 'fill_grid']
 
-# %% ../../nbs/10_data/48_grid.ipynb #95d09c4f
+# %% ../../nbs/10_data/48_grid.ipynb #abc7ef08
 import datetime as dt
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .cells import DateForm, distinct_texts, find_date_form, read_numbers
+from .cells import DateForm, distinct_texts, find_date_form, read_numbers, usual_form
 from .recognise import ImportOptions, Reading
 from .text_tables import MISSING, Rows
 from ..errors import DataError
@@ -53,10 +55,11 @@ class Survey:
     orders: list[str]  # one a reading: how its dates run
 
 
-def _group(reading: Reading) -> tuple:
+def _group(reading: Reading, texts: Sequence[str]) -> tuple:
     "Tables of one group have their dates written alike: those of one vendor"
     header = reading.table.header[0][reading.date]
-    return reading.layout, header, reading.table.delimiter, reading.table.notes
+    form = usual_form(texts[:200])
+    return reading.layout, header, reading.table.delimiter, reading.table.notes, form
 
 
 def _name_texts(cells: pa.Array) -> tuple[np.ndarray, list[str]]:
@@ -93,9 +96,10 @@ def survey_tables(
     """
     texts: dict[tuple, dict[str, None]] = {}
     names: dict[str, None] = {}
-    ends, n_rows = [], 0
+    ends, groups, n_rows = [], [], 0
     for reading in readings:
-        own, first, last = texts.setdefault(_group(reading), {}), None, None
+        own: dict[str, None] = {}
+        first = last = None
         for _, _, asset in reading.cells:
             names.update({} if asset is None else {asset: None})
         columns = [reading.date] + ([] if reading.name is None else [reading.name])
@@ -114,12 +118,13 @@ def survey_tables(
         _check_name(reading, list(seen), len(readings), options)
         names.update(seen)
         ends.append((first, last))
+        groups.append(_group(reading, list(own)))
+        texts.setdefault(groups[-1], {}).update(own)
     found = {}
-    for reading in readings:
-        group = _group(reading)
+    for reading, group in zip(readings, groups):
         if group not in found:
             found[group] = find_date_form(texts[group], reading.table.label, dates=options.dates)
-    return _order_days(readings, found, texts, ends, list(names), n_rows)
+    return _order_days(readings, groups, found, texts, ends, list(names), n_rows)
 
 
 def _check_name(reading: Reading, names: list[str], n_tables: int, options: ImportOptions) -> None:
@@ -134,7 +139,7 @@ def _check_name(reading: Reading, names: list[str], n_tables: int, options: Impo
         )
 
 
-def _order_days(readings, found, texts, ends, names, n_rows) -> Survey:
+def _order_days(readings, groups, found, texts, ends, names, n_rows) -> Survey:
     "The survey, with days in order"
     read: dict[DateForm, dict[str, dt.date]] = {}
     for group, form in found.items():
@@ -143,22 +148,22 @@ def _order_days(readings, found, texts, ends, names, n_rows) -> Survey:
     days = np.array(sorted({d for dates in read.values() for d in dates.values()}), dtype="datetime64[D]")
     at = {day: i for i, day in enumerate(days.tolist())}
     day_of = {form: {t: at[d] for t, d in dates.items()} for form, dates in read.items()}
-    forms = [found[_group(r)] for r in readings]
+    forms = [found[group] for group in groups]
     orders = []
     for form, (first, last) in zip(forms, ends):
         a, b = form.read(first), form.read(last)
         orders.append("newest first" if a and b and a > b else "oldest first")
     return Survey(list(readings), forms, days, names, day_of, n_rows, orders)
 
-# %% ../../nbs/10_data/48_grid.ipynb #bfadbce5
-@dataclass(slots=True)
+# %% ../../nbs/10_data/48_grid.ipynb #49410075
+@dataclass(slots=True, weakref_slot=True)
 class Grid:
     "One array a field, names by days"
 
     days: np.ndarray
     names: list[str]
     arrays: dict[str, np.ndarray]
-    folder: Any = None  # the temporary folder of mapped arrays, removed with the grid
+    folder: str | None = None  # of mapped arrays; it is removed with the grid
     clashes: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def put(self, name: np.ndarray, day: np.ndarray, role: str, values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -220,12 +225,13 @@ def make_grid(
     shape = (len(names), len(days))
     if shape[0] * shape[1] * len(roles) <= limit:
         return Grid(days, names, {role: np.full(shape, np.nan) for role in roles})
-    folder = tempfile.TemporaryDirectory(prefix=".import-", dir=scratch)
-    arrays = {}
+    folder = tempfile.mkdtemp(prefix=".import-", dir=scratch)
+    grid = Grid(days, names, {}, folder)
+    weakref.finalize(grid, shutil.rmtree, folder, ignore_errors=True)
     for role in roles:
-        arrays[role] = np.memmap(Path(folder.name) / role, dtype=float, mode="w+", shape=shape)
-        arrays[role][:] = np.nan
-    grid = Grid(days, names, arrays, folder)
+        array = np.memmap(Path(folder) / role, dtype=float, mode="w+", shape=shape)
+        array[:] = np.nan
+        grid.arrays[role] = array
     grid.release()
     return grid
 

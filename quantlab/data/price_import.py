@@ -8,7 +8,7 @@ __all__ = ['PriceImport', 'import_prices']
 # %% ../../nbs/10_data/50_price_import.ipynb #3a505ac5
 import dataclasses
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,7 +49,7 @@ def _tables(sources: Any) -> tuple[list[RawTable], list[Path]]:
         if not sources:
             raise DataError("`sources` is empty; give at least one table.")
         return [t for name, frame in sources.items() for t in open_tables(frame, label=str(name))], []
-    single = isinstance(sources, (str, Path, pd.DataFrame, pd.Series))
+    single = isinstance(sources, (str, Path, pd.DataFrame, pd.Series)) or not isinstance(sources, Iterable)
     tables, files = [], []
     for source in [sources] if single else list(sources):
         if isinstance(source, (pd.DataFrame, pd.Series)):

@@ -173,10 +173,10 @@ def _find_delimiter(lines: list[str], label: str) -> tuple[str, int]:
 
 # %% ../../nbs/10_data/40_text_tables.ipynb #111c8133
 def _is_level(row: list[str]) -> bool:
-    "Is it a row of names: no date, no number, nothing missing?"
+    "Is it a row of names: no date, no number, nothing empty? (NA is a name among others)"
     texts = row[1:]
-    known = all(t not in MISSING and not _NUMBER.match(t) for t in texts)
-    return known and not any(map(looks_like_date, row))
+    known = all(t and not _NUMBER.match(t) for t in texts) and set(texts) - set(MISSING)
+    return bool(known) and not any(map(looks_like_date, row))
 
 
 def _header_rows(rows: list[list[str]], label: str) -> list[list[str]]:
@@ -339,6 +339,7 @@ def _frame_table(frame: pd.DataFrame, label: str) -> RawTable:
             arrays.append(pa.array(value, from_pandas=True))
         except (pa.ArrowInvalid, pa.ArrowTypeError):  # texts among numbers
             arrays.append(pa.array(value.astype("string"), from_pandas=True))
+    arrays = [a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for a in arrays]
 
     def source(columns: Sequence[int], ragged: list) -> Iterator[Rows]:
         yield Rows(np.arange(1, len(frame) + 1), {c: arrays[c] for c in columns})
