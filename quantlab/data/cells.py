@@ -33,7 +33,9 @@ def _clean(text: str, decimal: str) -> str | None:
     text = text.strip().lstrip("+").replace("\u2212", "-")
     text = re.sub(r"^(-?)[$€£]\s?|\s?[$€£]$", r"\1", text)
     if _GROUPED[decimal].match(text):
-        text = re.sub(r"[.' \u00a0\u202f]" if decimal == "comma" else r"[,' \u00a0\u202f]", "", text)
+        text = re.sub(
+            r"[.' \u00a0\u202f]" if decimal == "comma" else r"[,' \u00a0\u202f]", "", text
+        )
     if decimal == "comma":
         text = text.replace(",", ".") if "." not in text else "x"
     return text if _PLAIN.match(text) else None
@@ -52,8 +54,8 @@ def read_numbers(cells: pa.Array, decimal: str = "point") -> tuple[np.ndarray, n
     Returns
     -------
     tuple of ndarray
-        Floats, NaN where missing or no number; positions of cells that are neither a finite number
-        nor missing.
+        Floats, NaN where missing or no number; positions of cells that are neither a finite
+        number nor missing.
     """
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
@@ -71,7 +73,9 @@ def read_numbers(cells: pa.Array, decimal: str = "point") -> tuple[np.ndarray, n
     except pa.ArrowInvalid:
         given = cells.to_pylist()
         cleaned = [None if t is None else _clean(t, decimal) for t in given]
-        values = pc.cast(pa.array(cleaned, pa.string()), pa.float64()).to_numpy(zero_copy_only=False)
+        values = pc.cast(pa.array(cleaned, pa.string()), pa.float64()).to_numpy(
+            zero_copy_only=False
+        )
         bad = [i for i, (a, b) in enumerate(zip(given, cleaned)) if a is not None and b is None]
         values, infinite = _finite(np.array(values))
         return values, np.union1d(np.array(bad, dtype=int), infinite)
@@ -128,17 +132,17 @@ def find_decimal(texts: Collection[str], label: str) -> tuple[str, str]:
                 doubtful = text
     if len(seen) == 2:
         raise DataError(
-            f"{label} holds {seen['point']!r} and {seen['comma']!r}, with two decimal signs; say "
-            "which one holds with `decimal` = point or comma (--decimal); the other cells are then "
-            "listed as no numbers."
+            f"{label} holds {seen['point']!r} and {seen['comma']!r}, with two decimal signs; "
+            "say which one holds with `decimal` = point or comma (--decimal); the other cells "
+            "are then listed as no numbers."
         )
     if seen:
         ((kind, text),) = seen.items()
         return kind, f"decimal {kind}, as in {text!r}"
     if doubtful is not None:
         raise DataError(
-            f"{label} holds {doubtful!r}, which is a thousand or a fraction, and no other cell tells "
-            "which; say it with `decimal` = point or comma (--decimal)."
+            f"{label} holds {doubtful!r}, which is a thousand or a fraction, and no other "
+            "cell tells which; say it with `decimal` = point or comma (--decimal)."
         )
     return "point", "whole numbers"
 
@@ -147,19 +151,35 @@ ORDERS = {"day-first": "DMY", "month-first": "MDY", "year-first": "YMD"}
 _MONTHS = {
     name: number
     for number, names in enumerate(
-        ("jan", "feb", "mar mär mrz", "apr", "may mai", "jun", "jul", "aug", "sep", "oct okt", "nov",
-         "dec dez"), 1,
+        (
+            "jan",
+            "feb",
+            "mar mär mrz",
+            "apr",
+            "may mai",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "oct okt",
+            "nov",
+            "dec dez",
+        ),
+        1,
     )
     for name in names.split()
 }
 _TIME = re.compile(
-    r"(?:[ T]|, )(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
+    r"(?:[ T]|, )(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?)"
+    r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
 )
 _FORMS = {
     "a year first": re.compile(r"^(\d{4})([-/. ])(\d{1,2})\2(\d{1,2})$"),
     "eight digits": re.compile(r"^(\d{4})()(\d{2})(\d{2})$"),
     "numbers": re.compile(r"^(\d{1,2})([-/. ])(\d{1,2})\2(\d{4}|\d{2})$"),
-    "a day and the name of a month": re.compile(r"^(\d{1,2})([-/. ]*)([A-Za-zä]{3,9})\.?[-/., ]*(\d{4}|\d{2})$"),
+    "a day and the name of a month": re.compile(
+        r"^(\d{1,2})([-/. ]*)([A-Za-zä]{3,9})\.?[-/., ]*(\d{4}|\d{2})$"
+    ),
     "the name of a month and a day": re.compile(r"^([A-Za-zä]{3,9})(\.? )(\d{1,2}),? (\d{4})$"),
 }
 _EPOCH = re.compile(r"^-?\d{9,10}(\d{3})?(\.0+)?$")
@@ -184,7 +204,7 @@ def _split(text: str) -> tuple[str, tuple[str, ...]]:
             return form, (found[1], found[3], found[4])
     return ("seconds since 1970", (text,)) if _EPOCH.match(text) else ("", (text,))
 
-
+# %% ../../nbs/10_data/42_cells.ipynb #b45f226b
 def _read(form: str, parts: tuple[str, ...], order: str | None) -> dt.date | None:
     "Date of the parts in a form"
     if not form:
@@ -203,7 +223,7 @@ def _read(form: str, parts: tuple[str, ...], order: str | None) -> dt.date | Non
     by = dict(zip(letters, parts))
     return _date(by["Y"], by["M"], by["D"])
 
-# %% ../../nbs/10_data/42_cells.ipynb #ee96f8e8
+# %% ../../nbs/10_data/42_cells.ipynb #65f1c108
 def usual_form(texts: Sequence[str]) -> str:
     "The form that most of the dates are written in"
     counts = Counter(_split(text)[0] for text in texts)
@@ -225,7 +245,7 @@ class DateForm:
         form, parts = _split(text)
         return _read(form, parts, self.order) if form == self.form else None
 
-
+# %% ../../nbs/10_data/42_cells.ipynb #c321b285
 def _span(dates: Collection[dt.date | None]) -> int:
     "Days between the first and the last date"
     known = [day for day in dates if day is not None]
@@ -241,26 +261,37 @@ def _find_order(texts: Sequence[str], given: str | None, label: str) -> tuple[st
         if given not in allowed:
             raise DataError(f"{label} has dates such as {texts[0]!r}, whose year is not first.")
         return allowed[given], f"{given}, as was said"
-    read = {n: {t: _read("numbers", p, o) for t, p in parts.items()} for n, o in allowed.items()}
+    read = {
+        n: {t: _read("numbers", p, o) for t, p in parts.items()} for n, o in allowed.items()
+    }
     n_read = {name: sum(d is not None for d in dates.values()) for name, dates in read.items()}
     best = max(n_read, key=n_read.get)
     rivals = [n for n in n_read if n_read[n] == n_read[best] and read[n] != read[best]]
     spans = {n: _span(read[n].values()) for n in (best, *rivals)}
-    if short and rivals and len(texts) >= 20 and sorted(spans.values())[1] > 10 * min(spans.values()):
+    if (
+        short
+        and rivals
+        and len(texts) >= 20
+        and sorted(spans.values())[1] > 10 * min(spans.values())
+    ):
         best = min(spans, key=spans.get)
-        return allowed[best], f"{best}: {len(texts)} dates within {spans[best]} days, else within years"
+        return allowed[
+            best
+        ], f"{best}: {len(texts)} dates within {spans[best]} days, else within years"
     if rivals:
         text = next(t for t in texts if read[best][t] != read[rivals[0]][t])
         ways = " or ".join(f"{read[n][text]} ({n})" for n in (best, *rivals))
         raise DataError(
-            f"{label} has dates such as {text!r}, which is {ways}, and no date of it tells which; say "
-            f"`dates` = {' or '.join((best, *rivals))} (--dates)."
+            f"{label} has dates such as {text!r}, which is {ways}, and no date of it tells "
+            f"which; say `dates` = {' or '.join((best, *rivals))} (--dates)."
         )
     rest = [n for n in n_read if n != best]
-    shown = next((t for t in texts if read[best][t] and not any(read[n][t] for n in rest)), texts[0])
+    shown = next(
+        (t for t in texts if read[best][t] and not any(read[n][t] for n in rest)), texts[0]
+    )
     return allowed[best], f"{best}: {shown!r} can be read in no other way"
 
-
+# %% ../../nbs/10_data/42_cells.ipynb #df311df4
 def find_date_form(texts: Collection[str], label: str, *, dates: str | None = None) -> DateForm:
     """How dates are written, found from all of them.
 
@@ -289,16 +320,16 @@ def find_date_form(texts: Collection[str], label: str, *, dates: str | None = No
     if 2 * counts.total() < len(forms) or not counts:
         shown = next((t for t, f in forms.items() if not f), "")
         raise DataError(
-            f"{label} holds {shown!r} where dates are expected; write them as 2020-01-31, or name the "
-            "column with `columns` (--column date=HEADER)."
+            f"{label} holds {shown!r} where dates are expected; write them as 2020-01-31, or "
+            "name the column with `columns` (--column date=HEADER)."
         )
     ((form, n),) = counts.most_common(1)
     if n < 0.9 * counts.total():
         odd = next(t for t, f in forms.items() if f and f != form)
         one = next(t for t, f in forms.items() if f == form)
         raise DataError(
-            f"{label} writes dates in several ways, such as {one!r} and {odd!r}; write all of them as "
-            "2020-01-31."
+            f"{label} writes dates in several ways, such as {one!r} and {odd!r}; write all of "
+            "them as 2020-01-31."
         )
     own = [text for text, f in forms.items() if f == form]
     order, said = None, f"{form}, as in {own[0]!r}"
@@ -309,13 +340,13 @@ def find_date_form(texts: Collection[str], label: str, *, dates: str | None = No
         days = len({found.read(t) for t in own})
         if len(own) > 1.5 * days:
             raise DataError(
-                f"{label} has {len(own)} times on {days} days; this is intraday data, and a row a day "
-                "is needed."
+                f"{label} has {len(own)} times on {days} days; this is intraday data, and a "
+                "row a day is needed."
             )
         found = DateForm(form, order, f"{said}; the time of day is left off")
     return found
 
-# %% ../../nbs/10_data/42_cells.ipynb #3b88a54b
+# %% ../../nbs/10_data/42_cells.ipynb #bccd5f00
 def distinct_texts(cells: pa.Array) -> tuple[np.ndarray, list[str]]:
     "Code of each cell (-1: missing), and the distinct texts"
     if not pa.types.is_dictionary(cells.type):
@@ -328,5 +359,8 @@ def distinct_texts(cells: pa.Array) -> tuple[np.ndarray, list[str]]:
         if kept.type.tz is not None:
             kept = pc.local_timestamp(kept)
         days = pc.all(pc.equal(kept, pc.floor_temporal(kept, unit="day"))).as_py()
-        kept = pc.strftime(kept.cast(pa.timestamp("us"), safe=False), format="%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S")
+        kept = pc.strftime(
+            kept.cast(pa.timestamp("us"), safe=False),
+            format="%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S",
+        )
     return codes, [str(text) for text in kept.to_pylist()]

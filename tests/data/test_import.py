@@ -1,4 +1,4 @@
-"""Price files of every usual shape, clean and dirty, against the one panel they were written from."""
+"""Price files of every usual shape, clean and dirty, against the panel they were written from."""
 
 import bz2
 import datetime as dt
@@ -24,7 +24,11 @@ from quantlab.errors import DataError, MissingDataError, SpecificationError
 # LOW is Lowe's and no column of low prices, NA is a bank and not missing
 NAMES = ["KO", "PEP", "LOW", "BRK.B", "NA"]
 HEADERS = {
-    "open": "Open", "high": "High", "low": "Low", "close": "Close", "adjusted": "Adj Close",
+    "open": "Open",
+    "high": "High",
+    "low": "Low",
+    "close": "Close",
+    "adjusted": "Adj Close",
     "volume": "Volume",
 }
 
@@ -37,8 +41,11 @@ def truth(n_days: int = 80, names: list[str] = NAMES, seed: int = 0) -> dict[str
     close = rng.uniform(20, 300, len(names)) * np.exp(rng.normal(0, 0.02, shape).cumsum(axis=0))
     open_ = close * np.exp(rng.normal(0, 0.01, shape))
     made = {
-        "open": open_, "high": np.maximum(open_, close) * 1.01, "low": np.minimum(open_, close) / 1.01,
-        "close": close, "adjusted": close * np.linspace(0.8, 1, n_days)[:, None],
+        "open": open_,
+        "high": np.maximum(open_, close) * 1.01,
+        "low": np.minimum(open_, close) / 1.01,
+        "close": close,
+        "adjusted": close * np.linspace(0.8, 1, n_days)[:, None],
         "volume": rng.integers(1000, 9_000_000, shape).astype(float),
     }
     gone = np.zeros(shape, bool)
@@ -69,13 +76,19 @@ def same(panel, fields: dict[str, pd.DataFrame]) -> None:
     "Cell by cell, to the last digit"
     assert set(panel.fields) == set(fields)
     known = fields["returns"].notna() | fields.get("prices", fields["returns"]).notna()
-    days, names = known.any(axis=1), [n for n in panel.columns]
+    days, names = known.any(axis=1), list(panel.columns)
     assert sorted(names) == sorted(fields["returns"].columns[known.any()])
     for name, frame in fields.items():
         got = panel.fields[name][list(frame.columns[known.any()])]
         pd.testing.assert_frame_equal(
-            got, frame.loc[days, known.any()], check_freq=False, rtol=0, atol=0, check_names=False,
-            obj=name, check_column_type=False,
+            got,
+            frame.loc[days, known.any()],
+            check_freq=False,
+            rtol=0,
+            atol=0,
+            check_names=False,
+            obj=name,
+            check_column_type=False,
         )
 
 
@@ -97,7 +110,11 @@ def wide(columns: dict, kind: str, name: str) -> Sheet:
     frame = columns[kind]
     what = [[(kind, day, n) for n in frame.columns] for day in frame.index]
     return Sheet(
-        name, [["Date", *frame.columns]], list(frame.index), frame.to_numpy().tolist(), what,
+        name,
+        [["Date", *frame.columns]],
+        list(frame.index),
+        frame.to_numpy().tolist(),
+        what,
         typed=frame.reset_index(),
     )
 
@@ -133,7 +150,9 @@ def long(columns: dict) -> list[Sheet]:
 def two_levels(columns: dict, ticker_first: bool = False) -> list[Sheet]:
     assets = list(columns["close"].columns)
     pairs = [(HEADERS[k], a, k) for k in columns for a in assets]
-    table = pd.concat({HEADERS[k]: f for k, f in columns.items()}, axis=1, names=["Price", "Ticker"])
+    table = pd.concat(
+        {HEADERS[k]: f for k, f in columns.items()}, axis=1, names=["Price", "Ticker"]
+    )
     table = table.swaplevel(axis=1) if ticker_first else table
     first, second = ["Price"] + [p[0] for p in pairs], ["Ticker"] + [p[1] for p in pairs]
     header = [second, first] if ticker_first else [first, second]
@@ -152,10 +171,10 @@ def flat(columns: dict) -> list[Sheet]:
 
 SHAPES = {
     "wide prices": lambda c: [wide(c, "adjusted", "adj_close")],
-    "wide returns": lambda c: [wide({"returns": returns_of_prices(c["adjusted"])}, "returns", "table")],
-    "a file a field": lambda c: [
-        wide(c, k, {"adjusted": "adjusted_close"}.get(k, k)) for k in c
+    "wide returns": lambda c: [
+        wide({"returns": returns_of_prices(c["adjusted"])}, "returns", "table")
     ],
+    "a file a field": lambda c: [wide(c, k, {"adjusted": "adjusted_close"}.get(k, k)) for k in c],
     "a file a name": by_name,
     "long": long,
     "two levels": two_levels,
@@ -168,7 +187,9 @@ def given_by(shape: str, columns: dict) -> dict:
     "What of the truth a shape holds"
     if shape == "wide prices":
         return {"adjusted": columns["adjusted"]}
-    return {"returns": returns_of_prices(columns["adjusted"])} if shape == "wide returns" else columns
+    return (
+        {"returns": returns_of_prices(columns["adjusted"])} if shape == "wide returns" else columns
+    )
 
 
 # --- how it is written
@@ -190,15 +211,26 @@ PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 def texts(sheet: Sheet, style: Style) -> tuple[list[list[str]], list[list[tuple | None]]]:
     "Rows of texts, and what their cells are"
-    say = lambda x: x if isinstance(x, str) else "" if np.isnan(x) else repr(float(x)).replace(".", style.decimal)
-    rows = [[day.strftime(style.date), *map(say, cells)] for day, cells in zip(sheet.days, sheet.cells)]
+    say = lambda x: (
+        x
+        if isinstance(x, str)
+        else ""
+        if np.isnan(x)
+        else repr(float(x)).replace(".", style.decimal)
+    )
+    rows = [
+        [day.strftime(style.date), *map(say, cells)] for day, cells in zip(sheet.days, sheet.cells)
+    ]
     what = [[None, *row] for row in sheet.what]
     return (rows[::-1], what[::-1]) if style.newest_first else (rows, what)
 
 
 def write(folder, sheet: Sheet, rows: list[list[str]], style: Style, extra: tuple[str, ...] = ()):
     "One file"
-    lines = [*["# from a vendor"] * style.remarks, *(style.delimiter.join(r) for r in [*sheet.header, *rows])]
+    lines = [
+        *["# from a vendor"] * style.remarks,
+        *(style.delimiter.join(r) for r in [*sheet.header, *rows]),
+    ]
     data = ("\n".join([*lines, *extra]) + "\n").encode(style.encoding)
     path = folder / f"{sheet.name}.csv"
     if style.packing == "zip":
@@ -252,7 +284,9 @@ def spoil(rows: list, what: list, style: Style, named: bool) -> tuple[list, list
     lost.append(what[22][j])
     j = cell(30, 0)
     other = list(rows[30])
-    other[j] = f"{float(other[j].replace(style.decimal, '.')) / 2 + 0.001:.6f}".replace(".", style.decimal)
+    other[j] = f"{float(other[j].replace(style.decimal, '.')) / 2 + 0.001:.6f}".replace(
+        ".", style.decimal
+    )
     lost.append(what[30][j])
     counts = {"no number": 1, "no date": 1, "above zero|below": 1, "given twice": 1, "cells": 2}
     if named:
@@ -329,18 +363,42 @@ def test_several_files_and_a_zip_of_files_are_one_panel(tmp_path):
     for source in (paths, tmp_path / "all.zip", halves):
         found = import_prices(source)
         same(found.panel, expected(columns))
-        assert found.n_duplicates == (0 if source is not halves else columns["close"].iloc[40:45].notna().sum().sum())
+        assert found.n_duplicates == (
+            0 if source is not halves else columns["close"].iloc[40:45].notna().sum().sum()
+        )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    shape=st.sampled_from(sorted(SHAPES)), seed=st.integers(0, 10**6), n_days=st.integers(40, 70),
-    mark=st.sampled_from([(",", "."), (";", "."), (";", ","), ("\t", "."), ("\t", ","), ("|", ".")]),
-    date=st.sampled_from(["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%b-%Y", "%b %d %Y", "%Y-%m-%d 00:00:00", "%d/%m/%y"]),
-    newest_first=st.booleans(), packing=st.sampled_from(["", "gz", "bz2", "xz", "zip"]),
+    shape=st.sampled_from(sorted(SHAPES)),
+    seed=st.integers(0, 10**6),
+    n_days=st.integers(40, 70),
+    mark=st.sampled_from(
+        [(",", "."), (";", "."), (";", ","), ("\t", "."), ("\t", ","), ("|", ".")]
+    ),
+    date=st.sampled_from(
+        [
+            "%Y-%m-%d",
+            "%Y/%m/%d",
+            "%Y%m%d",
+            "%d.%m.%Y",
+            "%d/%m/%Y",
+            "%m/%d/%Y",
+            "%d-%b-%Y",
+            "%b %d %Y",
+            "%Y-%m-%d 00:00:00",
+            "%d/%m/%y",
+        ]
+    ),
+    newest_first=st.booleans(),
+    packing=st.sampled_from(["", "gz", "bz2", "xz", "zip"]),
     remarks=st.integers(0, 2),
 )
-def test_any_dialect_comes_back(tmp_path_factory, shape, seed, n_days, mark, date, newest_first, packing, remarks):
+def test_any_dialect_comes_back(
+    tmp_path_factory, shape, seed, n_days, mark, date, newest_first, packing, remarks
+):
     folder, columns = tmp_path_factory.mktemp("any"), truth(n_days, seed=seed)
     style = Style(*mark, date, newest_first, packing, "utf-8", remarks)
     for sheet in SHAPES[shape](columns):
@@ -357,7 +415,9 @@ def test_any_dialect_comes_back(tmp_path_factory, shape, seed, n_days, mark, dat
 def path(n: int = 60, k: int = 3, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     values = 40 * np.exp(rng.normal(0, 0.02, (n, k)).cumsum(axis=0))
-    return pd.DataFrame(values, pd.bdate_range("2020-01-01", periods=n, name="Date"), list("ABC")[:k])
+    return pd.DataFrame(
+        values, pd.bdate_range("2020-01-01", periods=n, name="Date"), list("ABC")[:k]
+    )
 
 
 def few(dates: list[str]) -> pd.DataFrame:
@@ -375,58 +435,88 @@ def table(folder, name: str, text: str):
     return folder / name
 
 
-OHLC = "Date,Open,High,Low,Close\n" + "".join(f"2020-01-{d:02},50,52,49,{50 + d / 8}\n" for d in range(1, 29))
+OHLC = "Date,Open,High,Low,Close\n" + "".join(
+    f"2020-01-{d:02},50,52,49,{50 + d / 8}\n" for d in range(1, 29)
+)
 QUESTIONS = {
     "day or month first": (
         lambda f: few(["01/02/2020", "02/02/2020", "03/02/2020"]),
         r"2020-02-01 \(day-first\) or 2020-01-02 \(month-first\).*--dates",
-        {"dates": "day-first"}, lambda p: p.index[0] == pd.Timestamp("2020-02-01"),
+        {"dates": "day-first"},
+        lambda p: p.index[0] == pd.Timestamp("2020-02-01"),
     ),
     "two digits of a year": (
-        lambda f: few(["01-02-03", "02-02-03"]), "year-first.*--dates", {"dates": "year-first"},
+        lambda f: few(["01-02-03", "02-02-03"]),
+        "year-first.*--dates",
+        {"dates": "year-first"},
         lambda p: p.index[0] == pd.Timestamp("2001-02-03"),
     ),
     "comma of thousands or of fractions": (
-        lambda f: table(f, "x.csv", "Date;A\n" + "".join(f"2020-01-{d:02};1,2{d:02}\n" for d in range(1, 29))),
-        "a thousand or a fraction.*--decimal", {"decimal": "point", "values": "prices"},
+        lambda f: table(
+            f, "x.csv", "Date;A\n" + "".join(f"2020-01-{d:02};1,2{d:02}\n" for d in range(1, 29))
+        ),
+        "a thousand or a fraction.*--decimal",
+        {"decimal": "point", "values": "prices"},
         lambda p: p.prices.iloc[0, 0] == 1201.0,
     ),
     "prices or returns": (
-        lambda f: few(["2020-01-01", "2020-01-02"]) / 100, "--values", {"values": "returns"},
+        lambda f: few(["2020-01-01", "2020-01-02"]) / 100,
+        "--values",
+        {"values": "returns"},
         lambda p: list(p.fields) == ["returns"],
     ),
     "logs given as prices": (
-        lambda f: np.log(path()), "logs of prices.*--values", {"values": "log-prices"},
+        lambda f: np.log(path()),
+        "logs of prices.*--values",
+        {"values": "log-prices"},
         lambda p: np.allclose(p.prices, path(), rtol=1e-12),
     ),
     "logs that are negative": (
-        lambda f: np.log(path() / 60), "negative.*slowly.*--values", {"values": "log-prices"},
+        lambda f: np.log(path() / 60),
+        "negative.*slowly.*--values",
+        {"values": "log-prices"},
         lambda p: np.allclose(p.prices * 60, path(), rtol=1e-12),
     ),
     "growth factors": (
-        lambda f: 1 + path().pct_change().iloc[1:], "growth factors.*--values", {"values": "prices"},
+        lambda f: 1 + path().pct_change().iloc[1:],
+        "growth factors.*--values",
+        {"values": "prices"},
         lambda p: "prices" in p.fields,
     ),
     "percent": (
-        lambda f: 100 * path().pct_change().iloc[1:], "percent.*--unit", {"unit": "percent"},
+        lambda f: 100 * path().pct_change().iloc[1:],
+        "percent.*--unit",
+        {"unit": "percent"},
         lambda p: np.allclose(p.returns, path().pct_change().iloc[1:]),
     ),
     "currency and cents": (
-        lambda f: jump(path()), "hundredfold.*--unit", {"unit": "mixed"},
+        lambda f: jump(path()),
+        "hundredfold.*--unit",
+        {"unit": "mixed"},
         lambda p: np.allclose(p.prices, path(), rtol=1e-12),
     ),
     "currency and cents, kept": (
-        lambda f: jump(path()), "--unit", {"unit": "currency"},
+        lambda f: jump(path()),
+        "--unit",
+        {"unit": "currency"},
         lambda p: np.allclose(p.prices, jump(path()), rtol=1e-12),
     ),
     "two columns may be the close": (
-        lambda f: table(f, "KO.csv", OHLC.replace("Open", "Last Price").replace("Close", "Last").replace("High", "Hi gh")),
-        "'Last Price' and 'Last'.*--column close=", {"columns": {"close": "Last"}},
+        lambda f: table(
+            f,
+            "KO.csv",
+            OHLC.replace("Open", "Last Price").replace("Close", "Last").replace("High", "Hi gh"),
+        ),
+        "'Last Price' and 'Last'.*--column close=",
+        {"columns": {"close": "Last"}},
         lambda p: p.prices.iloc[0, 0] == 50.125,
     ),
     "no column is spelt as a date": (
-        lambda f: pd.DataFrame({"n": range(28), "A": range(28), "when": [f"2020-01-{d:02}" for d in range(1, 29)]}),
-        "--column date=HEADER.*'when'", {"columns": {"date": "when"}, "values": "prices"},
+        lambda f: pd.DataFrame(
+            {"n": range(28), "A": range(28), "when": [f"2020-01-{d:02}" for d in range(1, 29)]}
+        ),
+        "--column date=HEADER.*'when'",
+        {"columns": {"date": "when"}, "values": "prices"},
         lambda p: p.index[0] == pd.Timestamp("2020-01-02"),  # zero is no price
     ),
     "a name in the file and another of it": (
@@ -434,7 +524,9 @@ QUESTIONS = {
             table(f, f"{n}.csv", "Ticker," + OHLC.replace("\n2020", f"\n{t},2020"))
             for n, t in (("ko_us", "KO"), ("pep_us", "PEP"))
         ],
-        "--names", {"names": "column"}, lambda p: list(p.columns) == ["KO", "PEP"],
+        "--names",
+        {"names": "column"},
+        lambda p: list(p.columns) == ["KO", "PEP"],
     ),
 }
 
@@ -467,24 +559,53 @@ BAD = {
     "an empty folder": (lambda f: f, MissingDataError, "holds no table"),
     "an empty file": (lambda f: table(f, "a.csv", ""), DataError, "is empty"),
     "a header alone": (lambda f: table(f, "a.csv", "Date,A,B\n"), DataError, "no rows"),
-    "no header": (lambda f: table(f, "a.csv", "2020-01-01,1,2\n2020-01-02,1,2\n"), DataError, "no header"),
-    "dates across": (lambda f: table(f, "a.csv", "A,2020-01-01,2020-01-02\nKO,1,2\n"), DataError, "transpose"),
+    "no header": (
+        lambda f: table(f, "a.csv", "2020-01-01,1,2\n2020-01-02,1,2\n"),
+        DataError,
+        "no header",
+    ),
+    "dates across": (
+        lambda f: table(f, "a.csv", "A,2020-01-01,2020-01-02\nKO,1,2\n"),
+        DataError,
+        "transpose",
+    ),
     "one column": (lambda f: table(f, "a.csv", "Date\n2020-01-01\n"), DataError, "one column"),
-    "a name twice": (lambda f: table(f, "a.csv", "Date,A,A\n2020-01-01,1,2\n2020-01-02,1,2\n"), DataError, "more than once"),
-    "a column without a name": (lambda f: table(f, "a.csv", "Date,A,\n2020-01-01,1,2\n2020-01-02,1,2\n"), DataError, "no name for column 3"),
-    "no price among the fields": (lambda f: table(f, "volume.csv", "Date,A\n2020-01-01,1\n2020-01-02,2\n"), DataError, "no price and no return"),
+    "a name twice": (
+        lambda f: table(f, "a.csv", "Date,A,A\n2020-01-01,1,2\n2020-01-02,1,2\n"),
+        DataError,
+        "more than once",
+    ),
+    "a column without a name": (
+        lambda f: table(f, "a.csv", "Date,A,\n2020-01-01,1,2\n2020-01-02,1,2\n"),
+        DataError,
+        "no name for column 3",
+    ),
+    "no price among the fields": (
+        lambda f: table(f, "volume.csv", "Date,A\n2020-01-01,1\n2020-01-02,2\n"),
+        DataError,
+        "no price and no return",
+    ),
     "a row a field": (
-        lambda f: table(f, "a.csv", "Date,Ticker,Field,Value\n2020-01-01,A,close,1\n"), DataError, "pivot",
+        lambda f: table(f, "a.csv", "Date,Ticker,Field,Value\n2020-01-01,A,close,1\n"),
+        DataError,
+        "pivot",
     ),
     "intraday": (
-        lambda f: table(f, "A.csv", "Date,Close\n" + "".join(f"2020-01-02 10:{m},{m}\n" for m in range(10, 40))),
-        DataError, "intraday",
+        lambda f: table(
+            f, "A.csv", "Date,Close\n" + "".join(f"2020-01-02 10:{m},{m}\n" for m in range(10, 40))
+        ),
+        DataError,
+        "intraday",
     ),
     "an Excel file": (lambda f: excel(f), DataError, "save its sheet as CSV"),
     "a torn gzip": (lambda f: torn(f), DataError, "is it complete"),
     "bytes": (lambda f: binary(f), DataError, "no text"),
     "words throughout": (
-        lambda f: table(f, "A.csv", "Date,Close\n" + "".join(f"2020-01-{d:02},word\n" for d in range(1, 29)) ), DataError, "no asset has a price",
+        lambda f: table(
+            f, "A.csv", "Date,Close\n" + "".join(f"2020-01-{d:02},word\n" for d in range(1, 29))
+        ),
+        DataError,
+        "no asset has a price",
     ),
     "a number": (lambda f: 3.0, DataError, "must be paths"),
     "nothing": (lambda f: [], DataError, "is empty"),
@@ -519,10 +640,14 @@ def test_what_cannot_be_read_ends_in_one_sentence(case, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"dates": "any"}, "`dates` must be one of"), ({"values": "logs"}, "`values` must be one of"),
-        ({"columns": {"colour": "A"}}, "`columns` must be one of"), ({"columns": ["A"]}, "must map"),
-        ({"columns": {"date": "Dato"}}, "no column 'Dato'"), ({"cash": "AA"}, "nearest: A"),
-        ({"benchmark": "Z"}, "which the files do not have"), ({"unit": "pounds"}, "`unit` must be one of"),
+        ({"dates": "any"}, "`dates` must be one of"),
+        ({"values": "logs"}, "`values` must be one of"),
+        ({"columns": {"colour": "A"}}, "`columns` must be one of"),
+        ({"columns": ["A"]}, "must map"),
+        ({"columns": {"date": "Dato"}}, "no column 'Dato'"),
+        ({"cash": "AA"}, "nearest: A"),
+        ({"benchmark": "Z"}, "which the files do not have"),
+        ({"unit": "pounds"}, "`unit` must be one of"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(options, words):
@@ -532,19 +657,33 @@ def test_an_option_that_does_not_fit_is_refused(options, words):
 
 def test_cash_benchmark_sectors_and_membership_go_where_they_belong(tmp_path):
     columns = truth()
-    sectors = table(tmp_path, "sec.csv", "Symbol,Name,GICS Sector\nKO,Coca-Cola,Staples\nLOW,Lowe's,Retail\n")
-    spells = table(tmp_path, "mem.csv", "ticker;start;end\nKO;31.12.2000;\nPEP;13.01.2001;31.12.2019\n")
+    sectors = table(
+        tmp_path, "sec.csv", "Symbol,Name,GICS Sector\nKO,Coca-Cola,Staples\nLOW,Lowe's,Retail\n"
+    )
+    spells = table(
+        tmp_path, "mem.csv", "ticker;start;end\nKO;31.12.2000;\nPEP;13.01.2001;31.12.2019\n"
+    )
     found = import_prices(
-        {"adj_close": columns["adjusted"]}, cash="NA", benchmark="PEP", sectors=sectors, membership=spells
+        {"adj_close": columns["adjusted"]},
+        cash="NA",
+        benchmark="PEP",
+        sectors=sectors,
+        membership=spells,
     )
     panel = found.panel
     assert "PEP" not in panel.columns and "NA" in panel.returns
     assert panel.prices["NA"].isna().all() and found.n_assets == 3 and found.cash == "NA"
     pd.testing.assert_series_equal(
-        found.benchmark, returns_of_prices(columns["adjusted"])["PEP"], check_freq=False, check_names=False
+        found.benchmark,
+        returns_of_prices(columns["adjusted"])["PEP"],
+        check_freq=False,
+        check_names=False,
     )
     assert panel.sectors["KO"] == "Staples" and panel.sectors.isna().sum() == 2
-    assert panel.membership["added"].tolist() == [pd.Timestamp("2000-12-31"), pd.Timestamp("2001-01-13")]
+    assert panel.membership["added"].tolist() == [
+        pd.Timestamp("2000-12-31"),
+        pd.Timestamp("2001-01-13"),
+    ]
     back = load_panel(found.save(tmp_path / "panel"))
     assert set(back.fields) == set(panel.fields) and back.sectors["LOW"] == "Retail"
 
@@ -621,12 +760,17 @@ def test_an_import_writes_the_panel_and_the_lines_of_the_parameters(project, cap
     panel = load_panel(project / "data/panel")
     assert "NA" in panel.returns and len(panel.columns) == 5
     said = json.loads((project / "data/import/import.json").read_text())
-    assert set(said["sources"]) == {f"vendor/{n}.csv" for n in NAMES} and said["options"]["cash"] == "NA"
+    assert (
+        set(said["sources"]) == {f"vendor/{n}.csv" for n in NAMES}
+        and said["options"]["cash"] == "NA"
+    )
     for name in ("taken", "bad_rows", "splits", "endings", "calendar"):
         assert (project / f"data/import/{name}.csv").is_file()
     text = (project / "params.yaml").read_text()
     params = yaml.safe_load(text)
-    assert params["ingest_prices"]["raw"] == "data/panel" and params["ingest_prices"]["cash"] == "NA"
+    assert (
+        params["ingest_prices"]["raw"] == "data/panel" and params["ingest_prices"]["cash"] == "NA"
+    )
     assert params["ingest_prices"]["contract"] == {"calendar": None} and "# the last fifth" in text
     holdout = dt.date.fromisoformat(params["base"]["holdout_start"])
     assert panel.index[0].date() < holdout < panel.index[-1].date()
@@ -639,7 +783,9 @@ def test_an_import_writes_the_panel_and_the_lines_of_the_parameters(project, cap
 def test_with_tries_in_the_ledger_the_lines_are_printed_and_not_written(project, capsys):
     from quantlab.ledger import open_trials
 
-    returns = pd.Series(np.random.default_rng(0).normal(0, 0.01, 300), pd.bdate_range("2012-01-02", periods=300))
+    returns = pd.Series(
+        np.random.default_rng(0).normal(0, 0.01, 300), pd.bdate_range("2012-01-02", periods=300)
+    )
     with open_trials(
         "m", hypothesis="h", path="trials/ledger.jsonl", universe="u", data_md5="9e107d9d"
     ) as trials:
@@ -691,7 +837,10 @@ def test_bad_rows_are_counted_on_the_screen_and_listed_in_a_table(project, capsy
     out = capsys.readouterr().out
     assert "1 repeated rows dropped" in out and "KO.csv row 4, Open: 'high' no number" in out
     bad = pd.read_csv(project / "data/import/bad_rows.csv")
-    assert bad["row"].tolist() == [4, len(lines) + 2] and bad["reason"].tolist() == ["no number", "not 7 cells"]
+    assert bad["row"].tolist() == [4, len(lines) + 2] and bad["reason"].tolist() == [
+        "no number",
+        "not 7 cells",
+    ]
 
 
 def test_splits_nobody_adjusted_for_are_listed_and_applied_when_it_is_said(project, capsys):
@@ -713,12 +862,16 @@ def test_splits_nobody_adjusted_for_are_listed_and_applied_when_it_is_said(proje
     capsys.readouterr()
     right = load_panel("data/panel")
     np.testing.assert_allclose(right.prices["KO"], columns["close"]["KO"], rtol=1e-12)
-    np.testing.assert_allclose(right.returns["KO"].iloc[1:], returns_of_prices(columns["close"])["KO"].iloc[1:], atol=1e-12)
+    np.testing.assert_allclose(
+        right.returns["KO"].iloc[1:], returns_of_prices(columns["close"])["KO"].iloc[1:], atol=1e-12
+    )
     listed = pd.read_csv("data/import/splits.csv")
     assert listed.loc[listed["asset"] == "KO", "split"].tolist() == ["2:1"]
 
 
-def test_outside_of_a_project_and_in_the_sample_it_says_where_it_goes(tmp_path, monkeypatch, capsys):
+def test_outside_of_a_project_and_in_the_sample_it_says_where_it_goes(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     path(300).to_csv("p.csv")
     assert main(["data", "import", "p.csv"]) == 0
@@ -741,5 +894,8 @@ def test_a_panel_of_the_sample_is_imported_as_it_is():
     found, given_panel = import_prices(folder), load_panel(folder)
     for name in given_panel.fields:
         pd.testing.assert_frame_equal(
-            found.panel.fields[name][given_panel.columns], given_panel.fields[name], check_freq=False, check_names=False
+            found.panel.fields[name][given_panel.columns],
+            given_panel.fields[name],
+            check_freq=False,
+            check_names=False,
         )
