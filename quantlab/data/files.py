@@ -18,9 +18,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from .fields import check_field, parse_dates
+from ..checks import warn
+from .fields import check_field, look_like_logs, parse_dates
 from .panel import Panel
-from ..errors import DataError, MissingDataError, SpecificationError
+from ..errors import DataError, DataWarning, MissingDataError, SpecificationError
 from ..storage import writing
 
 # %% ../../nbs/10_data/10_files.ipynb #72dc7cce
@@ -218,7 +219,7 @@ def load_panel(
     Warns
     -----
     DataWarning
-        Some asset has a price that is not above zero.
+        Some asset has a price that is not above zero, or prices look like logs of prices.
     ScaleWarning
         Returns look like percent.
 
@@ -253,7 +254,22 @@ def load_panel(
         panel = _read_folder(Path(source), fields)
     else:
         panel = Panel({_single_name(fields): _read_single(source, _single_name(fields))})
+    _ask_about_logs(panel)
     return panel if start is None and end is None else panel.between(start, end)
+
+
+def _ask_about_logs(panel: Panel) -> None:
+    "Warn of prices that look like their own logarithms"
+    for name in (n for n in ("prices", "close") if n in panel.fields):
+        if look_like_logs(panel.fields[name]):
+            first = panel.columns[0]
+            warn(
+                f"`{name}` look like logs of prices ({first!r} is at "
+                f"{panel.fields[name][first].median():.3g} in the middle, and hardly moves for a "
+                f"price): if they are, give `np.exp` of the table, or name the field 'log_prices'; "
+                "if they are prices, nothing is to be done.",
+                DataWarning,
+            )
 
 
 def _single_name(fields: Collection[str] | None) -> str:
