@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .data_commands import DATA
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 
 # %% ../nbs/95_commands.ipynb #146c1531
@@ -354,54 +355,7 @@ _REPORT = Command(
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
 
-# %% ../nbs/95_commands.ipynb #c110000c
-_WIDE = (
-    "A file is wide, dates down and assets across; a long one is made so by "
-    '`.pivot(index="date", columns="asset", values="value")`.'
-)
-
-
-def _data(args: argparse.Namespace) -> int:
-    "Check a file or folder of prices, or import it as raw data"
-    from quantlab.data import apply_quarantine, check_panel, load_panel, save_panel
-    from quantlab.errors import DataError
-
-    try:
-        panel = load_panel(args.file)
-    except DataError as error:
-        if not any(words in str(error) for words in ("holds the text", "more than once")):
-            raise
-        raise DataError(f"{error} {_WIDE}") from None
-    report = check_panel(panel)
-    print(report.summary().to_string() if len(report.issues) else "no findings")
-    if args.action == "import":
-        save_panel(apply_quarantine(panel, report), args.to)
-        print(
-            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
-            f"the cells of {report.n_quarantined} quarantined findings are empty there"
-        )
-        return 0
-    if report.n_quarantined:
-        print(
-            f"nothing was changed; an import leaves the cells of the {report.n_quarantined} "
-            "quarantined findings empty"
-        )
-    return 1 if report.n_quarantined else 0
-
-
-_DATA = Command(
-    name="data", text="Check or import a file of prices.", example="data check prices.csv",
-    run=_data,
-    arguments={
-        "action": {"choices": ["check", "import"]}, "file": {},
-        "--to": {
-            "default": "artifacts/imported",
-            "help": "where the panel goes (default: artifacts/imported)",
-        },
-    },
-)
-
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, DATA,
 )

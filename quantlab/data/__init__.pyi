@@ -57,3 +57,7 @@ from .proposals import (
     DateProposal as DateProposal,
     propose_dates as propose_dates,
 )
+from .price_import import (
+    PriceImport as PriceImport,
+    import_prices as import_prices,
+)

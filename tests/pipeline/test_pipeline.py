@@ -455,7 +455,7 @@ def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
         del sys.modules[name]
 
 
-def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(tmp_path, capsys):
+def test_data_check_asks_what_a_long_file_holds_and_says_when_nothing_is_wrong(tmp_path, capsys):
     rows = [
         f"{day},{a},{v}"
         for day in ("2020-01-02", "2020-01-03")
@@ -463,7 +463,9 @@ def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(
     ]
     (tmp_path / "long.csv").write_text("\n".join(["date,asset,value", *rows, ""]))
     assert main(["data", "check", str(tmp_path / "long.csv")]) == 1
-    assert 'pivot(index="date", columns="asset", values="value")' in capsys.readouterr().err
+    assert "`values` = prices, returns or log-prices (--values)" in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "long.csv"), "--values", "prices"]) == 0
+    capsys.readouterr()
     sessions = trading_sessions("XNYS", "2007-01-03", "2007-03-30")
     world = factor_world(sessions, 4, rng=np.random.default_rng(0))
     (1 + world.returns).cumprod().to_csv(tmp_path / "wide.csv")
