@@ -40,3 +40,9 @@ from .market import (
     join_panels as join_panels,
     market_panel as market_panel,
 )
+from .absent import (
+    AbsentInputs as AbsentInputs,
+    absent_biases as absent_biases,
+    absent_inputs as absent_inputs,
+    has_input as has_input,
+)

@@ -20,6 +20,11 @@ from .library import (
     define_factor as define_factor,
     library_table as library_table,
 )
+from .usable import (
+    UsableFactors as UsableFactors,
+    lacking_inputs as lacking_inputs,
+    usable_factors as usable_factors,
+)
 from .inference import (
     BootstrapInterval as BootstrapInterval,
     FamaMacBethResult as FamaMacBethResult,
