@@ -46,3 +46,7 @@ from .absent import (
     absent_inputs as absent_inputs,
     has_input as has_input,
 )
+from .factor_returns import (
+    FactorReturns as FactorReturns,
+    load_factor_returns as load_factor_returns,
+)

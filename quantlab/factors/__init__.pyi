@@ -69,6 +69,10 @@ from .attribution import (
     sector_contributions as sector_contributions,
     volatility_regime as volatility_regime,
 )
+from .published import (
+    PublishedAttribution as PublishedAttribution,
+    published_attribution as published_attribution,
+)
 from .combination import (
     LearnedCombination as LearnedCombination,
     combination_weights as combination_weights,
