@@ -79,6 +79,16 @@ class CostModel(Result):
         check_number(multiple, "multiple", low=0)
         return CostModel(*(multiple * getattr(self, name) for name in self.LABELS))
 
+    def charges(self) -> str:
+        "What is charged, in words"
+        words = {
+            "commission_bps": "commission", "half_spread_bps": "half-spread",
+            "impact_coefficient": "impact", "borrow_bps_per_year": "borrow fees",
+        }
+        charged = [word for name, word in words.items() if getattr(self, name)]
+        head, last = ", ".join(charged[:-1]), charged[-1] if charged else "no costs"
+        return f"{head} and {last}" if head else last
+
     def without_impact(self) -> "CostModel":
         "The same model without impact, for data that lack the traded value it is priced by"
         return replace(self, impact_coefficient=0.0)
