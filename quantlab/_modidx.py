@@ -1006,6 +1006,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'quantlab/data/returns.py'),
                                        'quantlab.data.returns.simple_returns': ( '10_data/returns.html#simple_returns',
                                                                                  'quantlab/data/returns.py')},
+            'quantlab.data.span': { 'quantlab.data.span.require_date': ('10_data/span.html#require_date', 'quantlab/data/span.py'),
+                                    'quantlab.data.span.require_days': ('10_data/span.html#require_days', 'quantlab/data/span.py')},
             'quantlab.data.universe': { 'quantlab.data.universe.SurvivorshipResult': ( '10_data/universe.html#survivorshipresult',
                                                                                        'quantlab/data/universe.py'),
                                         'quantlab.data.universe.SurvivorshipResult.plot': ( '10_data/universe.html#survivorshipresult.plot',

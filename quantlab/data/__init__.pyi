@@ -50,3 +50,7 @@ from .factor_returns import (
     FactorReturns as FactorReturns,
     load_factor_returns as load_factor_returns,
 )
+from .span import (
+    require_date as require_date,
+    require_days as require_days,
+)
