@@ -61,10 +61,15 @@ def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.
     usable"""
     places = np.floor(eligible.sum(axis=1) * quantile + 1e-9).astype(int)
     if not places.any():
+        most = int(eligible.sum(axis=1).max())
         raise DataError(
-            f"No day has enough names for a leg of {quantile:g}: at most "
-            f"{int(eligible.sum(axis=1).max())} are usable; raise `quantile` or extend the "
-            "universe."
+            f"No day has enough names for a leg of {quantile:g}: at most {most} are usable; "
+            + (
+                "raise `quantile` or extend the universe."
+                if most
+                else "the factor has no value on any day, so the history is too short for its "
+                "window: give more of it, or begin later."
+            )
         )
     weights, first = np.full(factor.shape, np.nan), (places > 0).argmax()
     held = np.zeros(factor.shape[1], dtype=bool)

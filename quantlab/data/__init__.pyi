@@ -41,6 +41,7 @@ from .market import (
     market_panel as market_panel,
 )
 from .absent import (
+    OPTIONAL_INPUTS as OPTIONAL_INPUTS,
     AbsentInputs as AbsentInputs,
     absent_biases as absent_biases,
     absent_inputs as absent_inputs,

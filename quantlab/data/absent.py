@@ -32,14 +32,14 @@ OPTIONAL_INPUTS: dict[str, OptionalInput] = {
         "dollar volume",
         "No impact is charged and no capacity is found: costs are commission, half-spread and the "
         "fee for borrowing. Factors made of traded value are left out.",
-        "It holds for an account too small to move prices; how small that is was not measured.",
+        "The verdict holds for an account too small to move prices; how small was not measured.",
         "flatters",
     ),
     "membership": OptionalInput(
         "membership",
         "A name counts as a member on each day on which it has a return, and what choosing the "
         "names afterwards is worth is not measured.",
-        "If the names were chosen for what became of them, it is flattered by an unknown amount.",
+        "Names chosen for what became of them flatter the verdict, by an unknown amount.",
         "flatters",
     ),
     "sectors": OptionalInput(
@@ -52,7 +52,7 @@ OPTIONAL_INPUTS: dict[str, OptionalInput] = {
     "intraday_abs_return": OptionalInput(
         "range between open and close",
         "The factor made of it is left out.",
-        "It does not depend on it.",
+        "The verdict does not depend on it.",
         "neither",
     ),
 }
@@ -176,7 +176,7 @@ def absent_biases(absent: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[st
     for name in absent:
         check_option(name, "absent", tuple(OPTIONAL_INPUTS))
     return {
-        f"no_{name}": (row["direction"], f"{row['cannot']} {row['verdict']}")
+        f"no_{name}": (row["direction"], row["verdict"])
         for name, row in absent.items()
         if row["direction"] != "neither"
     }
