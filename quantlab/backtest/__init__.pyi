@@ -34,6 +34,7 @@ from .factors_family import (
 )
 from .grid import (
     candidate_weights as candidate_weights,
+    check_candidates as check_candidates,
     declare_candidates as declare_candidates,
     grid_returns as grid_returns,
     perturbed_grid as perturbed_grid,

@@ -21,6 +21,7 @@ from ..data.panel import Panel
 from ..errors import SpecificationError
 from ..factors.library import LIBRARY
 from ..factors.transform import zscore
+from ..factors.usable import lacking_inputs
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #bb9b0db1
 COMBINED = ("momentum_12_1", "short_term_reversal", "low_volatility", "illiquidity")
@@ -62,6 +63,13 @@ def factor_values(name: str, panel: Panel, membership: pd.DataFrame) -> pd.DataF
     return values.where(membership)
 
 # %% ../../nbs/60_backtest/40_factors_family.ipynb #b1e2f401
+def _lacking(panel: Panel, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    "Fields that the factor of a point, or a part of the combination, needs and the panel lacks"
+    factor = parameters.get("factor")
+    parts = COMBINED if factor == "combined" else (factor,)
+    return lacking_inputs(panel, [LIBRARY[part] for part in parts if part in LIBRARY])
+
+
 def _weights(
     market: Market, *, factor: str, inverse_volatility: bool = False, **parameters: Any
 ) -> pd.DataFrame:
@@ -181,7 +189,7 @@ FACTORS = Family(
         "inverse_volatility": (bool, None, False),
     },
     needs=("volatility",), weights=_weights, books=_books, placebo=placebo_market,
-    fields=("returns", "dollar_volume", "intraday_abs_return"),
+    fields=("returns", "dollar_volume", "intraday_abs_return"), lacking=_lacking,
     also_moved=("quantile",),
     failure_modes=(
         "The trait was a feature of this sample or became known, and those who traded on it have "

@@ -92,6 +92,9 @@ class Family(Result):
         not name them.
     anew : str, optional
         From what it decides in a placebo world, for the sentence that says so.
+    lacking : callable, optional
+        `lacking(panel, parameters)`: names of the fields that a point needs and the panel does not
+        have; by default prices are enough for every point.
 
     Raises
     ------
@@ -112,6 +115,7 @@ class Family(Result):
     books: Callable[[Market, Mapping], Mapping[str, pd.DataFrame]] | None = None
     also_moved: Sequence[str] = ()
     anew: str | None = None
+    lacking: Callable[[Panel, Mapping[str, Any]], Sequence[str]] | None = None
 
     def __post_init__(self):
         _check_texts(self)
@@ -158,6 +162,11 @@ class Family(Result):
                 f"the family {self.name!r} needs the artifact {lost[0]!r}; give it in `artifacts` "
                 "of `Market.from_panel`."
             )
+
+    def lacking_fields(self, panel: Panel, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        "Fields that a point needs and the panel does not have"
+        parameters = self.check(parameters)
+        return tuple(self.lacking(panel, parameters)) if self.lacking else ()
 
     def carry_on(
         self, panel: Panel, *, first_trade: Any, settings: Mapping[str, Mapping]
