@@ -86,7 +86,7 @@ def imported_modules(
     project : path
         Folder that holds `quantlab/`.
     named : sequence of str
-        Modules that the notebook looks up by name: those of the families in params.yaml.
+        Modules that the notebook looks up by name: those of families and factors in params.yaml.
 
     Returns
     -------
@@ -118,14 +118,11 @@ class ProjectCheck(Result):
 
 # %% ../nbs/91_contracts.ipynb #c0de0004
 def _sources(notebook: Path, project: Path, sections: dict) -> list[str]:
-    """The modules that a stage depends on, those of the families among them where it looks families
-    up"""
-    families = (
-        sections.get("base", {}).get("families", [])
-        if "families" in notebook_parameters(notebook)
-        else []
-    )
-    return imported_modules(notebook, project, named=families)
+    """The modules that a stage depends on, those of families and factors among them where it looks
+    them up"""
+    base, cell = sections.get("base", {}), notebook_parameters(notebook)
+    named = [path for name in ("families", "factors") if name in cell for path in base.get(name, [])]
+    return imported_modules(notebook, project, named=named)
 
 
 def _check_stage(

@@ -20,6 +20,9 @@ from .library import (
     define_factor as define_factor,
     library_table as library_table,
 )
+from .own import (
+    load_factors as load_factors,
+)
 from .inference import (
     BootstrapInterval as BootstrapInterval,
     FamaMacBethResult as FamaMacBethResult,
