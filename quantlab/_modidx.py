@@ -1885,6 +1885,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'quantlab.ledger.record._given': ('15_ledger/record.html#_given', 'quantlab/ledger/record.py'),
                                         'quantlab.ledger.record.check_name': ( '15_ledger/record.html#check_name',
                                                                                'quantlab/ledger/record.py'),
+                                        'quantlab.ledger.record.check_no_mark': ( '15_ledger/record.html#check_no_mark',
+                                                                                  'quantlab/ledger/record.py'),
                                         'quantlab.ledger.record.check_written': ( '15_ledger/record.html#check_written',
                                                                                   'quantlab/ledger/record.py'),
                                         'quantlab.ledger.record.moments': ('15_ledger/record.html#moments', 'quantlab/ledger/record.py'),

@@ -141,29 +141,31 @@ few = market.of_names(market.returns.columns[:20])
 lookahead_audit(lambda data: candidate_weights(point, few.with_panel(data)), few.panel, n_cuts=4)
 ---
 weights = candidate_weights(point, market)
-weights.dropna(how="all").agg(["count", "min", "max"], axis=1).join(weights.abs().sum(axis=1).rename("gross")).describe()
+decided = weights.dropna(how="all")
+decided.agg(["count", "min", "max"], axis=1).assign(gross=decided.abs().sum(axis=1)).describe()
 ---
 # what it earned is a try: this cell runs once the plan below is written and committed
-window = {{"start": str(market.returns.index[0].date()), "end": str(market.returns.index[-1].date())}}
+window = [str(day.date()) for day in market.returns.index[[0, -1]]]
 Ledger("trials/ledger.jsonl").require_plan(grid={{"{name}": grid}}, window=window)
 with open_trials("{name}", hypothesis={constant}.hypothesis) as trials:
     result = run_backtest(
-        weights, market.returns, costs=CostModel(**base["costs"]), dollar_volume=market.dollar_volume,
-        volatility=market.volatility, capital=base["capital"], periods_per_year=base["periods_per_year"],
+        weights, market.returns, costs=CostModel(**base["costs"]), capital=base["capital"],
+        dollar_volume=market.dollar_volume, volatility=market.volatility,
+        periods_per_year=base["periods_per_year"],
     )
     trials.record(strategy=point.name, parameters=point.parameters, returns=result)
 result
 ---
 ## To the gate
 
-With the hypothesis written into `strategies/{name}.py`, and the grid in params.yaml as it should be tried:
+With the hypothesis written into `strategies/{name}.py` and the grid in params.yaml as you want it:
 
 ```
 {commands}
 ```
 """
 
-
+# %% ../nbs/94_starter.ipynb #5f3d9d21
 def _notebook(words: Mapping[str, str]) -> str:
     "Text of the notebook, first and last cell prose"
     with needs("pipeline"):

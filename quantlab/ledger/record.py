@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DEFINING', 'OPENING', 'CRITERIA', 'PLAN', 'UNASSIGNED', 'KINDS', 'UNWRITTEN', 'moments', 'check_name',
-           'check_written', 'trial_record', 'opening_record']
+           'check_written', 'check_no_mark', 'trial_record', 'opening_record']
 
 # %% ../../nbs/15_ledger/20_record.ipynb #4ec04d04
 import math
@@ -109,6 +109,15 @@ def check_written(text: Any, part: str, name: str | None) -> Any:
             f"{where} before anything is tried."
         )
     return text
+
+
+def check_no_mark(content: bytes, what: str) -> None:
+    "Refuse the JSON of something in which any text is still the starter's"
+    if UNWRITTEN.encode() in content:
+        raise SpecificationError(
+            f"the {what} has a text that is still the starter's ({UNWRITTEN} ...); write yours "
+            "before anything is tried."
+        )
 
 # %% ../../nbs/15_ledger/20_record.ipynb #4ec04d08
 def trial_record(
