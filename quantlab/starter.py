@@ -119,8 +119,8 @@ _NOTEBOOK = """# {title}
 
 > One sentence: which inefficiency, who is on the other side, why it should persist.
 
-The strategy is declared in `strategies/{name}.py`, and its grid in params.yaml. This page looks at what it decides, on the market
-as stage 02 leaves it, which ends before the holdout.
+The strategy is declared in `strategies/{name}.py`, and its grid in params.yaml. This page looks at
+what it decides, on the market as stage 02 leaves it, which ends before the holdout.
 ---
 from quantlab.pipeline import enter_project, read_params, read_table
 
