@@ -19,7 +19,7 @@ from .ledger.record import UNWRITTEN
 from .pipeline import read_params, write_params, write_text
 
 # %% ../nbs/94_starter.ipynb #cace0cb4
-_CROSS_SECTION = '''"""{title}: which inefficiency, who is on the other side, why it should persist."""
+_CROSS_SECTION = '''"""{title}: which inefficiency, who is on the other side, why it persists."""
 
 import pandas as pd
 
