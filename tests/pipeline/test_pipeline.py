@@ -137,8 +137,8 @@ def trend_world(edge_world, tmp_path_factory):
         shutil.rmtree(project / made)
     git(project, "init", "-q")
     (project / "strategies").mkdir()
-    for module in ("trend", "quiet_days"):
-        shutil.copy(ROOT / f"tests/programs/{module}.py", project / "strategies")
+    for module in ("nbs/project/strategies/trend", "tests/programs/quiet_days"):
+        shutil.copy(ROOT / f"{module}.py", project / "strategies")
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["base"]["families"].append("strategies.trend")
     params["base"]["factors"].append("strategies.quiet_days")

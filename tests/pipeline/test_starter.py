@@ -268,6 +268,8 @@ def test_a_new_factor_is_refused_until_its_source_is_written_and_joins_the_grid(
 def test_the_starter_family_runs_and_has_a_hypothesis(project):
     (project / "strategies").mkdir()
     (project / "strategies/trend.py").write_text(starter_family())
+    of_init = ROOT / "nbs/project/strategies/trend.py"
+    assert of_init.read_text(encoding="utf-8") == starter_family()
     sys.path.append(str(project))
     families = load_families(["strategies.trend"])
     points = declare_candidates({"trend": {"window": [60, 120], "long_only": [True]}}, families)
