@@ -180,31 +180,61 @@ _INIT = Command(
 )
 
 # %% ../nbs/95_commands.ipynb #c1100006
-def _new_strategy(args: argparse.Namespace) -> int:
-    "Write a starter notebook"
+def _to_be_named(args: argparse.Namespace) -> Path:
+    "The project that something new is written into, and a name that can be one"
     from quantlab.errors import PipelineError
     from quantlab.pipeline import find_project
-    from quantlab.starter import write_starter
 
     if not args.name.isidentifier():
-        raise Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
+        raise Usage(f"A name is letters, digits and _; got {args.name!r}.")
     try:
-        folder = find_project()
+        return find_project()
     except PipelineError as error:
         raise Usage(str(error)) from None
-    module, notebook = write_starter(args.name, folder)
-    print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
-    print(
-        f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
-        "in params.yaml, then `quantlab check --write`, `quantlab plan write`, `git commit` and "
-        "`dvc repro`."
-    )
+
+
+def _new_strategy(args: argparse.Namespace) -> int:
+    "Write a starter for a strategy, and say what comes next"
+    from quantlab.starter import next_commands, write_strategy
+
+    project = _to_be_named(args)
+    module, notebook = write_strategy(args.name, project, like=args.like)
+    print(f"wrote {module} and {notebook}, and declared both family and grid in params.yaml")
+    print(f"Write the hypothesis into {module}, look at it in the notebook, then:")
+    print(*next_commands(args.name, project), sep="\n")
     return 0
 
 
 _NEW_STRATEGY = Command(
-    name="new-strategy", example="new-strategy mean_reversion", run=_new_strategy,
-    text="Write a starter for a strategy: the module of its family and a notebook.",
+    name="new-strategy", example="new-strategy mean_reversion --like trend", run=_new_strategy,
+    text="Write and declare a starter for a strategy: the module of its family and a notebook.",
+    arguments={
+        "name": {},
+        "--like": {
+            "choices": ["cross-section", "trend"], "default": "cross-section",
+            "help": "names against each other, or each against its past (default: cross-section)",
+        },
+    },
+)
+
+
+def _new_factor(args: argparse.Namespace) -> int:
+    "Write a starter for a factor, and say what comes next"
+    from quantlab.starter import write_factor
+
+    module = write_factor(args.name, _to_be_named(args))
+    print(f"wrote {module}, and declared it in params.yaml under base.factors")
+    print(f"Write its source into {module}; `dvc repro evaluate_factors` then tries it with all.")
+    print(
+        f"To trade it, add {args.name} to backtest_candidates.grid.factors.factor, and plan: "
+        "quantlab plan write"
+    )
+    return 0
+
+
+_NEW_FACTOR = Command(
+    name="new-factor", example="new-factor rising_days", run=_new_factor,
+    text="Write and declare a starter for a factor of your own.",
     arguments={"name": {}},
 )
 
@@ -357,5 +387,6 @@ _REPORT = Command(
 
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _NEW_FACTOR,
+    DATA,
 )

@@ -39,10 +39,10 @@ _RENDERER = "quantlab.rendering"
 
 
 def _named_modules(notebook: Path, sections: Mapping) -> list[str]:
-    "Modules that a stage looks up by the names in params.yaml: those of the families"
+    "Modules that a stage looks up by the names in params.yaml: those of families and factors"
     looked_up = notebook_parameters(notebook)
     base = sections.get("base", {})
-    return [m for key in ("families",) if key in looked_up for m in base.get(key) or []]
+    return [m for key in ("families", "factors") if key in looked_up for m in base.get(key) or []]
 
 
 def _production(stage: str, notebook: Path, sections: Mapping) -> dict[str, Any]:
