@@ -170,20 +170,21 @@ def _page_sources(project: Path) -> list[str]:
 
 
 def _check_pages(project: Path, spec: dict, stages: list[str]) -> list[str]:
-    """Breaches of the stage that renders: a notebook that it does not read, a page that it does not
-    list"""
+    """Breaches of the stage that renders: a notebook or a metrics file that it does not read, a
+    page that it does not list"""
     listed, given = set(spec.get("deps", [])), {*map(path_of, spec.get("outs", []))}
-    needed = {f"artifacts/notebooks/{stage}.ipynb" for stage in stages} | set(
-        _page_sources(project)
-    )
-    pages = {f"reports/{stage}.html" for stage in stages}
+    read = ("notebooks/{}.ipynb", "metrics/{}.json")
+    needed = {f"artifacts/{file.format(stage)}" for stage in stages for file in read}
+    needed |= {*_page_sources(project)}
+    spare = listed - needed - {"artifacts/bundle.json"}  # a project may hand nothing over
+    pages = {"reports/index.html", *(f"reports/{stage}.html" for stage in stages)}
     return (
         [
             f"Stage {PAGES} does not list the dependency {d}; `quantlab check --write` lists "
             "modules."
             for d in sorted(needed - listed)
         ]
-        + [f"Stage {PAGES} lists {d}, which it does not use." for d in sorted(listed - needed)]
+        + [f"Stage {PAGES} lists {d}, which it does not use." for d in sorted(spare)]
         + [f"Stage {PAGES} does not list the output {page}." for page in sorted(pages - given)]
     )
 
