@@ -202,7 +202,10 @@ def dvc(project, *arguments):
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(project / "c")}
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
-        cwd=project, env=environment, capture_output=True, text=True,
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == expected, done.stdout + done.stderr
     return done.stdout
