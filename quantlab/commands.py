@@ -50,10 +50,12 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
-    from quantlab.pipeline import find_project, run_stage
+    from quantlab.pipeline import find_project, run_stage, stage_name
+    from quantlab.rendering import watched_run
 
-    start = time.perf_counter()
-    run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
+    start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
+    with watched_run(stage_name(args.notebook), find_project()):
+        run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
     # DVC does not track it
@@ -333,6 +335,24 @@ def _render(files: Sequence[str]) -> int:
     return 0
 
 
+def _status(files: Sequence[str]) -> int:
+    "Say which pages belong to this run"
+    from quantlab.pipeline import find_project
+    from quantlab.status import project_status
+
+    if files:
+        raise Usage("report status speaks of the pages of all stages, and takes no file")
+    status = project_status(find_project())
+    for s in status.stages:
+        why = f"unfinished: {s.stopped}" if s.stopped else s.reason
+        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
+    if status.bundle:
+        of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
+        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
+    print(status.sentence)
+    return 0 if status.ok else 1
+
+
 def _diff(files: Sequence[str]) -> int:
     "Compare the numbers of two dossiers"
     from quantlab.pipeline import read_file
@@ -377,10 +397,11 @@ def _verify(files: Sequence[str]) -> int:
     return 0 if ok else 1
 
 
-_REPORTS = {"verify": _verify, "diff": _diff, "render": _render}
+_REPORTS = {"verify": _verify, "diff": _diff, "render": _render, "status": _status}
 _REPORT = Command(
     name="report", example="report verify reports/dossier.html",
-    text="Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
+    text="Make the pages of the stages, say which of them are of this run, verify a dossier's "
+    "numbers, or compare two dossiers.",
     run=lambda args: _REPORTS[args.action](args.files),
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
