@@ -50,10 +50,12 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
-    from quantlab.pipeline import find_project, run_stage
+    from quantlab.pipeline import find_project, run_stage, stage_name
+    from quantlab.rendering import watched_run
 
-    start = time.perf_counter()
-    run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
+    start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
+    with watched_run(stage_name(args.notebook), find_project()):
+        run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
     # DVC does not track it
@@ -93,6 +95,7 @@ def _check(args: argparse.Namespace) -> int:
     committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
     from quantlab.pipeline import find_project
+    from quantlab.project import stage_differences
 
     if args.reproduced:
         return _check_reproduced()
@@ -105,6 +108,8 @@ def _check(args: argparse.Namespace) -> int:
     check = check_project(find_project())
     for problem in check.problems:
         print(problem)
+    for difference in stage_differences(find_project()):
+        print(f"note: {difference.sentence()} `quantlab init --upgrade` shows how.")
     print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
     return 0 if check.ok and not machine else 1
 
@@ -126,32 +131,112 @@ _CHECK = Command(
     },
 )
 
+# %% ../nbs/95_commands.ipynb #fdeef8fb
+def _upgrade(folder: str) -> int:
+    "Take over what nobody changed, show the rest"
+    from quantlab.project import upgrade_project
+
+    done = upgrade_project(folder)
+    for name in done.taken:
+        print(f"took {name} from the installed package")
+    for name in done.added:
+        print(f"added {name} to params.yaml, with the package's value")
+    for line in done.written:
+        print(f"wrote {line}")
+    for difference in done.kept:
+        print(f"{difference.sentence()} It was left as it is:\n{difference.diff}")
+    if not (done.taken or done.added or done.written or done.kept):
+        print("nothing differs from the installed package")
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    "Make a project, or bring one up to date"
+    if args.upgrade:
+        return _upgrade(args.folder or ".")
+    if not args.folder:
+        raise Usage("init needs a folder to make, for example: quantlab init mine")
+    from quantlab.project import init_project
+
+    folder = init_project(args.folder)
+    print(f"made {folder}, with git and DVC; nothing is committed yet. Next:")
+    print(f"  cd {args.folder}")
+    print("  quantlab data import PRICES        # a file or a folder of files")
+    print('  quantlab plan write --note "why"   # what will be tried, before anything is')
+    print('  git add . && git commit -m "Plan the first grid"')
+    print("  make repro")
+    return 0
+
+
+_INIT = Command(
+    name="init", text="Make a project of one's own, or bring one to the installed version.",
+    example="init mine", run=_init,
+    arguments={
+        "folder": {"nargs": "?", "metavar": "DIR", "help": "a new or empty folder"},
+        "--upgrade": {
+            "action": "store_true",
+            "help": "take over what the installed version has new, where the project changed "
+            "nothing; show the rest",
+        },
+    },
+)
+
 # %% ../nbs/95_commands.ipynb #c1100006
-def _new_strategy(args: argparse.Namespace) -> int:
-    "Write a starter notebook"
+def _to_be_named(args: argparse.Namespace) -> Path:
+    "The project that something new is written into, and a name that can be one"
     from quantlab.errors import PipelineError
     from quantlab.pipeline import find_project
-    from quantlab.starter import write_starter
 
     if not args.name.isidentifier():
-        raise Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
+        raise Usage(f"A name is letters, digits and _; got {args.name!r}.")
     try:
-        folder = find_project()
+        return find_project()
     except PipelineError as error:
         raise Usage(str(error)) from None
-    module, notebook = write_starter(args.name, folder)
-    print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
-    print(
-        f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
-        "in params.yaml, then `quantlab check --write`, `quantlab plan write`, `git commit` and "
-        "`dvc repro`."
-    )
+
+
+def _new_strategy(args: argparse.Namespace) -> int:
+    "Write a starter for a strategy, and say what comes next"
+    from quantlab.starter import next_commands, write_strategy
+
+    project = _to_be_named(args)
+    module, notebook = write_strategy(args.name, project, like=args.like)
+    print(f"wrote {module} and {notebook}, and declared both family and grid in params.yaml")
+    print(f"Write the hypothesis into {module}, look at it in the notebook, then:")
+    print(*next_commands(args.name, project), sep="\n")
     return 0
 
 
 _NEW_STRATEGY = Command(
-    name="new-strategy", example="new-strategy mean_reversion", run=_new_strategy,
-    text="Write a starter for a strategy: the module of its family and a notebook.",
+    name="new-strategy", example="new-strategy mean_reversion --like trend", run=_new_strategy,
+    text="Write and declare a starter for a strategy: the module of its family and a notebook.",
+    arguments={
+        "name": {},
+        "--like": {
+            "choices": ["cross-section", "trend"], "default": "cross-section",
+            "help": "names against each other, or each against its past (default: cross-section)",
+        },
+    },
+)
+
+
+def _new_factor(args: argparse.Namespace) -> int:
+    "Write a starter for a factor, and say what comes next"
+    from quantlab.starter import write_factor
+
+    module = write_factor(args.name, _to_be_named(args))
+    print(f"wrote {module}, and declared it in params.yaml under base.factors")
+    print(f"Write its source into {module}; `dvc repro evaluate_factors` then tries it with all.")
+    print(
+        f"To trade it, add {args.name} to backtest_candidates.grid.factors.factor, and plan: "
+        "quantlab plan write"
+    )
+    return 0
+
+
+_NEW_FACTOR = Command(
+    name="new-factor", example="new-factor rising_days", run=_new_factor,
+    text="Write and declare a starter for a factor of your own.",
     arguments={"name": {}},
 )
 
@@ -250,6 +335,24 @@ def _render(files: Sequence[str]) -> int:
     return 0
 
 
+def _status(files: Sequence[str]) -> int:
+    "Say which pages belong to this run"
+    from quantlab.pipeline import find_project
+    from quantlab.status import project_status
+
+    if files:
+        raise Usage("report status speaks of the pages of all stages, and takes no file")
+    status = project_status(find_project())
+    for s in status.stages:
+        why = f"unfinished: {s.stopped}" if s.stopped else s.reason
+        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
+    if status.bundle:
+        of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
+        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
+    print(status.sentence)
+    return 0 if status.ok else 1
+
+
 def _diff(files: Sequence[str]) -> int:
     "Compare the numbers of two dossiers"
     from quantlab.pipeline import read_file
@@ -294,15 +397,17 @@ def _verify(files: Sequence[str]) -> int:
     return 0 if ok else 1
 
 
-_REPORTS = {"verify": _verify, "diff": _diff, "render": _render}
+_REPORTS = {"verify": _verify, "diff": _diff, "render": _render, "status": _status}
 _REPORT = Command(
     name="report", example="report verify reports/dossier.html",
-    text="Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
+    text="Make the pages of the stages, say which of them are of this run, verify a dossier's "
+    "numbers, or compare two dossiers.",
     run=lambda args: _REPORTS[args.action](args.files),
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
 
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _NEW_FACTOR,
+    DATA,
 )

@@ -7,8 +7,10 @@ __all__ = ['TRIALS', 'PLAN', 'Usage', 'Command']
 
 # %% ../nbs/93_ledger_commands.ipynb #c80bb9d8
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # %% ../nbs/93_ledger_commands.ipynb #5162fba6
@@ -135,6 +137,19 @@ def _show_in_force(ledger: Any, plan: Mapping[str, Any], file: str) -> int:
     return 0 if found.committed else 1
 
 # %% ../nbs/93_ledger_commands.ipynb #3f1a7e04
+def _check_declared(params: Mapping[str, Mapping], project: Path) -> None:
+    """Refuse a grid that could not be run: a family, parameter or factor that nobody declares, or a
+    hypothesis that is not written"""
+    from quantlab.backtest import add_factors, declare_candidates, load_families
+    from quantlab.factors import load_factors
+
+    if str(project) not in sys.path:  # its modules, after all others
+        sys.path.append(str(project))
+    base = params["base"]
+    families = add_factors(load_families(base["families"]), load_factors(base.get("factors", [])))
+    declare_candidates(params["backtest_candidates"]["grid"], families)
+
+
 def _plan(args: argparse.Namespace) -> int:
     "Show or write the plan of params.yaml"
     import json
@@ -148,8 +163,10 @@ def _plan(args: argparse.Namespace) -> int:
         raise Usage("--replaces and --note belong to: quantlab plan write")
     project, file = find_project(), args.ledger or "trials/ledger.jsonl"
     ledger = Ledger(args.ledger or project / file)
-    plan = plan_from_params(read_params(project / "params.yaml"))
+    params = read_params(project / "params.yaml")
+    plan = plan_from_params(params)
     if args.action == "write":
+        _check_declared(params, project)
         before = len(ledger.plans())
         print(f"plan {ledger.plan(plan, replaces=args.replaces, note=args.note)}")
         if len(ledger.plans()) == before:

@@ -6,8 +6,8 @@
 __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_file',
            'read_metrics', 'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
            'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
-           'file_md5', 'read_stages', 'installed_code', 'input_hashes', 'code_md5', 'import_problems', 'StageRun',
-           'run_stage']
+           'file_md5', 'read_stages', 'write_yaml', 'installed_code', 'input_hashes', 'code_md5', 'import_problems',
+           'stage_record', 'data_md5', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -44,7 +44,8 @@ def find_project(start: str | Path | None = None) -> Path:
         if (folder / "dvc.yaml").is_file():
             return folder
     raise PipelineError(
-        f"No dvc.yaml at or above {here.name!r}; change into the project's folder first."
+        f"No dvc.yaml at or above {here.name!r}; change into the project's folder first, or make "
+        "one: quantlab init DIR."
     )
 
 
@@ -270,6 +271,23 @@ def resolve_parameters(
     return {name: values.get(name, default) for name, default in cell.items()}
 
 # %% ../nbs/90_pipeline.ipynb #c153dd31
+def _in_one_line(value: Any) -> Any:
+    "Lists of plain values as [1, 2], those inside mappings too; long ones stay a line an entry"
+    from ruamel.yaml.comments import CommentedSeq
+
+    if isinstance(value, Mapping):
+        return {k: _in_one_line(v) for k, v in value.items()}
+    if isinstance(value, list) and len(str(value)) <= 60 and not any(map(_nested, value)):
+        value = CommentedSeq(value)
+        value.fa.set_flow_style()
+    return value
+
+
+def _nested(value: Any) -> bool:
+    "Is it a list or a mapping?"
+    return isinstance(value, (list, Mapping))
+
+
 def write_params(path: str | Path, changes: Mapping[str, Any]) -> list[str]:
     """Set values of a params.yaml; its comments and its order stay.
 
@@ -311,7 +329,7 @@ def write_params(path: str | Path, changes: Mapping[str, Any]) -> list[str]:
             if not isinstance(place, dict):
                 raise PipelineError(f"{path} holds a value at {section!r}, no section {name!r}.")
         if key not in place or place[key] != value:
-            place[key] = value
+            place[key] = _in_one_line(value)
             moved.append(name)
     if moved:
         yaml.dump(content, stream := StringIO())
@@ -438,6 +456,14 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
 CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
 
 
+def write_yaml(path: str | Path, content: Mapping[str, Any]) -> None:
+    "Write a file that only programs write, with a line that says so"
+    import yaml
+
+    head = "# written by `quantlab check --write`; not by hand\n"
+    write_text(path, head + yaml.safe_dump(dict(content), sort_keys=False))
+
+
 def installed_code(project: str | Path = ".") -> dict[str, Any]:
     "What `quantlab check --write` wrote of the installed package: its version and `code` by stage"
     path = Path(project) / CODE
@@ -447,9 +473,11 @@ def installed_code(project: str | Path = ".") -> dict[str, Any]:
     return content
 
 
-def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
+def _dependencies(
+    stage: str, project: Path, code: bool, stages: Mapping[str, dict] | None
+) -> list[Path]:
     "What `dvc.yaml` lists as the code, or as the data, that a stage depends on"
-    listed = read_stages(project).get(stage, {}).get("deps", [])
+    listed = (stages or read_stages(project)).get(stage, {}).get("deps", [])
     # an executed notebook is data
     written = lambda d: (
         d.endswith((".py", ".pyi")) or (d.endswith(".ipynb") and not d.startswith("artifacts/"))
@@ -457,23 +485,28 @@ def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
     return [project / d for d in listed if written(d) == code and (project / d).exists()]
 
 
-def input_hashes(stage: str, project: str | Path = ".") -> dict[str, str]:
-    "Path and md5 of each data file that `dvc.yaml` lists as a dependency of `stage`"
+def input_hashes(
+    stage: str, project: str | Path = ".", *, stages: Mapping[str, dict] | None = None
+) -> dict[str, str]:
+    """Path and md5 of each data file that `dvc.yaml` lists as a dependency of `stage`; `stages`:
+    what `read_stages` gave, where it is at hand"""
     hashes = {}
-    for path in _dependencies(stage, Path(project), code=False):
+    for path in _dependencies(stage, Path(project), False, stages):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         hashes |= {p.relative_to(project).as_posix(): file_md5(p) for p in files}
     return hashes
 
 
-def code_md5(stage: str, project: str | Path = ".") -> str:
+def code_md5(
+    stage: str, project: str | Path = ".", *, stages: Mapping[str, dict] | None = None
+) -> str:
     """One md5 over the notebook and modules that `stage` depends on: names and contents.
 
     It changes when DVC would run the stage again because of its code, and only then. The code of
     the stages before is fixed by the md5 of what they made (`input_hashes`), which `dvc.lock` ties
     to it.
     """
-    files = _dependencies(stage, Path(project), code=True)
+    files = _dependencies(stage, Path(project), True, stages)
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
     if installed := installed_code(project).get("code", {}).get(stage):
         lines.append(f"quantlab {installed}")
@@ -572,6 +605,37 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
             "then run the stage again. The last good results are untouched."
         ) from None
 
+# %% ../nbs/90_pipeline.ipynb #94090a41
+def stage_record(stage: str, project: str | Path = ".") -> dict[str, Any]:
+    """What the executed notebook of a stage was made of; empty where there is none.
+
+    Returns
+    -------
+    dict
+        `stage`, `parameters`, `inputs` (md5 by path, and of the code) and `panel`, as `run_stage`
+        writes them.
+    """
+    path = Path(project) / f"artifacts/notebooks/{stage}.ipynb"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["metadata"]["quantlab"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def data_md5(inputs: Mapping[str, str]) -> str:
+    "One md5 over the data among the inputs of a stage: names and contents"
+    lines = sorted(f"{path} {md5}" for path, md5 in inputs.items() if path != "code")
+    return hashlib.md5("\n".join(lines).encode()).hexdigest()
+
+
+def _panel(stage: str, root: Path, inputs: Mapping[str, str]) -> dict[str, Any]:
+    "The panel behind a run, as the first stage of dvc.yaml last read it"
+    first = next(iter(read_stages(root)), stage)
+    read = inputs if stage == first else stage_record(first, root).get("inputs", {})
+    path = root / f"artifacts/metrics/{first}.json"
+    found = read_metrics(path) if path.is_file() else {}
+    return {"md5": data_md5(read)} | {k: found.get(k) for k in ("start", "end", "n_assets")}
+
 # %% ../nbs/90_pipeline.ipynb #f35873e5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
@@ -618,9 +682,10 @@ def run_stage(
                 "draws with the notebook's own backend, so take `matplotlib.use` out. Kept as "
                 f"failed/{stage}.ipynb."
             )
+    inputs = input_hashes(stage, root) | {"code": code_md5(stage, root)}
     nb.metadata["quantlab"] = {
-        "stage": stage, "parameters": plain(parameters),
-        "inputs": input_hashes(stage, root) | {"code": code_md5(stage, root)},
+        "stage": stage, "parameters": plain(parameters), "inputs": inputs,
+        "panel": _panel(stage, root, inputs),
     }
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
     write_text(root / executed, readable_json(nb))

@@ -77,19 +77,19 @@ class _Look:
         self.dollars = None if dollars is None else dollars.to_numpy()
         self.shares = None if volume is None else volume.to_numpy()
 
-# %% ../../nbs/10_data/37_splits.ipynb #590a032a
+# %% ../../nbs/10_data/37_splits.ipynb #c2f82401
 def _median(values: np.ndarray, least: int) -> float:
     "Median of the known values, NaN with fewer than `least`"
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) >= least else np.nan
 
 
-def _score(look: _Look, i: int, j: int, window: int) -> float:
-    "The move in standard deviations (1.48 median absolute moves) of the days before, or of all"
+def _deviation(look: _Look, i: int, j: int, window: int) -> float:
+    "Standard deviation (1.48 median absolute moves) of the days before; of all days at the start"
     for past in (look.residual[max(0, i - window) : i, j], look.residual[:, j]):
         scale = 1.4826 * _median(np.abs(past), 10)
         if np.isfinite(scale):
-            return abs(look.residual[i, j]) / max(scale, 1e-6)
+            return max(scale, 1e-6)
     return np.nan
 
 
@@ -152,7 +152,7 @@ def _say(n: Mapping[str, float], ratio: float, move: float, score: float, adjust
         parts.append("no open and no volume to check it against")
     return "; ".join(parts)
 
-# %% ../../nbs/10_data/37_splits.ipynb #7437aeaf
+# %% ../../nbs/10_data/37_splits.ipynb #8986c758
 _COLUMNS = [
     "asset", "date", "ratio", "split", "move", "overnight", "intraday", "trading", "volume_change",
     "adjusted_moves", "confidence", "evidence",
@@ -170,15 +170,15 @@ def _known_to_vendor(look: _Look, min_move: float) -> np.ndarray:
 
 def _candidates(
     look: _Look, tolerance: float, min_move: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Cells that move by a simple ratio, their ratios, and those that the vendor has adjusted"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    "Cells that move by a simple ratio, ratios, distances, and what the vendor has adjusted"
     vendor, jump = _known_to_vendor(look, min_move), look.residual
     if look.overnight is not None:
         jump = np.where(np.isnan(look.overnight), jump, look.overnight)
     ratios, off = _nearest(jump)
     large = (np.abs(look.residual) >= min_move) & (np.abs(jump) >= min_move) & (off <= tolerance)
     known = ~np.isnan(vendor)
-    return np.argwhere(large | known), np.where(known, vendor, ratios), known
+    return np.argwhere(large | known), np.where(known, vendor, ratios), off, known
 
 
 def _rows(
@@ -186,14 +186,15 @@ def _rows(
 ) -> list[tuple]:
     "A row a split"
     tolerance, min_move, min_score, min_overnight, max_trading = thresholds
-    cells, ratios, known = _candidates(look, tolerance, min_move)
+    cells, ratios, off, known = _candidates(look, tolerance, min_move)
     rows = []
     for i, j in cells:
         ratio, vendor = float(ratios[i, j]), bool(known[i, j])
-        n, score = _numbers(look, i, j, window, days), _score(look, i, j, window)
+        n, deviation = _numbers(look, i, j, window, days), _deviation(look, i, j, window)
+        score = abs(look.residual[i, j]) / deviation
         word: str | None = "certain"
         if not vendor:
-            if score < min_score or _undone(look, i, j):
+            if score < min_score or off[i, j] > 3 * deviation or _undone(look, i, j):
                 continue
             word = _verdict(n, float(np.log(ratio)), min_overnight, max_trading)
         if word is not None:
@@ -205,10 +206,10 @@ def _rows(
             ))
     return rows
 
-# %% ../../nbs/10_data/37_splits.ipynb #176b13ad
+# %% ../../nbs/10_data/37_splits.ipynb #b37b5231
 def find_splits(
     panel: Panel, *, tolerance: float = 0.05, min_move: float = 0.15, min_score: float = 5.0,
-    min_overnight: float = 0.75, max_trading: float = 4.0, window: int = 60, volume_days: int = 10,
+    min_overnight: float = 0.75, max_trading: float = 2.5, window: int = 60, volume_days: int = 10,
 ) -> pd.DataFrame:
     """Look for splits that the prices are not adjusted for, and for those that the vendor knew of.
 
@@ -218,7 +219,8 @@ def find_splits(
         With `close`, `prices` or `returns`; `open`, `intraday_abs_return`, `volume` and
         `dollar_volume` are the evidence that tells a split from news, and are used where there.
     tolerance : float
-        Largest distance of the move (less the market's) from a simple ratio, in logs; 0.05.
+        Largest distance of the move (less the market's) from a simple ratio, in logs; 0.05, and
+        three standard deviations of the name where these are less.
     min_move : float
         Least log move that is looked at, above 0; 0.15 by default, 5:4 is 0.22.
     min_score : float
@@ -226,7 +228,7 @@ def find_splits(
     min_overnight : float
         Least share of the move between the last close and the open, in [0, 1]; 0.75.
     max_trading : float
-        Largest value traded on the day over its median before; 4 by default.
+        Largest value traded on the day over its median before; 2.5 by default.
     window, volume_days : int
         Days before for what is usual (60), and on either side for share volume (10).
 
