@@ -1,14 +1,14 @@
 """Import of price files beside pandas: one long file, and a folder of a file a name.
 
-python benchmarks/bench_import.py [NAMES [YEARS [FOLDER]]]
+python benchmarks/bench_import.py [NAMES [YEARS [FOLDER [alone]]]]
 
 The peer reads with `read_csv` and makes a table a field with `pivot` (of a folder: `concat`), then
-writes each as parquet. Ours finds out what the columns are, checks every cell, makes returns, traded
-value and intraday moves as well, and writes all of them. CPU seconds, seconds, and megabytes at the
-peak beyond what the imports took, each side alone in a fresh process with one thread. The files lie
-in FOLDER (default: a temporary one) and are removed. The default is 200 names and 5 years; 3000 and
-20 are 15 million rows, 8000 and 20 are 40 million rows; a last argument `alone`, such
-as `8000 20 . alone`, leaves pandas out. No ratio is printed unless the results agree.
+writes each as parquet. Ours finds out what the columns are, checks every cell, makes returns,
+traded value and intraday moves as well, and writes all of them. CPU seconds, seconds, and
+megabytes at the peak beyond what the imports took, each side alone in a fresh process with one
+thread. The files lie in FOLDER (default: a temporary one) and are removed. The default is 200
+names and 5 years; 3000 and 20 are 15 million rows, 8000 and 20 are 40 million; `alone` leaves
+pandas out. No ratio is printed unless the results agree.
 """
 
 import os
@@ -67,7 +67,9 @@ def write(folder, n_names, n_years):
     plain = {"quoting_style": "none"}
     with open(folder / "long.csv", "wb") as long:
         for number, (name, table) in enumerate(tables(n_names, n_years)):
-            arrow_csv.write_csv(table, long, arrow_csv.WriteOptions(number == 0, **plain))
+            arrow_csv.write_csv(
+                table, long, arrow_csv.WriteOptions(include_header=number == 0, **plain)
+            )
             if number < 3000:
                 one = table.drop_columns(["ticker"])
                 path = folder / "names" / f"{name}.csv"
