@@ -1109,6 +1109,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'quantlab/data/price_import.py'),
                                             'quantlab.data.price_import._taken_table': ( '10_data/price_import.html#_taken_table',
                                                                                          'quantlab/data/price_import.py'),
+                                            'quantlab.data.price_import._understand': ( '10_data/price_import.html#_understand',
+                                                                                        'quantlab/data/price_import.py'),
                                             'quantlab.data.price_import._universe': ( '10_data/price_import.html#_universe',
                                                                                       'quantlab/data/price_import.py'),
                                             'quantlab.data.price_import.import_prices': ( '10_data/price_import.html#import_prices',
