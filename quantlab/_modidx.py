@@ -1038,6 +1038,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.data.grid.Grid.release': ('10_data/grid.html#grid.release', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid.Grid.settle': ('10_data/grid.html#grid.settle', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._Filling': ('10_data/grid.html#_filling', 'quantlab/data/grid.py'),
+                                    'quantlab.data.grid._Filling.check_numbers': ( '10_data/grid.html#_filling.check_numbers',
+                                                                                   'quantlab/data/grid.py'),
                                     'quantlab.data.grid._Filling.column': ('10_data/grid.html#_filling.column', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._Filling.note': ('10_data/grid.html#_filling.note', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._Filling.numbers': ('10_data/grid.html#_filling.numbers', 'quantlab/data/grid.py'),
