@@ -227,7 +227,7 @@ def _read(form: str, parts: tuple[str, ...], order: str | None) -> dt.date | Non
     by = dict(zip(letters, parts))
     return _date(by["Y"], by["M"], by["D"])
 
-# %% ../../nbs/10_data/42_cells.ipynb #65f1c108
+# %% ../../nbs/10_data/42_cells.ipynb #dd3e0e02
 def usual_form(texts: Sequence[str]) -> str:
     "The form that most of the dates are written in"
     counts = Counter(_split(text)[0] for text in texts)
@@ -249,7 +249,7 @@ class DateForm:
         form, parts = _split(text)
         return _read(form, parts, self.order) if form == self.form else None
 
-# %% ../../nbs/10_data/42_cells.ipynb #c321b285
+# %% ../../nbs/10_data/42_cells.ipynb #48753649
 def _span(dates: Collection[dt.date | None]) -> int:
     "Days between the first and the last date"
     known = [day for day in dates if day is not None]
@@ -295,7 +295,7 @@ def _find_order(texts: Sequence[str], given: str | None, label: str) -> tuple[st
     )
     return allowed[best], f"{best}: {shown!r} can be read in no other way"
 
-# %% ../../nbs/10_data/42_cells.ipynb #df311df4
+# %% ../../nbs/10_data/42_cells.ipynb #0fb8c6c6
 def find_date_form(texts: Collection[str], label: str, *, dates: str | None = None) -> DateForm:
     """How dates are written, found from all of them.
 
@@ -350,7 +350,7 @@ def find_date_form(texts: Collection[str], label: str, *, dates: str | None = No
         found = DateForm(form, order, f"{said}; the time of day is left off")
     return found
 
-# %% ../../nbs/10_data/42_cells.ipynb #bccd5f00
+# %% ../../nbs/10_data/42_cells.ipynb #888c183b
 def distinct_texts(cells: pa.Array) -> tuple[np.ndarray, list[str]]:
     "Code of each cell (-1: missing), and the distinct texts"
     if not pa.types.is_dictionary(cells.type):

@@ -290,7 +290,7 @@ def _fill_columns(fill: _Filling, batch: Rows) -> None:
             state |= [fresh.any(axis=1), clash.any(axis=1), (~np.isnan(before)).any(axis=1)]
         fill.n_duplicates += int((state[2] & ~state[0] & ~state[1]).sum())
 
-# %% ../../nbs/10_data/48_grid.ipynb #4ca25f87
+# %% ../../nbs/10_data/48_grid.ipynb #2f0c73d2
 def fill_grid(
     survey: Survey,
     grid: Grid,

@@ -200,7 +200,7 @@ def _find_delimiter(lines: list[str], label: str) -> tuple[str, int]:
         )
     return best[1], best[2]
 
-# %% ../../nbs/10_data/40_text_tables.ipynb #d15cb85c
+# %% ../../nbs/10_data/40_text_tables.ipynb #fd12b967
 def _is_level(row: list[str]) -> bool:
     "Is it a row of names: no date, no number, nothing empty? (NA is a name among others)"
     texts = row[1:]
@@ -231,7 +231,7 @@ def _header_rows(rows: list[list[str]], label: str) -> list[list[str]]:
     )
     return rows[: 3 if named else 2] if named or repeated(head) or repeated(rows[1]) else [head]
 
-# %% ../../nbs/10_data/40_text_tables.ipynb #7a4afd05
+# %% ../../nbs/10_data/40_text_tables.ipynb #9474b432
 def text_table(
     path: Path, label: str, packing: str | None, member: str | None, plain: bool
 ) -> RawTable:
@@ -266,7 +266,7 @@ def text_table(
     levels = tuple(tuple(row) for row in head[:2])
     return RawTable(label, stem, levels, tuple(notes), mark, source)
 
-# %% ../../nbs/10_data/40_text_tables.ipynb #bb95769c
+# %% ../../nbs/10_data/40_text_tables.ipynb #9a235247
 _BLOCK = 4 << 20  # bytes of text read at once
 
 
