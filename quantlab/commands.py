@@ -92,6 +92,7 @@ def _check(args: argparse.Namespace) -> int:
     committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
     from quantlab.pipeline import find_project
+    from quantlab.project import stage_differences
 
     if args.reproduced:
         return _check_reproduced()
@@ -104,6 +105,8 @@ def _check(args: argparse.Namespace) -> int:
     check = check_project(find_project())
     for problem in check.problems:
         print(problem)
+    for difference in stage_differences(find_project()):
+        print(f"note: {difference.sentence()} `quantlab init --upgrade` shows how.")
     print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
     return 0 if check.ok and not machine else 1
 
@@ -121,6 +124,56 @@ _CHECK = Command(
         "--reproduced": {
             "action": "store_true",
             "help": "compare metrics and tables with the last commit instead",
+        },
+    },
+)
+
+# %% ../nbs/95_commands.ipynb #fdeef8fb
+def _upgrade(folder: str) -> int:
+    "Take over what nobody changed, show the rest"
+    from quantlab.project import upgrade_project
+
+    done = upgrade_project(folder)
+    for name in done.taken:
+        print(f"took {name} from the installed package")
+    for name in done.added:
+        print(f"added {name} to params.yaml, with the package's value")
+    for line in done.written:
+        print(f"wrote {line}")
+    for difference in done.kept:
+        print(f"{difference.sentence()} It was left as it is:\n{difference.diff}")
+    if not (done.taken or done.added or done.written or done.kept):
+        print("nothing differs from the installed package")
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    "Make a project, or bring one up to date"
+    if args.upgrade:
+        return _upgrade(args.folder or ".")
+    if not args.folder:
+        raise Usage("init needs a folder to make, for example: quantlab init mine")
+    from quantlab.project import init_project
+
+    folder = init_project(args.folder)
+    print(f"made {folder}, with git and DVC; nothing is committed yet. Next:")
+    print(f"  cd {args.folder}")
+    print("  quantlab data import PRICES        # a file or a folder of files")
+    print('  quantlab plan write --note "why"   # what will be tried, before anything is')
+    print('  git add . && git commit -m "Plan the first grid"')
+    print("  make repro")
+    return 0
+
+
+_INIT = Command(
+    name="init", text="Make a project of one's own, or bring one to the installed version.",
+    example="init mine", run=_init,
+    arguments={
+        "folder": {"nargs": "?", "metavar": "DIR", "help": "a new or empty folder"},
+        "--upgrade": {
+            "action": "store_true",
+            "help": "take over what the installed version has new, where the project changed "
+            "nothing; show the rest",
         },
     },
 )
@@ -350,5 +403,5 @@ _DATA = Command(
 
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
 )
