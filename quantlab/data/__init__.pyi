@@ -57,3 +57,22 @@ from .proposals import (
     DateProposal as DateProposal,
     propose_dates as propose_dates,
 )
+from .price_import import (
+    PriceImport as PriceImport,
+    import_prices as import_prices,
+)
+from .absent import (
+    OPTIONAL_INPUTS as OPTIONAL_INPUTS,
+    AbsentInputs as AbsentInputs,
+    absent_biases as absent_biases,
+    absent_inputs as absent_inputs,
+    has_input as has_input,
+)
+from .factor_returns import (
+    FactorReturns as FactorReturns,
+    load_factor_returns as load_factor_returns,
+)
+from .span import (
+    require_date as require_date,
+    require_days as require_days,
+)
