@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .data_commands import DATA
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 
 # %% ../nbs/95_commands.ipynb #146c1531
@@ -49,10 +50,12 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
-    from quantlab.pipeline import find_project, run_stage
+    from quantlab.pipeline import find_project, run_stage, stage_name
+    from quantlab.rendering import watched_run
 
-    start = time.perf_counter()
-    run = run_stage(args.notebook, params=args.params, given=_pairs(args.paths, args.notebook))
+    start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
+    with watched_run(stage_name(args.notebook), find_project()):
+        run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
     # DVC does not track it
@@ -179,31 +182,61 @@ _INIT = Command(
 )
 
 # %% ../nbs/95_commands.ipynb #c1100006
-def _new_strategy(args: argparse.Namespace) -> int:
-    "Write a starter notebook"
+def _to_be_named(args: argparse.Namespace) -> Path:
+    "The project that something new is written into, and a name that can be one"
     from quantlab.errors import PipelineError
     from quantlab.pipeline import find_project
-    from quantlab.starter import write_starter
 
     if not args.name.isidentifier():
-        raise Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
+        raise Usage(f"A name is letters, digits and _; got {args.name!r}.")
     try:
-        folder = find_project()
+        return find_project()
     except PipelineError as error:
         raise Usage(str(error)) from None
-    module, notebook = write_starter(args.name, folder)
-    print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
-    print(
-        f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
-        "in params.yaml, then `quantlab check --write`, `quantlab plan write`, `git commit` and "
-        "`dvc repro`."
-    )
+
+
+def _new_strategy(args: argparse.Namespace) -> int:
+    "Write a starter for a strategy, and say what comes next"
+    from quantlab.starter import next_commands, write_strategy
+
+    project = _to_be_named(args)
+    module, notebook = write_strategy(args.name, project, like=args.like)
+    print(f"wrote {module} and {notebook}, and declared both family and grid in params.yaml")
+    print(f"Write the hypothesis into {module}, look at it in the notebook, then:")
+    print(*next_commands(args.name, project), sep="\n")
     return 0
 
 
 _NEW_STRATEGY = Command(
-    name="new-strategy", example="new-strategy mean_reversion", run=_new_strategy,
-    text="Write a starter for a strategy: the module of its family and a notebook.",
+    name="new-strategy", example="new-strategy mean_reversion --like trend", run=_new_strategy,
+    text="Write and declare a starter for a strategy: the module of its family and a notebook.",
+    arguments={
+        "name": {},
+        "--like": {
+            "choices": ["cross-section", "trend"], "default": "cross-section",
+            "help": "names against each other, or each against its past (default: cross-section)",
+        },
+    },
+)
+
+
+def _new_factor(args: argparse.Namespace) -> int:
+    "Write a starter for a factor, and say what comes next"
+    from quantlab.starter import write_factor
+
+    module = write_factor(args.name, _to_be_named(args))
+    print(f"wrote {module}, and declared it in params.yaml under base.factors")
+    print(f"Write its source into {module}; `dvc repro evaluate_factors` then tries it with all.")
+    print(
+        f"To trade it, add {args.name} to backtest_candidates.grid.factors.factor, and plan: "
+        "quantlab plan write"
+    )
+    return 0
+
+
+_NEW_FACTOR = Command(
+    name="new-factor", example="new-factor rising_days", run=_new_factor,
+    text="Write and declare a starter for a factor of your own.",
     arguments={"name": {}},
 )
 
@@ -302,6 +335,24 @@ def _render(files: Sequence[str]) -> int:
     return 0
 
 
+def _status(files: Sequence[str]) -> int:
+    "Say which pages belong to this run"
+    from quantlab.pipeline import find_project
+    from quantlab.status import project_status
+
+    if files:
+        raise Usage("report status speaks of the pages of all stages, and takes no file")
+    status = project_status(find_project())
+    for s in status.stages:
+        why = f"unfinished: {s.stopped}" if s.stopped else s.reason
+        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
+    if status.bundle:
+        of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
+        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
+    print(status.sentence)
+    return 0 if status.ok else 1
+
+
 def _diff(files: Sequence[str]) -> int:
     "Compare the numbers of two dossiers"
     from quantlab.pipeline import read_file
@@ -346,62 +397,17 @@ def _verify(files: Sequence[str]) -> int:
     return 0 if ok else 1
 
 
-_REPORTS = {"verify": _verify, "diff": _diff, "render": _render}
+_REPORTS = {"verify": _verify, "diff": _diff, "render": _render, "status": _status}
 _REPORT = Command(
     name="report", example="report verify reports/dossier.html",
-    text="Make the pages of the stages, verify a dossier's numbers, or compare two dossiers.",
+    text="Make the pages of the stages, say which of them are of this run, verify a dossier's "
+    "numbers, or compare two dossiers.",
     run=lambda args: _REPORTS[args.action](args.files),
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
 
-# %% ../nbs/95_commands.ipynb #c110000c
-_WIDE = (
-    "A file is wide, dates down and assets across; a long one is made so by "
-    '`.pivot(index="date", columns="asset", values="value")`.'
-)
-
-
-def _data(args: argparse.Namespace) -> int:
-    "Check a file or folder of prices, or import it as raw data"
-    from quantlab.data import apply_quarantine, check_panel, load_panel, save_panel
-    from quantlab.errors import DataError
-
-    try:
-        panel = load_panel(args.file)
-    except DataError as error:
-        if not any(words in str(error) for words in ("holds the text", "more than once")):
-            raise
-        raise DataError(f"{error} {_WIDE}") from None
-    report = check_panel(panel)
-    print(report.summary().to_string() if len(report.issues) else "no findings")
-    if args.action == "import":
-        save_panel(apply_quarantine(panel, report), args.to)
-        print(
-            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
-            f"the cells of {report.n_quarantined} quarantined findings are empty there"
-        )
-        return 0
-    if report.n_quarantined:
-        print(
-            f"nothing was changed; an import leaves the cells of the {report.n_quarantined} "
-            "quarantined findings empty"
-        )
-    return 1 if report.n_quarantined else 0
-
-
-_DATA = Command(
-    name="data", text="Check or import a file of prices.", example="data check prices.csv",
-    run=_data,
-    arguments={
-        "action": {"choices": ["check", "import"]}, "file": {},
-        "--to": {
-            "default": "artifacts/imported",
-            "help": "where the panel goes (default: artifacts/imported)",
-        },
-    },
-)
-
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _NEW_FACTOR,
+    DATA,
 )

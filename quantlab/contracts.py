@@ -39,10 +39,10 @@ _RENDERER = "quantlab.rendering"
 
 
 def _named_modules(notebook: Path, sections: Mapping) -> list[str]:
-    "Modules that a stage looks up by the names in params.yaml: those of the families"
+    "Modules that a stage looks up by the names in params.yaml: those of families and factors"
     looked_up = notebook_parameters(notebook)
     base = sections.get("base", {})
-    return [m for key in ("families",) if key in looked_up for m in base.get(key) or []]
+    return [m for key in ("families", "factors") if key in looked_up for m in base.get(key) or []]
 
 
 def _production(stage: str, notebook: Path, sections: Mapping) -> dict[str, Any]:
@@ -136,15 +136,16 @@ def _tracked(project: Path, raw: str) -> bool:
 
 # %% ../nbs/92_contracts.ipynb #c0de0006
 def _check_pages(project: Path, spec: dict, stages: list[str], sections: dict) -> list[str]:
-    """Breaches of the stage that renders: a notebook that it does not read, a page that it does not
-    list"""
-    read = [f"artifacts/notebooks/{stage}.ipynb" for stage in stages]
+    """Breaches of the stage that renders: a notebook or a metrics file that it does not read, a
+    page that it does not list"""
+    kinds = ("notebooks/{}.ipynb", "metrics/{}.json")
+    read = [f"artifacts/{kind.format(stage)}" for stage in stages for kind in kinds]
     made = {*map(path_of, spec.get("outs", []))}
     needs = _needs(project, PAGES, None, sections)
     needs = StageNeeds((*read, *needs.deps), needs.params, needs.installed)
     return _unlisted(PAGES, spec, needs) + [
         f"Stage {PAGES} does not list the output {page}."
-        for page in (f"reports/{stage}.html" for stage in stages)
+        for page in ("reports/index.html", *(f"reports/{stage}.html" for stage in stages))
         if page not in made
     ]
 

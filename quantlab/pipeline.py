@@ -7,7 +7,7 @@ __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 
            'read_metrics', 'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
            'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
            'file_md5', 'read_stages', 'write_yaml', 'installed_code', 'input_hashes', 'code_md5', 'import_problems',
-           'StageRun', 'run_stage']
+           'stage_record', 'data_md5', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -473,9 +473,11 @@ def installed_code(project: str | Path = ".") -> dict[str, Any]:
     return content
 
 
-def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
+def _dependencies(
+    stage: str, project: Path, code: bool, stages: Mapping[str, dict] | None
+) -> list[Path]:
     "What `dvc.yaml` lists as the code, or as the data, that a stage depends on"
-    listed = read_stages(project).get(stage, {}).get("deps", [])
+    listed = (stages or read_stages(project)).get(stage, {}).get("deps", [])
     # an executed notebook is data
     written = lambda d: (
         d.endswith((".py", ".pyi")) or (d.endswith(".ipynb") and not d.startswith("artifacts/"))
@@ -483,23 +485,28 @@ def _dependencies(stage: str, project: Path, code: bool) -> list[Path]:
     return [project / d for d in listed if written(d) == code and (project / d).exists()]
 
 
-def input_hashes(stage: str, project: str | Path = ".") -> dict[str, str]:
-    "Path and md5 of each data file that `dvc.yaml` lists as a dependency of `stage`"
+def input_hashes(
+    stage: str, project: str | Path = ".", *, stages: Mapping[str, dict] | None = None
+) -> dict[str, str]:
+    """Path and md5 of each data file that `dvc.yaml` lists as a dependency of `stage`; `stages`:
+    what `read_stages` gave, where it is at hand"""
     hashes = {}
-    for path in _dependencies(stage, Path(project), code=False):
+    for path in _dependencies(stage, Path(project), False, stages):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         hashes |= {p.relative_to(project).as_posix(): file_md5(p) for p in files}
     return hashes
 
 
-def code_md5(stage: str, project: str | Path = ".") -> str:
+def code_md5(
+    stage: str, project: str | Path = ".", *, stages: Mapping[str, dict] | None = None
+) -> str:
     """One md5 over the notebook and modules that `stage` depends on: names and contents.
 
     It changes when DVC would run the stage again because of its code, and only then. The code of
     the stages before is fixed by the md5 of what they made (`input_hashes`), which `dvc.lock` ties
     to it.
     """
-    files = _dependencies(stage, Path(project), code=True)
+    files = _dependencies(stage, Path(project), True, stages)
     lines = sorted(f"{p.relative_to(project).as_posix()} {file_md5(p)}" for p in files)
     if installed := installed_code(project).get("code", {}).get(stage):
         lines.append(f"quantlab {installed}")
@@ -598,6 +605,37 @@ def _execute(notebook: Path, parameters: Mapping, root: Path, stage: str) -> Any
             "then run the stage again. The last good results are untouched."
         ) from None
 
+# %% ../nbs/90_pipeline.ipynb #94090a41
+def stage_record(stage: str, project: str | Path = ".") -> dict[str, Any]:
+    """What the executed notebook of a stage was made of; empty where there is none.
+
+    Returns
+    -------
+    dict
+        `stage`, `parameters`, `inputs` (md5 by path, and of the code) and `panel`, as `run_stage`
+        writes them.
+    """
+    path = Path(project) / f"artifacts/notebooks/{stage}.ipynb"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["metadata"]["quantlab"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def data_md5(inputs: Mapping[str, str]) -> str:
+    "One md5 over the data among the inputs of a stage: names and contents"
+    lines = sorted(f"{path} {md5}" for path, md5 in inputs.items() if path != "code")
+    return hashlib.md5("\n".join(lines).encode()).hexdigest()
+
+
+def _panel(stage: str, root: Path, inputs: Mapping[str, str]) -> dict[str, Any]:
+    "The panel behind a run, as the first stage of dvc.yaml last read it"
+    first = next(iter(read_stages(root)), stage)
+    read = inputs if stage == first else stage_record(first, root).get("inputs", {})
+    path = root / f"artifacts/metrics/{first}.json"
+    found = read_metrics(path) if path.is_file() else {}
+    return {"md5": data_md5(read)} | {k: found.get(k) for k in ("start", "end", "n_assets")}
+
 # %% ../nbs/90_pipeline.ipynb #f35873e5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StageRun(Result):
@@ -644,9 +682,10 @@ def run_stage(
                 "draws with the notebook's own backend, so take `matplotlib.use` out. Kept as "
                 f"failed/{stage}.ipynb."
             )
+    inputs = input_hashes(stage, root) | {"code": code_md5(stage, root)}
     nb.metadata["quantlab"] = {
-        "stage": stage, "parameters": plain(parameters),
-        "inputs": input_hashes(stage, root) | {"code": code_md5(stage, root)},
+        "stage": stage, "parameters": plain(parameters), "inputs": inputs,
+        "panel": _panel(stage, root, inputs),
     }
     executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
     write_text(root / executed, readable_json(nb))

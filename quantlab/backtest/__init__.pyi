@@ -30,6 +30,7 @@ from .families import (
     needed_artifacts as needed_artifacts,
 )
 from .factors_family import (
+    add_factors as add_factors,
     factor_values as factor_values,
 )
 from .grid import (

@@ -19,6 +19,7 @@ from .market import Market
 from ..checks import check_kind, check_number
 from ..data.panel import Panel
 from ..errors import MissingDataError, SpecificationError
+from ..ledger.record import check_written
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #46fb56a5
 def _among(families: Mapping[str, Family] | None, name: object, source: str) -> Family:
@@ -31,6 +32,13 @@ def _among(families: Mapping[str, Family] | None, name: object, source: str) -> 
             "of your own is named by its module under `families`."
         )
     return families[name]
+
+
+def _check_written(family: Family) -> None:
+    "Refuse a family that nobody has said why it should earn, and how it loses"
+    check_written(family.hypothesis, "hypothesis of the family", family.name)
+    for text in family.failure_modes:
+        check_written(text, "failure mode of the family", family.name)
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #6f7ccde7
 def declare_candidates(
@@ -53,7 +61,8 @@ def declare_candidates(
     Raises
     ------
     SpecificationError
-        A family or parameter is unknown, or a parameter has no value or one that it cannot have.
+        A family or parameter is unknown, a parameter has no value or one that it cannot have, or a
+        hypothesis is still the starter's.
     """
     check_kind(grid, Mapping, "grid", "family to parameter to list of values")
     if not grid:
@@ -63,6 +72,7 @@ def declare_candidates(
     candidates = []
     for name, axes in grid.items():
         family = _among(families, name, "grid")
+        _check_written(family)
         check_kind(axes, Mapping, f"grid[{name!r}]", "parameter to list of values")
         for parameter, values in axes.items():
             if not isinstance(values, list) or not values:

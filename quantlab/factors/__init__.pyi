@@ -25,6 +25,9 @@ from .usable import (
     lacking_inputs as lacking_inputs,
     usable_factors as usable_factors,
 )
+from .own import (
+    load_factors as load_factors,
+)
 from .inference import (
     BootstrapInterval as BootstrapInterval,
     FamaMacBethResult as FamaMacBethResult,

@@ -1,4 +1,4 @@
-"""Time-series trend: what has risen is held long, what has fallen short, each by its own risk."""
+"""Trend: what has risen is held long, what has fallen short, each by its own risk."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,8 @@ TREND = Family(
         "long_only": (bool, None, False),
     },
     weights=weights,
-    placebo=placebo_market,  # in a world without an edge it decides anew
+    # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
+    placebo=placebo_market,
     failure_modes=(
         "The market turns faster than the window, and the book is short into the recovery.",
         "A market that goes sideways is bought at its highs and sold at its lows.",
