@@ -187,7 +187,7 @@ def test_factors_that_lack_a_field_are_left_out_by_name(bare):
         ),
         (
             "01_ingest_prices", {"base": {"holdout_start": "2015-07-01"}},
-            "choose a day from 2009-02-04 to 2012-06-28",
+            "choose a day from 2009-02-04 to 2012-06-01",
         ),
         (
             "03_fit_volatility", {"fit_volatility": {"window": 2000}},
