@@ -322,6 +322,30 @@ _REPORT = Command(
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
 
+# %% ../nbs/95_commands.ipynb #a82f9d36
+def _dag(args: argparse.Namespace) -> int:
+    "Draw the stages, each below those it comes right after"
+    from quantlab.errors import needs
+    from quantlab.pipeline import find_project
+    from quantlab.status import stage_graph
+
+    graph = stage_graph(find_project())
+    pairs = [(stage, before) for stage, all_before in graph.items() for before in all_before]
+    if args.mermaid:
+        print("flowchart TD", *(f"    {before} --> {stage}" for stage, before in pairs), sep="\n")
+        return 0
+    with needs("pipeline"):
+        from dvc.dagascii import draw
+    print("\n".join(line.rstrip() for line in draw(list(graph), pairs).splitlines()))
+    return 0
+
+
+_DAG = Command(
+    name="dag", example="dag --mermaid", run=_dag,
+    text="Draw the stages, without the arrows of `dvc dag` that follow from others.",
+    arguments={"--mermaid": {"action": "store_true", "help": "as a Mermaid flowchart"}},
+)
+
 # %% ../nbs/95_commands.ipynb #c110000c
 _WIDE = (
     "A file is wide, dates down and assets across; a long one is made so by "
@@ -371,5 +395,5 @@ _DATA = Command(
 
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _DATA,
+    _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _DAG, _NEW_STRATEGY, _DATA,
 )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_file',
-           'read_metrics', 'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
+           'read_metrics', 'write_table', 'write_plot', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
            'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
            'file_md5', 'read_stages', 'installed_code', 'input_hashes', 'code_md5', 'import_problems', 'stage_record',
            'data_md5', 'StageRun', 'run_stage']
@@ -121,6 +121,11 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     "Write a table as parquet, whole or not at all"
     with replacing(path) as beside:
         table.to_parquet(beside, engine="pyarrow", compression="zstd")
+
+
+def write_plot(path: str | Path, table: pd.DataFrame) -> None:
+    "Write a small table for `dvc plots` as CSV, its index the first column, nine digits a number"
+    write_text(path, table.to_csv(float_format="%.9g", date_format="%Y-%m-%d", lineterminator="\n"))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
