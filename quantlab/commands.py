@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .data_commands import DATA
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 
 # %% ../nbs/95_commands.ipynb #146c1531
@@ -94,6 +95,7 @@ def _check(args: argparse.Namespace) -> int:
     committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
     from quantlab.pipeline import find_project
+    from quantlab.project import stage_differences
 
     if args.reproduced:
         return _check_reproduced()
@@ -106,6 +108,8 @@ def _check(args: argparse.Namespace) -> int:
     check = check_project(find_project())
     for problem in check.problems:
         print(problem)
+    for difference in stage_differences(find_project()):
+        print(f"note: {difference.sentence()} `quantlab init --upgrade` shows how.")
     print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
     return 0 if check.ok and not machine else 1
 
@@ -127,32 +131,112 @@ _CHECK = Command(
     },
 )
 
+# %% ../nbs/95_commands.ipynb #fdeef8fb
+def _upgrade(folder: str) -> int:
+    "Take over what nobody changed, show the rest"
+    from quantlab.project import upgrade_project
+
+    done = upgrade_project(folder)
+    for name in done.taken:
+        print(f"took {name} from the installed package")
+    for name in done.added:
+        print(f"added {name} to params.yaml, with the package's value")
+    for line in done.written:
+        print(f"wrote {line}")
+    for difference in done.kept:
+        print(f"{difference.sentence()} It was left as it is:\n{difference.diff}")
+    if not (done.taken or done.added or done.written or done.kept):
+        print("nothing differs from the installed package")
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    "Make a project, or bring one up to date"
+    if args.upgrade:
+        return _upgrade(args.folder or ".")
+    if not args.folder:
+        raise Usage("init needs a folder to make, for example: quantlab init mine")
+    from quantlab.project import init_project
+
+    folder = init_project(args.folder)
+    print(f"made {folder}, with git and DVC; nothing is committed yet. Next:")
+    print(f"  cd {args.folder}")
+    print("  quantlab data import PRICES        # a file or a folder of files")
+    print('  quantlab plan write --note "why"   # what will be tried, before anything is')
+    print('  git add . && git commit -m "Plan the first grid"')
+    print("  make repro")
+    return 0
+
+
+_INIT = Command(
+    name="init", text="Make a project of one's own, or bring one to the installed version.",
+    example="init mine", run=_init,
+    arguments={
+        "folder": {"nargs": "?", "metavar": "DIR", "help": "a new or empty folder"},
+        "--upgrade": {
+            "action": "store_true",
+            "help": "take over what the installed version has new, where the project changed "
+            "nothing; show the rest",
+        },
+    },
+)
+
 # %% ../nbs/95_commands.ipynb #c1100006
-def _new_strategy(args: argparse.Namespace) -> int:
-    "Write a starter notebook"
+def _to_be_named(args: argparse.Namespace) -> Path:
+    "The project that something new is written into, and a name that can be one"
     from quantlab.errors import PipelineError
     from quantlab.pipeline import find_project
-    from quantlab.starter import write_starter
 
     if not args.name.isidentifier():
-        raise Usage(f"A strategy's name is letters, digits and _; got {args.name!r}.")
+        raise Usage(f"A name is letters, digits and _; got {args.name!r}.")
     try:
-        folder = find_project()
+        return find_project()
     except PipelineError as error:
         raise Usage(str(error)) from None
-    module, notebook = write_starter(args.name, folder)
-    print(f"wrote {module} and {notebook}; open the notebook in JupyterLab")
-    print(
-        f"To send it through the gate: add strategies.{args.name} to `families` and a grid for it "
-        "in params.yaml, then `quantlab check --write`, `quantlab plan write`, `git commit` and "
-        "`dvc repro`."
-    )
+
+
+def _new_strategy(args: argparse.Namespace) -> int:
+    "Write a starter for a strategy, and say what comes next"
+    from quantlab.starter import next_commands, write_strategy
+
+    project = _to_be_named(args)
+    module, notebook = write_strategy(args.name, project, like=args.like)
+    print(f"wrote {module} and {notebook}, and declared both family and grid in params.yaml")
+    print(f"Write the hypothesis into {module}, look at it in the notebook, then:")
+    print(*next_commands(args.name, project), sep="\n")
     return 0
 
 
 _NEW_STRATEGY = Command(
-    name="new-strategy", example="new-strategy mean_reversion", run=_new_strategy,
-    text="Write a starter for a strategy: the module of its family and a notebook.",
+    name="new-strategy", example="new-strategy mean_reversion --like trend", run=_new_strategy,
+    text="Write and declare a starter for a strategy: the module of its family and a notebook.",
+    arguments={
+        "name": {},
+        "--like": {
+            "choices": ["cross-section", "trend"], "default": "cross-section",
+            "help": "names against each other, or each against its past (default: cross-section)",
+        },
+    },
+)
+
+
+def _new_factor(args: argparse.Namespace) -> int:
+    "Write a starter for a factor, and say what comes next"
+    from quantlab.starter import write_factor
+
+    module = write_factor(args.name, _to_be_named(args))
+    print(f"wrote {module}, and declared it in params.yaml under base.factors")
+    print(f"Write its source into {module}; `dvc repro evaluate_factors` then tries it with all.")
+    print(
+        f"To trade it, add {args.name} to backtest_candidates.grid.factors.factor, and plan: "
+        "quantlab plan write"
+    )
+    return 0
+
+
+_NEW_FACTOR = Command(
+    name="new-factor", example="new-factor rising_days", run=_new_factor,
+    text="Write and declare a starter for a factor of your own.",
     arguments={"name": {}},
 )
 
@@ -346,54 +430,8 @@ _DAG = Command(
     arguments={"--mermaid": {"action": "store_true", "help": "as a Mermaid flowchart"}},
 )
 
-# %% ../nbs/95_commands.ipynb #c110000c
-_WIDE = (
-    "A file is wide, dates down and assets across; a long one is made so by "
-    '`.pivot(index="date", columns="asset", values="value")`.'
-)
-
-
-def _data(args: argparse.Namespace) -> int:
-    "Check a file or folder of prices, or import it as raw data"
-    from quantlab.data import apply_quarantine, check_panel, load_panel, save_panel
-    from quantlab.errors import DataError
-
-    try:
-        panel = load_panel(args.file)
-    except DataError as error:
-        if not any(words in str(error) for words in ("holds the text", "more than once")):
-            raise
-        raise DataError(f"{error} {_WIDE}") from None
-    report = check_panel(panel)
-    print(report.summary().to_string() if len(report.issues) else "no findings")
-    if args.action == "import":
-        save_panel(apply_quarantine(panel, report), args.to)
-        print(
-            f"imported {panel.index.size} dates of {panel.columns.size} assets to {args.to}; "
-            f"the cells of {report.n_quarantined} quarantined findings are empty there"
-        )
-        return 0
-    if report.n_quarantined:
-        print(
-            f"nothing was changed; an import leaves the cells of the {report.n_quarantined} "
-            "quarantined findings empty"
-        )
-    return 1 if report.n_quarantined else 0
-
-
-_DATA = Command(
-    name="data", text="Check or import a file of prices.", example="data check prices.csv",
-    run=_data,
-    arguments={
-        "action": {"choices": ["check", "import"]}, "file": {},
-        "--to": {
-            "default": "artifacts/imported",
-            "help": "where the panel goes (default: artifacts/imported)",
-        },
-    },
-)
-
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _DAG, _NEW_STRATEGY, _DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _DAG, _NEW_STRATEGY,
+    _NEW_FACTOR, DATA,
 )

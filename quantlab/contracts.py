@@ -18,7 +18,7 @@ from . import __version__
 from .errors import PipelineError, needs
 from quantlab.pipeline import (
     CODE, import_problems, installed_code, notebook_parameters, read_file, read_params,
-    read_stages, read_yaml, stage_name, write_text,
+    read_stages, read_yaml, stage_name, write_text, write_yaml,
 )
 from .results import Result
 from .sources import imported_modules as imported_modules
@@ -39,10 +39,10 @@ _RENDERER = "quantlab.rendering"
 
 
 def _named_modules(notebook: Path, sections: Mapping) -> list[str]:
-    "Modules that a stage looks up by the names in params.yaml: those of the families"
+    "Modules that a stage looks up by the names in params.yaml: those of families and factors"
     looked_up = notebook_parameters(notebook)
     base = sections.get("base", {})
-    return [m for key in ("families",) if key in looked_up for m in base.get(key) or []]
+    return [m for key in ("families", "factors") if key in looked_up for m in base.get(key) or []]
 
 
 def _production(stage: str, notebook: Path, sections: Mapping) -> dict[str, Any]:
@@ -157,6 +157,16 @@ def _check_pages(project: Path, spec: dict, stages: list[str], sections: dict) -
     ]
 
 # %% ../nbs/92_contracts.ipynb #c0de0008
+def _leftovers(nb: Any) -> list[Any]:
+    "Cells with outputs or marks of a run"
+    kept = {"tags"}
+    return [
+        c
+        for c in nb.cells
+        if c.get("outputs") or c.get("execution_count") or set(c.metadata) - kept
+    ]
+
+
 def _check_clean(where: str, notebook: Path) -> list[str]:
     """DVC hashes the whole file, so that what Run All leaves in a stage notebook would count as new
     code"""
@@ -164,17 +174,31 @@ def _check_clean(where: str, notebook: Path) -> list[str]:
         import nbformat
 
     nb = nbformat.read(notebook, as_version=4)
-    left = [
-        c
-        for c in nb.cells
-        if c.get("outputs") or c.get("execution_count") or set(c.metadata) - {"tags"}
-    ]
-    if not left and not set(nb.metadata) - {"kernelspec"}:
+    if not _leftovers(nb) and not set(nb.metadata) - {"kernelspec"}:
         return []
     return [
-        f"{where} holds outputs or marks of a run, which DVC takes for new code; clean it with "
-        "`make export`."
+        f"{where} holds outputs or marks of a run, which DVC takes for new code; "
+        "`quantlab check --write` takes them out."
     ]
+
+
+def _clean(notebook: Path) -> bool:
+    "Take outputs and marks of a run out of a stage notebook; was there any?"
+    with needs("pipeline"):
+        import nbformat
+
+    nb = nbformat.reads(read_file(notebook), as_version=4)
+    left = _leftovers(nb)
+    spare = set(nb.metadata) - {"kernelspec"}
+    for cell in left:
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    for name in spare:
+        del nb.metadata[name]
+    if left or spare:
+        write_text(notebook, nbformat.writes(nb).rstrip("\n") + "\n")
+    return bool(left or spare)
 
 
 def _check_values(stage: str, where: str, cell: dict, sections: dict) -> list[str]:
@@ -257,6 +281,8 @@ def write_contracts(project: str | Path = ".") -> list[str]:
             notebook, {**sections.get("base", {}), **(sections.get(stage) or {})}
         )):
             changed.append(f"{notebook.name}: {', '.join(moved)} as in params.yaml")
+        if notebook is not None and _clean(notebook):
+            changed.append(f"{notebook.name}: without its outputs")
         needs = _needs(project, stage, notebook, sections)
         if needs.installed:
             code[stage] = needs.installed
@@ -305,11 +331,10 @@ def _with_needs(text: str, stage: str, spec: Mapping, needs: StageNeeds) -> str:
 
 def _write_code(project: Path, code: Mapping[str, str]) -> list[str]:
     "State the code of the installed package by stage; the names of what changed"
-    if not code or installed_code(project).get("code") == code:
+    content = installed_code(project)
+    if not code or (content.get("code"), content.get("version")) == (dict(code), __version__):
         return []
-    lines = [f"  {stage}: {md5}\n" for stage, md5 in code.items()]
-    head = "# Which code of the installed package each stage runs; `quantlab check --write` writes it.\n"
-    write_text(project / CODE, f"{head}version: {__version__}\ncode:\n{''.join(lines)}")
+    write_yaml(project / CODE, content | {"version": __version__, "code": dict(code)})
     return [f"{CODE}: the code of the installed package, {__version__}"]
 
 

@@ -6,8 +6,8 @@
 __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_file',
            'read_metrics', 'write_table', 'write_plot', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
            'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
-           'file_md5', 'read_stages', 'installed_code', 'input_hashes', 'code_md5', 'import_problems', 'stage_record',
-           'data_md5', 'StageRun', 'run_stage']
+           'file_md5', 'read_stages', 'write_yaml', 'installed_code', 'input_hashes', 'code_md5', 'import_problems',
+           'stage_record', 'data_md5', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -44,7 +44,8 @@ def find_project(start: str | Path | None = None) -> Path:
         if (folder / "dvc.yaml").is_file():
             return folder
     raise PipelineError(
-        f"No dvc.yaml at or above {here.name!r}; change into the project's folder first."
+        f"No dvc.yaml at or above {here.name!r}; change into the project's folder first, or make "
+        "one: quantlab init DIR."
     )
 
 
@@ -275,6 +276,23 @@ def resolve_parameters(
     return {name: values.get(name, default) for name, default in cell.items()}
 
 # %% ../nbs/90_pipeline.ipynb #c153dd31
+def _in_one_line(value: Any) -> Any:
+    "Lists of plain values as [1, 2], those inside mappings too; long ones stay a line an entry"
+    from ruamel.yaml.comments import CommentedSeq
+
+    if isinstance(value, Mapping):
+        return {k: _in_one_line(v) for k, v in value.items()}
+    if isinstance(value, list) and len(str(value)) <= 60 and not any(map(_nested, value)):
+        value = CommentedSeq(value)
+        value.fa.set_flow_style()
+    return value
+
+
+def _nested(value: Any) -> bool:
+    "Is it a list or a mapping?"
+    return isinstance(value, (list, Mapping))
+
+
 def write_params(path: str | Path, changes: Mapping[str, Any]) -> list[str]:
     """Set values of a params.yaml; its comments and its order stay.
 
@@ -316,7 +334,7 @@ def write_params(path: str | Path, changes: Mapping[str, Any]) -> list[str]:
             if not isinstance(place, dict):
                 raise PipelineError(f"{path} holds a value at {section!r}, no section {name!r}.")
         if key not in place or place[key] != value:
-            place[key] = value
+            place[key] = _in_one_line(value)
             moved.append(name)
     if moved:
         yaml.dump(content, stream := StringIO())
@@ -441,6 +459,14 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
 
 
 CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
+
+
+def write_yaml(path: str | Path, content: Mapping[str, Any]) -> None:
+    "Write a file that only programs write, with a line that says so"
+    import yaml
+
+    head = "# written by `quantlab check --write`; not by hand\n"
+    write_text(path, head + yaml.safe_dump(dict(content), sort_keys=False))
 
 
 def installed_code(project: str | Path = ".") -> dict[str, Any]:

@@ -222,7 +222,7 @@ def test_spoiled_settings_end_in_one_sentence(name, text, words, tmp_path, monke
 
 @pytest.mark.slow
 def test_outputs_left_in_a_stage_notebook_are_found_and_the_command_cleans_them(tmp_path):
-    for name in ("dvc.yaml", "params.yaml", "pyproject.toml"):
+    for name in ("dvc.yaml", "params.yaml", "pyproject.toml", "data.dvc"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "nbs/stages", tmp_path / "nbs/stages")
     shutil.copytree(ROOT / "quantlab", tmp_path / "quantlab")
@@ -231,7 +231,7 @@ def test_outputs_left_in_a_stage_notebook_are_found_and_the_command_cleans_them(
     nb = nbformat.read(path, as_version=4)
     nb.metadata["language_info"] = {"name": "python", "version": "3.11.7"}
     nbformat.write(nb, path)
-    assert "clean it with `make export`" in check_project(tmp_path).problems[0]
+    assert "`quantlab check --write` takes them out" in check_project(tmp_path).problems[0]
     cell = next(c for c in nb.cells if c.cell_type == "code")
     cell.execution_count, cell.outputs = 1, [nbformat.v4.new_output("stream", text="x\n")]
     nbformat.write(nb, path)

@@ -30,10 +30,12 @@ from .families import (
     needed_artifacts as needed_artifacts,
 )
 from .factors_family import (
+    add_factors as add_factors,
     factor_values as factor_values,
 )
 from .grid import (
     candidate_weights as candidate_weights,
+    check_candidates as check_candidates,
     declare_candidates as declare_candidates,
     grid_returns as grid_returns,
     perturbed_grid as perturbed_grid,

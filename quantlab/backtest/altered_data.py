@@ -70,8 +70,8 @@ def other_values(
             values[start:] = np.where(np.isnan(values[start - 1]), future, values[start - 1])
             return pd.DataFrame(values, index=table.index, columns=table.columns)
         sign = rng.choice([-1.0, 1.0], future.shape) if np.nanmin(values) < 0 else 1.0
-        # what may be returns stays above -100 %
-        floor = -0.99 if np.nanmin(values) > -1 else -np.inf
+        # what may be returns, a total loss among them, stays above -100 %
+        floor = -0.99 if np.nanmin(values) >= -1 else -np.inf
         size = 10.0 ** rng.integers(-2, 2) * np.exp(rng.standard_normal(future.shape))
         values[start:] = np.maximum(future * sign * size, floor)
     return pd.DataFrame(values, index=table.index, columns=table.columns)

@@ -189,7 +189,10 @@ def _with_impact(settings: BacktestSettings, returns: pd.DataFrame) -> BacktestS
     if not settings.costs.impact_coefficient:
         return settings
     if settings.dollar_volume is None:
-        raise MissingDataError("Impact is charged: `dollar_volume` is needed.")
+        raise MissingDataError(
+            "Impact is charged: `dollar_volume` is needed. Without it charge none, by "
+            "`costs.without_impact()`, and say so."
+        )
     given = settings.volatility
     volume, volatility = (
         float_panel(settings.dollar_volume, "dollar_volume"),

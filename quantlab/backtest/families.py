@@ -6,7 +6,6 @@
 __all__ = ['VOLATILITY', 'OWN', 'Artifact', 'Candidate', 'Family', 'default_of', 'needed_artifacts', 'load_families']
 
 # %% ../../nbs/60_backtest/30_families.ipynb #40393e01
-import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -17,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from .market import Market
-from ..checks import check_integer, check_kind, check_number, check_option, check_texts
+from quantlab.checks import (
+    check_integer, check_kind, check_module, check_number, check_option, check_texts,
+)
 from ..data.panel import Panel
 from ..errors import SpecificationError
 from ..results import Result
@@ -92,6 +93,9 @@ class Family(Result):
         not name them.
     anew : str, optional
         From what it decides in a placebo world, for the sentence that says so.
+    lacking : callable, optional
+        `lacking(panel, parameters)`: names of the fields that a point needs and the panel does not
+        have; by default prices are enough for every point.
 
     Raises
     ------
@@ -112,6 +116,7 @@ class Family(Result):
     books: Callable[[Market, Mapping], Mapping[str, pd.DataFrame]] | None = None
     also_moved: Sequence[str] = ()
     anew: str | None = None
+    lacking: Callable[[Panel, Mapping[str, Any]], Sequence[str]] | None = None
 
     def __post_init__(self):
         _check_texts(self)
@@ -158,6 +163,11 @@ class Family(Result):
                 f"the family {self.name!r} needs the artifact {lost[0]!r}; give it in `artifacts` "
                 "of `Market.from_panel`."
             )
+
+    def lacking_fields(self, panel: Panel, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        "Fields that a point needs and the panel does not have"
+        parameters = self.check(parameters)
+        return tuple(self.lacking(panel, parameters)) if self.lacking else ()
 
     def carry_on(
         self, panel: Panel, *, first_trade: Any, settings: Mapping[str, Mapping]
@@ -326,19 +336,6 @@ def _carry_on(
 OWN = ("quantlab.backtest.pairs_family", "quantlab.backtest.factors_family")
 
 
-def _module(path: str) -> ModuleType:
-    "The module of that path; an import that fails inside it fails as it would anywhere"
-    try:
-        return importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise
-        raise SpecificationError(
-            f"there is no module {path!r} to take families from; a file strategies/trend.py "
-            "in the project's folder is 'strategies.trend'."
-        ) from None
-
-
 def _declared_in(module: ModuleType, path: str) -> list[Family]:
     "The families of a module, which has one at least"
     families = [value for value in vars(module).values() if isinstance(value, Family)]
@@ -374,7 +371,7 @@ def load_families(modules: Sequence[str] = OWN) -> dict[str, Family]:
         )
     found: dict[str, Family] = {}
     for path in check_texts(modules, "families"):
-        for family in _declared_in(_module(path), path):
+        for family in _declared_in(check_module(path, "families", "families"), path):
             if found.setdefault(family.name, family) is not family:
                 raise SpecificationError(
                     f"two families are called {family.name!r}, one of them in {path!r}; rename one."

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_aligned, check_frame, check_kind
+from ..data.absent import has_input
 from ..data.panel import Panel, unchecked_panel
 from ..errors import MissingDataError, SpecificationError
 from ..results import Result
-from ..trading.costs import trailing_volatility
+from ..trading.costs import CostModel, trailing_volatility
 
 # %% ../../nbs/60_backtest/28_market.ipynb #cd07727a
 _KNOWN_AT = ("known_at", "formation_end")
@@ -48,7 +49,8 @@ class Market(Result):
     start: pd.Timestamp  # first day of evaluation
     membership: pd.DataFrame  # True where a name may be chosen at the close
     returns: pd.DataFrame  # from `start` on
-    dollar_volume: pd.DataFrame  # median of the last 21 days, from `start` on
+    # median of the last 21 days, from `start` on; None where the panel has no traded value
+    dollar_volume: pd.DataFrame | None
     volatility: pd.DataFrame  # of the next day, known at the close; from `start` on
     # what earlier stages worked out, by name
     artifacts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -66,8 +68,8 @@ class Market(Result):
         Parameters
         ----------
         panel : Panel
-            With the fields `returns`, `log_prices`, `dollar_volume` and `member` (1 where
-            eligible).
+            With the fields `returns`, `log_prices` and `member` (1 where eligible), and
+            `dollar_volume` where impact is to be charged.
         volatility : DataFrame
             Forecasts, the row of day t made at the close of t-1, on the panel's dates and assets.
             Where there is none yet, the root mean square of the last 63 returns stands in.
@@ -113,8 +115,15 @@ class Market(Result):
     def of_names(self, names: Sequence) -> "Market":
         "The same market in some of its assets; its artifacts, which may name others, are left out"
         parts = ("membership", "returns", "dollar_volume", "volatility")
-        some = {part: getattr(self, part)[list(names)] for part in parts}
+        some = {
+            part: table[list(names)] for part in parts if (table := getattr(self, part)) is not None
+        }
         return replace(self, panel=self.panel.select(names), artifacts={}, **some)
+
+    def chargeable(self, costs: CostModel) -> CostModel:
+        "What can be charged here: all of `costs`, or without traded value all but the impact"
+        check_kind(costs, CostModel, "costs", "all zero for none")
+        return costs.without_impact() if self.dollar_volume is None else costs
 
 # %% ../../nbs/60_backtest/28_market.ipynb #e6fc3bd8
 def _first_day(start: Any, dates: pd.DatetimeIndex) -> pd.Timestamp:
@@ -139,12 +148,15 @@ def _at_each_close(
     fields = {
         name: frame for name, frame in panel.fields.items() if not name.startswith("forward_")
     }
-    volume = panel.dollar_volume.where(panel.dollar_volume > 0).rolling(21, min_periods=1).median()
+    volume = None
+    if has_input(panel, "dollar_volume"):
+        traded = panel.dollar_volume
+        volume = traded.where(traded > 0).rolling(21, min_periods=1).median().ffill().loc[start:]
     volatility = forecasts.fillna(trailing_volatility(panel.returns))
     return Market(
         panel=unchecked_panel(fields, panel.sectors, panel.membership), start=start,
         membership=panel.member > 0.5, returns=panel.returns.loc[start:],
-        dollar_volume=volume.ffill().loc[start:], volatility=volatility.loc[start:],
+        dollar_volume=volume, volatility=volatility.loc[start:],
         artifacts=artifacts, settings=settings,
     )
 
@@ -158,8 +170,8 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
         From `Market.from_panel`; its membership, first day of evaluation and settings are kept, its
         artifacts are not.
     world : mapping of name to DataFrame
-        Drawn `returns` and `dollar_volume`, and any other field that a signal needs, on the panel's
-        dates and assets.
+        Drawn `returns`, `dollar_volume` where the market has any, and any other field that a signal
+        needs, on the panel's dates and assets.
 
     Returns
     -------
@@ -169,25 +181,29 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
     Raises
     ------
     MissingDataError
-        The world has no returns or no traded value.
+        The world has no returns, or no traded value where the market has some.
     """
     check_kind(market, Market, "market", "from Market.from_panel")
     check_kind(world, Mapping, "world", "of field to table")
-    absent = [name for name in ("returns", "dollar_volume") if name not in world]
+    needed = ("returns",) if market.dollar_volume is None else ("returns", "dollar_volume")
+    absent = [name for name in needed if name not in world]
     if absent:
         raise MissingDataError(
-            f"`world` needs the fields returns and dollar_volume; it lacks {' and '.join(absent)}."
+            f"`world` needs the fields {' and '.join(needed)}; it lacks {' and '.join(absent)}."
         )
     check_aligned("placebo_market", panel=market.panel.returns, **world)
-    returns, traded = world["returns"], world["dollar_volume"]
+    returns, volume = world["returns"], None
     fields = {
         **world, "log_prices": np.log1p(returns.fillna(0.0)).cumsum(),
         "member": market.panel.member,
     }
-    volume = traded.where(traded > 0).rolling(21, min_periods=1).mean().ffill()
+    if market.dollar_volume is not None:
+        traded = world["dollar_volume"]
+        volume = traded.where(traded > 0).rolling(21, min_periods=1).mean().ffill()
+        volume = volume.loc[market.start :]
     return Market(
         panel=unchecked_panel(fields, market.panel.sectors, market.panel.membership),
         start=market.start, membership=market.membership, returns=returns.loc[market.start :],
-        dollar_volume=volume.loc[market.start :],
+        dollar_volume=volume,
         volatility=trailing_volatility(returns).loc[market.start :], settings=market.settings,
     )

@@ -61,10 +61,15 @@ def _hold_between(factor, eligible, usable, scale, quantile, gross, step) -> np.
     usable"""
     places = np.floor(eligible.sum(axis=1) * quantile + 1e-9).astype(int)
     if not places.any():
+        most = int(eligible.sum(axis=1).max())
         raise DataError(
-            f"No day has enough names for a leg of {quantile:g}: at most "
-            f"{int(eligible.sum(axis=1).max())} are usable; raise `quantile` or extend the "
-            "universe."
+            f"No day has enough names for a leg of {quantile:g}: at most {most} are usable; "
+            + (
+                "raise `quantile` or extend the universe."
+                if most
+                else "the factor has no value on any day, so the history is too short for its "
+                "window: give more of it, or begin later."
+            )
         )
     weights, first = np.full(factor.shape, np.nan), (places > 0).argmax()
     held = np.zeros(factor.shape[1], dtype=bool)
@@ -140,8 +145,9 @@ def long_short_weights(
     )
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #371b5a89
-_REASONS = ("open", "exit", "stop", "window end", "max holding")
-_OPEN, _EXIT, _STOP, _END, _TIMEOUT = range(5)
+_REASONS = ("open", "exit", "stop", "window end", "max holding", "no price")
+_OPEN, _EXIT, _STOP, _END, _TIMEOUT, _GONE = range(6)
+_SILENT = 5  # rows without a price of a leg after which the pair is given up
 _FLAT, _HELD, _WAITING, _DONE = range(4)
 
 
@@ -153,8 +159,9 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
     end if not seen yet).
     """
     n_pairs, n_days = z.shape
-    state, side, since = (
+    state, side, since, silent = (
         np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64),
+        np.zeros(n_pairs, np.int64),
     )
     trips = [(0, 0, 0, 0, 0) for _ in range(0)]
     free = slots
@@ -163,6 +170,7 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
             if state[p] == _DONE or t < first[p]:
                 continue
             reason, score = _OPEN, z[p, t]
+            silent[p] = 0 if score == score else silent[p] + 1
             if state[p] == _HELD:
                 against = -side[p] * score
                 if t >= last[p]:
@@ -173,11 +181,15 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
                     reason = _EXIT
                 elif t - since[p] >= max_holding and score == score:
                     reason = _TIMEOUT
+                elif silent[p] >= _SILENT:
+                    reason = _GONE
                 if reason != _OPEN:
                     trips.append((p, since[p], t, side[p], reason))
                     free += 1
                     state[p] = (
-                        _DONE if reason == _STOP else _WAITING if reason == _TIMEOUT else _FLAT
+                        _DONE
+                        if reason in (_STOP, _GONE)
+                        else _WAITING if reason == _TIMEOUT else _FLAT
                     )
             elif state[p] == _WAITING and abs(score) < leave:
                 state[p] = _FLAT
@@ -343,8 +355,8 @@ def pair_trades(
     DataFrame
         A row a trip, by entry date: window, y, x, side (1: long the spread), entry_date, exit_date,
         entry_z, exit_z, holding (rows), return (per unit of the slot, before costs, between the two
-        closes), reason (exit, stop, window end, max holding; open: not closed by the end of the
-        data).
+        closes), reason (exit, stop, window end, max holding, no price; open: not closed by the end
+        of the data).
     """
     prices, table, z, trips = _pair_trips(
         log_prices, pairs, entry, exit, stop, max_pairs, max_holding

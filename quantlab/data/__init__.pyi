@@ -7,6 +7,7 @@ from .fields import (
 from .panel import (
     MissingFieldError as MissingFieldError,
     Panel as Panel,
+    UnknownAssetError as UnknownAssetError,
     before as before,
 )
 from .files import (
@@ -39,4 +40,39 @@ from .returns import (
 from .market import (
     join_panels as join_panels,
     market_panel as market_panel,
+)
+from .calendar import (
+    CalendarAlignment as CalendarAlignment,
+    align_to_calendar as align_to_calendar,
+)
+from .splits import (
+    adjust_splits as adjust_splits,
+    find_splits as find_splits,
+)
+from .endings import (
+    find_endings as find_endings,
+    survivorship_sentence as survivorship_sentence,
+)
+from .proposals import (
+    DateProposal as DateProposal,
+    propose_dates as propose_dates,
+)
+from .price_import import (
+    PriceImport as PriceImport,
+    import_prices as import_prices,
+)
+from .absent import (
+    OPTIONAL_INPUTS as OPTIONAL_INPUTS,
+    AbsentInputs as AbsentInputs,
+    absent_biases as absent_biases,
+    absent_inputs as absent_inputs,
+    has_input as has_input,
+)
+from .factor_returns import (
+    FactorReturns as FactorReturns,
+    load_factor_returns as load_factor_returns,
+)
+from .span import (
+    require_date as require_date,
+    require_days as require_days,
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ..checks import check_integer, check_number
-from .fields import as_date
+from .fields import as_date, near_text
 from ..errors import SpecificationError, needs
 
 # %% ../../nbs/10_data/13_contract.ipynb #7df7d3ed
@@ -164,6 +164,12 @@ def trading_sessions(calendar: str, start: Any, end: Any) -> pd.DatetimeIndex:
     with needs("research"):
         import exchange_calendars
 
+    names = exchange_calendars.get_calendar_names()
+    if calendar not in names:
+        raise SpecificationError(
+            f"there is no calendar {calendar!r}{near_text(calendar, names)}; give one of the "
+            f"{len(names)} of exchange_calendars, such as 'XNYS' for New York."
+        )
     first, last = (as_date(day, name) for day, name in ((start, "start"), (end, "end")))
     if first is None or last is None:
         raise SpecificationError("`start` and `end` must both be dates, such as '2015-07-01'.")

@@ -20,6 +20,14 @@ from .library import (
     define_factor as define_factor,
     library_table as library_table,
 )
+from .usable import (
+    UsableFactors as UsableFactors,
+    lacking_inputs as lacking_inputs,
+    usable_factors as usable_factors,
+)
+from .own import (
+    load_factors as load_factors,
+)
 from .inference import (
     BootstrapInterval as BootstrapInterval,
     FamaMacBethResult as FamaMacBethResult,
@@ -63,6 +71,10 @@ from .attribution import (
     rolling_attribution as rolling_attribution,
     sector_contributions as sector_contributions,
     volatility_regime as volatility_regime,
+)
+from .published import (
+    PublishedAttribution as PublishedAttribution,
+    published_attribution as published_attribution,
 )
 from .combination import (
     LearnedCombination as LearnedCombination,

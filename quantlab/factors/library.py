@@ -38,11 +38,13 @@ def _field(panel: Any, name: str) -> pd.DataFrame:
             f"The panel has no `{name}`, which this factor needs; add it to the panel."
         )
     frame = check_frame(value, f"panel.{name}")
-    if name == "returns" and frame.min(axis=None) <= -1:
+    if name != "returns" or frame.min(axis=None) > -1:
+        return frame
+    if frame.min(axis=None) < -1:
         raise DataError(
-            "`panel.returns` holds a return of -100 % or less; returns are simple and decimal."
+            "`panel.returns` holds a return below -100 %; returns are simple and decimal."
         )
-    return frame
+    return frame.where(frame > -1)  # a total loss has no logarithm, and nothing comes after it
 
 
 def _members(frame: pd.DataFrame, panel: Any) -> pd.DataFrame:

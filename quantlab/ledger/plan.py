@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import LedgerError, SpecificationError
 from .chain import ChainFile, identity
 from .history import is_committed, was_committed_last
-from .record import PLAN, UNASSIGNED, check_name
+from .record import PLAN, UNASSIGNED, check_name, check_no_mark
 from .series import SeriesFolder
 from .tries import window_ends, windows_overlap
 from ..results import Result
@@ -57,7 +57,7 @@ def plain_plan(plan: Any) -> dict[str, Any]:
         )
     try:
         plain = plain_json(dict(plan), "plan", whole=True)
-        canonical_json(plain)
+        check_no_mark(canonical_json(plain), "plan")
     except RecursionError:
         raise SpecificationError(
             "`plan` is nested too deeply to be written; give plain values."

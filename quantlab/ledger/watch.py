@@ -15,7 +15,7 @@ from typing import Any
 
 from ..checks import check_option
 from ..errors import LedgerError
-from .record import check_name
+from .record import check_name, check_written
 from .runs import read_runs, watched
 from .trials import Ledger, Trials
 from ..storage import check_text, plain_json
@@ -56,6 +56,8 @@ def open_trials(
 
     Raises
     ------
+    SpecificationError
+        The hypothesis is empty, or still the one of the starter.
     BaseException
         What ended the block early, after a trial of status "abandoned" was recorded.
 
@@ -69,7 +71,9 @@ def open_trials(
     ledger = Ledger(default_ledger_path() if path is None else path)
     about = {
         "family": None if family is None else check_name(family, "family"),
-        "hypothesis": check_text(hypothesis, "hypothesis"),
+        "hypothesis": check_written(
+            check_text(hypothesis, "hypothesis"), "hypothesis of the family", family
+        ),
         "defaults": plain_json(defaults, "defaults", whole=True),
     }
     ledger.recover()

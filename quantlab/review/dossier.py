@@ -178,6 +178,10 @@ class Facts:
             return False
         return True
 
+    def value(self, stage: str, key: str) -> Any:
+        "What stands at `key` of `stage`; None where there is nothing"
+        return _look_up(self.metrics, stage, key) if self.has(stage, key) else None
+
     def _span(self, stage: str, key: str, spec: str = "") -> str:
         "A fact in markup, or the words that it was not measured"
         if self.missing == "say" and not self.has(stage, key):

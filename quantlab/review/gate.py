@@ -257,6 +257,16 @@ def _check_objections(objections: Any) -> tuple[str, ...]:
     return why
 
 
+def _check_notes(notes: Any) -> dict[str, str]:
+    "Criterion to a sentence"
+    given = check_kind(notes or {}, Mapping, "notes", "a criterion to a sentence")
+    for name, text in given.items():
+        check_option(name, "notes", tuple(CRITERIA))
+        if not isinstance(text, str) or not text.strip():
+            raise SpecificationError(f"`notes[{name!r}]` must be a sentence; got {text!r}.")
+    return dict(given)
+
+
 def _check_rule(rule: Any, trials: pd.DataFrame, n_trials: int | None) -> None:
     "Refuse a simulation of other trials"
     check_kind(rule, RuleSimulation, "rule", "from simulate_rule")
@@ -272,8 +282,8 @@ def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int | None = None,
     periods_per_year: float, thresholds: Mapping[str, Any] | None = None,
     evidence: Mapping[str, Any] | None = None, rule: RuleSimulation | None = None,
-    objections: Sequence[str] = (), block_length: float = 21, n_resamples: int = 20_000,
-    seed: int = 0,
+    objections: Sequence[str] = (), notes: Mapping[str, str] | None = None,
+    block_length: float = 21, n_resamples: int = 20_000, seed: int = 0,
 ) -> GateResult:
     """Judge the one candidate among everything that was tried.
 
@@ -298,6 +308,9 @@ def evaluate_gate(
     objections : sequence of str
         Why nothing can be approved, a sentence each. One is enough to reject; a sample shorter
         than 20 blocks is one by itself.
+    notes : dict, optional
+        Criterion to a sentence that stands behind its own, such as what its figure leaves out; it
+        decides nothing.
     block_length, n_resamples, seed
         Of the test, as in `deflated_sharpe_test`.
 
@@ -317,6 +330,7 @@ def evaluate_gate(
     ppy = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
     asked, known = check_thresholds(thresholds), check_evidence(evidence)
     trials, why = check_trial_table(trial_returns), _check_objections(objections)
+    beside = _check_notes(notes)
     check_scale(trials, "trial_returns")
     check_periods(trials.index, ppy)
     size = 1 - asked["deflated_sharpe_ratio"]
@@ -339,6 +353,8 @@ def evaluate_gate(
     said = {"n_trials": test.n_trials, "pvalue": pvalue}
     rows = {name: criterion_row(name, known[name], asked[name], said) for name in asked}
     rows["holdout_pvalue"] = holdout_row(None)
+    for name, text in beside.items():
+        rows[name]["sentence"] += f" {text}"
     criteria = pd.DataFrame.from_dict(rows, orient="index").rename_axis("criterion").astype(object)
     critical = float(test.critical_sharpe) * math.sqrt(ppy)
     return GateResult(

@@ -10,6 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..data.absent import OPTIONAL_INPUTS
 from ..errors import SpecificationError
 from ..results import FORMATS, Result
 from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
@@ -27,6 +28,7 @@ class TableBlock(Result):
     caption: str = ""
     row_header: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False  # left out where there is no row
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -57,6 +59,8 @@ def _block(
     if isinstance(block, str):
         return facts.prose(at(block))
     if isinstance(block, TableBlock):
+        if block.optional and not facts.value(block.stage, at(block.key)):
+            return ""
         return facts.table(
             block.stage, at(block.key), block.columns, caption=at(block.caption),
             row_header=block.row_header, labels=block.labels,
@@ -151,7 +155,7 @@ _PERFORMANCE = (
     (
         "From {backtest_candidates:@/window/start} to {backtest_candidates:@/window/end}, "
         "walk-forward, {validate:@/n_obs} observations, all before the holdout. Net is after "
-        "commission, half-spread, impact and borrow fees as assumed.",
+        "{backtest_candidates:charged}, as assumed.",
         TableBlock(
             "backtest_candidates", "@/performance", _STATISTICS, "Before and after costs",
             "returns",
@@ -363,6 +367,15 @@ _DATA = (
         "{ingest_prices:start} to {ingest_prices:end}; {ingest_prices:coverage|.1%} of the cells "
         "hold a value. The checks made {ingest_prices:n_findings} findings and put "
         "{ingest_prices:n_quarantined} values into quarantine.",
+        TableBlock(
+            "build_returns", "absent",
+            {
+                "cannot": ("what cannot be done", ""),
+                "verdict": ("what that does to the verdict", ""),
+            },
+            "Data that is optional and was not given", "not given",
+            {name: given.label for name, given in OPTIONAL_INPUTS.items()}, optional=True,
+        ),
         TableBlock(
             "ingest_prices", "findings",
             {"count": ("findings", ",d"), "action": ("what was done", "")}, "Findings by kind",

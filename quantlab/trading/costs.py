@@ -6,7 +6,7 @@
 __all__ = ['CostModel', 'trade_cost', 'trailing_volatility']
 
 # %% ../../nbs/16_trading/05_costs.ipynb #9cd2ca36
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -78,6 +78,20 @@ class CostModel(Result):
         "The same model with every charge multiplied"
         check_number(multiple, "multiple", low=0)
         return CostModel(*(multiple * getattr(self, name) for name in self.LABELS))
+
+    def charges(self) -> str:
+        "What is charged, in words"
+        words = {
+            "commission_bps": "commission", "half_spread_bps": "half-spread",
+            "impact_coefficient": "impact", "borrow_bps_per_year": "borrow fees",
+        }
+        charged = [word for name, word in words.items() if getattr(self, name)]
+        head, last = ", ".join(charged[:-1]), charged[-1] if charged else "no costs"
+        return f"{head} and {last}" if head else last
+
+    def without_impact(self) -> "CostModel":
+        "The same model without impact, for data that lack the traded value it is priced by"
+        return replace(self, impact_coefficient=0.0)
 
     def cost(self, trades, dollar_volume=None, volatility=None):
         "Cost in currency of signed `trades` in currency; see `trade_cost`"
@@ -152,7 +166,8 @@ def trade_cost(
     if model.impact_coefficient:
         if dollar_volume is None or volatility is None:
             raise MissingDataError(
-                "Impact is charged: `dollar_volume` and `volatility` are both needed."
+                "Impact is charged: `dollar_volume` and `volatility` are both needed; without them "
+                "charge none, by `costs.without_impact()`."
             )
         volume = _beside(dollar_volume, trades, "dollar_volume")
         sigma = _beside(volatility, trades, "volatility")

@@ -213,6 +213,20 @@ ROWS = {
         {"family": "mine", "source": "own", "horizon": 5},
         {"horizon": WHOLE},
     ),
+    "load_factors": (
+        {"modules": []},
+        {
+            "modules": spoil(
+                text=lambda v: "strategies.turnover",
+                none=lambda v: None,
+                numbers=lambda v: [3],
+                no_module=lambda v: ["quantlab.nothing"],
+                a_file=lambda v: ["strategies/turnover.py"],
+                no_factor=lambda v: ["quantlab.errors"],
+                the_library=lambda v: ["quantlab.factors.library"],
+            )
+        },
+    ),
     "library_table": (
         {"library": fa.LIBRARY},
         {

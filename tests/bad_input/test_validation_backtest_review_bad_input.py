@@ -726,6 +726,14 @@ row(
     },
 )
 row(
+    b.add_factors,
+    {"families": b.load_families(), "own": {}},
+    {
+        "families": {"none": None, "modules": ["quantlab.backtest.factors_family"]},
+        "own": {"none": None, "modules": ["strategies.turnover"]},
+    },
+)
+row(
     b.needed_artifacts,
     {"families": list(b.load_families().values())},
     {"families": {"none": None, "number": 3, "texts": ["pairs"]}},
@@ -748,7 +756,12 @@ row(
 row(
     b.factor_values,
     {"name": "momentum_12_1", "panel": PANEL, "membership": MASK},
-    {"name": options(None), "panel": {"none": None}, "membership": names_off(MASK)},
+    {
+        "name": options(None),
+        "panel": {"none": None},
+        "membership": names_off(MASK),
+        "own": {"number": 3, "list": ["momentum_12_1"]},
+    },
 )
 row(
     b.grid_returns,

@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -18,11 +17,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from quantlab.backtest import load_families
 from quantlab.cli import main
 from quantlab.data.contract import trading_sessions
 from quantlab.handoff import load_bundle
-from quantlab.pipeline import read_metrics, read_params, run_stage, write_table
+from quantlab.pipeline import read_metrics, read_params, run_stage
 from quantlab.rendering import render_pages
 from quantlab.review.plan import plan_from_params
 from quantlab.simulate import factor_world
@@ -131,23 +129,27 @@ def flat_world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trend_world(edge_world, tmp_path_factory):
-    "A third family, in a module of the user's own, on the data of the edge world: stages 06 to 11"
+    """A third family and a factor, in modules of the user's own, on the data of the edge world:
+    stages 05 to 11"""
     project = tmp_path_factory.mktemp("trend") / "project"
     shutil.copytree(edge_world, project)
     for made in ("trials", "handoff", ".git"):  # a project of its own, with a history of its own
         shutil.rmtree(project / made)
     git(project, "init", "-q")
     (project / "strategies").mkdir()
-    shutil.copy(ROOT / "tests/programs/trend.py", project / "strategies")
+    for module in ("nbs/project/strategies/trend", "tests/programs/quiet_days"):
+        shutil.copy(ROOT / f"{module}.py", project / "strategies")
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["base"]["families"].append("strategies.trend")
+    params["base"]["factors"].append("strategies.quiet_days")
     params["backtest_candidates"]["grid"] = {
         "trend": {"window": [60, 120], "long_only": [False, True]},
         "pairs": {"entry": [30.0], "stop": [40.0]},  # never trades, and counts all the same
+        "factors": {"factor": ["quiet_days"]},
     }
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     plan_and_commit(project)
-    for notebook in STAGES[5:]:
+    for notebook in STAGES[4:]:
         run_stage(project / "nbs/stages" / notebook.name, project=project)
     render_pages(project)
     return project
@@ -410,6 +412,24 @@ def test_a_family_of_the_users_own_goes_from_the_grid_to_the_desk(trend_world):
         assert (trend_world / "nbs/stages" / notebook.name).read_bytes() == notebook.read_bytes()
 
 
+def test_a_factor_of_the_users_own_is_ranked_combined_and_traded(trend_world, edge_world):
+    own, without = (metrics(w, "evaluate_factors") for w in (trend_world, edge_world))
+    assert own["factors"] == without["factors"] + 1
+    table = pd.read_parquet(trend_world / "artifacts/factors.parquet").set_index("factor")
+    assert table.loc["quiet_days", ["mean", "qvalue", "cluster", "ic_beyond"]].notna().all()
+    page = (trend_world / "reports/evaluate_factors.html").read_text(encoding="utf-8")
+    assert "1 of the project&#x27;s own" in page or "1 of the project's own" in page
+    assert "whose audit is passed" in page
+    trials = read_metrics(trend_world / "artifacts/candidates.json")["trials"].values()
+    assert "factors: quiet_days" in {trial["name"] for trial in trials}
+    ledger = Ledger(trend_world / "trials/ledger.jsonl")
+    assert ledger.count("factors") >= 1
+    said = ledger.table("trend")["hypothesis"]
+    assert said.iloc[0].startswith("News is taken in slowly")
+    placebo = metrics(trend_world, "validate")["placebo"]["bootstrap"]
+    assert placebo["n_worlds"] == 40  # its worlds were drawn in other processes
+
+
 def test_the_family_of_the_holdout_names_what_it_lacks(trend_world):
     from quantlab.errors import PipelineError
 
@@ -418,44 +438,7 @@ def test_the_family_of_the_holdout_names_what_it_lacks(trend_world):
         run_stage(trend_world / "nbs/stages/08_confirm_holdout.ipynb", project=trend_world)
 
 
-def test_the_starter_runs_as_it_is(tmp_path, monkeypatch, capsys):
-    import nbformat
-
-    from quantlab.data import load_panel, save_panel
-
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.chdir(tmp_path)
-    assert main(["new-strategy", "carry"]) == 2 and "No dvc.yaml" in capsys.readouterr().err
-    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
-    (tmp_path / "nbs").mkdir()
-    monkeypatch.chdir(tmp_path / "nbs")
-    assert main(["new-strategy", "bad name!"]) == 2
-    assert main(["new-strategy", "carry"]) == 0
-    assert main(["new-strategy", "carry"]) == 1  # it is there already
-    days = pd.bdate_range("2007-01-03", periods=900)
-    world = factor_world(days, 25, edge=0.001, rng=np.random.default_rng(0))
-    member = world.returns * 0 + 1.0
-    fields = {"returns": world.returns, "member": member, "dollar_volume": world.dollar_volume}
-    fields["log_prices"] = np.log1p(world.returns).cumsum()
-    save_panel(load_panel(fields), tmp_path / "artifacts/market")
-    write_table(tmp_path / "artifacts/volatility.parquet", world.returns.rolling(50).std().shift(1))
-    starter = nbformat.read(tmp_path / "nbs/strategies/carry.ipynb", as_version=4)
-    space = {}
-    for cell in starter.cells[1:]:
-        exec(cell.source, space)
-    assert space["result"].returns.std() > 0
-    family, market = space["carry"], space["market"]
-    weights = lambda data: family.weights(market.with_panel(data))
-    audit = space["lookahead_audit"](weights, space["few"], n_cuts=2)
-    assert audit.passed
-    table = Ledger(tmp_path / "trials/ledger.jsonl").table()
-    assert table[["family", "status"]].values.tolist() == [["carry", "complete"]]
-    assert load_families(["strategies.carry"])["carry"] is family
-    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
-        del sys.modules[name]
-
-
-def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(tmp_path, capsys):
+def test_data_check_asks_what_a_long_file_holds_and_says_when_nothing_is_wrong(tmp_path, capsys):
     rows = [
         f"{day},{a},{v}"
         for day in ("2020-01-02", "2020-01-03")
@@ -463,7 +446,9 @@ def test_data_check_says_how_to_make_a_long_file_wide_and_when_nothing_is_wrong(
     ]
     (tmp_path / "long.csv").write_text("\n".join(["date,asset,value", *rows, ""]))
     assert main(["data", "check", str(tmp_path / "long.csv")]) == 1
-    assert 'pivot(index="date", columns="asset", values="value")' in capsys.readouterr().err
+    assert "`values` = prices, returns or log-prices (--values)" in capsys.readouterr().err
+    assert main(["data", "check", str(tmp_path / "long.csv"), "--values", "prices"]) == 0
+    capsys.readouterr()
     sessions = trading_sessions("XNYS", "2007-01-03", "2007-03-30")
     world = factor_world(sessions, 4, rng=np.random.default_rng(0))
     (1 + world.returns).cumprod().to_csv(tmp_path / "wide.csv")

@@ -1,6 +1,7 @@
 """`quantlab plan`: the plan of params.yaml beside the one in force, and the way to the next."""
 
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,38 @@ PARAMS = {
 GRID, WINDOW = PARAMS["backtest_candidates"]["grid"], ("2009-01-08", "2015-06-30")
 
 
+MODULE = """from quantlab.backtest import Family, placebo_market
+
+def weights(market, *, window=60.0):
+    return market.returns
+
+TREND = Family(
+    "trend", hypothesis="{hypothesis}", parameters={{"window": (float, (1, 500), 60.0)}},
+    weights=weights, placebo=placebo_market, failure_modes=[],
+)
+"""
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     "A project under git, in which nothing was tried"
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies/trend.py").write_text(MODULE.format(hypothesis="It goes on."))
+    forget_modules()
+    monkeypatch.setattr(sys, "path", [*sys.path])
     write(tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     commit(tmp_path)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    forget_modules()
+
+
+def forget_modules():
+    "The next test has modules of its own by these names"
+    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
+        del sys.modules[name]
 
 
 def write(project, **changes):
@@ -127,3 +151,32 @@ def test_what_is_asked_wrongly(project, capsys):
     assert main(["plan", "write", "--ledger", "mine/ledger.jsonl"]) == 0
     assert "commit mine/ledger.jsonl now" in capsys.readouterr().out
     assert Ledger("mine/ledger.jsonl").plan_in_force().committed is False
+
+
+def test_what_could_not_be_run_is_not_planned(project, capsys):
+    module = project / "strategies/trend.py"
+    module.write_text(MODULE.format(hypothesis="TO BE WRITTEN: why?"))
+    forget_modules()
+    assert main(["plan", "write"]) == 1
+    said = "the hypothesis of the family trend is still the starter's; write yours into"
+    assert said in capsys.readouterr().err
+    module.write_text(MODULE.format(hypothesis="It goes on."))
+    forget_modules()
+    for grid, why in {
+        "window": "the family 'trend' has no parameter 'windw'; it has window.",
+        "family": "known are trend.",
+        "value": "`trend.window` must be",
+    }.items():
+        wrong = {
+            "window": {"trend": {"windw": [20.0]}},
+            "family": {"trent": {"window": [20.0]}},
+            "value": {"trend": {"window": [900.0]}},
+        }[grid]
+        write(project, backtest_candidates={"grid": wrong})
+        assert main(["plan", "write"]) == 1 and why in capsys.readouterr().err
+    module.unlink()
+    write(project)
+    forget_modules()
+    assert main(["plan", "write"]) == 1
+    assert "there is no module 'strategies.trend' to take families from" in capsys.readouterr().err
+    assert not (project / "trials").exists()

@@ -1,4 +1,4 @@
-"""Time-series trend: what has risen is held long, what has fallen short, each by its own risk."""
+"""Trend: what has risen is held long, what has fallen short, each by its own risk."""
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,14 @@ def weights(
 TREND = Family(
     "trend",
     hypothesis="News is taken in slowly and money follows money, so that what has risen goes on.",
+    # type, range, default
     parameters={
         "window": (int, (5, 500), 120),
         "rebalance_every": (int, (1, 250), 21),
         "long_only": (bool, None, False),
     },
     weights=weights,
+    # in a world without an edge it decides anew; or a sentence that says why it keeps its decisions
     placebo=placebo_market,
     failure_modes=(
         "The market turns faster than the window, and the book is short into the recovery.",
