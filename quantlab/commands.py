@@ -50,11 +50,13 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
+    from quantlab.experiments import counted_at_home
     from quantlab.pipeline import find_project, run_stage, stage_name
     from quantlab.rendering import watched_run
 
     start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
-    with watched_run(stage_name(args.notebook), find_project()):
+    project = find_project()
+    with counted_at_home(project), watched_run(stage_name(args.notebook), project):
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")

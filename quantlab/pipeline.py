@@ -518,6 +518,17 @@ def code_md5(
     return hashlib.md5("\n".join(lines).encode()).hexdigest()
 
 # %% ../nbs/90_pipeline.ipynb #9f26502d
+def _same_package(root: Path, used: Path) -> bool:
+    "Is the package of an experiment's folder the one that runs, byte for byte?"
+    if ".dvc/tmp/exps/" not in root.as_posix():
+        return False
+    found = [
+        {p.relative_to(home).as_posix(): file_md5(p) for p in (home / "quantlab").rglob("*.py")}
+        for home in (root, used)
+    ]
+    return found[0] == found[1]
+
+
 def import_problems(root: str | Path) -> list[str]:
     "A sentence for each way in which the project's code would not be the code that runs"
     import quantlab
@@ -530,7 +541,8 @@ def import_problems(root: str | Path) -> list[str]:
             f"This project names quantlab {made_with} in {CODE}, and {quantlab.__version__} is "
             "installed; `quantlab init --upgrade` shows what differs and takes it over."
         )
-    if (root / "quantlab/__init__.py").is_file() and used != root:
+    other = (root / "quantlab/__init__.py").is_file() and used != root
+    if other and not _same_package(root, used):
         problems.append(
             f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
             "project needs its own environment. Run `make env` here, then .venv/bin/quantlab of "

@@ -454,6 +454,18 @@ def test_the_environment_belongs_to_its_folder_and_its_python(tmp_path):
     assert make(tmp_path, "env", f"PYTHON={sys.executable}").returncode == 0
 
 
+def test_an_experiments_folder_may_hold_the_code_that_runs_and_no_other(tmp_path):
+    folder = tmp_path / ".dvc/tmp/exps/standalone/tmp0"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "quantlab", folder / "quantlab", ignore=skipped)
+    shutil.copytree(folder / "quantlab", tmp_path / "quantlab")
+    assert import_problems(folder) == []
+    assert "not this project's" in import_problems(tmp_path)[0]  # a copied project
+    with (folder / "quantlab/errors.py").open("a") as module:
+        module.write("# another line\n")
+    assert "not this project's" in import_problems(folder)[0]
+
+
 @pytest.mark.slow
 def test_raw_data_that_cannot_be_pulled_is_said_in_one_sentence(tmp_path):
     for name in ("Makefile", "data.dvc", ".gitignore"):
