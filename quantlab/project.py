@@ -21,6 +21,7 @@ from typing import Any
 
 import quantlab
 from .contracts import path_of, write_contracts
+from .dvc_plots import write_plot_templates
 from .errors import PipelineError, needs
 from quantlab.pipeline import (
     CODE, find_project, installed_code, notebook_parameters, read_file, read_params, read_stages,
@@ -194,7 +195,10 @@ def stage_differences(project: str | Path = ".") -> list[Difference]:
     return found
 
 # %% ../nbs/94_project.ipynb #18baa909
-_DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
+_DVC_CONFIG = (
+    "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
+    "[plots]\n    html_template = plots/page.html\n"
+)
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -253,6 +257,7 @@ def init_project(folder: str | Path) -> Path:
         _run(made, "git", "init", "--quiet", "--initial-branch=main")
         _run(made, sys.executable, "-m", "dvc", "init", "--quiet")
         write_text(made / ".dvc/config", _DVC_CONFIG)
+        write_plot_templates(made)
         _run(made, "git", "add", "--all")
         if folder.exists():
             folder.rmdir()
