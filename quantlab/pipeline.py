@@ -460,6 +460,9 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
 
 CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
 
+# %% ../nbs/90_pipeline.ipynb #b28bda02
+CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
+
 
 def write_yaml(path: str | Path, content: Mapping[str, Any]) -> None:
     "Write a file that only programs write, with a line that says so"

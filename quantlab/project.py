@@ -238,8 +238,8 @@ def init_project(folder: str | Path) -> Path:
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PipelineError(
-            f"{folder} is there and not empty; name a new folder, or an empty one. An older project "
-            "is brought to the installed version by `quantlab init --upgrade`."
+            f"{folder} is there and not empty; name a new folder, or an empty one. An older "
+            "project is brought to the installed version by `quantlab init --upgrade`."
         )
     try:
         around = find_project(folder.parent)
