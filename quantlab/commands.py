@@ -202,7 +202,8 @@ def _new_strategy(args: argparse.Namespace) -> int:
     from quantlab.starter import next_commands, write_strategy
 
     project = _to_be_named(args)
-    module, notebook = write_strategy(args.name, project, like=args.like)
+    written = write_strategy(args.name, project, like=args.like)
+    module, notebook = (path.relative_to(project) for path in written)
     print(f"wrote {module} and {notebook}, and declared both family and grid in params.yaml")
     print(f"Write the hypothesis into {module}, look at it in the notebook, then:")
     print(*next_commands(args.name, project), sep="\n")
@@ -226,7 +227,8 @@ def _new_factor(args: argparse.Namespace) -> int:
     "Write a starter for a factor, and say what comes next"
     from quantlab.starter import write_factor
 
-    module = write_factor(args.name, _to_be_named(args))
+    project = _to_be_named(args)
+    module = write_factor(args.name, project).relative_to(project)
     print(f"wrote {module}, and declared it in params.yaml under base.factors")
     print(f"Write its source into {module}; `dvc repro evaluate_factors` then tries it with all.")
     print(

@@ -66,6 +66,8 @@ _OWN_PARAMS: dict[str, Any] = {
     "ingest_prices.raw": "data/panel",
     "ingest_prices.cash": None,
     "evaluate_factors.factor_returns": None,
+    "handoff_paper.limits.max_order_notional": 4000000.0,
+    "handoff_paper.limits.max_position_weight": 0.4,
     "backtest_candidates.grid": {
         "pairs": {"entry": [2.0], "exit": [0.0, 0.5], "max_pairs": [5]},
         "factors": {
