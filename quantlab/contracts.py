@@ -116,7 +116,9 @@ def _unlisted(stage: str, spec: Mapping, needs: StageNeeds) -> list[str]:
     ]
 
 # %% ../nbs/92_contracts.ipynb #80aa4271
-def _check_stage(project: Path, stage: str, spec: dict, sections: dict, notebook: Path) -> list[str]:
+def _check_stage(
+    project: Path, stage: str, spec: dict, sections: dict, notebook: Path
+) -> list[str]:
     "Breaches of one stage"
     where = notebook.relative_to(project).as_posix()
     given = {*map(path_of, spec.get("outs", [])), *map(path_of, spec.get("metrics", []))}
@@ -315,7 +317,7 @@ def _with_list(text: str, stage: str, key: str, entries: Sequence[Any]) -> str:
         return text[: after.end()] + (f"    {key}:\n{lines}" if lines else "") + text[after.end() :]
     return text[: block.start(1)] + lines + text[block.end(1) :]
 
-
+# %% ../nbs/92_contracts.ipynb #e930b6a3
 def _with_needs(text: str, stage: str, spec: Mapping, needs: StageNeeds) -> str:
     "The text of dvc.yaml with what one stage needs; what else the stage lists stays in front"
     deps = [d for d in spec.get("deps", []) if not _derived(d)]
@@ -328,7 +330,7 @@ def _with_needs(text: str, stage: str, spec: Mapping, needs: StageNeeds) -> str:
     params = [*needs.params, *others]
     return _with_list(text, stage, "params", params) if params or "params" in spec else text
 
-
+# %% ../nbs/92_contracts.ipynb #130ab9e8
 def _write_code(project: Path, code: Mapping[str, str]) -> list[str]:
     "State the code of the installed package by stage; the names of what changed"
     content = installed_code(project)

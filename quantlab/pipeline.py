@@ -457,7 +457,7 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
         )
     return stages
 
-
+# %% ../nbs/90_pipeline.ipynb #b28bda02
 CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
 
 

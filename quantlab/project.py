@@ -66,8 +66,8 @@ _OWN_PARAMS: dict[str, Any] = {
     "ingest_prices.raw": "data/panel",
     "ingest_prices.cash": None,
     "evaluate_factors.factor_returns": None,
-    "handoff_paper.limits.max_order_notional": 4000000.0,
-    "handoff_paper.limits.max_position_weight": 0.4,
+    "handoff_paper.limits.max_order_notional": 5000000.0,
+    "handoff_paper.limits.max_position_weight": 0.5,
     "backtest_candidates.grid": {
         "pairs": {"entry": [2.0], "exit": [0.0, 0.5], "max_pairs": [5]},
         "factors": {
@@ -238,8 +238,8 @@ def init_project(folder: str | Path) -> Path:
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PipelineError(
-            f"{folder} is there and not empty; name a new folder, or an empty one. An older project "
-            "is brought to the installed version by `quantlab init --upgrade`."
+            f"{folder} is there and not empty; name a new folder, or an empty one. An older "
+            "project is brought to the installed version by `quantlab init --upgrade`."
         )
     try:
         around = find_project(folder.parent)

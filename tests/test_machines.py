@@ -564,7 +564,9 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         (words.split()[0], a) for words, actions in commands for a in (actions or "").split("|")
     }
     assert {"run", "check", "plan", "trials", "handoff", "paper", "report"} | {
+        "init",
         "new-strategy",
+        "new-factor",
         "data",
     } == {c for c, _ in called}
     for command, action in called:
@@ -581,7 +583,11 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         for line in text.splitlines()
         if line.startswith(".venv/bin/quantlab ")
     ]
-    assert [line.split()[1:3] for line in lines] == [["data", "check"], *3 * [["trials", "import"]]]
+    assert [line.split()[1:3] for line in lines] == [
+        ["init", "../mine"],  # the rest of that block: tests/pipeline/test_project.py
+        ["data", "check"],
+        *3 * [["trials", "import"]],
+    ]
     moves = pd.DataFrame(prices, days, ["A", "B", "C"]).pct_change().dropna()
     moves.to_csv("tried.csv")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
