@@ -35,7 +35,7 @@ DATED_TEMPLATE = {
 }
 
 # %% ../nbs/93_dvc_plots.ipynb #6b4fae35
-_SCRIPT = """
+_READING = """
 function vegaEmbed(target, spec) {
   const place = document.querySelector(target), W = 760, H = 300, M = [40, 16, 46, 66];
   const find = (node, axis) => {
@@ -63,7 +63,10 @@ function vegaEmbed(target, spec) {
     for (const p of all) { lo = Math.min(lo, p[k]); hi = Math.max(hi, p[k]); }
     return lo === hi ? [lo - 1, hi + 1] : [lo, hi]; };
   const [x0, x1] = span(0), [y0, y1] = span(1);
-  const px = v => M[3] + (v - x0) / (x1 - x0) * (W - M[3] - M[1]);
+"""
+
+# %% ../nbs/93_dvc_plots.ipynb #735eb915
+_DRAWING = """  const px = v => M[3] + (v - x0) / (x1 - x0) * (W - M[3] - M[1]);
   const py = v => H - M[2] - (v - y0) / (y1 - y0) * (H - M[0] - M[2]);
   const steps = (lo, hi, n) => {
     const raw = (hi - lo) / n, unit = 10 ** Math.floor(Math.log10(raw));
@@ -98,6 +101,8 @@ function vegaEmbed(target, spec) {
   place.innerHTML = `<svg viewBox="0 0 ${W} ${H}" role="img">${svg}</svg>`;
 }
 """
+
+# %% ../nbs/93_dvc_plots.ipynb #250ac927
 _STYLE = """
 body { margin: 0 auto; max-width: 60rem; padding: 2.2rem 1.6rem; color: #1f2937; background: #fff;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -110,7 +115,7 @@ table { border-collapse: collapse; font-size: .88rem; } td, th { padding: .3rem 
 """
 PLOTS_PAGE = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{refresh_tag}\n'
-    f"<title>Plots</title>\n<style>{_STYLE}</style>\n<script>{_SCRIPT}</script>\n</head>\n"
+    f"<title>Plots</title>\n<style>{_STYLE}</style>\n<script>{_READING}{_DRAWING}</script>\n</head>\n"
     "<body>\n<h1>Plots</h1>\n{plot_divs}\n</body>\n</html>\n"
 )
 

@@ -528,7 +528,7 @@ def _same_package(root: Path, used: Path) -> bool:
     ]
     return found[0] == found[1]
 
-
+# %% ../nbs/90_pipeline.ipynb #036c1744
 def import_problems(root: str | Path) -> list[str]:
     "A sentence for each way in which the project's code would not be the code that runs"
     import quantlab

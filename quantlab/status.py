@@ -198,7 +198,7 @@ def _heads(notebook: Path) -> tuple[str, str]:
     title = next((line[2:].strip() for line in lines if line.startswith("# ")), named)
     return title, next((line[2:].strip() for line in lines if line.startswith("> ")), "")
 
-
+# %% ../nbs/93_status.ipynb #4a003c33
 class _Reader:
     "Reads the state of each stage once, those before it first"
 
