@@ -85,10 +85,12 @@ def _as_given(arrays: dict[str, np.ndarray]) -> dict[str, Callable]:
         traded_role(arrays),
         {"adjusted", "open", "high", "low", "volume"} & set(arrays),
     )
+    source = {name: name for name in ("open", "high", "low", "volume", "dollar_volume")}
+    source |= {"close": close} if close and told else {}
     makers = {
-        field: arrays[field].__getitem__
-        for field in ("open", "high", "low", "close", "volume", "dollar_volume")
-        if field in arrays and (field != "close" or told)
+        name: arrays[source[name]].__getitem__
+        for name in ("open", "high", "low", "close", "volume", "dollar_volume")
+        if source.get(name) in arrays
     }
     if "dollar_volume" not in arrays and close and "volume" in arrays:
         makers["dollar_volume"] = lambda rows: arrays[close][rows] * arrays["volume"][rows]

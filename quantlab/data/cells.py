@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from .text_tables import MISSING
 from ..errors import DataError
 
-# %% ../../nbs/10_data/42_cells.ipynb #eef0c53f
+# %% ../../nbs/10_data/42_cells.ipynb #c19d7b61
+_SCALES = {"%": "e-2", "K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _PLAIN = re.compile(r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 _GROUPED = {
     "point": re.compile(r"^-?\d{1,3}([,' \u00a0\u202f]\d{3})+(\.\d+)?$"),
@@ -32,13 +33,16 @@ def _clean(text: str, decimal: str) -> str | None:
     "A number as arrow reads it; None where it is none"
     text = text.strip().lstrip("+").replace("\u2212", "-")
     text = re.sub(r"^(-?)[$€£]\s?|\s?[$€£]$", r"\1", text)
+    text, scale = (
+        (text[:-1].rstrip(), _SCALES[text[-1]]) if text[-1:] in _SCALES else (text, "")
+    )
     if _GROUPED[decimal].match(text):
         text = re.sub(
             r"[.' \u00a0\u202f]" if decimal == "comma" else r"[,' \u00a0\u202f]", "", text
         )
     if decimal == "comma":
         text = text.replace(",", ".") if "." not in text else "x"
-    return text if _PLAIN.match(text) else None
+    return text + scale if _PLAIN.match(text) and not (scale and "e" in text.lower()) else None
 
 
 def read_numbers(cells: pa.Array, decimal: str = "point") -> tuple[np.ndarray, np.ndarray]:

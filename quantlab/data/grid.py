@@ -10,6 +10,7 @@ import mmap
 import shutil
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +179,8 @@ class _Filling:
     options: ImportOptions
     bad: BadRows
     n_duplicates: int = 0
+    n_rows: int = 0
+    no_numbers: Counter = field(default_factory=Counter)  # a column
 
     def column(self, i: int) -> str:
         "What a column is called"
@@ -206,10 +209,22 @@ class _Filling:
             self.reading.table.label, batch.numbers[i], self.column(column), text, reason
         )
 
+    def check_numbers(self, column: int, role: str, text: str) -> None:
+        "Refuse a column that mostly holds something else than numbers"
+        if self.no_numbers[column] > max(20, self.n_rows / 2):
+            raise DataError(
+                f"{self.reading.table.label} holds {text!r} and the like, no numbers, in most "
+                f"rows of {self.column(column)!r}, which was taken for {role}; correct the "
+                "column, rename it, or say how it is written with `decimal` (--decimal)."
+            )
+
     def numbers(self, batch: Rows, column: int, role: str, ok: np.ndarray) -> np.ndarray:
         "Values of a column, with those that are none listed"
         cells = batch.columns[column]
         values, why = _values(cells, role, self.reading, self.options)
+        if n := sum(reason == "no number" for reason in why.values()):
+            self.no_numbers[column] += n
+            self.check_numbers(column, role, cells[next(iter(why))].as_py())
         for i, reason in why.items():
             if ok[i]:
                 self.note(batch, i, column, cells[i].as_py(), reason)
@@ -308,6 +323,7 @@ def fill_grid(
         columns += [] if reading.name is None else [reading.name]
         for batch in reading.table.rows(columns):
             bad.n_seen += len(batch.numbers)
+            fill.n_rows += len(batch.numbers)
             (_fill_columns if reading.name is None else _fill_long)(fill, batch)
             grid.release()
             if progress:

@@ -19,7 +19,7 @@ from .canonical import FieldMaker, price_role, settle_hundreds, traded_role
 from .files import write_folder
 from .grid import Grid, fill_grid, make_grid
 from .panel import Panel
-from .recognise import recognise
+from .recognise import Reading, recognise
 from .side_tables import read_membership, read_sectors
 from .spellings import ImportOptions
 from .survey import Survey, survey_tables
@@ -219,13 +219,19 @@ class _Read(NamedTuple):
     files: list[Path]
 
 
+def _understand(table: RawTable, options: ImportOptions) -> Reading:
+    "How a table is read, found from its first batch"
+    sample = table.sample()
+    return settle_values(recognise(table, options, sample), options, sample)
+
+
 def _collect(
     sources: Any, options: ImportOptions, room: tuple[int, Any],
     progress: Callable[[str, int, int | None], None] | None, **aside: str | None,
 ) -> _Read:
     "Open, recognise, settle, survey and fill"
     tables, files = _tables(sources)
-    readings = [settle_values(recognise(table, options), options) for table in tables]
+    readings = [_understand(table, options) for table in tables]
     tick = lambda word, n=None: progress and (lambda rows: progress(word, rows, n))
     survey = survey_tables(readings, options, tick("dates and names"))
     apart = _set_aside(survey.names, aside)

@@ -195,13 +195,13 @@ def _check_assets(table: RawTable, cells: list, sample: Rows) -> list:
 
 
 def _texts(cells: list, sample: Rows) -> list[str]:
-    "Texts of the cells that hold numbers, a few thousand of them"
+    "Texts of the cells that hold numbers, some thousands of them"
     found: list[str] = []
     for i, _, _ in cells[:2000]:
         column = sample.columns[i]
         if pa.types.is_string(column.type):
             found += [
-                t for t in column.slice(0, max(20, 40_000 // len(cells))).to_pylist() if t
+                t for t in column.slice(0, max(5, 1200 // len(cells))).to_pylist() if t
             ]
     return found
 
@@ -232,8 +232,10 @@ def _say(headers: Sequence[str], date: int, name: int | None, cells: list, layou
         ))
     return said
 
-# %% ../../nbs/10_data/45_recognise.ipynb #b6c604e1
-def recognise(table: RawTable, options: ImportOptions | None = None) -> Reading:
+# %% ../../nbs/10_data/45_recognise.ipynb #002fc2a2
+def recognise(
+    table: RawTable, options: ImportOptions | None = None, sample: Rows | None = None
+) -> Reading:
     """What the columns of a table are.
 
     Parameters
@@ -242,6 +244,8 @@ def recognise(table: RawTable, options: ImportOptions | None = None) -> Reading:
         See `open_tables`.
     options : ImportOptions, optional
         What is known beforehand.
+    sample : Rows, optional
+        The first batch, where it has been read.
 
     Returns
     -------
@@ -256,7 +260,7 @@ def recognise(table: RawTable, options: ImportOptions | None = None) -> Reading:
     SpecificationError
         `columns` names one that is not there.
     """
-    options, sample = options or ImportOptions(), table.sample()
+    options, sample = options or ImportOptions(), sample or table.sample()
     headers = (
         [a or b for a, b in zip(*table.header)]
         if len(table.header) == 2

@@ -13,12 +13,13 @@ import numpy as np
 from .cells import distinct_texts, read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
+from .text_tables import Rows
 from ..errors import DataError
 
-# %% ../../nbs/10_data/47_value_kinds.ipynb #d8d23b18
-def _series(reading: Reading, role: str) -> list[np.ndarray]:
+# %% ../../nbs/10_data/47_value_kinds.ipynb #9babbead
+def _series(reading: Reading, role: str, sample: Rows) -> list[np.ndarray]:
     "Values of a field in the first batch, a few dozen names, in the order of the file"
-    sample, found = reading.table.sample(), []
+    found = []
     columns = [(i, asset) for i, r, asset in reading.cells if r == role][:60]
     for i, asset in columns:
         values, _ = read_numbers(sample.columns[i], reading.decimal)
@@ -140,7 +141,9 @@ def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOp
 _SAID = {"prices": "price", "returns": "returns", "log-prices": "log_prices"}
 
 
-def settle_values(reading: Reading, options: ImportOptions) -> Reading:
+def settle_values(
+    reading: Reading, options: ImportOptions, sample: Rows | None = None
+) -> Reading:
     """The reading with every column's field settled.
 
     Parameters
@@ -149,6 +152,8 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         As `recognise` gives it.
     options : ImportOptions
         `values` and `unit` answer what the numbers leave open.
+    sample : Rows, optional
+        The first batch, where it has been read.
 
     Returns
     -------
@@ -162,6 +167,7 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         option.
     """
     roles, taken = {role for _, role, _ in reading.cells}, list(reading.taken)
+    sample = sample or reading.table.sample()
     if "value" in roles or (
         options.values and len(roles) == 1 and roles & {"price", "returns", "log_prices"}
     ):
@@ -169,7 +175,7 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         found, why = (
             (_SAID[options.values], "as was said")
             if options.values
-            else _tell(reading, _series(reading, role))
+            else _tell(reading, _series(reading, role, sample))
         )
         cells = tuple((i, found if r == role else r, a) for i, r, a in reading.cells)
         taken = [
@@ -179,9 +185,9 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         reading = dataclasses.replace(reading, cells=cells, taken=tuple(taken))
         roles = {role for _, role, _ in cells}
     for role in sorted(roles & {"price", "close", "adjusted"}):
-        _check_prices(reading, role, _series(reading, role), options)
+        _check_prices(reading, role, _series(reading, role, sample), options)
     if "returns" in roles:
-        _check_returns(reading, _series(reading, "returns"), options)
+        _check_returns(reading, _series(reading, "returns", sample), options)
     return reading
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #24426489

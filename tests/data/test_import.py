@@ -540,6 +540,59 @@ def test_what_can_be_read_in_two_ways_is_asked_for(case, tmp_path):
     assert right(import_prices(source(tmp_path), **answer).panel)
 
 
+VENDORS = {
+    "stooq": (
+        "ko.us.txt",
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n",
+        "KO.US,D,202001{d:02},000000,50,52,49,{p},1000,0\n",
+        ["returns", "prices", "open", "high", "low", "close", "volume", "dollar_volume"],
+    ),
+    "investing.com": (
+        "KO.csv",
+        '"Date","Price","Open","High","Low","Vol.","Change %"\n',
+        '"01/{d:02}/2020","{p}","50.00","52.00","49.00","1.00K","0.25%"\n',
+        ["returns", "prices", "open", "high", "low", "close", "volume", "dollar_volume"],
+    ),
+    "yfinance history": (
+        "KO.US.csv",
+        "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits\n",
+        "2020-01-{d:02} 00:00:00-05:00,50,52,49,{p},1000,0.0,0.0\n",
+        ["returns", "prices", "open", "high", "low", "close", "volume", "dollar_volume"],
+    ),
+    "crsp": (
+        "crsp.csv",
+        "PERMNO,date,PRC,VOL,RET,SHROUT\n",
+        "11308,2020/01/{d:02},{p},1000,0.01,4000\n",
+        ["returns", "prices", "close", "volume", "dollar_volume"],
+    ),
+    "a German bank": (
+        "WKN850663.csv",
+        "Datum;Erster;Hoch;Tief;Schlusskurs;Stück;Volumen\n",
+        "{d:02}.01.2020;50,00;52,00;49,00;{c};1.000;50.000\n",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_the_files_of_known_vendors_are_understood(vendor, tmp_path):
+    name, header, row, fields = VENDORS[vendor]
+    price = [round(50 + (d % 7) / 8, 3) for d in range(1, 29)]
+    lines = [row.format(d=d + 1, p=p, c=str(p).replace(".", ",")) for d, p in enumerate(price)]
+    path = table(tmp_path, name, header + "".join(lines))
+    if fields is None:  # shares, or their value? `Volumen` is either
+        with pytest.raises(DataError, match="--column volume="):
+            import_prices(path)
+        found = import_prices(path, columns={"volume": "Stück", "dollar_volume": "Volumen"})
+        assert found.panel.dollar_volume.iloc[0, 0] == 50_000.0
+    else:
+        found = import_prices(path)
+        assert [f for f in found.panel.fields if f != "intraday_abs_return"] == fields
+        np.testing.assert_allclose(found.panel.dollar_volume.iloc[:, 0], np.array(price) * 1000)
+    assert found.n_bad == 0 and found.panel.index[0] == pd.Timestamp("2020-01-01")
+    assert found.panel.prices.iloc[:, 0].tolist() == price
+
+
 def test_adjusted_prices_make_the_returns_unless_the_close_is_asked_for(tmp_path):
     columns = truth()
     for sheet in by_name(columns):
@@ -605,7 +658,7 @@ BAD = {
             f, "A.csv", "Date,Close\n" + "".join(f"2020-01-{d:02},word\n" for d in range(1, 29))
         ),
         DataError,
-        "no asset has a price",
+        "'word' and the like, no numbers, in most rows of 'Close', which was taken for close",
     ),
     "a number": (lambda f: 3.0, DataError, "must be paths"),
     "nothing": (lambda f: [], DataError, "is empty"),
@@ -841,6 +894,17 @@ def test_bad_rows_are_counted_on_the_screen_and_listed_in_a_table(project, capsy
         "no number",
         "not 7 cells",
     ]
+
+
+def test_tables_beyond_the_memory_are_imported_field_by_field(project, capsys, monkeypatch):
+    assert main(["data", "import", "vendor", "--to", "data/whole", "--adjust", "keep"]) == 0
+    monkeypatch.setattr("quantlab.data_commands._IN_MEMORY", 0)
+    assert main(["data", "import", "vendor"]) == 0
+    assert "larger than what is held in memory" in capsys.readouterr().out
+    whole, streamed = load_panel("data/whole"), load_panel("data/panel")
+    for name, frame in whole.fields.items():
+        pd.testing.assert_frame_equal(streamed.fields[name], frame)
+    assert sorted(p.name for p in (project / "data").iterdir()) == ["import", "panel", "whole"]
 
 
 def test_splits_nobody_adjusted_for_are_listed_and_applied_when_it_is_said(project, capsys):
