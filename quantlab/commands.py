@@ -50,11 +50,13 @@ def _run(args: argparse.Namespace) -> int:
     "Run one stage"
     import time
 
+    from quantlab.experiments import counted_at_home
     from quantlab.pipeline import find_project, run_stage, stage_name
     from quantlab.rendering import watched_run
 
     start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
-    with watched_run(stage_name(args.notebook), find_project()):
+    project = find_project()
+    with counted_at_home(project), watched_run(stage_name(args.notebook), project):
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
@@ -408,8 +410,32 @@ _REPORT = Command(
     arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
 )
 
+# %% ../nbs/95_commands.ipynb #a82f9d36
+def _dag(args: argparse.Namespace) -> int:
+    "Draw the stages, each below those it comes right after"
+    from quantlab.errors import needs
+    from quantlab.pipeline import find_project
+    from quantlab.status import stage_graph
+
+    graph = stage_graph(find_project())
+    pairs = [(stage, before) for stage, all_before in graph.items() for before in all_before]
+    if args.mermaid:
+        print("flowchart TD", *(f"    {before} --> {stage}" for stage, before in pairs), sep="\n")
+        return 0
+    with needs("pipeline"):
+        from dvc.dagascii import draw
+    print("\n".join(line.rstrip() for line in draw(list(graph), pairs).splitlines()))
+    return 0
+
+
+_DAG = Command(
+    name="dag", example="dag --mermaid", run=_dag,
+    text="Draw the stages, without the arrows of `dvc dag` that follow from others.",
+    arguments={"--mermaid": {"action": "store_true", "help": "as a Mermaid flowchart"}},
+)
+
 # %% ../nbs/95_commands.ipynb #c0aa0007
 COMMANDS = (
-    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _NEW_STRATEGY, _NEW_FACTOR,
-    DATA,
+    _INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _DAG, _NEW_STRATEGY,
+    _NEW_FACTOR, DATA,
 )

@@ -27,7 +27,9 @@ def _progress() -> Callable[[str, int, int | None], None] | None:
 
     def show(word: str, done: int, total: int | None) -> None:
         if word not in bars:
-            bars[word] = tqdm(desc=word, total=total, unit=" rows", unit_scale=True, leave=False)
+            bars[word] = tqdm(
+                desc=word, total=total, unit=" rows", unit_scale=True, leave=False
+            )
         bars[word].update(done)
         if total and bars[word].n >= total:
             bars[word].close()
@@ -43,7 +45,18 @@ def _columns(texts: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-_PASSED = ("dates", "price", "values", "unit", "decimal", "names", "benchmark", "cash", "sectors", "membership")
+_PASSED = (
+    "dates",
+    "price",
+    "values",
+    "unit",
+    "decimal",
+    "names",
+    "benchmark",
+    "cash",
+    "sectors",
+    "membership",
+)
 _IN_MEMORY = 50_000_000  # values; a panel with half as many again made from them takes 2 GB
 
 
@@ -53,8 +66,13 @@ def _read(args: argparse.Namespace, scratch: Path | None = None) -> Any:
 
     given = {name: getattr(args, name) for name in _PASSED}
     return import_prices(
-        args.paths, **given, columns=_columns(args.column), strict=args.strict, limit=_IN_MEMORY,
-        scratch=scratch, progress=_progress(),
+        args.paths,
+        **given,
+        columns=_columns(args.column),
+        strict=args.strict,
+        limit=_IN_MEMORY,
+        scratch=scratch,
+        progress=_progress(),
     )
 
 # %% ../nbs/94_data_commands.ipynb #44802073
@@ -71,7 +89,9 @@ def _is_panel(path: Path) -> bool:
     "Is it a folder with a table a field?"
     from quantlab.data.text_tables import plain_stem
 
-    return path.is_dir() and bool({"returns", "prices"} & {plain_stem(p.name) for p in path.iterdir()})
+    return path.is_dir() and bool(
+        {"returns", "prices"} & {plain_stem(p.name) for p in path.iterdir()}
+    )
 
 
 def _say_bad(found: Any) -> None:
@@ -81,12 +101,18 @@ def _say_bad(found: Any) -> None:
     if found.n_bad:
         print(f"{found.n_bad} bad cells or rows left out, first:")
         for row in found.bad_rows.head(5).itertuples():
-            print(f"  {row.file} row {row.row}, {row.column or 'the row'}: {row.text!r} {row.reason}")
+            print(
+                f"  {row.file} row {row.row}, {row.column or 'the row'}: {row.text!r} "
+                f"{row.reason}"
+            )
 
 
 def _check(args: argparse.Namespace) -> int:
     "Look for defects, and change nothing"
+    import warnings
+
     from quantlab.data import check_panel, load_panel
+    from quantlab.errors import DataWarning
 
     if len(args.paths) == 1 and _is_panel(Path(args.paths[0])):
         panel, n_bad = load_panel(args.paths[0]), 0
@@ -94,7 +120,11 @@ def _check(args: argparse.Namespace) -> int:
         found = _read(args)
         panel, n_bad = found.panel, found.n_bad
         _say_bad(found)
-    report = check_panel(panel, contract=_contract(args.calendar))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", DataWarning)
+        report = check_panel(panel, contract=_contract(args.calendar))
+    for text in dict.fromkeys(str(note.message) for note in said):
+        print(f"note: {text}")
     print(report.summary().to_string() if len(report.issues) else "no findings")
     if report.n_quarantined:
         print(
@@ -124,7 +154,9 @@ def _target(args: argparse.Namespace) -> tuple[Path, Path | None]:
     else:
         target = project / "data/panel"
     if target.name == "import":
-        raise Usage("--to names the folder of the panel; `import`, beside it, holds what is said of it.")
+        raise Usage(
+            "--to names the folder of the panel; `import`, beside it, holds what is said of it."
+        )
     return target, project
 
 
@@ -152,14 +184,25 @@ def _adjust(panel: Any, action: str) -> tuple[Any, Any]:
         print(f"{known} splits that the adjusted prices have already")
     sure = open_[open_["confidence"] != "possible"]
     if len(open_):
-        print(f"{len(open_)} jumps look like splits that nobody adjusted for ({len(sure)} likely), first:")
+        print(
+            f"{len(open_)} jumps look like splits that nobody adjusted for ({len(sure)} "
+            "likely), first:"
+        )
         for row in open_.head(5).itertuples():
-            print(f"  {row.asset} {row.date:%Y-%m-%d} {row.split} ({row.confidence}): {row.evidence}")
+            print(
+                f"  {row.asset} {row.date:%Y-%m-%d} {row.split} ({row.confidence}): "
+                f"{row.evidence}"
+            )
     if action in ("apply", "quarantine"):
         panel = adjust_splits(panel, sure, action=action)
-        print(f"{len(sure)} {'applied' if action == 'apply' else 'set to missing'}, as --adjust says")
+        print(
+            f"{len(sure)} {'applied' if action == 'apply' else 'set to missing'}, as --adjust "
+            "says"
+        )
     elif len(open_):
-        print("nothing was adjusted; --adjust apply, quarantine or keep says what to do with them")
+        print(
+            "nothing was adjusted; --adjust apply, quarantine or keep says what to do with them"
+        )
     return panel, splits
 
 
@@ -197,7 +240,9 @@ def _changes(args: argparse.Namespace, panel: Any, raw: str) -> dict[str, Any]:
     return changes | proposal.to_params()
 
 
-def _say_params(args: argparse.Namespace, panel: Any, target: Path, project: Path | None) -> None:
+def _say_params(
+    args: argparse.Namespace, panel: Any, target: Path, project: Path | None
+) -> None:
     "Write the lines of params.yaml, or print them"
     import json
 
@@ -211,7 +256,10 @@ def _say_params(args: argparse.Namespace, panel: Any, target: Path, project: Pat
     if not project or not (project / "params.yaml").is_file():
         print("params.yaml of a project on these data:")
     elif n_tries:
-        print(f"to be set by hand in params.yaml, since the ledger has {n_tries} tries on what stands there:")
+        print(
+            f"to be set by hand in params.yaml, since the ledger has {n_tries} tries on what "
+            "stands there:"
+        )
     elif not raw.as_posix().startswith("data/"):
         print("to be set by hand in params.yaml, since the panel lies outside of data/:")
     else:
@@ -247,18 +295,26 @@ def _import(args: argparse.Namespace) -> int:
     if found.benchmark is not None:
         tables["benchmark"] = found.benchmark.dropna().rename("return").reset_index()
     if found.is_mapped and not (args.calendar or args.adjust in ("apply", "quarantine")):
-        print("the tables are larger than what is held in memory; splits and endings were not looked for")
+        print(
+            "the tables are larger than what is held in memory; splits and endings were not "
+            "looked for"
+        )
         found.save(target)
         panel = load_panel({"returns": found.field("returns")})
     else:
         panel = _prepare(args, found.panel, tables)
         save_panel(panel, target)
-    options = {name: getattr(args, name) for name in (*_PASSED, "column", "strict", "calendar", "adjust")}
+    options = {
+        name: getattr(args, name)
+        for name in (*_PASSED, "column", "strict", "calendar", "adjust")
+    }
     sources = {Path(file).as_posix(): file_md5(file) for file in found.files}
-    _write_beside(target, tables, {"sources": sources, "options": options, "result": found.to_dict()})
+    _write_beside(
+        target, tables, {"sources": sources, "options": options, "result": found.to_dict()}
+    )
     print(
-        f"imported {len(panel.index)} dates of {found.n_assets} assets ({found.fields}) to {target}; what was "
-        f"taken for what is in {target.parent / 'import'}"
+        f"imported {len(panel.index)} dates of {found.n_assets} assets ({found.fields}) to "
+        f"{target}; what was taken for what is in {target.parent / 'import'}"
     )
     _say_params(args, panel, target, project)
     return 0
@@ -271,31 +327,40 @@ _ANSWERS = {
     "--names": ("file", "column"),
 }
 _MEANS = {
-    "--dates": "order of dates such as 01/02/2020", "--price": "what returns are made of",
-    "--values": "what tables hold that do not say it", "--unit": "of prices, or percent of returns",
-    "--decimal": "the decimal sign", "--names": "where the name of an asset stands",
+    "--dates": "order of dates such as 01/02/2020",
+    "--price": "what returns are made of",
+    "--values": "what tables hold that do not say it",
+    "--unit": "of prices, or percent of returns",
+    "--decimal": "the decimal sign",
+    "--names": "where the name of an asset stands",
 }
 
 DATA = Command(
-    name="data", text="Check price files, or import them as the panel of a project.",
+    name="data",
+    text="Check price files, or import them as the panel of a project.",
     example="data import prices/ --calendar XNYS",
     run=lambda args: _check(args) if args.action == "check" else _import(args),
     arguments={
         "action": {"choices": ["check", "import"]},
         "paths": {
-            "nargs": "+", "metavar": "PATH",
-            "help": "files or folders: CSV or parquet, wide, long, or one file a name; packed or not",
+            "nargs": "+",
+            "metavar": "PATH",
+            "help": "files or folders: CSV or parquet, wide, long, or one file a name",
         },
         "--to": {"help": "folder of the panel (default: data/panel of the project)"},
         **{name: {"choices": list(_ANSWERS[name]), "help": _MEANS[name]} for name in _ANSWERS},
         "--column": {
-            "action": "append", "metavar": "WHAT=HEADER",
+            "action": "append",
+            "metavar": "WHAT=HEADER",
             "help": "what a column holds, such as close=Kurs; may be given several times",
         },
-        "--calendar": {"help": "market code such as XNYS, 24/7, or from-data: other days are dropped"},
+        "--calendar": {
+            "help": "market code such as XNYS, 24/7, or from-data: other days are dropped"
+        },
         "--adjust": {
-            "choices": ["find", "apply", "quarantine", "keep"], "default": "find",
-            "help": "splits nobody adjusted for: list them (default), apply, set to missing, or keep",
+            "choices": ["find", "apply", "quarantine", "keep"],
+            "default": "find",
+            "help": "splits nobody adjusted for: list (default), apply, set to missing, keep",
         },
         "--benchmark": {"help": "a name kept apart, out of the universe"},
         "--cash": {"help": "a name that is cash: a column of the returns, out of the universe"},

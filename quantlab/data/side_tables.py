@@ -13,7 +13,8 @@ import pandas as pd
 
 from .cells import distinct_texts, find_date_form
 from .fields import check_membership
-from .text_tables import RawTable, open_tables
+from .tables import open_tables
+from .text_tables import RawTable
 from ..errors import DataError
 
 # %% ../../nbs/10_data/49_side_tables.ipynb #7cc4b098
@@ -34,8 +35,8 @@ def _texts(path: Path, roles: dict[str, str]) -> tuple[RawTable, pd.DataFrame]:
         found[role] = next((plain.index(w) for w in words.split() if w in plain), None)
         if found[role] is None:
             raise DataError(
-                f"{table.label} needs a column called {role} (or {', '.join(words.split()[:4])}); it has "
-                f"{', '.join(table.header[0])}."
+                f"{table.label} needs a column called {role} (or "
+                f"{', '.join(words.split()[:4])}); it has {', '.join(table.header[0])}."
             )
     columns: dict[str, list[str]] = {role: [] for role in found}
     for batch in table.rows(list(found.values())):
@@ -70,14 +71,14 @@ def read_sectors(path: str | Path) -> pd.Series:
         raise DataError(f"{table.label} gives {first!r} two sectors; keep one row each.")
     return pd.Series(rows["sector"].to_numpy(), index=rows["ticker"].to_numpy(), name="sector")
 
-
+# %% ../../nbs/10_data/49_side_tables.ipynb #c4e3f83f
 def read_membership(path: str | Path, *, dates: str | None = None) -> pd.DataFrame:
     """Spells of index membership, from a table of three columns.
 
     Parameters
     ----------
     path : path
-        CSV or parquet; a column of names, of days added and of days removed (empty: still there).
+        CSV or parquet; a column of names, of days added and of days removed (empty: still in).
     dates : {"day-first", "month-first", "year-first"}, optional
         Order of dates that leave it open.
 
@@ -100,8 +101,8 @@ def read_membership(path: str | Path, *, dates: str | None = None) -> pd.DataFra
         if None in read.values():
             bad = next(text for text, day in read.items() if day is None)
             raise DataError(
-                f"{table.label} holds {bad!r} in column {name!r}, where a date such as {texts[0]!r} is "
-                "expected; correct it."
+                f"{table.label} holds {bad!r} in column {name!r}, where a date such as "
+                f"{texts[0]!r} is expected; correct it."
             )
         rows[name] = pd.to_datetime(rows[name].map(read))
     return check_membership(rows)

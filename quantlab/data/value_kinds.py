@@ -11,7 +11,8 @@ import dataclasses
 import numpy as np
 
 from .cells import distinct_texts, read_numbers
-from .recognise import ImportOptions, Reading
+from .recognise import Reading
+from .spellings import ImportOptions
 from ..errors import DataError
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #d8d23b18
@@ -32,7 +33,9 @@ def _series(reading: Reading, role: str) -> list[np.ndarray]:
 def _roughness(series: list[np.ndarray]) -> float:
     "Median change over standard deviation, in the middle of the names; NaN where too few rows"
     rough = [
-        np.median(np.abs(np.diff(x))) / x.std() for x in series if len(x) >= 12 and x.std() > 1e-12
+        np.median(np.abs(np.diff(x))) / x.std()
+        for x in series
+        if len(x) >= 12 and x.std() > 1e-12
     ]
     return float(np.median(rough)) if rough else np.nan
 
@@ -71,20 +74,33 @@ def _tell(reading: Reading, series: list[np.ndarray]) -> tuple[str, str]:
     rough, negative = _roughness(series), float((x < 0).mean()) if len(x) else 0.0
     size = float(np.median(np.abs(x))) if len(x) else np.nan
     if len(x) >= 12 and negative >= 0.02 and rough > _ROUGH:
-        return "returns", f"{negative:.0%} are negative, and they change by {rough:.2f} of their spread"
+        return (
+            "returns",
+            f"{negative:.0%} are negative, and they change by {rough:.2f} of their spread",
+        )
     if len(x) and negative:
-        raise _ask(reading, f"{negative:.0%} of the values are negative, and they move slowly as prices do", _VALUES)
+        raise _ask(
+            reading,
+            f"{negative:.0%} of the values are negative, and they move slowly as prices do",
+            _VALUES,
+        )
     if rough > _ROUGH and 0.5 < size < 1.5:
-        what = f"the values lie around {size:.3g} and jump about as returns do, as growth factors would"
+        what = f"the values lie around {size:.3g} and jump about as growth factors do"
         raise _ask(reading, what, f"{_VALUES}, after subtracting 1")
     if np.isfinite(rough) and rough <= _ROUGH and x.min() > 0:
         return "price", f"all are above zero, and they change by {rough:.2f} of their spread"
     if len(x) and x.min() > 0 and size > 5:
         return "price", f"all are above zero, {size:.4g} in the middle"
-    raise _ask(reading, f"too few or too still values to tell prices from returns ({len(x)} seen)", _VALUES)
+    raise _ask(
+        reading,
+        f"too few or too still values to tell prices from returns ({len(x)} seen)",
+        _VALUES,
+    )
 
-
-def _check_prices(reading: Reading, role: str, series: list[np.ndarray], options: ImportOptions) -> None:
+# %% ../../nbs/10_data/47_value_kinds.ipynb #0cae1c73
+def _check_prices(
+    reading: Reading, role: str, series: list[np.ndarray], options: ImportOptions
+) -> None:
     "Refuse prices that look like returns or logs, unless it was said"
     x = np.concatenate(series) if series else np.empty(0)
     if options.values is not None or not len(x):
@@ -95,8 +111,8 @@ def _check_prices(reading: Reading, role: str, series: list[np.ndarray], options
         raise _ask(reading, what, _VALUES)
     if len({r for _, r, _ in reading.cells}) == 1 and _looks_logs(series, x):
         what = (
-            f"all of what is called {role} lies between {x.min():.3g} and {x.max():.3g} and hardly moves, as "
-            "the logs of prices do, or currencies"
+            f"all of what is called {role} lies between {x.min():.3g} and {x.max():.3g} and "
+            "hardly moves, as the logs of prices do, or currencies"
         )
         raise _ask(reading, what, _VALUES)
 
@@ -104,15 +120,23 @@ def _check_prices(reading: Reading, role: str, series: list[np.ndarray], options
 def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOptions) -> None:
     "Refuse returns that look like prices or percent, unless it was said"
     x = np.concatenate(series) if series else np.empty(0)
-    if len(x) >= 3 and (x > 0).all() and 2 * (x > 0.5).sum() > len(x) and options.values != "returns":
-        what = f"all of what is called returns is above zero, {np.median(x):.3g} in the middle, as prices are"
+    if (
+        len(x) >= 3
+        and (x > 0).all()
+        and 2 * (x > 0.5).sum() > len(x)
+        and options.values != "returns"
+    ):
+        middle = f"{np.median(x):.3g} in the middle"
+        what = f"all of what is called returns is above zero, {middle}, as prices are"
         raise _ask(reading, what, _VALUES)
     typical = _looks_percent(series)
     if typical is not None and options.unit is None:
         what = f"returns of {typical:.3g} in the middle are {typical:.0%} a day in decimals"
-        raise _ask(reading, what, "`unit` = percent (--unit), or currency where they are decimals")
+        raise _ask(
+            reading, what, "`unit` = percent (--unit), or currency where they are decimals"
+        )
 
-# %% ../../nbs/10_data/47_value_kinds.ipynb #cc7bc3fa
+# %% ../../nbs/10_data/47_value_kinds.ipynb #3b72df8e
 _SAID = {"prices": "price", "returns": "returns", "log-prices": "log_prices"}
 
 
@@ -138,13 +162,20 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         option.
     """
     roles, taken = {role for _, role, _ in reading.cells}, list(reading.taken)
-    if "value" in roles or (options.values and len(roles) == 1 and roles & {"price", "returns", "log_prices"}):
+    if "value" in roles or (
+        options.values and len(roles) == 1 and roles & {"price", "returns", "log_prices"}
+    ):
         (role,) = roles if len(roles) == 1 else ("value",)
         found, why = (
-            (_SAID[options.values], "as was said") if options.values else _tell(reading, _series(reading, role))
+            (_SAID[options.values], "as was said")
+            if options.values
+            else _tell(reading, _series(reading, role))
         )
         cells = tuple((i, found if r == role else r, a) for i, r, a in reading.cells)
-        taken = [(c, found, f"{e}; {why}".strip("; ")) if t == role else (c, t, e) for c, t, e in taken]
+        taken = [
+            (c, found, f"{e}; {why}".strip("; ")) if t == role else (c, t, e)
+            for c, t, e in taken
+        ]
         reading = dataclasses.replace(reading, cells=cells, taken=tuple(taken))
         roles = {role for _, role, _ in cells}
     for role in sorted(roles & {"price", "close", "adjusted"}):
@@ -153,7 +184,7 @@ def settle_values(reading: Reading, options: ImportOptions) -> Reading:
         _check_returns(reading, _series(reading, "returns"), options)
     return reading
 
-# %% ../../nbs/10_data/47_value_kinds.ipynb #b3587f89
+# %% ../../nbs/10_data/47_value_kinds.ipynb #24426489
 _HUNDRED = np.log(100.0)
 
 

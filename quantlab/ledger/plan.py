@@ -320,7 +320,10 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
         differs = _differences(key, planned.get(key, _ABSENT), asked[key])
         fault = fault or next(iter(differs), None)
     again = f"`quantlab plan write --replaces {found.id}`, then `git commit`"
-    return fault and f"{name} says otherwise: {fault}; run what was planned, or {again}"
+    return fault and (
+        f"{name} says otherwise: {fault}; run what was planned, or plan it first, an experiment of "
+        f"`dvc exp run -S` too: set it in params.yaml, {again}"
+    )
 
 # %% ../../nbs/15_ledger/27_plan.ipynb #7b8b0f3b
 class PlanKeeper:
