@@ -115,7 +115,8 @@ table { border-collapse: collapse; font-size: .88rem; } td, th { padding: .3rem 
 """
 PLOTS_PAGE = (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{refresh_tag}\n'
-    f"<title>Plots</title>\n<style>{_STYLE}</style>\n<script>{_READING}{_DRAWING}</script>\n</head>\n"
+    f"<title>Plots</title>\n<style>{_STYLE}</style>\n"
+    f"<script>{_READING}{_DRAWING}</script>\n</head>\n"
     "<body>\n<h1>Plots</h1>\n{plot_divs}\n</body>\n</html>\n"
 )
 

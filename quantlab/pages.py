@@ -168,7 +168,7 @@ def index_page(
     ----------
     entries : sequence of dict
         `title` and `href` (a file beside or below the page), or `missing` where there is no page
-        yet; where they help `summary` (the question), `answer`, `note` (what a reader must know before)
+        yet; where they help `summary` (the question), `answer`, `note` (what a reader must know)
         and `status` ("approved", "rejected", "current" and "stale" get their colours; "stale early"
         shows the word "early" in the colour of "stale").
     title, subtitle, footer : str
