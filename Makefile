@@ -48,8 +48,15 @@ endif
 
 env: python $(STAMP)  ## build .venv from the lock
 
+# DVC is mute or says twenty lines where it cannot pull; one sentence says what to do
 data: env
-	@$(BIN)/dvc pull --quiet --remote store data.dvc
+	@said="$$($(BIN)/dvc pull --remote store data.dvc 2>&1)" || { \
+	    own="$$(printf '%s\n' "$$said" | grep -m 1 -o 'data/.*' || true)"; \
+	    case "$$said" in \
+	    *"unsaved files"*) echo "make data: DVC would remove $$own, which is no part of the sample's data; move it out of data/ (quantlab init DIR makes a project for data of your own), then run make again";; \
+	    *"issing cache files"*) echo "make data: .dvc/store, the sample's data in git, is not whole; restore it (git restore .dvc/store), then run make again";; \
+	    *) echo "make data: dvc pull failed: $$(printf '%s\n' "$$said" | grep -m 1 ERROR || printf '%s\n' "$$said" | tail -1)";; \
+	    esac; exit 1; }
 
 repro: check  ## raw data to dossier and hand-over bundle
 	@$(MAKE) --no-print-directory data

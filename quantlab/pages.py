@@ -167,8 +167,8 @@ def index_page(
     Parameters
     ----------
     entries : sequence of dict
-        `href` (a file beside or below the page; None where there is no page yet), `title`, and
-        where they help `summary` (the question), `answer`, `note` (what a reader must know before)
+        `title` and `href` (a file beside or below the page), or `missing` where there is no page
+        yet; where they help `summary` (the question), `answer`, `note` (what a reader must know)
         and `status` ("approved", "rejected", "current" and "stale" get their colours; "stale early"
         shows the word "early" in the colour of "stale").
     title, subtitle, footer : str
@@ -194,9 +194,11 @@ def index_page(
             f"{type(entries).__name__}."
         )
     for entry in entries:
-        if not isinstance(entry, Mapping) or not {"href", "title"} <= set(entry):
+        if not isinstance(entry, Mapping) or not (
+            {"href", "title"} <= set(entry) or {"missing", "title"} <= set(entry)
+        ):
             raise SpecificationError(f"An entry needs `href` and `title`; got {entry!r:.60}.")
-        if entry["href"] is not None:
+        if "href" in entry:
             _check_address(entry["href"])
         lines.append(_index_entry({k: html.escape(str(v)) for k, v in entry.items() if v}))
     head = f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{html.escape(subtitle)}</p>{lead}'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_file',
-           'read_metrics', 'write_table', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
+           'read_metrics', 'write_table', 'write_plot', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
            'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
            'file_md5', 'read_stages', 'write_yaml', 'installed_code', 'input_hashes', 'code_md5', 'import_problems',
            'stage_record', 'data_md5', 'StageRun', 'run_stage']
@@ -122,6 +122,11 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     "Write a table as parquet, whole or not at all"
     with replacing(path) as beside:
         table.to_parquet(beside, engine="pyarrow", compression="zstd")
+
+
+def write_plot(path: str | Path, table: pd.DataFrame) -> None:
+    "Write a small table for `dvc plots` as CSV, its index the first column, nine digits a number"
+    write_text(path, table.to_csv(float_format="%.9g", date_format="%Y-%m-%d", lineterminator="\n"))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -452,7 +457,7 @@ def read_stages(project: str | Path = ".") -> dict[str, dict]:
         )
     return stages
 
-
+# %% ../nbs/90_pipeline.ipynb #b28bda02
 CODE = "quantlab.yaml"  # in a project without a quantlab/ of its own: which code its stages run
 
 
@@ -513,6 +518,17 @@ def code_md5(
     return hashlib.md5("\n".join(lines).encode()).hexdigest()
 
 # %% ../nbs/90_pipeline.ipynb #9f26502d
+def _same_package(root: Path, used: Path) -> bool:
+    "Is the package of an experiment's folder the one that runs, byte for byte?"
+    if ".dvc/tmp/exps/" not in root.as_posix():
+        return False
+    found = [
+        {p.relative_to(home).as_posix(): file_md5(p) for p in (home / "quantlab").rglob("*.py")}
+        for home in (root, used)
+    ]
+    return found[0] == found[1]
+
+# %% ../nbs/90_pipeline.ipynb #036c1744
 def import_problems(root: str | Path) -> list[str]:
     "A sentence for each way in which the project's code would not be the code that runs"
     import quantlab
@@ -525,7 +541,8 @@ def import_problems(root: str | Path) -> list[str]:
             f"This project names quantlab {made_with} in {CODE}, and {quantlab.__version__} is "
             "installed; `quantlab init --upgrade` shows what differs and takes it over."
         )
-    if (root / "quantlab/__init__.py").is_file() and used != root:
+    other = (root / "quantlab/__init__.py").is_file() and used != root
+    if other and not _same_package(root, used):
         problems.append(
             f"The quantlab that runs is {used}'s, not this project's ({root}): a copied or moved "
             "project needs its own environment. Run `make env` here, then .venv/bin/quantlab of "

@@ -21,6 +21,7 @@ from typing import Any
 
 import quantlab
 from .contracts import path_of, write_contracts
+from .dvc_plots import write_plot_templates
 from .errors import PipelineError, needs
 from quantlab.pipeline import (
     CODE, find_project, installed_code, notebook_parameters, read_file, read_params, read_stages,
@@ -65,6 +66,8 @@ _OWN_PARAMS: dict[str, Any] = {
     "ingest_prices.raw": "data/panel",
     "ingest_prices.cash": None,
     "evaluate_factors.factor_returns": None,
+    "handoff_paper.limits.max_order_notional": 5000000.0,
+    "handoff_paper.limits.max_position_weight": 0.5,
     "backtest_candidates.grid": {
         "pairs": {"entry": [2.0], "exit": [0.0, 0.5], "max_pairs": [5]},
         "factors": {
@@ -192,7 +195,10 @@ def stage_differences(project: str | Path = ".") -> list[Difference]:
     return found
 
 # %% ../nbs/94_project.ipynb #18baa909
-_DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
+_DVC_CONFIG = (
+    "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
+    "[plots]\n    html_template = plots/page.html\n"
+)
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -232,8 +238,8 @@ def init_project(folder: str | Path) -> Path:
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PipelineError(
-            f"{folder} is there and not empty; name a new folder, or an empty one. An older project "
-            "is brought to the installed version by `quantlab init --upgrade`."
+            f"{folder} is there and not empty; name a new folder, or an empty one. An older "
+            "project is brought to the installed version by `quantlab init --upgrade`."
         )
     try:
         around = find_project(folder.parent)
@@ -251,6 +257,7 @@ def init_project(folder: str | Path) -> Path:
         _run(made, "git", "init", "--quiet", "--initial-branch=main")
         _run(made, sys.executable, "-m", "dvc", "init", "--quiet")
         write_text(made / ".dvc/config", _DVC_CONFIG)
+        write_plot_templates(made)
         _run(made, "git", "add", "--all")
         if folder.exists():
             folder.rmdir()

@@ -172,8 +172,9 @@ def _entry(status: StageStatus, page: Path, note: str, title: str) -> dict[str, 
     word = status.state if status.state != "current" else "not rendered" if note else "current"
     word = "unfinished" if status.stopped else word
     note = " ".join(filter(None, (status.stopped and f"Unfinished: {status.stopped}", note)))
-    return {
-        "href": page.name if page.is_file() else None, "title": title, "note": note,
+    where = {"href": page.name} if page.is_file() else {"missing": True}
+    return where | {
+        "title": title, "note": note,
         "summary": status.question, "answer": status.answer if status.state == "current" else "",
         "status": word if word == "current" else f"stale {word}",
     }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .contracts import path_of
+from .contracts import metrics_of, path_of
 from .errors import PipelineError
 from .pipeline import file_md5, read_metrics, read_stages, read_table
 from .results import Result
@@ -189,6 +189,8 @@ def _compare_output(found: _Comparison, project: Path, out: dict) -> None:
         before = len(found.differences)
         if file.suffix == ".parquet":
             found.tables(label, pd.read_parquet(_stored(project, old[key])), read_table(file))
+        elif file.suffix == ".csv":
+            found.tables(label, pd.read_csv(_stored(project, old[key])), pd.read_csv(file))
         elif file.suffix == ".json":
             found.leaves(
                 label, json.loads(_stored(project, old[key]).read_bytes()), read_metrics(file)
@@ -228,7 +230,7 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
     stages_then = yaml.safe_load(lock).get("stages", {})
     found = _Comparison(tolerance)
     for stage, spec in read_stages(project).items():
-        for name in map(path_of, spec.get("metrics", [])):
+        for name in metrics_of(spec):
             old = committed(name)
             if old is None or not (project / name).is_file():
                 found.differences.append(
@@ -239,7 +241,7 @@ def check_reproduced(project: str | Path = ".", *, tolerance: float = 1e-9) -> R
                 found.leaves(name, json.loads(old), read_metrics(project / name))
                 if len(found.differences) == before:
                     found.notes.append(f"{name}: other bytes, equal numbers")
-        kept = {*map(path_of, spec.get("outs", []))}
+        kept = {*map(path_of, spec.get("outs", []))} - {*metrics_of(spec)}
         for out in stages_then.get(stage, {}).get("outs", []):
             if out["path"] in kept:
                 _compare_output(found, project, out)

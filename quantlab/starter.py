@@ -149,9 +149,9 @@ window = [str(day.date()) for day in market.returns.index[[0, -1]]]
 Ledger("trials/ledger.jsonl").require_plan(grid={{"{name}": grid}}, window=window)
 with open_trials("{name}", hypothesis={constant}.hypothesis) as trials:
     result = run_backtest(
-        weights, market.returns, costs=CostModel(**base["costs"]), capital=base["capital"],
+        weights, market.returns, costs=market.chargeable(CostModel(**base["costs"])),
         dollar_volume=market.dollar_volume, volatility=market.volatility,
-        periods_per_year=base["periods_per_year"],
+        capital=base["capital"], periods_per_year=base["periods_per_year"],
     )
     trials.record(strategy=point.name, parameters=point.parameters, returns=result)
 result

@@ -454,6 +454,44 @@ def test_the_environment_belongs_to_its_folder_and_its_python(tmp_path):
     assert make(tmp_path, "env", f"PYTHON={sys.executable}").returncode == 0
 
 
+def test_an_experiments_folder_may_hold_the_code_that_runs_and_no_other(tmp_path):
+    folder = tmp_path / ".dvc/tmp/exps/standalone/tmp0"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "quantlab", folder / "quantlab", ignore=skipped)
+    shutil.copytree(folder / "quantlab", tmp_path / "quantlab")
+    assert import_problems(folder) == []
+    assert "not this project's" in import_problems(tmp_path)[0]  # a copied project
+    with (folder / "quantlab/errors.py").open("a") as module:
+        module.write("# another line\n")
+    assert "not this project's" in import_problems(folder)[0]
+
+
+@pytest.mark.slow
+def test_raw_data_that_cannot_be_pulled_is_said_in_one_sentence(tmp_path):
+    for name in ("Makefile", "data.dvc", ".gitignore"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / ".dvc/store", tmp_path / ".dvc/store")
+    shutil.copy(ROOT / ".dvc/config", tmp_path / ".dvc")
+    git(tmp_path, "init", "-q")
+    pull = ("-o", "env", "data", f"BIN={Path(sys.executable).parent}")
+    quiet = make(tmp_path, *pull)
+    assert quiet.returncode == 0 and quiet.stdout == "" and (tmp_path / "data/equity").is_dir()
+    (tmp_path / "data/own").mkdir()
+    (tmp_path / "data/own/prices.csv").write_text("a,b\n")
+    refused = make(tmp_path, *pull)
+    assert refused.returncode == 2 and refused.stdout.count("\n") == 1
+    assert "DVC would remove data/own/prices.csv" in refused.stdout
+    assert "move it out of data/" in refused.stdout
+    assert (tmp_path / "data/own/prices.csv").read_text() == "a,b\n"
+    shutil.rmtree(tmp_path / "data")
+    shutil.rmtree(tmp_path / ".dvc/cache")
+    (tmp_path / ".dvc/store").rename(tmp_path / "store")
+    assert "git restore .dvc/store" in make(tmp_path, *pull).stdout
+    config = tmp_path / ".dvc/config"
+    config.write_text(config.read_text().replace("store", "elsewhere"))
+    assert "remote 'store' doesn't exist" in make(tmp_path, *pull).stdout
+
+
 def test_repro_checks_first_pulls_by_name_and_ends_with_times_and_the_comparison():
     text = (ROOT / "Makefile").read_text()
     recipe = text.split("\nrepro:")[1].split("\n\n")[0]
@@ -462,7 +500,7 @@ def test_repro_checks_first_pulls_by_name_and_ends_with_times_and_the_comparison
         recipe.index(w) for w in ("data\n", "dvc repro", "times.txt ]; then", "check --reproduced")
     ]
     assert order == sorted(order)
-    assert "dvc pull --quiet --remote store data.dvc" in text
+    assert "dvc pull --remote store data.dvc" in text
     assert (
         'core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"' in text
         and "chmod 700 .dvc/tmp/site" in text
@@ -526,7 +564,9 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         (words.split()[0], a) for words, actions in commands for a in (actions or "").split("|")
     }
     assert {"run", "check", "plan", "trials", "handoff", "paper", "report"} | {
+        "init",
         "new-strategy",
+        "new-factor",
         "data",
     } == {c for c, _ in called}
     for command, action in called:
@@ -543,7 +583,11 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         for line in text.splitlines()
         if line.startswith(".venv/bin/quantlab ")
     ]
-    assert [line.split()[1:3] for line in lines] == [["data", "check"], *3 * [["trials", "import"]]]
+    assert [line.split()[1:3] for line in lines] == [
+        ["init", "../mine"],  # the rest of that block: tests/pipeline/test_project.py
+        ["data", "check"],
+        *3 * [["trials", "import"]],
+    ]
     moves = pd.DataFrame(prices, days, ["A", "B", "C"]).pct_change().dropna()
     moves.to_csv("tried.csv")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")

@@ -306,10 +306,7 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
         return f"no plan is in force for this window: write one with {write}, before it is run"
     name, planned = f"the plan in force, {found.id},", found.plan
     if found.committed is None:
-        return (
-            f"git cannot be seen here, so nobody can tell that {name} came first: {write}, in a "
-            "git work tree"
-        )
+        return f"git cannot be seen here, nor that {name} came first: {write}, in a work tree"
     if not found.committed:
         return f"{name} is not committed: `git commit` it before it is run"
     fault = _unplanned(asked["grid"], planned.get("grid") or {})
@@ -319,8 +316,10 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
     for key in [k for k in asked if k not in ("grid", "window")]:
         differs = _differences(key, planned.get(key, _ABSENT), asked[key])
         fault = fault or next(iter(differs), None)
-    again = f"`quantlab plan write --replaces {found.id}`, then `git commit`"
-    return fault and f"{name} says otherwise: {fault}; run what was planned, or {again}"
+    return fault and (
+        f"{name} says otherwise: {fault}; run what was planned, or plan it first, an experiment "
+        f"too: in params.yaml, by `quantlab plan write --replaces {found.id}`, and `git commit`"
+    )
 
 # %% ../../nbs/15_ledger/27_plan.ipynb #7b8b0f3b
 class PlanKeeper:

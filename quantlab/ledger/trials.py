@@ -464,13 +464,15 @@ def _adopt(into: Ledger, record: dict, other: Ledger) -> None:
                 writer.write(body)
 
 
-def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
+def merge_ledgers(into: Ledger, other: Ledger, *, plans: bool = True) -> MergeResult:
     """Append to `into` what only `other` has.
 
     Parameters
     ----------
     into, other : Ledger
         Both must be in order; `other` is only read.
+    plans : bool
+        False leaves the plans of `other` out: the plan in force here stays in force.
 
     Returns
     -------
@@ -493,7 +495,7 @@ def merge_ledgers(into: Ledger, other: Ledger) -> MergeResult:
             f"the other ledger is damaged: {problems[0]}. Nothing was merged; repair it first."
         )
     before = len(into._chain.records())
-    records = other._chain.records()
+    records = [r for r in other._chain.records() if plans or r["kind"] != "plan"]
     for record in records:
         _adopt(into, record, other)
     added = len(into._chain.records()) - before

@@ -248,7 +248,7 @@ def power_table(
         table = table.rename(columns={"passes": "power"}).join(rule.power())
     return table.rename_axis("true annual Sharpe ratio")
 
-# %% ../../nbs/70_review/10_gate.ipynb #e2df8ddd
+# %% ../../nbs/70_review/10_gate.ipynb #39d2aede
 def _check_objections(objections: Any) -> tuple[str, ...]:
     "A list of sentences"
     why = tuple(objections) if pd.api.types.is_list_like(objections) else (None,)
@@ -277,7 +277,7 @@ def _check_rule(rule: Any, trials: pd.DataFrame, n_trials: int | None) -> None:
             f"{asked[1]} rows are judged; simulate it on the same table and count."
         )
 
-
+# %% ../../nbs/70_review/10_gate.ipynb #e2df8ddd
 def evaluate_gate(
     trial_returns: pd.DataFrame, *, selected: Any, n_trials: int | None = None,
     periods_per_year: float, thresholds: Mapping[str, Any] | None = None,

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from quantlab import factors as fa
+from quantlab.data import FactorReturns, Panel
 from quantlab.errors import (
     QuantlabError,
 )
@@ -24,6 +25,8 @@ RETURNS = PRICES.pct_change().fillna(0.01)
 MARKET = RETURNS.mean(axis=1).rename("market")
 AHEAD = {h: PRICES.shift(-h) / PRICES - 1 for h in (1, 5)}
 GROUPS = pd.Series(["a", "b", "c"] * 8, NAMES)
+WHOLE_PANEL = Panel({"returns": RETURNS})
+PUBLISHED = FactorReturns(OTHER[["S00", "S01"]] / 100, "daily", "decimal", "factors.csv")
 LABELS = pd.Series(np.where(np.arange(80) < 40, "early", "late"), DAYS)
 MEMBERS = pd.DataFrame(True, DAYS, NAMES)
 LONG = FACTOR.stack()
@@ -225,6 +228,38 @@ ROWS = {
                 no_factor=lambda v: ["quantlab.errors"],
                 the_library=lambda v: ["quantlab.factors.library"],
             )
+        },
+    ),
+    "lacking_inputs": (
+        {"panel": WHOLE_PANEL, "factors": [fa.LIBRARY["illiquidity"]]},
+        {
+            "panel": spoil(table=lambda p: p.returns, nothing=lambda p: None),
+            "factors": spoil(names=lambda v: ["illiquidity"], one=lambda v: v[0]),
+        },
+    ),
+    "usable_factors": (
+        {"panel": WHOLE_PANEL, "library": fa.LIBRARY},
+        {
+            "panel": spoil(table=lambda p: p.returns, nothing=lambda p: None),
+            "library": spoil(a_list=lambda v: list(v), empty=lambda v: {}),
+        },
+    ),
+    "published_attribution": (
+        {
+            "returns": MARKET,
+            "published": PUBLISHED,
+            "periods_per_year": 252,
+            "min_observations": 20,
+        },
+        {
+            "returns": spoil(
+                no_dates=lambda s: s.reset_index(drop=True),
+                text=lambda s: s.astype(str),
+                gap=lambda s: s.mask(s.index == s.index[5]),
+            ),
+            "published": spoil(table=lambda p: p.table, nothing=lambda p: None),
+            "periods_per_year": POSITIVE,
+            "min_observations": spoil(one=lambda v: 1, half=lambda v: 20.5, text=lambda v: "20"),
         },
     ),
     "library_table": (

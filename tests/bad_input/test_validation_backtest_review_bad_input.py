@@ -674,6 +674,14 @@ PANEL = Panel(
 MARKET = b.Market.from_panel(PANEL, volatility=SIGMA, start=DATES[260])
 POINT = b.declare_candidates(GRID)[0]
 row(
+    b.check_candidates,
+    {"candidates": [POINT], "panel": PANEL},
+    {
+        "candidates": {"none": None, "one": POINT, "names": ["factors"]},
+        "panel": {"none": None, "table": FRAME},
+    },
+)
+row(
     b.Market.from_panel,
     {"panel": PANEL, "volatility": SIGMA, "start": DATES[100]},
     {

@@ -71,7 +71,7 @@ def test_a_usable_factor_computes_and_one_left_out_would_not():
 @pytest.mark.parametrize(
     ("call", "error", "why"),
     [
-        (lambda: has_input(WORLD.returns, "returns"), SpecificationError, "`panel` must be a Panel"),
+        (lambda: has_input(None, "returns"), SpecificationError, "`panel` must be a Panel"),
         (lambda: absent_inputs(None), SpecificationError, "`panel` must be a Panel"),
         (lambda: absent_biases(["sectors"]), SpecificationError, "`absent` must be a Mapping"),
         (lambda: absent_biases({"volume": {}}), SpecificationError, "`absent` must be one of"),

@@ -1,5 +1,5 @@
-"""Optional means optional: thirty names of returns and prices alone run through every stage, and each
-page says what it could not do; what cannot be run is refused in one sentence, before anything is."""
+"""Optional means optional: thirty names of returns and prices alone run through every stage, and
+each page says what it could not do; what cannot be run is refused before anything is."""
 
 import json
 import re
@@ -36,6 +36,7 @@ SMALL = {
         }
     },
     "validate": {"n_worlds": 20, "n_screened_worlds": 2, "n_resamples": 500},
+    "handoff_paper": {"limits": {"max_position_weight": 0.5, "max_order_notional": 1e7}},
 }
 
 
@@ -57,7 +58,9 @@ def set_params(folder, changes):
     "Change values of params.yaml"
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     for section, values in changes.items():
-        params[section] |= values
+        for name, value in values.items():
+            old = params[section].get(name)
+            params[section][name] = old | value if name == "limits" else value
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -174,7 +177,7 @@ def test_factors_that_lack_a_field_are_left_out_by_name(bare):
     [
         (
             "06_backtest_candidates",
-            {"backtest_candidates": {"grid": {"factors": {"factor": ["illiquidity", "momentum_6_1"]}}}},
+            {"backtest_candidates": {"grid": {"factors": {"factor": ["illiquidity", "low_beta"]}}}},
             "1 of the 2 points of the grid need what the data does not have: no dollar_volume for "
             "'factors: illiquidity'. Nothing was run",
         ),
@@ -184,7 +187,7 @@ def test_factors_that_lack_a_field_are_left_out_by_name(bare):
         ),
         (
             "01_ingest_prices", {"base": {"holdout_start": "2015-07-01"}},
-            "choose a day from 2009-02-04 to 2012-06-28",
+            "choose a day from 2009-02-04 to 2012-06-01",
         ),
         (
             "03_fit_volatility", {"fit_volatility": {"window": 2000}},
@@ -193,6 +196,10 @@ def test_factors_that_lack_a_field_are_left_out_by_name(bare):
         (
             "04_screen_pairs", {"screen_pairs": {"formation": 1000}},
             "285 too few: lower the formation to at most 715",
+        ),
+        (
+            "09_handoff_paper", {"handoff_paper": {"limits": {"max_position_weight": 0.01}}},
+            "and `handoff_paper.limits.max_position_weight` is 0.01, so no bundle can be written",
         ),
     ],
 )  # fmt: skip

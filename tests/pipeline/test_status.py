@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 from quantlab.cli import main
+from quantlab.ledger import Ledger
 from quantlab.pages import external_references
 from quantlab.status import project_status
 
@@ -230,3 +231,72 @@ def test_dvc_sees_a_clean_project_after_a_run_and_mends_a_marked_one(project):
     assert project_status(project).ok and "Sum 7" in pages(project)["index.html"].decode()
     facts = json.loads((project / "artifacts/metrics/prices.json").read_text())
     assert facts["n_assets"] == 3 and "up to date" in dvc(project, "status")
+
+
+TRY = HEAD + (
+    "import numpy as np, pandas as pd\n"
+    "from quantlab.ledger import Ledger\n"
+    "days = pd.bdate_range('2020-01-01', periods=60)\n"
+    "Ledger('trials/ledger.jsonl').append(\n"
+    "    family='trend', strategy=f'trend {window}', parameters={'window': window},\n"
+    "    universe='all',\n"
+    "    returns=pd.Series(np.random.default_rng(window).normal(0, 0.01, 60), days),\n"
+    "    data_md5='0', window={'start': '2020-01-01', 'end': '2020-03-24'},\n"
+    ")\n"
+    "assert window < 90, 'too long'\n"
+    "Path('artifacts/metrics').mkdir(parents=True, exist_ok=True)\n"
+    "Path('artifacts/metrics/summary.json').write_text(json.dumps({'window': window}))\n"
+)
+EXPERIMENT = """\
+stages:
+  first:
+    cmd: echo once >> artifacts/first.log
+    outs:
+      - artifacts/first.log: {{persist: true}}
+  try:
+    cmd: {command} run nbs/stages/01_try.ipynb
+    deps: [nbs/stages/01_try.ipynb, artifacts/first.log]
+    params: [try]
+    outs:
+      - artifacts/notebooks/try.ipynb: {{persist: true}}
+      - trials/ledger.jsonl: {{cache: false, persist: true}}
+    metrics:
+      - artifacts/metrics/summary.json: {{cache: false, persist: true}}
+"""
+
+
+@pytest.mark.slow
+def test_an_experiment_costs_what_changed_and_its_tries_count_even_where_it_fails(
+    tmp_path, monkeypatch
+):
+    "In the workspace, in a folder of its own, and one that fails: each try is in the ledger"
+    write_stage(tmp_path, "nbs/stages/01_try.ipynb", "Try", "window = 20", TRY)
+    (tmp_path / "params.yaml").write_text("base: {}\ntry:\n  window: 20\n")
+    (tmp_path / "artifacts").mkdir()
+    command = Path(sys.executable).with_name("quantlab")
+    (tmp_path / "dvc.yaml").write_text(EXPERIMENT.format(command=command))
+    (tmp_path / ".gitignore").write_text("/failed/\n/c/\n/trials/.*\n/artifacts/times.txt\n")
+    monkeypatch.chdir(tmp_path)
+    who = {"NAME": "n", "EMAIL": "n@example.org"}
+    for name in (f"GIT_{role}_{key}" for role in ("AUTHOR", "COMMITTER") for key in who):
+        monkeypatch.setenv(name, who[name.rsplit("_")[-1]])
+    git = lambda *a: subprocess.run(["git", *a], cwd=tmp_path, check=True, capture_output=True)
+    git("init", "-q")
+    dvc(tmp_path, "init", "-q")
+    dvc(tmp_path, "repro", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    ledger = Ledger(tmp_path / "trials/ledger.jsonl")
+    assert ledger.count("trend") == 1
+    dvc(tmp_path, "exp", "run", "-q", "-S", "try.window=40")
+    assert ledger.count("trend") == 2
+    assert (tmp_path / "artifacts/first.log").read_text() == "once\n"
+    git("checkout", "-q", "params.yaml")  # the tries stay, whatever becomes of the experiment
+    git("add", "-A")
+    git("commit", "-qm", "what the experiment tried")
+    dvc(tmp_path, "exp", "run", "-q", "--temp", "-S", "try.window=60")
+    dvc(tmp_path, 255, "exp", "run", "-q", "--temp", "-S", "try.window=95")
+    assert sorted(ledger.tries()["strategy"]) == ["trend 20", "trend 40", "trend 60", "trend 95"]
+    assert ledger.verify().ok, ledger.verify().problems
+    shown = dvc(tmp_path, "exp", "show", "--csv")
+    assert ",60," in shown and ",40," in shown

@@ -1,0 +1,163 @@
+"""The likeliest mistakes on the road to a first dossier, each answered in one sentence.
+
+They are made in a project that `quantlab init` has just written, by the command itself.
+"""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quantlab.cli import main
+from quantlab.data import load_panel, save_panel
+from quantlab.pipeline import CODE, installed_code, write_params, write_yaml
+from quantlab.project import init_project
+from quantlab.simulate import factor_world
+
+pytestmark = pytest.mark.xdist_group("mistakes")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    "A new project with a small panel"
+    project = init_project(tmp_path_factory.mktemp("made") / "mine")
+    world = factor_world(700, 12, rng=np.random.default_rng(3))
+    save_panel(load_panel({"returns": world.returns}), project / "data/panel")
+    dates = world.returns.index
+    days = {
+        "base.holdout_start": f"{dates[600]:%Y-%m-%d}",
+        "base.evaluate_from": f"{dates[300]:%Y-%m-%d}",
+    }
+    write_params(project / "params.yaml", days)
+    return project
+
+
+@pytest.fixture
+def project(made, tmp_path, monkeypatch):
+    "A copy of it, entered"
+    copy = shutil.copytree(made, tmp_path / "mine")
+    monkeypatch.chdir(copy)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield copy
+    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
+        del sys.modules[name]
+
+
+def says(capsys, *command: str, code: int) -> str:
+    "What the command says on its way to `code`: one line on standard error, or on the page"
+    capsys.readouterr()
+    try:
+        assert main(list(command)) == code
+    except SystemExit as stop:
+        assert stop.code == code
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return said.out + said.err
+
+
+def test_a_folder_that_holds_something_is_not_made_a_project(project, capsys):
+    said = says(capsys, "init", str(project), code=1)
+    assert "is there and not empty; name a new folder" in said and said.count("\n") == 1
+
+
+def test_a_project_inside_another_is_refused(project, capsys):
+    assert "would lie inside the project" in says(capsys, "init", "inner", code=1)
+
+
+def test_a_command_outside_of_a_project_says_how_to_make_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "or make one: quantlab init DIR" in says(capsys, "plan", code=1)
+
+
+def test_a_run_before_the_import_says_what_is_missing(project, capsys):
+    shutil.rmtree(project / "data/panel")
+    said = says(capsys, "check", code=1)
+    assert "needs data/panel, which is not there; `quantlab data import PATH` writes" in said
+
+
+def test_a_file_that_is_not_there_is_named(project, capsys):
+    assert "prises.csv" in says(capsys, "data", "import", "prises.csv", code=1)
+
+
+def test_days_and_months_that_can_be_exchanged_are_asked_about(project, capsys):
+    days = pd.DataFrame(
+        {"A": np.arange(1.0, 13), "B": np.arange(2.0, 14)},
+        [f"{d:02d}/03/2020" for d in range(1, 13)],  # twelve days of March, or twelve months,
+    )
+    days.to_csv(project / "both.csv", index_label="date")
+    said = says(capsys, "data", "import", "both.csv", "--values", "prices", code=1)
+    assert "--dates" in said
+
+
+def test_a_misspelt_parameter_is_named_with_those_that_exist(project, capsys):
+    write_params(project / "params.yaml", {"fit_volatility.windw": 250})
+    said = says(capsys, "run", "nbs/stages/03_fit_volatility.ipynb", code=1)
+    assert "has no parameter 'windw'; it has" in said
+
+
+def test_a_number_on_the_command_line_is_sent_to_params_yaml(project, capsys):
+    said = says(capsys, "run", "nbs/stages/03_fit_volatility.ipynb", "window=250", code=1)
+    assert "`window` is no path" in said and "set it in params.yaml, under fit_volatility" in said
+
+
+def test_a_module_that_is_not_there_is_named(project, capsys):
+    write_params(project / "params.yaml", {"base.families": ["strategies.trnd"]})
+    assert "there is no module 'strategies.trnd'" in says(capsys, "plan", "write", code=1)
+
+
+def test_a_grid_of_an_unknown_family_is_refused_before_it_is_planned(project, capsys):
+    write_params(project / "params.yaml", {"backtest_candidates.grid.carry": {"window": [60]}})
+    assert "'carry'" in says(capsys, "plan", "write", code=1)
+
+
+def test_the_hypothesis_of_a_starter_has_to_be_written(project, capsys):
+    assert main(["new-strategy", "carry"]) == 0
+    assert "still the starter's" in says(capsys, "plan", "write", code=1)
+
+
+def test_a_name_that_python_cannot_import_is_refused(project, capsys):
+    assert "letters, digits and _" in says(capsys, "new-strategy", "my-idea", code=2)
+
+
+def test_a_holdout_outside_of_the_data_is_refused(project, capsys):
+    write_params(project / "params.yaml", {"base.holdout_start": "2031-01-02"})
+    assert main(["check", "--write"]) == 0
+    said = says(capsys, "run", "nbs/stages/01_ingest_prices.ipynb", code=1)
+    assert "holdout_start" in said and "2031-01-02" in said
+
+
+def test_another_version_of_the_package_is_said_before_anything_runs(project, capsys):
+    write_yaml(project / CODE, installed_code(project) | {"version": "0.0.1"})
+    said = says(capsys, "run", "nbs/stages/01_ingest_prices.ipynb", code=1)
+    assert "names quantlab 0.0.1" in said and "`quantlab init --upgrade`" in said
+
+
+def test_outputs_of_run_all_are_taken_out(project, capsys):
+    notebook = project / "nbs/stages/04_screen_pairs.ipynb"
+    before = notebook.read_bytes()
+    text = notebook.read_text().replace('"execution_count": null', '"execution_count": 7', 1)
+    notebook.write_text(text)
+    assert "`quantlab check --write` takes them out" in says(capsys, "check", code=1)
+    assert main(["check", "--write"]) in (0, 1)
+    assert notebook.read_bytes() == before
+
+
+def test_git_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+    code = (
+        "from quantlab.project import init_project\n"
+        "from quantlab.errors import PipelineError\n"
+        "try:\n    init_project('mine')\n"
+        "except PipelineError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+    )
+    assert "git is not installed" in done.stdout, done.stderr[-500:]
+    assert list(tmp_path.glob("*mine*")) == []
