@@ -199,10 +199,13 @@ def _adjust(panel: Any, action: str) -> tuple[Any, Any]:
             f"{len(sure)} {'applied' if action == 'apply' else 'set to missing'}, as --adjust "
             "says"
         )
-    elif len(open_):
+    elif len(sure):
         print(
-            "nothing was adjusted; --adjust apply, quarantine or keep says what to do with them"
+            "nothing was adjusted; --adjust apply, quarantine or keep says what to do with "
+            "the likely ones"
         )
+    elif len(open_):
+        print("none of them is likely, and none would be adjusted")
     return panel, splits
 
 
@@ -268,6 +271,8 @@ def _say_params(
         changes = {name: changes[name] for name in moved}
     for name, value in changes.items():
         print(f"  {name}: {json.dumps(value)}")
+    if project and (project / "nbs/stages").is_dir():
+        print("then: quantlab check --write")
 
 # %% ../nbs/94_data_commands.ipynb #3a90c7b6
 def _say_taken(taken: Any) -> None:
@@ -312,9 +317,12 @@ def _import(args: argparse.Namespace) -> int:
     _write_beside(
         target, tables, {"sources": sources, "options": options, "result": found.to_dict()}
     )
+    here = Path.cwd().resolve()
+    folder = target.resolve()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
     print(
         f"imported {len(panel.index)} dates of {found.n_assets} assets ({found.fields}) to "
-        f"{target}; what was taken for what is in {target.parent / 'import'}"
+        f"{shown}; what was taken for what is in {shown.parent / 'import'}"
     )
     _say_params(args, panel, target, project)
     return 0
