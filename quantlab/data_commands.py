@@ -173,19 +173,22 @@ def _write_beside(target: Path, tables: dict[str, Any], facts: dict[str, Any]) -
     write_text(folder / "import.json", readable_json(plain_json(facts, "import")))
 
 # %% ../nbs/94_data_commands.ipynb #fe124ab2
+_SURE = ("certain", "very likely")  # what `--adjust` acts upon; the rest is listed
+
+
 def _adjust(panel: Any, action: str) -> tuple[Any, Any]:
     "The panel after what `--adjust` says, and the table of splits"
     from quantlab.data import adjust_splits, find_splits
 
     splits = find_splits(panel)
     open_ = splits[splits["adjusted_moves"].astype(bool)]
-    known = len(splits) - len(open_)
-    if known:
-        print(f"{known} splits that the adjusted prices have already")
-    sure = open_[open_["confidence"] != "possible"]
+    known = splits.drop(open_.index)
+    if len(known):
+        print(f"{len(known)} splits that the adjusted prices have already")
+    sure = open_[open_["confidence"].isin(_SURE)]
     if len(open_):
         print(
-            f"{len(open_)} jumps look like splits that nobody adjusted for ({len(sure)} "
+            f"{len(open_)} jumps look like splits that nobody adjusted for ({len(sure)} very "
             "likely), first:"
         )
         for row in open_.head(5).itertuples():
@@ -194,18 +197,19 @@ def _adjust(panel: Any, action: str) -> tuple[Any, Any]:
                 f"{row.evidence}"
             )
     if action in ("apply", "quarantine"):
-        panel = adjust_splits(panel, sure, action=action)
-        print(
-            f"{len(sure)} {'applied' if action == 'apply' else 'set to missing'}, as --adjust "
-            "says"
-        )
+        # of a split that the adjusted prices have, the prices as traded still hold the jump
+        meant = splits.loc[sure.index.union(known.index)] if action == "apply" else sure
+        panel = adjust_splits(panel, meant, action=action)
+        done = "applied" if action == "apply" else "set to missing"
+        also = f"; {len(known)} in the prices as traded alone" if len(meant) > len(sure) else ""
+        print(f"{len(sure)} {done}, as --adjust says{also}")
     elif len(sure):
         print(
             "nothing was adjusted; --adjust apply, quarantine or keep says what to do with "
-            "the likely ones"
+            "the very likely ones"
         )
     elif len(open_):
-        print("none of them is likely, and none would be adjusted")
+        print("none of them is very likely, and none would be adjusted")
     return panel, splits
 
 

@@ -933,6 +933,29 @@ def test_splits_nobody_adjusted_for_are_listed_and_applied_when_it_is_said(proje
     assert listed.loc[listed["asset"] == "KO", "split"].tolist() == ["2:1"]
 
 
+def test_a_split_that_the_adjusted_close_has_is_taken_out_of_the_prices_as_traded(project, capsys):
+    columns = truth(700)
+    before = columns["close"].index < "2021-03-01"
+    traded = {k: v.copy() for k, v in columns.items()}
+    for k in ("open", "high", "low", "close"):
+        traded[k].loc[before, "KO"] *= 2
+    traded["volume"].loc[before, "KO"] /= 2
+    shutil.rmtree(project / "vendor")
+    (project / "vendor").mkdir()
+    for sheet in by_name(traded):
+        write(project / "vendor", sheet, texts(sheet, Style())[0], Style())
+    assert main(["data", "import", "vendor"]) == 0
+    assert "1 splits that the adjusted prices have already" in capsys.readouterr().out
+    kept = load_panel("data/panel")
+    np.testing.assert_allclose(kept.close["KO"], traded["close"]["KO"], rtol=1e-12)
+    assert main(["data", "import", "vendor", "--adjust", "apply"]) == 0
+    assert "1 in the prices as traded alone" in capsys.readouterr().out
+    right = load_panel("data/panel")
+    np.testing.assert_allclose(right.close["KO"], columns["close"]["KO"], rtol=1e-12)
+    np.testing.assert_allclose(right.prices["KO"], kept.prices["KO"], rtol=0)
+    np.testing.assert_allclose(right.returns["KO"], kept.returns["KO"], rtol=0)
+
+
 def test_outside_of_a_project_and_in_the_sample_it_says_where_it_goes(
     tmp_path, monkeypatch, capsys
 ):
