@@ -334,9 +334,9 @@ def _import(args: argparse.Namespace) -> int:
 # %% ../nbs/94_data_commands.ipynb #787c2f66
 _ANSWERS = {
     "--dates": ("day-first", "month-first", "year-first"), "--price": ("adjusted", "close"),
-    "--values": ("prices", "returns", "log-prices"),
+    "--values": ("prices", "returns", "log-prices", "log-returns"),
     "--unit": ("currency", "cents", "mixed", "percent"), "--decimal": ("point", "comma"),
-    "--names": ("file", "column"),
+    "--names": ("file", "column", "header"),
 }
 _MEANS = {
     "--dates": "order of dates such as 01/02/2020",

@@ -138,7 +138,7 @@ def _values(
     "Numbers of a column, and why some of them are none"
     values, bad = read_numbers(cells, reading.decimal)
     why = dict.fromkeys(bad.tolist(), "no number")
-    if role == "returns" and options.unit == "percent":
+    if role in ("returns", "log_returns") and options.unit == "percent":
         values = values / 100
     if role in _PRICES:
         if options.unit == "cents":

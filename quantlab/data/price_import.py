@@ -23,7 +23,7 @@ from .recognise import Reading, recognise
 from .side_tables import read_membership, read_sectors
 from .spellings import ImportOptions
 from .survey import Survey, survey_tables
-from .tables import open_tables
+from .tables import open_files, open_tables
 from .text_tables import RawTable, is_table_name
 from .value_kinds import settle_values
 from ..errors import DataError, MissingDataError, SpecificationError
@@ -33,8 +33,11 @@ from ..results import Result
 _BESIDE = ("sectors.csv", "aliases.csv", "membership.csv")
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path, skipped: list[tuple[str, str]]) -> list[Path]:
     "The tables of a folder; sectors and membership lie beside them and are none"
+    inner = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    holds = lambda p: any(is_table_name(q.name) for q in p.iterdir() if q.is_file())
+    skipped += [(f"{p.name}/", "a folder within; name it to read it") for p in inner if holds(p)]
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     found = [p for p in files if is_table_name(p.name) and not p.name.endswith(_BESIDE)]
     if not found:
@@ -45,32 +48,35 @@ def _in_folder(folder: Path) -> list[Path]:
     return found
 
 
-def _tables(sources: Any) -> tuple[list[RawTable], list[Path]]:
-    "All tables of what was given, and the files they come from"
+def _tables(sources: Any) -> tuple[list[RawTable], list[Path], list[tuple[str, str]]]:
+    "All tables of what was given, the files they come from, and what was left out and why"
     if isinstance(sources, Mapping):
         if not sources:
             raise DataError("`sources` is empty; give at least one table.")
         return [
             t for name, frame in sources.items() for t in open_tables(frame, label=str(name))
-        ], []
+        ], [], []
     single = isinstance(sources, (str, Path, pd.DataFrame, pd.Series)) or not isinstance(
         sources, Iterable
     )
     tables, files = [], []
+    skipped: list[tuple[str, str]] = []
     for source in [sources] if single else list(sources):
         if isinstance(source, (pd.DataFrame, pd.Series)):
             tables += open_tables(source)
         elif isinstance(source, (str, Path)):
-            files += _in_folder(Path(source)) if Path(source).is_dir() else [Path(source)]
+            folder = Path(source).is_dir()
+            files += _in_folder(Path(source), skipped) if folder else [Path(source)]
         else:
             raise DataError(
                 "`sources` must be paths, DataFrames or a mapping of name to DataFrame; got "
                 f"{type(source).__name__}."
             )
-    tables += [table for path in files for table in open_tables(path)]
+    found, remarks = open_files(files)
+    tables, skipped = tables + found, skipped + remarks
     if not tables:
         raise DataError("`sources` is empty; give at least one file, folder or table.")
-    return tables, files
+    return tables, files, skipped
 
 # %% ../../nbs/10_data/52_price_import.ipynb #62130c96
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -176,6 +182,10 @@ def _set_aside(names: list[str], asked: Mapping[str, str | None]) -> dict[str, s
                 f"`{which}` names {name!r}, which the files do not have; nearest: "
                 f"{', '.join(near)}."
             )
+        if name in found.values():
+            raise SpecificationError(
+                f"{name!r} is named as `benchmark` and as `cash`; it can be one of them."
+            )
         found[which] = name
     return found
 
@@ -206,6 +216,55 @@ def _universe(
         notes.append(("", "left out", f"{len(grid.days) - len(days)} days without any price"))
     return names, days, notes
 
+# %% ../../nbs/10_data/52_price_import.ipynb #52a00002
+def _settle_logs(grid: Grid) -> str | None:
+    "Turn log returns into simple ones"
+    if "log_returns" not in grid.arrays:
+        return None
+    values = grid.arrays["returns"] = grid.arrays.pop("log_returns")
+    np.expm1(values, out=values)
+    grid.release()
+    return "given as log returns; made simple, exp(r) - 1"
+
+
+def _contradictions(grid: Grid, source: str | None) -> list[tuple[str, str, str]]:
+    "What given returns and prices, or close and adjusted close, do not agree on"
+    arrays, notes, apart, n, hundred = grid.arrays, [], 0, 0, []
+    for i, name in enumerate(grid.names):
+        if source is not None and source != "log_prices" and "returns" in arrays:
+            given, prices = arrays["returns"][i, 1:], arrays[source][i]
+            moved = np.abs(prices[1:] / prices[:-1] - 1 - given)
+            known = ~np.isnan(moved)
+            apart, n = apart + int((moved[known] > 0.002).sum()), n + int(known.sum())
+        if {"close", "adjusted"} <= set(arrays):
+            ratio = arrays["close"][i] / arrays["adjusted"][i]
+            if ((ratio > 80) & (ratio < 125)).sum() >= 2 and np.nanmin(ratio) < 20:
+                hundred.append(name)
+    grid.release()
+    if apart > 0.05 * n:
+        word = f"the returns given are not those of the {source} on {apart} of {n} days"
+        notes.append(("", "check", f"{word}; they are kept, leave them out if they are wrong"))
+    if hundred:
+        word = "the close is 100 times the adjusted close on some days, cents and currency"
+        notes.append((", ".join(hundred[:10]), "check", f"{word}; correct the file"))
+    return notes
+
+
+def _check_spliced(readings: list[Reading], options: ImportOptions) -> None:
+    "Ask where two files in different folders are of one name"
+    seen: dict[str, str] = {}
+    for reading in readings:
+        stem, label = reading.table.stem, reading.table.label
+        if reading.layout != "one name" or options.names == "file":
+            continue
+        if stem in seen:
+            raise DataError(
+                f"{seen[stem]} and {label} are both called {stem!r}, and may be two listings; "
+                "rename one of them, or say `names` = file where they are parts of one "
+                "(--names file)."
+            )
+        seen[stem] = label
+
 # %% ../../nbs/10_data/52_price_import.ipynb #c88df983
 class _Read(NamedTuple):
     "What the two passes left"
@@ -230,23 +289,32 @@ def _collect(
     progress: Callable[[str, int, int | None], None] | None, **aside: str | None,
 ) -> _Read:
     "Open, recognise, settle, survey and fill"
-    tables, files = _tables(sources)
+    tables, files, skipped = _tables(sources)
     readings = [_understand(table, options) for table in tables]
     tick = lambda word, n=None: progress and (lambda rows: progress(word, rows, n))
     survey = survey_tables(readings, options, tick("dates and names"))
+    _check_spliced(readings, options)
     apart = _set_aside(survey.names, aside)
     roles = list(dict.fromkeys(role for r in readings for _, role, _ in r.cells))
+    if {"returns", "log_returns"} <= set(roles):
+        raise DataError(
+            "there are returns and log returns; leave one of them out, or name the one that "
+            "counts with `columns` (--column returns=HEADER)."
+        )
     source, why = price_role(roles, options)
-    if source is None and "returns" not in roles:
+    if source is None and not {"returns", "log_returns"} & set(roles):
         raise DataError(
             f"there is no price and no return, only {', '.join(roles)}; name the column with "
             "`columns` (--column close=HEADER), or give the file that has it."
         )
     grid = make_grid(survey.days, survey.names, roles, limit=room[0], scratch=room[1])
     bad, n_duplicates = fill_grid(survey, grid, options, tick("values", survey.n_rows))
+    logs = _settle_logs(grid)
     cents = settle_hundreds(grid, source, options)
     names, days, notes = _universe(grid, source, set(apart.values()))
+    notes += [("", "returns", logs)] if logs else []
     notes += [("", "unit", cents)] if cents else []
+    notes += _contradictions(grid, source) + [(f, "left out", w) for f, w in skipped]
     notes += [(name, which, "kept out of the universe") for which, name in apart.items()]
     fields = FieldMaker(grid, source, names, days, apart)
     return _Read(survey, fields, why, notes, bad.rows, n_duplicates, files)
@@ -282,15 +350,15 @@ def import_prices(
         Order of dates that may be read in two ways; by default such dates are refused.
     price : {"adjusted", "close"}, optional
         The column that `prices` and returns are made of; by default the adjusted one, if any.
-    values : {"prices", "returns", "log-prices"}, optional
+    values : {"prices", "returns", "log-prices", "log-returns"}, optional
         What tables hold whose name and header do not say it; by default told by how they move.
     unit : {"currency", "cents", "mixed", "percent"}, optional
         Prices in cents are divided by 100; "mixed": where a name jumps a hundredfold and stays,
         the higher side; "percent": returns are divided by 100.
     decimal : {"point", "comma"}, optional
         The decimal sign; by default told by the numbers.
-    names : {"file", "column"}, optional
-        Where the name stands, if file and column disagree.
+    names : {"file", "column", "header"}, optional
+        Where the name stands, if file and column disagree, or a header may be field or name.
     columns : mapping of str to str, optional
         What a column holds, whatever its header: {"close": "Kurs"}; keys are date, name and the
         fields.

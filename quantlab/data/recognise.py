@@ -6,13 +6,19 @@
 __all__ = ['Reading', 'recognise']
 
 # %% ../../nbs/10_data/45_recognise.ipynb #44418f3b
+import contextlib
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, find_decimal
+from .cells import distinct_texts, find_decimal, read_numbers
+from quantlab.data.column_roles import (
+    bar_evidence, is_counter, names_evidence, volume_evidence, written_alike,
+)
 from .spellings import FIELDS, ImportOptions, field_of_name, plain_header, spelt
 from .text_tables import RawTable, Rows, looks_like_date
 from ..errors import DataError, SpecificationError
@@ -86,7 +92,7 @@ def _date_column(
     )
 
 # %% ../../nbs/10_data/45_recognise.ipynb #012ae765
-_MAKES = {"close", "adjusted", "price", "returns", "log_prices"}
+_MAKES = {"close", "adjusted", "price", "returns", "log_prices", "log_returns"}
 
 
 def _roles(headers: Sequence[str], table: RawTable, options: ImportOptions) -> dict[str, int]:
@@ -96,20 +102,136 @@ def _roles(headers: Sequence[str], table: RawTable, options: ImportOptions) -> d
     return {role: i for role, i in picked.items() if i is not None}
 
 
+def _values(i: int, sample: Rows, options: ImportOptions) -> np.ndarray:
+    "Numbers of the first rows of a column; NaN where none"
+    cells, decimal = sample.columns[i].slice(0, 2000), options.decimal or "point"
+    if pa.types.is_temporal(cells.type) or pa.types.is_nested(cells.type):
+        return np.full(len(cells), np.nan)
+    if options.decimal is None and pa.types.is_string(cells.type):
+        with contextlib.suppress(DataError):
+            decimal = find_decimal([t for t in cells.to_pylist() if t], "")[0]
+    return read_numbers(cells, decimal)[0]
+
+
+def _name_column(
+    headers: Sequence[str], date: int, sample: Rows, table: RawTable, options: ImportOptions
+) -> int | None:
+    "The column of names, if its cells are names"
+    name = _pick(headers, "name", table, options)
+    if name is None or "name" in options.columns or options.names == "header":
+        return None if options.names == "header" else name
+    held = names_evidence(sample.columns[name], sample.columns[date])
+    if held or is_counter(_values(name, sample, options)):
+        return name if held else None
+    shown = distinct_texts(sample.columns[name])[1][0]
+    raise DataError(
+        f"{table.label} has the column {headers[name]!r}, spelt as the names of assets, and in "
+        f"it numbers such as {shown}; say `names` = header where it is an asset itself "
+        f"(--names header), or name the column of names (--column name=HEADER)."
+    )
+
+# %% ../../nbs/10_data/45_recognise.ipynb #45a00002
 def _lays_out(
-    headers: Sequence[str], name: int | None, rest: list[int], options: ImportOptions
+    headers: Sequence[str], name: int | None, rest: list[int], table: RawTable,
+    options: ImportOptions, sample: Rows,
 ) -> str:
     "Which of the layouts of one level: long, one name or wide"
-    said = options.columns.values()
-    known = [i for i in rest if spelt(headers[i])[0] is not None or headers[i] in said]
-    letters = [i for i in known if len(plain_header(headers[i])) == 1]
-    if len(letters) < 4:
-        known = [i for i in known if i not in letters]
-    kinds = {spelt(headers[i])[0] for i in known} | set(options.columns)
-    if name is not None and (len(rest) == 1 or kinds & {*FIELDS, "value", "a field a row"}):
-        return "long"
-    makes = kinds & _MAKES and 2 * len(known) >= len(rest)
-    return "one name" if makes else "wide"
+    if options.names == "header":
+        return "wide"
+    said = set(options.columns) & set(FIELDS)
+    roles = {i: spelt(headers[i])[0] for i in rest}
+    kinds = said | set(roles.values())
+    if name is not None:
+        if len(rest) == 1 or kinds & {*FIELDS, "value", "a field a row"}:
+            return "long"
+        raise DataError(
+            f"{table.label} has names in {headers[name]!r}, and no column that is spelt as a "
+            "price; name it with `columns` (--column close=HEADER)."
+        )
+    fields = {i: r for i, r in roles.items() if r in FIELDS}
+    words = {i: r for i, r in fields.items() if len(plain_header(headers[i])) > 1}
+    if said:
+        return "one name"
+    if not words and (not fields or len(fields) < len(rest) / 2):
+        return "one name" if rest and set(roles.values()) <= {"value", ""} else "wide"
+    values = {r: _values(i, sample, options) for i, r in (words or fields).items()}
+    others = [i for i, r in roles.items() if r is None or (words and i in fields.keys() - words)]
+    told = _one_name(values, [headers[i] for i in others], len(rest), letters=not words)
+    if told is None and _are_names(table.stem, headers, words, others, values):
+        told = False
+    if told is None and options.names != "file":
+        raise _ask_layout(table, headers, words or fields, others)
+    return "wide" if told is False else "one name"
+
+
+def _one_name(
+    values: dict[str, np.ndarray], others: list[str], n_columns: int, letters: bool
+) -> bool | None:
+    "Are these the fields of one name? None: header and values leave it open"
+    bar, price = bar_evidence(values), values.get("close")
+    volume = "volume" in values and volume_evidence(values["volume"], price)
+    if letters:  # they are names, unless the values say otherwise
+        if bar and (volume or "volume" not in values):
+            return True
+        return None if bar is not False and price is not None and volume else False
+    if bar is False or not set(values) & _MAKES:
+        return True if not others and bar is None else None
+    known = n_columns - len(others)
+    return True if bar or not others or (len(values) > 1 and 2 * known >= n_columns) else None
+
+# %% ../../nbs/10_data/45_recognise.ipynb #45a00004
+def _are_names(
+    stem: str, headers: Sequence[str], words: dict[int, str], others: list[int],
+    values: dict[str, np.ndarray],
+) -> bool:
+    "Are columns that are spelt as fields names among others, such as LOW among KO and PEP?"
+    beside = [headers[i] for i in others]
+    if not words or bar_evidence(values):
+        return False
+    clear = field_of_name(stem) is not None or len(others) >= 20 * len(words)
+    for i, role in words.items():
+        x = values[role][~np.isnan(values[role])]
+        if not written_alike(headers[i], beside) or not (clear or role not in _MAKES or (
+            role == "returns" and len(x) and (x > 0.5).all()
+        )):
+            return False
+        if role in ("volume", "dollar_volume") and volume_evidence(x):
+            return False
+    return True
+
+
+def _ask_layout(
+    table: RawTable, headers: Sequence[str], fields: dict[int, str], others: list[int]
+) -> DataError:
+    "The question whether columns are the fields of one name, or names"
+    list_ = lambda found: ", ".join(repr(headers[i]) for i in found[:4])
+    (first, role), *_ = fields.items()
+    role = role if role in _MAKES else "close"
+    beside = f" beside {list_(others)}" if others else ", and the values do not tell whether they are"
+    header = headers[first] if fields[first] == role else "HEADER"
+    return DataError(
+        f"{table.label} has {list_(list(fields))}, spelt as {', '.join(dict.fromkeys(fields.values()))}{beside}: "
+        f"say `names` = file where all belong to {table.stem!r}, or header where each is an asset "
+        f"(--names file, --names header), or name the price (--column {role}={header})."
+    )
+
+
+def _drop_unused(
+    headers: Sequence[str], rest: list[int], sample: Rows, options: ImportOptions
+) -> list[int]:
+    "The columns of a wide table that may be names: no calendar, no counter, no remark, no flag"
+    kept = []
+    for i in rest:
+        others = [headers[j] for j in rest if j != i]
+        role = spelt(headers[i])[0]
+        unused = pa.types.is_boolean(sample.columns[i].type)
+        if options.names != "header":
+            unused |= role == "calendar"
+            unused |= role == "" and not written_alike(headers[i], others)
+            unused |= role == "name" and is_counter(_values(i, sample, options))
+        if not unused:
+            kept.append(i)
+    return kept
 
 # %% ../../nbs/10_data/45_recognise.ipynb #113a29ec
 def _by_rows(
@@ -149,6 +271,10 @@ def _across(table: RawTable, headers: list[str], rest: list[int]):
             parts = [(cut(headers[i], mark)[0], cut(headers[i], mark)[2]) for i in rest]
             for side in (0, 1):
                 roles = [spelt(p[side])[0] for p in parts]
+                if any(len(plain_header(p[side])) == 1 for p in parts) and (
+                    len({p[1 - side] for p in parts}) * 3 > len(parts)
+                ):
+                    continue  # AAPL.O and KO.C are names with the letter of an exchange
                 if (
                     all(r is not None and p[1 - side] for r, p in zip(roles, parts))
                     and set(roles) & _MAKES
@@ -156,7 +282,8 @@ def _across(table: RawTable, headers: list[str], rest: list[int]):
                     return "two levels", [
                         (i, r, p[1 - side]) for i, r, p in zip(rest, roles, parts)
                     ]
-    kind = field_of_name(table.stem) or "value"
+    names = {headers[i] for i in rest}
+    kind = (None if table.stem in names else field_of_name(table.stem)) or "value"
     return "wide", [(i, kind, headers[i]) for i in rest]
 
 
@@ -174,7 +301,7 @@ def _two_levels(table: RawTable, rest: list[int]):
     )
 
 # %% ../../nbs/10_data/45_recognise.ipynb #57b7734f
-def _check_assets(table: RawTable, cells: list, sample: Rows) -> list:
+def _check_assets(table: RawTable, cells: list, sample: Rows, given: bool) -> list:
     "Every asset has a name and a column of its own; an empty column without a name is none"
     kept, seen = [], set()
     for i, role, asset in cells:
@@ -183,6 +310,13 @@ def _check_assets(table: RawTable, cells: list, sample: Rows) -> list:
                 continue
             raise DataError(
                 f"{table.label} has no name for column {i + 1}; every asset needs one."
+            )
+        base = re.sub(r"\.[1-9]\d*$", "", asset or "")
+        if (role, base) in seen and base != asset and not given:
+            raise DataError(
+                f"{table.label} has the columns {base!r} and {asset!r}, as pandas calls a column "
+                "that is there twice; leave one of them out, or say `names` = header where "
+                "both are assets (--names header)."
             )
         if asset is not None and (role, asset) in seen:
             raise DataError(
@@ -218,10 +352,9 @@ def _say(headers: Sequence[str], date: int, name: int | None, cells: list, layou
     if name is not None:
         said.append((headers[name], "name", "its header"))
     used = {date, name, *(i for i, _, _ in cells)}
+    unused = [(h, "not used", "") for i, h in enumerate(headers) if i not in used and h]
     if layout in ("long", "one name"):
-        said += [(headers[i], role, "its header") for i, role, _ in cells]
-        said += [(h, "not used", "") for i, h in enumerate(headers) if i not in used]
-        return said
+        return said + [(headers[i], role, "its header") for i, role, _ in cells] + unused
     for role in dict.fromkeys(role for _, role, _ in cells):
         own = [asset for _, r, asset in cells if r == role]
         how = "the header" if layout == "two levels" else "the name of the file"
@@ -230,7 +363,7 @@ def _say(headers: Sequence[str], date: int, name: int | None, cells: list, layou
             role,
             "" if role == "value" else how,
         ))
-    return said
+    return said + unused
 
 # %% ../../nbs/10_data/45_recognise.ipynb #002fc2a2
 def recognise(
@@ -274,16 +407,18 @@ def recognise(
     if len(table.header) == 2:
         layout, cells = "two levels", _two_levels(table, rest)
     else:
-        name = _pick(headers, "name", table, options)
+        name = _name_column(headers, date, sample, table, options)
         others = [i for i in rest if i != name]
-        layout = _lays_out(headers, name, others, options)
+        layout = _lays_out(headers, name, others, table, options, sample)
         if layout == "wide":
+            rest = _drop_unused(headers, rest, sample, options)
             name, (layout, cells) = None, _across(table, headers, rest)
         else:
             name = None if options.names == "file" else name
             layout = "one name" if name is None else layout
             cells = _by_rows(table, headers, name, others, options)
-    cells = [c for c in _check_assets(table, cells, sample) if c[1]]
+    given = options.names == "header"
+    cells = [c for c in _check_assets(table, cells, sample, given) if c[1]]
     texts = [] if options.decimal else _texts(cells, sample)
     decimal, shown = (
         find_decimal(texts, table.label) if texts else (options.decimal or "point", "")

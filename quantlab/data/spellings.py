@@ -17,15 +17,15 @@ from ..errors import SpecificationError
 # %% ../../nbs/10_data/44_spellings.ipynb #9ce4fd74
 FIELDS = (
     "open", "high", "low", "close", "adjusted", "price", "volume", "dollar_volume", "returns",
-    "intraday_abs_return", "log_prices",
+    "intraday_abs_return", "log_prices", "log_returns",
 )
 _CHOICES = {
     "dates": tuple(ORDERS),
     "price": ("adjusted", "close"),
-    "values": ("prices", "returns", "log-prices"),
+    "values": ("prices", "returns", "log-prices", "log-returns"),
     "unit": ("currency", "cents", "mixed", "percent"),
     "decimal": ("point", "comma"),
-    "names": ("file", "column"),
+    "names": ("file", "column", "header"),
 }
 
 
@@ -39,15 +39,16 @@ class ImportOptions:
         Order of dates written in three numbers.
     price : {"adjusted", "close"}, optional
         The column that `prices` are made of, where both are there: adjusted by default.
-    values : {"prices", "returns", "log-prices"}, optional
+    values : {"prices", "returns", "log-prices", "log-returns"}, optional
         What a table holds whose name and header do not say it.
     unit : {"currency", "cents", "mixed", "percent"}, optional
         Prices in currency or in cents; "mixed": the stretches of a name that lie 100 times
         higher are in cents. "percent" is for returns.
     decimal : {"point", "comma"}, optional
         The decimal sign.
-    names : {"file", "column"}, optional
-        Where the name of an asset stands, if file and column disagree.
+    names : {"file", "column", "header"}, optional
+        Where the name of an asset stands: in the name of the file, in a column, or in the header
+        (a column an asset, whatever it is spelt like).
     columns : mapping of str to str
         What a column holds, whatever its header: {"close": "Schlusskurs"}.
     """
@@ -78,7 +79,7 @@ _SPELLINGS = {
     "date": (
         "date datum day tradedate tradingday tradingdate pricedate quotedate asofdate caldt "
         "dlycaldt fecha tag handelstag dt",
-        "timestamp datetime time index zeit",
+        "timestamp datetime time index zeit snappedat",
     ),
     "name": (
         "ticker symbol asset sid permno tic",
@@ -93,7 +94,7 @@ _SPELLINGS = {
     "low": ("low lowprice pricelow pxlow daylow tief tagestief", "l"),
     "close": (
         "close closeprice closingprice priceclose pxlast pxclose schluss schlusskurs "
-        "closeunadj rawclose unadjustedclose",
+        "closeunadj rawclose unadjustedclose closelast",
         "last lastprice settle settlement prc dlyprc",
         "c",
     ),
@@ -113,13 +114,21 @@ _SPELLINGS = {
     ),
     "intraday_abs_return": ("intradayabsreturn",),
     "log_prices": ("logprice logprices logclose",),
+    "log_returns": (
+        "logreturn logreturns logret logrets lnreturn lnreturns lnret lnrets "
+        "dailylogreturn dailylogreturns",
+    ),
     "value": ("value values wert val",),
     "a field a row": ("field variable item measure attribute metric feld",),
+    "calendar": (
+        "year month week weekday dayofweek quarter jahr monat woche wochentag quartal",
+    ),
     "": (
         "dividend dividends stocksplits splits split splitfactor splitratio capitalgains vwap "
         "trades ntrades openint openinterest per currency exchange market adjopen adjhigh "
         "adjlow adjvolume openadj highadj lowadj volumeadj change changepercent pctchange bid "
-        "ask adjfactor sector industry country unnamed0",
+        "ask adjfactor sector industry country unnamed0 marketcap totalvolume dividendamount "
+        "splitcoefficient",
     ),
 }
 _SPELT = {
@@ -136,12 +145,18 @@ def plain_header(header: str) -> str:
 
 
 def spelt(header: str) -> tuple[str | None, int]:
-    "What a header is spelt as, and how plainly"
-    return _SPELT.get(plain_header(header), (None, 0))
+    "What a header is spelt as, and how plainly; a number before it, a remark in brackets and a "
+    "sentence after it do not count"
+    bare = re.sub(r"^\s*\d+[a-z]?\.\s+|\s*[(\[].*[)\]]\s*$", "", header)
+    words = bare.split()
+    cuts = range(len(words) - 1, 0, -1) if len(words) >= 4 else ()
+    tries = (header, bare, *(" ".join(words[:n]) for n in cuts))
+    return next((_SPELT[w] for w in map(plain_header, tries) if w in _SPELT), (None, 0))
 
 
 def field_of_name(stem: str) -> str | None:
     "The field that a file of this name holds, such as `volume` or `prices_2020`; None if "
-    "unsaid"
-    role = spelt(re.sub(r"\d+$", "", plain_header(stem)))[0]
+    "unsaid, or said by one letter"
+    word = re.sub(r"\d+$", "", plain_header(stem))
+    role = spelt(word)[0] if len(word) > 1 else None
     return role if role in FIELDS else None

@@ -66,7 +66,7 @@ def _ask(reading: Reading, what: str, ways: str) -> DataError:
     return DataError(f"{reading.table.label}: {what}; say which with {ways}.")
 
 
-_VALUES = "`values` = prices, returns or log-prices (--values)"
+_VALUES = "`values` = prices, returns, log-prices or log-returns (--values)"
 
 
 def _tell(reading: Reading, series: list[np.ndarray]) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOp
         len(x) >= 3
         and (x > 0).all()
         and 2 * (x > 0.5).sum() > len(x)
-        and options.values != "returns"
+        and options.values not in ("returns", "log-returns")
     ):
         middle = f"{np.median(x):.3g} in the middle"
         what = f"all of what is called returns is above zero, {middle}, as prices are"
@@ -138,7 +138,10 @@ def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOp
         )
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #3b72df8e
-_SAID = {"prices": "price", "returns": "returns", "log-prices": "log_prices"}
+_SAID = {
+    "prices": "price", "returns": "returns", "log-prices": "log_prices",
+    "log-returns": "log_returns",
+}
 
 
 def settle_values(
@@ -169,7 +172,7 @@ def settle_values(
     roles, taken = {role for _, role, _ in reading.cells}, list(reading.taken)
     sample = sample or reading.table.sample()
     if "value" in roles or (
-        options.values and len(roles) == 1 and roles & {"price", "returns", "log_prices"}
+        options.values and len(roles) == 1 and roles & set(_SAID.values())
     ):
         (role,) = roles if len(roles) == 1 else ("value",)
         found, why = (
@@ -186,8 +189,8 @@ def settle_values(
         roles = {role for _, role, _ in cells}
     for role in sorted(roles & {"price", "close", "adjusted"}):
         _check_prices(reading, role, _series(reading, role, sample), options)
-    if "returns" in roles:
-        _check_returns(reading, _series(reading, "returns", sample), options)
+    for role in sorted(roles & {"returns", "log_returns"}):
+        _check_returns(reading, _series(reading, role, sample), options)
     return reading
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #24426489
