@@ -1052,6 +1052,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.data.grid._Filling.numbers': ('10_data/grid.html#_filling.numbers', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._Filling.positions': ( '10_data/grid.html#_filling.positions',
                                                                                'quantlab/data/grid.py'),
+                                    'quantlab.data.grid._drop_crossed': ('10_data/grid.html#_drop_crossed', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._fill_columns': ('10_data/grid.html#_fill_columns', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._fill_long': ('10_data/grid.html#_fill_long', 'quantlab/data/grid.py'),
                                     'quantlab.data.grid._note_clash': ('10_data/grid.html#_note_clash', 'quantlab/data/grid.py'),

@@ -30,7 +30,7 @@ def bar_evidence(values: Mapping[str, np.ndarray]) -> bool | None:
     -------
     bool or None
         True: high and low enclose the others, closely, in nine rows of ten. False: they do not in
-        six of ten, or lie far apart. None: the values do not tell.
+        six of ten, or lie apart and often do not. None: the values do not tell.
     """
     found = [role for role in _BAR if role in values]
     if len(found) < 2:
@@ -46,7 +46,7 @@ def bar_evidence(values: Mapping[str, np.ndarray]) -> bool | None:
     if "low" in found:
         wrong |= prices[found.index("low")] > bottom * (1 + 1e-4)
     apart, share = float(np.median(top / bottom)), float(wrong.mean())
-    if apart > 1.5 or share > 0.6:
+    if apart > 1.5 or share > 0.6 or (apart > 1.15 and share > 0.1):
         return False
     enclosed = len(found) >= 3 and {"high", "low"} & set(found)
     return True if enclosed and share <= 0.1 and apart <= 1.25 else None

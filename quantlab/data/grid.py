@@ -231,6 +231,21 @@ class _Filling:
         return values
 
 # %% ../../nbs/10_data/48_grid.ipynb #b02de073
+def _drop_crossed(
+    fill: _Filling, batch: Rows, ok: np.ndarray, found: dict[tuple, np.ndarray]
+) -> None:
+    "List the rows whose high lies below their low, and leave both out"
+    at = {(role, asset): (i, values) for (i, role, asset), values in found.items()}
+    for (role, asset), (i, high) in at.items():
+        if role == "high" and ("low", asset) in at:
+            low = at["low", asset][1]
+            crossed = high < low
+            for k in np.flatnonzero(crossed & ok):
+                reason = f"high below the low, {low[k]:.10g}; both are left out"
+                fill.note(batch, k, i, f"{high[k]:.10g}", reason)
+            high[crossed] = low[crossed] = np.nan
+
+
 def _fill_long(fill: _Filling, batch: Rows) -> None:
     "Put a batch whose rows have a name each"
     day, ok = fill.positions(batch)
@@ -239,7 +254,10 @@ def _fill_long(fill: _Filling, batch: Rows) -> None:
     for i in np.flatnonzero(ok & (name < 0)):
         fill.note(batch, i, fill.reading.name, "", "no name")
     ok &= name >= 0
-    found = {(i, role): fill.numbers(batch, i, role, ok) for i, role, _ in fill.reading.cells}
+    cells = fill.reading.cells
+    given = {(i, role, None): fill.numbers(batch, i, role, ok) for i, role, _ in cells}
+    _drop_crossed(fill, batch, ok, given)
+    found = {(i, role): values for (i, role, _), values in given.items()}
     rows = np.flatnonzero(ok)
     key = name[rows] * len(fill.grid.days) + day[rows]
     if len(key) > 1 and day[rows[0]] == day[rows[1]]:  # day by day
@@ -272,10 +290,14 @@ def _fill_columns(fill: _Filling, batch: Rows) -> None:
     day, ok = fill.positions(batch)
     rows = np.flatnonzero(ok)
     by_role: dict[str, list[tuple[int, str]]] = {}
+    given = {}
     for i, role, asset in fill.reading.cells:
         by_role.setdefault(role, []).append((i, asset))
+    for role, own in by_role.items():
+        given |= {(i, role, asset): fill.numbers(batch, i, role, ok) for i, asset in own}
+    _drop_crossed(fill, batch, ok, given)
     tables = {
-        role: np.stack([fill.numbers(batch, i, role, ok) for i, _ in own], axis=1)
+        role: np.stack([given[i, role, asset] for i, asset in own], axis=1)
         for role, own in by_role.items()
     }
     for some in _rounds(day[rows]):

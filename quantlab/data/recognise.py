@@ -209,10 +209,11 @@ def _ask_layout(
     role = role if role in _MAKES else "close"
     beside = f" beside {list_(others)}" if others else ", and the values do not tell whether they are"
     header = headers[first] if fields[first] == role else "HEADER"
+    spare = "" if set(fields.values()) & _MAKES else f"; or leave {headers[first]!r} out of the file"
     return DataError(
         f"{table.label} has {list_(list(fields))}, spelt as {', '.join(dict.fromkeys(fields.values()))}{beside}: "
         f"say `names` = file where all belong to {table.stem!r}, or header where each is an asset "
-        f"(--names file, --names header), or name the price (--column {role}={header})."
+        f"(--names file, --names header), or name the price (--column {role}={header}){spare}."
     )
 
 
