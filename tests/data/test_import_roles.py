@@ -1,4 +1,4 @@
-"""What is a name and what is a field: headers that may be either are told by the values, or asked for."""
+"""A header may be a name or a field: it is told by the values, or asked for."""
 
 import zipfile
 
