@@ -284,7 +284,7 @@ def _note_clash(
     reason = f"{asset} on {day} is given twice, first as {before:.10g}; both are left out"
     fill.note(batch, i, column, f"{value:.10g}", reason)
 
-
+# %% ../../nbs/10_data/48_grid.ipynb #48a00002
 def _fill_columns(fill: _Filling, batch: Rows) -> None:
     "Put a batch in which a column is one name"
     day, ok = fill.positions(batch)

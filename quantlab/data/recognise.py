@@ -6,7 +6,6 @@
 __all__ = ['Reading', 'recognise']
 
 # %% ../../nbs/10_data/45_recognise.ipynb #44418f3b
-import contextlib
 import difflib
 import re
 from collections.abc import Sequence
@@ -15,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, find_decimal, read_numbers
+from .cells import distinct_texts, find_decimal
 from quantlab.data.column_roles import (
-    bar_evidence, is_counter, names_evidence, volume_evidence, written_alike,
+    bar_evidence, first_numbers, is_counter, names_evidence, one_name_evidence, volume_evidence,
+    written_alike,
 )
 from .spellings import FIELDS, ImportOptions, field_of_name, plain_header, spelt
 from .text_tables import RawTable, Rows, looks_like_date
@@ -102,17 +102,6 @@ def _roles(headers: Sequence[str], table: RawTable, options: ImportOptions) -> d
     return {role: i for role, i in picked.items() if i is not None}
 
 
-def _values(i: int, sample: Rows, options: ImportOptions) -> np.ndarray:
-    "Numbers of the first rows of a column; NaN where none"
-    cells, decimal = sample.columns[i].slice(0, 2000), options.decimal or "point"
-    if pa.types.is_temporal(cells.type) or pa.types.is_nested(cells.type):
-        return np.full(len(cells), np.nan)
-    if options.decimal is None and pa.types.is_string(cells.type):
-        with contextlib.suppress(DataError):
-            decimal = find_decimal([t for t in cells.to_pylist() if t], "")[0]
-    return read_numbers(cells, decimal)[0]
-
-
 def _name_column(
     headers: Sequence[str], date: int, sample: Rows, table: RawTable, options: ImportOptions
 ) -> int | None:
@@ -121,7 +110,7 @@ def _name_column(
     if name is None or "name" in options.columns or options.names == "header":
         return None if options.names == "header" else name
     held = names_evidence(sample.columns[name], sample.columns[date])
-    if held or is_counter(_values(name, sample, options)):
+    if held or is_counter(first_numbers(sample.columns[name], options.decimal)):
         return name if held else None
     shown = distinct_texts(sample.columns[name])[1][0]
     raise DataError(
@@ -154,30 +143,17 @@ def _lays_out(
         return "one name"
     if not words and (not fields or len(fields) < len(rest) / 2):
         return "one name" if rest and set(roles.values()) <= {"value", ""} else "wide"
-    values = {r: _values(i, sample, options) for i, r in (words or fields).items()}
+    read = lambda i: first_numbers(sample.columns[i], options.decimal)
+    values = {r: read(i) for i, r in (words or fields).items()}
     others = [i for i, r in roles.items() if r is None or (words and i in fields.keys() - words)]
-    told = _one_name(values, [headers[i] for i in others], len(rest), letters=not words)
+    told = one_name_evidence(
+        values, len(others), len(rest), letters=not words, priced=bool(set(values) & _MAKES)
+    )
     if told is None and _are_names(table.stem, headers, words, others, values):
         told = False
     if told is None and options.names != "file":
         raise _ask_layout(table, headers, words or fields, others)
     return "wide" if told is False else "one name"
-
-
-def _one_name(
-    values: dict[str, np.ndarray], others: list[str], n_columns: int, letters: bool
-) -> bool | None:
-    "Are these the fields of one name? None: header and values leave it open"
-    bar, price = bar_evidence(values), values.get("close")
-    volume = "volume" in values and volume_evidence(values["volume"], price)
-    if letters:  # they are names, unless the values say otherwise
-        if bar and (volume or "volume" not in values):
-            return True
-        return None if bar is not False and price is not None and volume else False
-    if bar is False or not set(values) & _MAKES:
-        return True if not others and bar is None else None
-    known = n_columns - len(others)
-    return True if bar or not others or (len(values) > 1 and 2 * known >= n_columns) else None
 
 # %% ../../nbs/10_data/45_recognise.ipynb #45a00004
 def _are_names(
@@ -207,11 +183,13 @@ def _ask_layout(
     list_ = lambda found: ", ".join(repr(headers[i]) for i in found[:4])
     (first, role), *_ = fields.items()
     role = role if role in _MAKES else "close"
-    beside = f" beside {list_(others)}" if others else ", and the values do not tell whether they are"
+    beside = f" beside {list_(others)}" if others else ", and the values do not tell"
     header = headers[first] if fields[first] == role else "HEADER"
-    spare = "" if set(fields.values()) & _MAKES else f"; or leave {headers[first]!r} out of the file"
+    spare = f"; or leave {headers[first]!r} out of the file"
+    spare = "" if set(fields.values()) & _MAKES else spare
+    spelt_as = ", ".join(dict.fromkeys(fields.values()))
     return DataError(
-        f"{table.label} has {list_(list(fields))}, spelt as {', '.join(dict.fromkeys(fields.values()))}{beside}: "
+        f"{table.label} has {list_(list(fields))}, spelt as {spelt_as}{beside}: "
         f"say `names` = file where all belong to {table.stem!r}, or header where each is an asset "
         f"(--names file, --names header), or name the price (--column {role}={header}){spare}."
     )
@@ -229,7 +207,7 @@ def _drop_unused(
         if options.names != "header":
             unused |= role == "calendar"
             unused |= role == "" and not written_alike(headers[i], others)
-            unused |= role == "name" and is_counter(_values(i, sample, options))
+            unused |= role == "name" and is_counter(first_numbers(sample.columns[i]))
         if not unused:
             kept.append(i)
     return kept

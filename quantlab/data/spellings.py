@@ -114,15 +114,10 @@ _SPELLINGS = {
     ),
     "intraday_abs_return": ("intradayabsreturn",),
     "log_prices": ("logprice logprices logclose",),
-    "log_returns": (
-        "logreturn logreturns logret logrets lnreturn lnreturns lnret lnrets "
-        "dailylogreturn dailylogreturns",
-    ),
+    "log_returns": ("logreturn logreturns logret logrets lnreturn lnreturns lnret lnrets",),
     "value": ("value values wert val",),
     "a field a row": ("field variable item measure attribute metric feld",),
-    "calendar": (
-        "year month week weekday dayofweek quarter jahr monat woche wochentag quartal",
-    ),
+    "calendar": ("year month week weekday dayofweek quarter jahr monat woche wochentag",),
     "": (
         "dividend dividends stocksplits splits split splitfactor splitratio capitalgains vwap "
         "trades ntrades openint openinterest per currency exchange market adjopen adjhigh "

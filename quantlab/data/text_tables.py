@@ -181,8 +181,8 @@ def _decode(start: bytes, label: str) -> tuple[str, str]:
 def _check_text(lines: list[str], label: str) -> None:
     "Refuse what is text and no table"
     start = lines[0].lstrip()[:15].lower()
-    kinds = {"[{": "JSON", "{": "JSON", "[[": "JSON", "<!doctype": "a web page", "<html": "a web page"}
-    kind = next((k for mark, k in kinds.items() if start.startswith(mark)), None)
+    kind = "a web page" if start.startswith(("<!doctype", "<html")) else None
+    kind = "JSON" if start.startswith(("[{", "{", "[[")) else kind
     if kind is None and start == "[" and lines[1:] and lines[1].lstrip()[:1] in "[{":
         kind = "JSON"
     if kind:
