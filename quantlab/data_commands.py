@@ -7,6 +7,7 @@ __all__ = ['DATA']
 
 # %% ../nbs/94_data_commands.ipynb #42d842c7
 import argparse
+import datetime
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,7 @@ _PASSED = (
     "unit",
     "decimal",
     "names",
+    "timezone",
     "benchmark",
     "cash",
     "sectors",
@@ -69,6 +71,7 @@ def _read(args: argparse.Namespace, scratch: Path | None = None) -> Any:
         args.paths,
         **given,
         columns=_columns(args.column),
+        as_of=datetime.date.today(),
         strict=args.strict,
         limit=_IN_MEMORY,
         scratch=scratch,
@@ -365,6 +368,10 @@ DATA = Command(
             "action": "append",
             "metavar": "WHAT=HEADER",
             "help": "what a column holds, such as close=Kurs; may be given several times",
+        },
+        "--timezone": {
+            "metavar": "PLACE",
+            "help": "whose days are meant, such as Europe/Berlin, where dates are moments in UTC",
         },
         "--calendar": {
             "help": "market code such as XNYS, 24/7, or from-data: other days are dropped"

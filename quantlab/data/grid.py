@@ -178,6 +178,7 @@ class _Filling:
     name_of: dict[str, int]
     options: ImportOptions
     bad: BadRows
+    lone: frozenset[str] = frozenset()  # dates far from those around them
     n_duplicates: int = 0
     n_rows: int = 0
     no_numbers: Counter = field(default_factory=Counter)  # a column
@@ -193,14 +194,18 @@ class _Filling:
         "Day of each row, and which rows have one; the others are listed"
         cells = batch.columns[self.reading.date]
         codes, texts = distinct_texts(cells)
-        day = np.array([self.day_of.get(t, -1) for t in texts] + [-1])[codes]
+        day_of = lambda t: -1 if t in self.lone else self.day_of.get(t, -1)
+        day = np.array([*map(day_of, texts), -1])[codes]
         ok = day >= 0
         for i in np.flatnonzero(~ok):
             text = texts[codes[i]] if codes[i] >= 0 else ""
             if text not in MISSING or any(c[i].is_valid for c in batch.columns.values()):
-                self.note(
-                    batch, i, self.reading.date, text, "no date of the form of the others"
+                why = (
+                    "a date far from those around it"
+                    if text in self.lone
+                    else "no date of the form of the others"
                 )
+                self.note(batch, i, self.reading.date, text, why)
         return day, ok
 
     def note(self, batch: Rows, i: int, column: int, text: Any, reason: str) -> None:
@@ -317,8 +322,8 @@ def fill_grid(
     """
     bad, n_duplicates = BadRows(), 0
     name_of = {name: i for i, name in enumerate(grid.names)}
-    for reading, form in zip(survey.readings, survey.forms):
-        fill = _Filling(grid, reading, survey.day_of[form], name_of, options, bad)
+    for reading, form, lone in zip(survey.readings, survey.forms, survey.lone):
+        fill = _Filling(grid, reading, survey.day_of[form], name_of, options, bad, lone)
         columns = [reading.date, *(i for i, _, _ in reading.cells)]
         columns += [] if reading.name is None else [reading.name]
         for batch in reading.table.rows(columns):

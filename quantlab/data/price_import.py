@@ -6,6 +6,7 @@
 __all__ = ['PriceImport', 'import_prices']
 
 # %% ../../nbs/10_data/52_price_import.ipynb #15bb7147
+import datetime as dt
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -262,6 +263,8 @@ def import_prices(
     decimal: str | None = None,
     names: str | None = None,
     columns: Mapping[str, str] | None = None,
+    timezone: str | None = None,
+    as_of: dt.date | None = None,
     benchmark: str | None = None,
     cash: str | None = None,
     sectors: str | Path | pd.Series | None = None,
@@ -294,6 +297,12 @@ def import_prices(
     columns : mapping of str to str, optional
         What a column holds, whatever its header: {"close": "Kurs"}; keys are date, name and the
         fields.
+    timezone : str, optional
+        Place whose days are meant, such as "Europe/Berlin", where dates are moments; asked for
+        where it matters.
+    as_of : date, optional
+        No date whose year has two digits is after it; by default the run of dates tells the
+        century, or it is asked for.
     benchmark, cash : str, optional
         Names kept out of the universe: the returns of the first come apart, those of cash stay a
         column of `returns`.
@@ -346,6 +355,8 @@ def import_prices(
         decimal=decimal,
         names=names,
         columns=columns or {},
+        timezone=timezone,
+        as_of=as_of,
     )
     read = _collect(
         sources, options, (limit, scratch), progress, benchmark=benchmark, cash=cash
