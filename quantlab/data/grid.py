@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .cell_signs import is_text, odd_thousands, percent_cells, wrong_scales
 from .cells import distinct_texts, read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
@@ -138,8 +139,10 @@ def _values(
     "Numbers of a column, and why some of them are none"
     values, bad = read_numbers(cells, reading.decimal)
     why = dict.fromkeys(bad.tolist(), "no number")
+    scales = wrong_scales(cells, role)
+    values[list(scales)] = np.nan
     if role == "returns" and options.unit == "percent":
-        values = values / 100
+        values = np.where(percent_cells(cells), values, values / 100)
     if role in _PRICES:
         if options.unit == "cents":
             values = values / 100
@@ -152,7 +155,7 @@ def _values(
     if low.any():
         why |= dict.fromkeys(np.flatnonzero(low).tolist(), reason)
         values[low] = np.nan
-    return values, why
+    return values, scales | why
 
 
 def _rounds(key: np.ndarray) -> Iterator[np.ndarray]:
@@ -182,6 +185,8 @@ class _Filling:
     n_duplicates: int = 0
     n_rows: int = 0
     no_numbers: Counter = field(default_factory=Counter)  # a column
+    last: dict[int, dict[int, float]] = field(default_factory=dict)  # value of a column, name
+    n_odd: int = 0  # thousands that fit as fractions
 
     def column(self, i: int) -> str:
         "What a column is called"
@@ -223,10 +228,31 @@ class _Filling:
                 "column, rename it, or say how it is written with `decimal` (--decimal)."
             )
 
+    def odd(self, batch: Rows, column: int, values: np.ndarray) -> dict[int, str]:
+        "Cells that are thousands by their sign and fractions by their neighbours"
+        codes = np.zeros(len(values), dtype=int)
+        if self.reading.name is not None:
+            own, texts = name_texts(batch.columns[self.reading.name])
+            codes = np.array([self.name_of.get(t, -1) for t in texts] + [-1])[own]
+        cells, last = batch.columns[column], self.last.setdefault(column, {})
+        found = odd_thousands(cells, values, self.reading.decimal, codes, last)
+        self.n_odd += len(found)
+        if self.options.decimal is None and self.n_odd > max(20, self.n_rows / 100):
+            raise DataError(
+                f"{self.reading.table.label} holds {cells[found[0]].as_py()!r} in row "
+                f"{batch.numbers[found[0]]} of {self.column(column)!r}, a thousand by the sign of "
+                f"the other cells and a fraction by its neighbours, and {self.n_odd} like it; "
+                "correct them, or say `decimal` = point or comma (--decimal)."
+            )
+        values[found] = np.nan
+        return dict.fromkeys(found, "a thousand among fractions, or a fraction")
+
     def numbers(self, batch: Rows, column: int, role: str, ok: np.ndarray) -> np.ndarray:
         "Values of a column, with those that are none listed"
         cells = batch.columns[column]
         values, why = _values(cells, role, self.reading, self.options)
+        if role in _PRICES and is_text(cells):
+            why |= self.odd(batch, column, values)
         if n := sum(reason == "no number" for reason in why.values()):
             self.no_numbers[column] += n
             self.check_numbers(column, role, cells[next(iter(why))].as_py())

@@ -16,7 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .canonical import FieldMaker, price_role, settle_hundreds, traded_role
+from quantlab.data.canonical import (
+    FieldMaker, price_role, settle_hundreds, stand_in, traded_role,
+)
 from .files import write_folder
 from .grid import Grid, fill_grid, make_grid
 from .panel import Panel
@@ -245,9 +247,11 @@ def _collect(
         )
     grid = make_grid(survey.days, survey.names, roles, limit=room[0], scratch=room[1])
     bad, n_duplicates = fill_grid(survey, grid, options, tick("values", survey.n_rows))
+    other = stand_in(grid, source, options)
     cents = settle_hundreds(grid, source, options)
     names, days, notes = _universe(grid, source, set(apart.values()))
     notes += [("", "unit", cents)] if cents else []
+    notes += [("", "price", other)] if other else []
     notes += [(name, which, "kept out of the universe") for which, name in apart.items()]
     fields = FieldMaker(grid, source, names, days, apart)
     return _Read(survey, fields, why, notes, bad.rows, n_duplicates, files)
