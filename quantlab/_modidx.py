@@ -1369,6 +1369,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'quantlab.data_commands._check': ('data_commands.html#_check', 'quantlab/data_commands.py'),
                                         'quantlab.data_commands._columns': ('data_commands.html#_columns', 'quantlab/data_commands.py'),
                                         'quantlab.data_commands._contract': ('data_commands.html#_contract', 'quantlab/data_commands.py'),
+                                        'quantlab.data_commands._day': ('data_commands.html#_day', 'quantlab/data_commands.py'),
                                         'quantlab.data_commands._import': ('data_commands.html#_import', 'quantlab/data_commands.py'),
                                         'quantlab.data_commands._is_panel': ('data_commands.html#_is_panel', 'quantlab/data_commands.py'),
                                         'quantlab.data_commands._prepare': ('data_commands.html#_prepare', 'quantlab/data_commands.py'),

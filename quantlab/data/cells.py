@@ -380,7 +380,8 @@ def _find_century(
     if pivot is None:
         raise DataError(
             f"{label} has dates such as {texts[0]!r}, whose year may be of this century or of the "
-            "last; say by `as_of` the day that no date is after, or write years in four digits."
+            "last; say with `as_of` a day that no date is after (--as-of 2024-01-31), or write "
+            "years in four digits."
         )
     return pivot
 

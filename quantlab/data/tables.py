@@ -86,7 +86,7 @@ def _frame_table(frame: pd.DataFrame, label: str) -> RawTable:
     header = _levels([*(i.name for i in index), *frame.columns])
     arrays = []
     for value in values:
-        if isinstance(value.dtype, pd.PeriodDtype) and value.dtype.freq.name in ("D", "B"):
+        if str(value.dtype) in ("period[D]", "period[B]"):
             value = pd.PeriodIndex(value).to_timestamp()
         try:
             arrays.append(pa.array(value, from_pandas=True))
