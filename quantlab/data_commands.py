@@ -45,7 +45,7 @@ def _columns(texts: list[str] | None) -> dict[str, str]:
         raise Usage(f"--column takes WHAT=HEADER, each once, such as close=Kurs; got {texts}.")
     return pairs
 
-
+# %% ../nbs/94_data_commands.ipynb #f7a10002
 def _day(text: str | None) -> datetime.date | None:
     "The day that `--as-of` says"
     try:

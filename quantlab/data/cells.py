@@ -49,7 +49,7 @@ def _clean(text: str, decimal: str) -> str | None:
         text = text.replace(",", ".") if "." not in text else "x"
     return text + scale if _PLAIN.match(text) and not (scale and "e" in text.lower()) else None
 
-
+# %% ../../nbs/10_data/42_cells.ipynb #f7a10001
 def read_numbers(cells: pa.Array, decimal: str = "point") -> tuple[np.ndarray, np.ndarray]:
     """Cells as floats, and the positions of those that hold something else.
 
@@ -358,6 +358,13 @@ def _find_order(texts: Sequence[str], given: str | None, label: str) -> tuple[st
             best
         ], f"{best}: {len(texts)} dates within {spans[best]} days, else within years"
     if rivals:
+        only = lambda a, b: next((t for t in texts if read[a][t] and not read[b][t]), None)
+        if (one := only(best, rivals[0])) and (two := only(rivals[0], best)):
+            raise DataError(
+                f"{label}, or files like it, have the dates {one!r} ({best}) and {two!r} "
+                f"({rivals[0]}), which share no order; write all as 2020-01-31, or import files "
+                "of one order apart, with `dates` (--dates)."
+            )
         text = next(t for t in texts if read[best][t] != read[rivals[0]][t])
         ways = " or ".join(f"{read[n][text]} ({n})" for n in (best, *rivals))
         raise DataError(

@@ -228,38 +228,45 @@ class _Filling:
                 "column, rename it, or say how it is written with `decimal` (--decimal)."
             )
 
-    def odd(self, batch: Rows, column: int, values: np.ndarray) -> dict[int, str]:
-        "Cells that are thousands by their sign and fractions by their neighbours"
-        codes = np.zeros(len(values), dtype=int)
-        if self.reading.name is not None:
-            own, texts = name_texts(batch.columns[self.reading.name])
-            codes = np.array([self.name_of.get(t, -1) for t in texts] + [-1])[own]
-        cells, last = batch.columns[column], self.last.setdefault(column, {})
-        found = odd_thousands(cells, values, self.reading.decimal, codes, last)
-        self.n_odd += len(found)
-        if self.options.decimal is None and self.n_odd > max(20, self.n_rows / 100):
-            raise DataError(
-                f"{self.reading.table.label} holds {cells[found[0]].as_py()!r} in row "
-                f"{batch.numbers[found[0]]} of {self.column(column)!r}, a thousand by the sign of "
-                f"the other cells and a fraction by its neighbours, and {self.n_odd} like it; "
-                "correct them, or say `decimal` = point or comma (--decimal)."
-            )
-        values[found] = np.nan
-        return dict.fromkeys(found, "a thousand among fractions, or a fraction")
+# %% ../../nbs/10_data/48_grid.ipynb #f7a10003
+def _odd(
+    fill: _Filling, batch: Rows, column: int, values: np.ndarray
+) -> dict[int, str]:
+    "Cells that are thousands by their sign and fractions by their neighbours"
+    codes = np.zeros(len(values), dtype=int)
+    if fill.reading.name is not None:
+        own, texts = name_texts(batch.columns[fill.reading.name])
+        codes = np.array([fill.name_of.get(t, -1) for t in texts] + [-1])[own]
+    cells, last = batch.columns[column], fill.last.setdefault(column, {})
+    found = odd_thousands(cells, values, fill.reading.decimal, codes, last)
+    fill.n_odd += len(found)
+    if fill.options.decimal is None and fill.n_odd > max(20, fill.n_rows / 100):
+        raise DataError(
+            f"{fill.reading.table.label} holds {cells[found[0]].as_py()!r} in row "
+            f"{batch.numbers[found[0]]} of {fill.column(column)!r}, a thousand by the sign of "
+            f"the other cells and a fraction by its neighbours, and {fill.n_odd} like it; "
+            "correct them, or say `decimal` = point or comma (--decimal)."
+        )
+    values[found] = np.nan
+    return dict.fromkeys(found, "a thousand among fractions, or a fraction")
 
-    def numbers(self, batch: Rows, column: int, role: str, ok: np.ndarray) -> np.ndarray:
-        "Values of a column, with those that are none listed"
-        cells = batch.columns[column]
-        values, why = _values(cells, role, self.reading, self.options)
-        if role in _PRICES and is_text(cells):
-            why |= self.odd(batch, column, values)
-        if n := sum(reason == "no number" for reason in why.values()):
-            self.no_numbers[column] += n
-            self.check_numbers(column, role, cells[next(iter(why))].as_py())
-        for i, reason in why.items():
-            if ok[i]:
-                self.note(batch, i, column, cells[i].as_py(), reason)
-        return values
+
+def _numbers(
+    fill: _Filling, batch: Rows, column: int, role: str, ok: np.ndarray
+) -> np.ndarray:
+    "Values of a column, with those that are none listed"
+    cells = batch.columns[column]
+    values, why = _values(cells, role, fill.reading, fill.options)
+    if role in _PRICES and is_text(cells):
+        why |= _odd(fill, batch, column, values)
+    if n := sum(reason == "no number" for reason in why.values()):
+        fill.no_numbers[column] += n
+        first = next(i for i, reason in why.items() if reason == "no number")
+        fill.check_numbers(column, role, cells[first].as_py())
+    for i, reason in why.items():
+        if ok[i]:
+            fill.note(batch, i, column, cells[i].as_py(), reason)
+    return values
 
 # %% ../../nbs/10_data/48_grid.ipynb #b02de073
 def _fill_long(fill: _Filling, batch: Rows) -> None:
@@ -270,7 +277,7 @@ def _fill_long(fill: _Filling, batch: Rows) -> None:
     for i in np.flatnonzero(ok & (name < 0)):
         fill.note(batch, i, fill.reading.name, "", "no name")
     ok &= name >= 0
-    found = {(i, role): fill.numbers(batch, i, role, ok) for i, role, _ in fill.reading.cells}
+    found = {(i, role): _numbers(fill, batch, i, role, ok) for i, role, _ in fill.reading.cells}
     rows = np.flatnonzero(ok)
     key = name[rows] * len(fill.grid.days) + day[rows]
     if len(key) > 1 and day[rows[0]] == day[rows[1]]:  # day by day
@@ -306,7 +313,7 @@ def _fill_columns(fill: _Filling, batch: Rows) -> None:
     for i, role, asset in fill.reading.cells:
         by_role.setdefault(role, []).append((i, asset))
     tables = {
-        role: np.stack([fill.numbers(batch, i, role, ok) for i, _ in own], axis=1)
+        role: np.stack([_numbers(fill, batch, i, role, ok) for i, _ in own], axis=1)
         for role, own in by_role.items()
     }
     for some in _rounds(day[rows]):

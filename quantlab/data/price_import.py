@@ -352,15 +352,8 @@ def import_prices(
     2024-02-02  426.3
     """
     options = ImportOptions(
-        dates=dates,
-        price=price,
-        values=values,
-        unit=unit,
-        decimal=decimal,
-        names=names,
-        columns=columns or {},
-        timezone=timezone,
-        as_of=as_of,
+        dates=dates, price=price, values=values, unit=unit, decimal=decimal, names=names,
+        columns=columns or {}, timezone=timezone, as_of=as_of,
     )
     read = _collect(
         sources, options, (limit, scratch), progress, benchmark=benchmark, cash=cash

@@ -64,6 +64,14 @@ def test_files_of_two_orders_are_refused_by_name(tmp_path):
     same(found, prices[["PEP"]].iloc[:200])
 
 
+def test_two_files_of_two_orders_and_one_length(tmp_path):
+    prices = truth()
+    for name, form in (("KO", "%d/%m/%Y"), ("PEP", "%m/%d/%Y")):
+        own = written(prices[[name]].rename(columns={name: "Close"}), form)
+        own.to_csv(tmp_path / f"{name}.csv")
+    refused(tmp_path, "'15/01/2018'", "'01/15/2018'", "share no order")
+
+
 def test_a_file_that_changes_its_order_is_refused(tmp_path):
     prices = truth()
     a, b = written(prices.iloc[:260], "%d/%m/%Y"), written(prices.iloc[260:], "%m/%d/%Y")
