@@ -105,5 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 1, f"{file.name} in {file.parent} hides the module {file.stem}; rename the file."
             )
         raise
+    except SyntaxError as error:  # of a module of the user's own
+        file = Path(error.filename or "a module")
+        return _stop(1, f"{file.name} is no Python in line {error.lineno} ({error.msg}); mend it.")
     except RecursionError:
         return _stop(1, "a file is nested too deeply to be read; take it from git again")

@@ -9,7 +9,7 @@ __all__ = ['DATA']
 import argparse
 import datetime
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,14 +174,49 @@ def _target(args: argparse.Namespace) -> tuple[Path, Path | None]:
 def _write_beside(target: Path, tables: dict[str, Any], facts: dict[str, Any]) -> None:
     "What is said of an import, in the folder `import` beside the panel"
     from quantlab.pipeline import write_text
-    from quantlab.storage import plain_json, readable_json, sweep
+    from quantlab.storage import plain_json, readable_json
 
     folder = target.parent / "import"
-    if folder.is_dir():
-        sweep(folder, "*.csv")
+    for name in _BESIDE:
+        (folder / f"{name}.csv").unlink(missing_ok=True)
     for name, table in tables.items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "import.json", readable_json(plain_json(facts, "import")))
+
+# %% ../nbs/94_data_commands.ipynb #ddf8ff78
+_BESIDE = ("taken", "bad_rows", "splits", "endings", "calendar", "benchmark")
+_SIDES = {"sectors": "sectors.csv", "membership": "membership.csv"}
+
+
+def _guard(target: Path, sources: Sequence[str]) -> None:
+    "Refuse to replace a folder that holds something else than a panel, or what is to be read"
+    beside = target.parent / "import"
+    for source in map(Path, sources):
+        for folder in (target, beside):
+            if source.resolve().is_relative_to(folder.resolve()):
+                raise Usage(
+                    f"{source} lies in {folder}, which an import replaces; keep the files that "
+                    "are read elsewhere, such as data/raw."
+                )
+    strange = {
+        target: lambda name: not (name.endswith(".parquet") or name in _SIDES.values()),
+        beside: lambda name: name not in {"import.json", *(f"{n}.csv" for n in _BESIDE)},
+    }
+    for folder, other in strange.items():
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if other(path.name):
+                raise Usage(
+                    f"{folder} holds {path.name}, which no import wrote, and would be replaced; "
+                    "name another folder with --to."
+                )
+
+
+def _keep_sides(args: argparse.Namespace, target: Path) -> None:
+    "Sectors and membership of the panel of before go on, where no others are named"
+    for option, name in _SIDES.items():
+        if getattr(args, option) is None and (target / name).is_file():
+            setattr(args, option, str(target / name))
+            print(f"{name} of the panel of before is kept")
 
 # %% ../nbs/94_data_commands.ipynb #fe124ab2
 _SURE = ("certain", "very likely")  # what `--adjust` acts upon; the rest is listed
@@ -243,14 +278,14 @@ def _prepare(args: argparse.Namespace, panel: Any, tables: dict[str, Any]) -> An
 def _changes(args: argparse.Namespace, panel: Any, raw: str) -> dict[str, Any]:
     "Dotted names and values of params.yaml that go with a panel"
     from quantlab.data import propose_dates
-    from quantlab.errors import DataError
+    from quantlab.errors import DataError, SpecificationError
 
     changes: dict[str, Any] = {"ingest_prices.raw": raw, "ingest_prices.cash": args.cash}
     if args.calendar:
         changes["ingest_prices.contract.calendar"] = _contract(args.calendar).calendar
     try:
         proposal = propose_dates(panel)
-    except DataError as error:
+    except (DataError, SpecificationError) as error:
         print(f"no dates are proposed: {error}")
         return changes
     for sentence in proposal.shortfalls:
@@ -307,7 +342,9 @@ def _import(args: argparse.Namespace) -> int:
     from quantlab.pipeline import file_md5
 
     target, project = _target(args)
+    _guard(target, args.paths)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _keep_sides(args, target)
     found = _read(args, scratch=target.parent)
     _say_taken(found.taken)
     _say_bad(found)

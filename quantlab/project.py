@@ -106,7 +106,13 @@ def _cells(notebook: Path) -> list[str]:
     with needs("pipeline"):
         import nbformat
 
-    cells = nbformat.reads(read_file(notebook), as_version=4).cells
+    try:
+        cells = nbformat.reads(read_file(notebook), as_version=4).cells
+    # no JSON, no notebook
+    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):
+        raise PipelineError(
+            f"{notebook} is not a whole notebook; take it from git again."
+        ) from None
     return [
         f"[{c.cell_type}]\n{c.source}\n"
         for c in cells
@@ -154,10 +160,12 @@ class Difference(Result):
     file: str  # relative to the project
     changed_here: bool  # since it came
     changed_there: bool  # in the package, since it came
-    diff: str  # from the package's to the project's, line by line
+    diff: str  # from the package's to the project's, line by line; empty: not there
 
     def sentence(self) -> str:
-        "Who changed it"
+        "Who changed it, or that it is not there"
+        if self.diff == "":
+            return f"{self.file} is not in this project, and stays out of it."
         who = ["this project"] * self.changed_here + ["the package"] * self.changed_there
         return f"{self.file} differs from the installed one: changed by {' and by '.join(who)}."
 
@@ -190,6 +198,7 @@ def stage_differences(project: str | Path = ".") -> list[Difference]:
             continue
         lines = ("".join(text).splitlines(keepends=True) for text in (theirs, ours))
         diff = "".join(unified_diff(*lines, f"installed/{name}", f"project/{name}", n=1))
+        diff = diff if name in here else ""
         came = marks.get(name)
         found.append(Difference(name, _mark(ours) != came, _mark(theirs) != came, diff))
     return found
@@ -220,7 +229,7 @@ def init_project(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : path
-        A new or an empty folder.
+        A new or an empty folder; a git repository without a file is empty too.
 
     Returns
     -------
@@ -236,7 +245,8 @@ def init_project(folder: str | Path) -> Path:
         import dvc.api  # noqa: F401
 
     folder = Path(folder).resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    held = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    if (folder.exists() and not folder.is_dir()) or held - {".git"}:
         raise PipelineError(
             f"{folder} is there and not empty; name a new folder, or an empty one. An older "
             "project is brought to the installed version by `quantlab init --upgrade`."
@@ -258,10 +268,10 @@ def init_project(folder: str | Path) -> Path:
         _run(made, sys.executable, "-m", "dvc", "init", "--quiet")
         write_text(made / ".dvc/config", _DVC_CONFIG)
         write_plot_templates(made)
-        _run(made, "git", "add", "--all")
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(made, folder)
+        folder.mkdir(exist_ok=True)  # a shell may stand in it
+        for part in sorted(p for p in made.iterdir() if p.name not in held):
+            shutil.move(part, folder / part.name)
+    _run(folder, "git", "add", "--all")
     return folder
 
 # %% ../nbs/94_project.ipynb #3a19a225

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import quantlab
-from .errors import needs
+from .errors import PipelineError, needs
 from .pipeline import file_md5
 from .results import Result
 
@@ -61,6 +61,17 @@ def _files(project: Path, package: Path, module: str, names: Sequence[str]) -> s
     return files
 
 # %% ../nbs/91_sources.ipynb #1f67db6a
+def _parsed(file: Path) -> ast.AST:
+    "The syntax tree of a module, or the line that is no Python"
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise PipelineError(
+            f"{file.parent.name}/{file.name} is no Python in line {error.lineno} ({error.msg}); "
+            "mend that line."
+        ) from None
+
+
 def _closure(project: Path, package: Path, files: set[Path]) -> set[Path]:
     "`files` and all they import, inside the project and the package"
     done, todo = set(), set(files)
@@ -72,7 +83,7 @@ def _closure(project: Path, package: Path, files: set[Path]) -> set[Path]:
             continue
         root = package.parent if file.is_relative_to(package) else project
         home = file.relative_to(root).with_suffix("").parts
-        for module, level, names in _imports(ast.parse(file.read_text(encoding="utf-8"))):
+        for module, level, names in _imports(_parsed(file)):
             prefix = home[: len(home) - level] if level else []
             full = ".".join([*prefix, module] if module else prefix)
             todo |= _files(project, package, full, names) - done

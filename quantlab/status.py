@@ -134,7 +134,7 @@ _ANSWERS = {
                         "opening number {n_openings}"),
     "handoff_paper": ("{bundle}, in {mode} mode until {expiry}",),
     "paper_replay": ("{n_orders:,} orders, {n_rejected:,} refused",
-                     "no day differs from the backtest by more than {max_difference_bp:.2g} bp",
+                     "no day differs from the backtest by more than {max_difference_bp:,.2f} bp",
                      "the monitor says {monitor}"),
     "build_dossier": ("{numbers:,} numbers, each looked up again where it was measured",),
 }

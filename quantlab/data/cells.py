@@ -328,7 +328,7 @@ def century(years: Collection[str], as_of: dt.date | None = None) -> int | None:
     last = 2000 + first + length
     return None if 2040 <= last < 2070 else (2000 if last < 2040 else 1900) + first
 
-
+# %% ../../nbs/10_data/42_cells.ipynb #f7a10004
 def _find_order(texts: Sequence[str], given: str | None, label: str) -> tuple[str, str]:
     "Order of day, month and year in dates of three numbers, and the evidence"
     parts = {text: _split(text)[1] for text in texts}

@@ -161,3 +161,57 @@ def test_git_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
     )
     assert "git is not installed" in done.stdout, done.stderr[-500:]
     assert list(tmp_path.glob("*mine*")) == []
+
+
+def test_an_import_leaves_alone_what_is_no_panel(project, capsys):
+    days = pd.bdate_range("2020-01-01", periods=40, name="date")
+    walk = np.random.default_rng(0).normal(0, 0.01, (40, 3)).cumsum(axis=0)
+    pd.DataFrame(100 * np.exp(walk), days, ["A", "B", "C"]).to_csv(project / "w.csv")
+    (project / "notes").mkdir()
+    (project / "notes/thesis.txt").write_text("years of work")
+    said = says(capsys, "data", "import", "w.csv", "--to", "notes", code=2)
+    assert "holds thesis.txt, which no import wrote" in said
+    assert (project / "notes/thesis.txt").read_text() == "years of work"
+    (project / "data/import").mkdir()
+    shutil.copy(project / "w.csv", project / "data/import/w.csv")
+    said = says(capsys, "data", "import", "data/import/w.csv", code=2)
+    assert "which an import replaces; keep the files that are read elsewhere" in said
+    assert "holds w.csv" in says(capsys, "data", "import", "w.csv", code=2)
+    assert (project / "data/import/w.csv").is_file()
+
+
+def test_sectors_put_beside_a_panel_survive_the_next_import(project, capsys):
+    days = pd.bdate_range("2020-01-01", periods=40, name="date")
+    walk = np.random.default_rng(0).normal(0, 0.01, (40, 3)).cumsum(axis=0)
+    pd.DataFrame(100 * np.exp(walk), days, ["A", "B", "C"]).to_csv(project / "w.csv")
+    assert main(["data", "import", "w.csv"]) == 0
+    (project / "data/panel/sectors.csv").write_text("ticker,sector\nA,x\nB,y\nC,y\n")
+    assert "sectors.csv of the panel of before is kept" in says(
+        capsys, "data", "import", "w.csv", code=0
+    )
+    assert load_panel(project / "data/panel").sectors.to_dict() == {"A": "x", "B": "y", "C": "y"}
+
+
+def test_a_slip_in_a_strategy_ends_in_its_line(project, capsys):
+    (project / "strategies/trend.py").write_text("import pandas\n\ndef weights(market:\n")
+    for command in (["check"], ["plan", "write"]):
+        assert "trend.py is no Python in line 3" in says(capsys, *command, code=1)
+
+
+def test_a_project_is_made_where_one_stands_and_in_an_empty_clone(tmp_path, monkeypatch):
+    (tmp_path / "clone").mkdir()
+    monkeypatch.chdir(tmp_path / "clone")
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert main(["init", "."]) == 0
+    assert main(["check"]) == 1  # the data are not there; the folder under the shell is
+    staged = subprocess.run(["git", "status", "--short"], capture_output=True, text=True).stdout
+    assert "A  params.yaml" in staged
+
+
+def test_candidates_are_on_file_before_any_is_shown(project):
+    "In the order of the cells: nothing is displayed between the backtests and the ledger"
+    import nbformat
+
+    notebook = nbformat.read(project / "nbs/stages/06_backtest_candidates.ipynb", as_version=4)
+    (cell,) = [c.source for c in notebook.cells if "run_backtest(candidate" in c.source]
+    assert "display(" not in cell.split("append_many")[0] and "append_many" in cell
