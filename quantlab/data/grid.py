@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from .cell_signs import is_text, odd_thousands, percent_cells, wrong_scales
-from .cells import distinct_texts, read_numbers
+from .cells import distinct_texts
+from .numbers import read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
 from .survey import Survey, name_texts

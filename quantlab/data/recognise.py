@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, find_decimal
+from .cells import distinct_texts
+from .numbers import find_decimal
 from .spellings import FIELDS, ImportOptions, field_of_name, plain_header, spelt
 from .text_tables import RawTable, Rows, looks_like_date
 from ..errors import DataError, SpecificationError

@@ -10,7 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from .cells import distinct_texts, find_date_form, read_numbers
+from .cells import distinct_texts, find_date_form
+from .numbers import read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
 from .text_tables import MISSING, Rows
