@@ -7,6 +7,7 @@ __all__ = ['DATA']
 
 # %% ../nbs/94_data_commands.ipynb #42d842c7
 import argparse
+import datetime
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,6 +45,14 @@ def _columns(texts: list[str] | None) -> dict[str, str]:
         raise Usage(f"--column takes WHAT=HEADER, each once, such as close=Kurs; got {texts}.")
     return pairs
 
+# %% ../nbs/94_data_commands.ipynb #f7a10002
+def _day(text: str | None) -> datetime.date | None:
+    "The day that `--as-of` says"
+    try:
+        return None if text is None else datetime.date.fromisoformat(text)
+    except ValueError:
+        raise Usage(f"--as-of takes a day such as 2024-01-31; got {text!r}.") from None
+
 
 _PASSED = (
     "dates",
@@ -52,6 +61,7 @@ _PASSED = (
     "unit",
     "decimal",
     "names",
+    "timezone",
     "benchmark",
     "cash",
     "sectors",
@@ -69,6 +79,7 @@ def _read(args: argparse.Namespace, scratch: Path | None = None) -> Any:
         args.paths,
         **given,
         columns=_columns(args.column),
+        as_of=_day(args.as_of),
         strict=args.strict,
         limit=_IN_MEMORY,
         scratch=scratch,
@@ -352,7 +363,7 @@ def _import(args: argparse.Namespace) -> int:
         save_panel(panel, target)
     options = {
         name: getattr(args, name)
-        for name in (*_PASSED, "column", "strict", "calendar", "adjust")
+        for name in (*_PASSED, "as_of", "column", "strict", "calendar", "adjust")
     }
     sources = {Path(file).as_posix(): file_md5(file) for file in found.files}
     _write_beside(
@@ -402,6 +413,14 @@ DATA = Command(
             "action": "append",
             "metavar": "WHAT=HEADER",
             "help": "what a column holds, such as close=Kurs; may be given several times",
+        },
+        "--timezone": {
+            "metavar": "PLACE",
+            "help": "whose days are meant, such as Europe/Berlin, where dates are moments in UTC",
+        },
+        "--as-of": {
+            "metavar": "DAY",
+            "help": "a day that no date is after, where years have two digits",
         },
         "--calendar": {
             "help": "market code such as XNYS, 24/7, or from-data: other days are dropped"

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, find_decimal, read_numbers
+from .cells import distinct_texts
+from .numbers import find_decimal, read_numbers
 from ..errors import DataError
 
 # %% ../../nbs/10_data/44_column_roles.ipynb #c44a0006

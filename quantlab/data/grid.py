@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, read_numbers
+from .cell_signs import is_text, odd_thousands, percent_cells, wrong_scales
+from .cells import distinct_texts
+from .numbers import read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
 from .survey import Survey, name_texts
@@ -138,8 +140,11 @@ def _values(
     "Numbers of a column, and why some of them are none"
     values, bad = read_numbers(cells, reading.decimal)
     why = dict.fromkeys(bad.tolist(), "no number")
-    if role in ("returns", "log_returns") and options.unit == "percent":
-        values = values / 100
+    of_returns = role in ("returns", "log_returns")
+    scales = wrong_scales(cells, "returns" if of_returns else role)
+    values[list(scales)] = np.nan
+    if of_returns and options.unit == "percent":
+        values = np.where(percent_cells(cells), values, values / 100)
     if role in _PRICES:
         if options.unit == "cents":
             values = values / 100
@@ -152,7 +157,7 @@ def _values(
     if low.any():
         why |= dict.fromkeys(np.flatnonzero(low).tolist(), reason)
         values[low] = np.nan
-    return values, why
+    return values, scales | why
 
 
 def _rounds(key: np.ndarray) -> Iterator[np.ndarray]:
@@ -178,9 +183,12 @@ class _Filling:
     name_of: dict[str, int]
     options: ImportOptions
     bad: BadRows
+    lone: frozenset[str] = frozenset()  # dates far from those around them
     n_duplicates: int = 0
     n_rows: int = 0
     no_numbers: Counter = field(default_factory=Counter)  # a column
+    last: dict[int, dict[int, float]] = field(default_factory=dict)  # value of a column, name
+    n_odd: int = 0  # thousands that fit as fractions
 
     def column(self, i: int) -> str:
         "What a column is called"
@@ -193,14 +201,18 @@ class _Filling:
         "Day of each row, and which rows have one; the others are listed"
         cells = batch.columns[self.reading.date]
         codes, texts = distinct_texts(cells)
-        day = np.array([self.day_of.get(t, -1) for t in texts] + [-1])[codes]
+        day_of = lambda t: -1 if t in self.lone else self.day_of.get(t, -1)
+        day = np.array([*map(day_of, texts), -1])[codes]
         ok = day >= 0
         for i in np.flatnonzero(~ok):
             text = texts[codes[i]] if codes[i] >= 0 else ""
             if text not in MISSING or any(c[i].is_valid for c in batch.columns.values()):
-                self.note(
-                    batch, i, self.reading.date, text, "no date of the form of the others"
+                why = (
+                    "a date far from those around it"
+                    if text in self.lone
+                    else "no date of the form of the others"
                 )
+                self.note(batch, i, self.reading.date, text, why)
         return day, ok
 
     def note(self, batch: Rows, i: int, column: int, text: Any, reason: str) -> None:
@@ -218,17 +230,45 @@ class _Filling:
                 "column, rename it, or say how it is written with `decimal` (--decimal)."
             )
 
-    def numbers(self, batch: Rows, column: int, role: str, ok: np.ndarray) -> np.ndarray:
-        "Values of a column, with those that are none listed"
-        cells = batch.columns[column]
-        values, why = _values(cells, role, self.reading, self.options)
-        if n := sum(reason == "no number" for reason in why.values()):
-            self.no_numbers[column] += n
-            self.check_numbers(column, role, cells[next(iter(why))].as_py())
-        for i, reason in why.items():
-            if ok[i]:
-                self.note(batch, i, column, cells[i].as_py(), reason)
-        return values
+# %% ../../nbs/10_data/48_grid.ipynb #f7a10003
+def _odd(
+    fill: _Filling, batch: Rows, column: int, values: np.ndarray
+) -> dict[int, str]:
+    "Cells that are thousands by their sign and fractions by their neighbours"
+    codes = np.zeros(len(values), dtype=int)
+    if fill.reading.name is not None:
+        own, texts = name_texts(batch.columns[fill.reading.name])
+        codes = np.array([fill.name_of.get(t, -1) for t in texts] + [-1])[own]
+    cells, last = batch.columns[column], fill.last.setdefault(column, {})
+    found = odd_thousands(cells, values, fill.reading.decimal, codes, last)
+    fill.n_odd += len(found)
+    if fill.options.decimal is None and fill.n_odd > max(20, fill.n_rows / 100):
+        raise DataError(
+            f"{fill.reading.table.label} holds {cells[found[0]].as_py()!r} in row "
+            f"{batch.numbers[found[0]]} of {fill.column(column)!r}, a thousand by the sign of "
+            f"the other cells and a fraction by its neighbours, and {fill.n_odd} like it; "
+            "correct them, or say `decimal` = point or comma (--decimal)."
+        )
+    values[found] = np.nan
+    return dict.fromkeys(found, "a thousand among fractions, or a fraction")
+
+
+def _numbers(
+    fill: _Filling, batch: Rows, column: int, role: str, ok: np.ndarray
+) -> np.ndarray:
+    "Values of a column, with those that are none listed"
+    cells = batch.columns[column]
+    values, why = _values(cells, role, fill.reading, fill.options)
+    if role in _PRICES and is_text(cells):
+        why |= _odd(fill, batch, column, values)
+    if n := sum(reason == "no number" for reason in why.values()):
+        fill.no_numbers[column] += n
+        first = next(i for i, reason in why.items() if reason == "no number")
+        fill.check_numbers(column, role, cells[first].as_py())
+    for i, reason in why.items():
+        if ok[i]:
+            fill.note(batch, i, column, cells[i].as_py(), reason)
+    return values
 
 # %% ../../nbs/10_data/48_grid.ipynb #b02de073
 def _drop_crossed(
@@ -255,7 +295,7 @@ def _fill_long(fill: _Filling, batch: Rows) -> None:
         fill.note(batch, i, fill.reading.name, "", "no name")
     ok &= name >= 0
     cells = fill.reading.cells
-    given = {(i, role, None): fill.numbers(batch, i, role, ok) for i, role, _ in cells}
+    given = {(i, role, None): _numbers(fill, batch, i, role, ok) for i, role, _ in cells}
     _drop_crossed(fill, batch, ok, given)
     found = {(i, role): values for (i, role, _), values in given.items()}
     rows = np.flatnonzero(ok)
@@ -294,7 +334,7 @@ def _fill_columns(fill: _Filling, batch: Rows) -> None:
     for i, role, asset in fill.reading.cells:
         by_role.setdefault(role, []).append((i, asset))
     for role, own in by_role.items():
-        given |= {(i, role, asset): fill.numbers(batch, i, role, ok) for i, asset in own}
+        given |= {(i, role, asset): _numbers(fill, batch, i, role, ok) for i, asset in own}
     _drop_crossed(fill, batch, ok, given)
     tables = {
         role: np.stack([given[i, role, asset] for i, asset in own], axis=1)
@@ -339,8 +379,8 @@ def fill_grid(
     """
     bad, n_duplicates = BadRows(), 0
     name_of = {name: i for i, name in enumerate(grid.names)}
-    for reading, form in zip(survey.readings, survey.forms):
-        fill = _Filling(grid, reading, survey.day_of[form], name_of, options, bad)
+    for reading, form, lone in zip(survey.readings, survey.forms, survey.lone):
+        fill = _Filling(grid, reading, survey.day_of[form], name_of, options, bad, lone)
         columns = [reading.date, *(i for i, _, _ in reading.cells)]
         columns += [] if reading.name is None else [reading.name]
         for batch in reading.table.rows(columns):

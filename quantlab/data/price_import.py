@@ -6,6 +6,7 @@
 __all__ = ['PriceImport', 'import_prices']
 
 # %% ../../nbs/10_data/52_price_import.ipynb #15bb7147
+import datetime as dt
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .canonical import FieldMaker, price_role, settle_hundreds, traded_role
+from quantlab.data.canonical import (
+    FieldMaker, price_role, settle_hundreds, stand_in, traded_role,
+)
 from .files import write_folder
 from .grid import Grid, fill_grid, make_grid
 from .panel import Panel
@@ -310,11 +313,13 @@ def _collect(
     grid = make_grid(survey.days, survey.names, roles, limit=room[0], scratch=room[1])
     bad, n_duplicates = fill_grid(survey, grid, options, tick("values", survey.n_rows))
     logs = _settle_logs(grid)
+    other = stand_in(grid, source, options)
     cents = settle_hundreds(grid, source, options)
     names, days, notes = _universe(grid, source, set(apart.values()))
     notes += [("", "returns", logs)] if logs else []
     notes += [("", "unit", cents)] if cents else []
     notes += _contradictions(grid, source) + [(f, "left out", w) for f, w in skipped]
+    notes += [("", "price", other)] if other else []
     notes += [(name, which, "kept out of the universe") for which, name in apart.items()]
     fields = FieldMaker(grid, source, names, days, apart)
     return _Read(survey, fields, why, notes, bad.rows, n_duplicates, files)
@@ -330,6 +335,8 @@ def import_prices(
     decimal: str | None = None,
     names: str | None = None,
     columns: Mapping[str, str] | None = None,
+    timezone: str | None = None,
+    as_of: dt.date | None = None,
     benchmark: str | None = None,
     cash: str | None = None,
     sectors: str | Path | pd.Series | None = None,
@@ -362,6 +369,12 @@ def import_prices(
     columns : mapping of str to str, optional
         What a column holds, whatever its header: {"close": "Kurs"}; keys are date, name and the
         fields.
+    timezone : str, optional
+        Place whose days are meant, such as "Europe/Berlin", where dates are moments; asked for
+        where it matters.
+    as_of : date, optional
+        No date whose year has two digits is after it; by default the run of dates tells the
+        century, or it is asked for.
     benchmark, cash : str, optional
         Names kept out of the universe: the returns of the first come apart, those of cash stay a
         column of `returns`.
@@ -407,13 +420,8 @@ def import_prices(
     2024-02-02  426.3
     """
     options = ImportOptions(
-        dates=dates,
-        price=price,
-        values=values,
-        unit=unit,
-        decimal=decimal,
-        names=names,
-        columns=columns or {},
+        dates=dates, price=price, values=values, unit=unit, decimal=decimal, names=names,
+        columns=columns or {}, timezone=timezone, as_of=as_of,
     )
     read = _collect(
         sources, options, (limit, scratch), progress, benchmark=benchmark, cash=cash

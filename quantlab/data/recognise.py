@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from .cells import distinct_texts, find_decimal
+from .cells import distinct_texts
 from quantlab.data.column_roles import (
     bar_evidence, first_numbers, is_counter, names_evidence, one_name_evidence, volume_evidence,
     written_alike,
 )
+from .numbers import find_decimal
 from .spellings import FIELDS, ImportOptions, field_of_name, plain_header, spelt
 from .text_tables import RawTable, Rows, looks_like_date
 from ..errors import DataError, SpecificationError
@@ -313,9 +314,10 @@ def _texts(cells: list, sample: Rows) -> list[str]:
     for i, _, _ in cells[:2000]:
         column = sample.columns[i]
         if pa.types.is_string(column.type):
-            found += [
-                t for t in column.slice(0, max(5, 1200 // len(cells))).to_pylist() if t
-            ]
+            n = max(5, 1200 // len(cells))  # half from the top, half from all over
+            spread = np.linspace(0, len(column) - 1, n).astype(int)
+            at = np.union1d(spread, np.arange(min(n, len(column))))
+            found += [t for t in column.take(pa.array(at)).to_pylist() if t]
     return found
 
 

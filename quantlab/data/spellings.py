@@ -6,7 +6,9 @@
 __all__ = ['FIELDS', 'ImportOptions', 'plain_header', 'spelt', 'field_of_name']
 
 # %% ../../nbs/10_data/44_spellings.ipynb #31b6eb29
+import datetime as dt
 import re
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -51,6 +53,10 @@ class ImportOptions:
         (a column an asset, whatever it is spelt like).
     columns : mapping of str to str
         What a column holds, whatever its header: {"close": "Schlusskurs"}.
+    timezone : str, optional
+        Place whose days are meant, such as "Europe/Berlin", where dates are moments.
+    as_of : date, optional
+        No date whose year has two digits is after it.
     """
 
     dates: str | None = None
@@ -60,6 +66,8 @@ class ImportOptions:
     decimal: str | None = None
     names: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    timezone: str | None = None
+    as_of: dt.date | None = None
 
     def __post_init__(self):
         for name, allowed in _CHOICES.items():
@@ -73,6 +81,22 @@ class ImportOptions:
             )
         for role in self.columns:
             check_option(role, "columns", ("date", "name", *FIELDS))
+        _check_zone(self.timezone)
+        if self.as_of is not None and not isinstance(self.as_of, dt.date):
+            raise SpecificationError(
+                f"`as_of` must be a date, such as datetime.date(2024, 1, 31); got {self.as_of!r}."
+            )
+
+
+def _check_zone(zone: str | None) -> None:
+    "Refuse a time zone that is not known here"
+    try:
+        zoneinfo.ZoneInfo("UTC" if zone is None else zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise SpecificationError(
+            f"`timezone` must be the name of a place, such as Europe/Berlin, America/New_York "
+            f"or UTC; got {zone!r}."
+        ) from None
 
 # %% ../../nbs/10_data/44_spellings.ipynb #a7963e7c
 _SPELLINGS = {

@@ -6,7 +6,6 @@
 __all__ = ['Survey', 'name_texts', 'survey_tables']
 
 # %% ../../nbs/10_data/46_survey.ipynb #b66f529f
-import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from .cells import DateForm, distinct_texts, find_date_form, usual_form
+from .date_runs import NO_DAY, check_readable, day_numbers, lone_dates, settle_zone
 from .recognise import Reading
 from .spellings import ImportOptions
 from ..errors import DataError
@@ -31,6 +31,7 @@ class Survey:
     day_of: dict[DateForm, dict[str, int]]  # text to position
     n_rows: int
     orders: list[str]  # one a reading: how its dates run
+    lone: list[frozenset[str]]  # one a reading: dates far from their neighbours
 
 
 def _group(reading: Reading, texts: Sequence[str]) -> tuple:
@@ -74,9 +75,9 @@ def survey_tables(
     DataError
         Dates that cannot be read, or in two ways.
     """
-    texts: dict[tuple, dict[str, None]] = {}
+    texts: dict[tuple, dict[str, int]] = {}
     names: dict[str, None] = {}
-    ends, groups, n_rows = [], [], 0
+    runs, ends, groups, n_rows = [], [], [], 0
     for reading in readings:
         own: dict[str, None] = {}
         first = last = None
@@ -101,14 +102,11 @@ def survey_tables(
         names.update(seen)
         ends.append((first, last))
         groups.append(_group(reading, list(own)))
-        texts.setdefault(groups[-1], {}).update(own)
-    found = {}
-    for reading, group in zip(readings, groups):
-        if group not in found:
-            found[group] = find_date_form(
-                texts[group], reading.table.label, dates=options.dates
-            )
-    return _order_days(readings, groups, found, texts, ends, list(names), n_rows)
+        shared = texts.setdefault(groups[-1], {})
+        at = [shared.setdefault(text, len(shared)) for text in own]
+        runs.append(np.array(at, dtype=np.int32))
+    found = _settle_forms(readings, groups, texts, runs, options)
+    return _order_days(readings, groups, found, texts, runs, ends, list(names), n_rows)
 
 # %% ../../nbs/10_data/46_survey.ipynb #4e91780d
 def _check_name(
@@ -127,20 +125,49 @@ def _check_name(
         )
 
 
-def _order_days(readings, groups, found, texts, ends, names, n_rows) -> Survey:
-    "The survey, with days in order"
-    read: dict[DateForm, dict[str, dt.date]] = {}
-    for group, form in found.items():
-        dates = {t: day for t in texts[group] if (day := form.read(t)) is not None}
-        read.setdefault(form, {}).update(dates)
-    days = np.array(
-        sorted({d for dates in read.values() for d in dates.values()}), dtype="datetime64[D]"
-    )
-    at = {day: i for i, day in enumerate(days.tolist())}
-    day_of = {form: {t: at[d] for t, d in dates.items()} for form, dates in read.items()}
-    forms = [found[group] for group in groups]
+def _settle_forms(
+    readings, groups, texts, runs, options: ImportOptions
+) -> dict[tuple, tuple[DateForm, np.ndarray]]:
+    "How each group writes its dates, and these as days; each table of it must agree"
+    found: dict[tuple, tuple[DateForm, np.ndarray]] = {}
+    for reading, group, run in zip(readings, groups, runs):
+        label, own = reading.table.label, list(texts[group])
+        if group not in found:
+            form = find_date_form(
+                own,
+                label,
+                dates=options.dates,
+                timezone=options.timezone,
+                as_of=options.as_of,
+            )
+            days = day_numbers(form, own)
+            found[group] = settle_zone(label, own, days, form), days
+        form, days = found[group]
+        if (days[run] == NO_DAY).any():
+            check_readable(label, [own[i] for i in run], form, asked=options.dates is None)
+    return found
+
+
+def _order_days(readings, groups, found, texts, runs, ends, names, n_rows) -> Survey:
+    "The survey, with days in order; a date that is alone in all of its tables is no day"
+    used = {group: np.zeros(len(days), bool) for group, (_, days) in found.items()}
+    alone = []
+    for group, run in zip(groups, runs):
+        days = found[group][1][run]
+        lone = lone_dates(days)
+        used[group][run[~lone & (days != NO_DAY)]] = True
+        own = list(texts[group]) if lone.any() else []
+        alone.append(frozenset(own[i] for i in run[lone]))
+    every = np.unique(np.concatenate([found[g][1][kept] for g, kept in used.items()]))
+    day_of: dict[DateForm, dict[str, int]] = {}
+    for group, (form, days) in found.items():
+        at = np.searchsorted(every, days).tolist()
+        dates = {t: k for t, k, kept in zip(texts[group], at, used[group]) if kept}
+        day_of.setdefault(form, {}).update(dates)
+    forms = [found[group][0] for group in groups]
     orders = []
     for form, (first, last) in zip(forms, ends):
         a, b = form.read(first), form.read(last)
         orders.append("newest first" if a and b and a > b else "oldest first")
-    return Survey(list(readings), forms, days, names, day_of, n_rows, orders)
+    days = every.astype("datetime64[D]")
+    return Survey(list(readings), forms, days, names, day_of, n_rows, orders, alone)

@@ -86,6 +86,8 @@ def _frame_table(frame: pd.DataFrame, label: str) -> RawTable:
     header = _levels([*(i.name for i in index), *frame.columns])
     arrays = []
     for value in values:
+        if str(value.dtype) in ("period[D]", "period[B]"):
+            value = pd.PeriodIndex(value).to_timestamp()
         try:
             arrays.append(pa.array(value, from_pandas=True))
         except (pa.ArrowInvalid, pa.ArrowTypeError):  # texts among numbers
@@ -138,9 +140,14 @@ def open_tables(source: Any, *, label: str = "table", plain: bool = False) -> li
     if packing == "parquet":
         return [_parquet_table(path, path.name)]
     if packing == "zip":
-        with zipfile.ZipFile(path) as box:
-            if "xl/workbook.xml" in box.namelist():
-                packing = "an Excel file"
+        try:
+            with zipfile.ZipFile(path) as box:
+                is_excel = "xl/workbook.xml" in box.namelist()
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(
+                f"{path.name} cannot be unpacked ({error}); is it complete?"
+            ) from None
+        packing = "an Excel file" if is_excel else packing
     if packing and packing.endswith("Excel file"):
         raise DataError(f"{path.name} is an Excel file; save its sheet as CSV.")
     if packing != "zip":

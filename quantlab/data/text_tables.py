@@ -283,8 +283,9 @@ def text_table(
     mark, before = _find_delimiter(solid[remarks:], label)
     before += remarks
     rows = _cut(solid[before : before + 8], mark)
-    if len(rows) > 1 and len(rows[0]) == len(rows[1]) - 1:  # R writes no name for row names
-        rows[0] = ["", *rows[0]]
+    if len(rows) > 1 and len(rows[0]) == len(rows[1]) - 1:
+        ends = not any(row[-1] for row in rows[1:])  # a sign more; R writes no name for row names
+        rows[0] = [*rows[0], ""] if ends else ["", *rows[0]]
     head = _header_rows(rows[:1] if plain else rows, label)
     before += rows.index(head[0])
     if before < len(solid) and head[0][0].startswith("#"):

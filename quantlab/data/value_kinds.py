@@ -10,10 +10,11 @@ import dataclasses
 
 import numpy as np
 
-from .cells import distinct_texts, read_numbers
+from .cells import distinct_texts, find_date_form
+from .numbers import read_numbers
 from .recognise import Reading
 from .spellings import ImportOptions
-from .text_tables import Rows
+from .text_tables import MISSING, Rows
 from ..errors import DataError
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #9babbead
@@ -44,10 +45,26 @@ def _roughness(series: list[np.ndarray]) -> float:
 _ROUGH = 0.5
 
 
-def _looks_percent(series: list[np.ndarray]) -> float | None:
+_LARGE = 0.06  # a day; the middle return of a wild market is half of it
+
+
+def _days_apart(reading: Reading, sample: Rows, options: ImportOptions) -> float:
+    "Days between dates in the middle; one where that cannot be told yet"
+    _, texts = distinct_texts(sample.columns[reading.date])
+    try:
+        form = find_date_form(
+            texts, reading.table.label, dates=options.dates, as_of=options.as_of
+        )
+    except DataError:
+        return 1.0
+    days = sorted({day.toordinal() for t in texts if (day := form.read(t)) is not None})
+    return max(1.0, float(np.median(np.diff(days)))) if len(days) > 1 else 1.0
+
+
+def _looks_percent(series: list[np.ndarray], days: float) -> float | None:
     "The middle size of returns that look like percent"
-    moved = [x[x != 0] for x in series]
-    large = [2 * (np.abs(x) > 0.25).sum() > len(x) for x in moved if len(x) >= 10]
+    moved, bound = [x[x != 0] for x in series], min(0.25, _LARGE * np.sqrt(days))
+    large = [2 * (np.abs(x) > bound).sum() > len(x) for x in moved if len(x) >= 10]
     if not large or np.mean(large) <= 0.5:
         return None
     return float(np.median(np.abs(np.concatenate(moved))))
@@ -69,6 +86,18 @@ def _ask(reading: Reading, what: str, ways: str) -> DataError:
 _VALUES = "`values` = prices, returns, log-prices or log-returns (--values)"
 
 
+def _check_some(reading: Reading, role: str, sample: Rows) -> None:
+    "Refuse a field none of whose cells is a number"
+    for i in [i for i, r, _ in reading.cells if r == role]:
+        texts = [t for t in distinct_texts(sample.columns[i])[1] if t.strip() not in MISSING]
+        if texts:
+            raise DataError(
+                f"{reading.table.label} holds {texts[0]!r} and the like, and no cell is a "
+                "number; write plain numbers such as 1234.5, or say how they are written with "
+                "`decimal` (--decimal)."
+            )
+
+
 def _tell(reading: Reading, series: list[np.ndarray]) -> tuple[str, str]:
     "Field and evidence of values that nothing names"
     x = np.concatenate(series)
@@ -82,7 +111,7 @@ def _tell(reading: Reading, series: list[np.ndarray]) -> tuple[str, str]:
     if len(x) and negative:
         raise _ask(
             reading,
-            f"{negative:.0%} of the values are negative, and they move slowly as prices do",
+            f"{(x < 0).sum()} of {len(x)} values are negative, and they move slowly as prices do",
             _VALUES,
         )
     if rough > _ROUGH and 0.5 < size < 1.5:
@@ -108,7 +137,7 @@ def _check_prices(
         return
     negative = float((x < 0).mean())
     if negative > 0.2:
-        what = f"{negative:.0%} of what is called {role} is negative, as returns are"
+        what = f"{negative:.1%} of what is called {role} is negative, as returns are"
         raise _ask(reading, what, _VALUES)
     if len({r for _, r, _ in reading.cells}) == 1 and _looks_logs(series, x):
         what = (
@@ -118,7 +147,9 @@ def _check_prices(
         raise _ask(reading, what, _VALUES)
 
 
-def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOptions) -> None:
+def _check_returns(
+    reading: Reading, series: list[np.ndarray], options: ImportOptions, days: float
+) -> None:
     "Refuse returns that look like prices or percent, unless it was said"
     x = np.concatenate(series) if series else np.empty(0)
     if (
@@ -130,9 +161,10 @@ def _check_returns(reading: Reading, series: list[np.ndarray], options: ImportOp
         middle = f"{np.median(x):.3g} in the middle"
         what = f"all of what is called returns is above zero, {middle}, as prices are"
         raise _ask(reading, what, _VALUES)
-    typical = _looks_percent(series)
+    typical = _looks_percent(series, days)
     if typical is not None and options.unit is None:
-        what = f"returns of {typical:.3g} in the middle are {typical:.0%} a day in decimals"
+        each = "a day" if days < 5 else f"in {days:.0f} days"
+        what = f"returns of {typical:.3g} in the middle are {typical:.0%} {each} in decimals"
         raise _ask(
             reading, what, "`unit` = percent (--unit), or currency where they are decimals"
         )
@@ -175,10 +207,13 @@ def settle_values(
         options.values and len(roles) == 1 and roles & set(_SAID.values())
     ):
         (role,) = roles if len(roles) == 1 else ("value",)
+        series = _series(reading, role, sample)
+        if not sum(map(len, series)):
+            _check_some(reading, role, sample)
         found, why = (
             (_SAID[options.values], "as was said")
             if options.values
-            else _tell(reading, _series(reading, role, sample))
+            else _tell(reading, series)
         )
         cells = tuple((i, found if r == role else r, a) for i, r, a in reading.cells)
         taken = [
@@ -190,7 +225,8 @@ def settle_values(
     for role in sorted(roles & {"price", "close", "adjusted"}):
         _check_prices(reading, role, _series(reading, role, sample), options)
     for role in sorted(roles & {"returns", "log_returns"}):
-        _check_returns(reading, _series(reading, role, sample), options)
+        apart = _days_apart(reading, sample, options)
+        _check_returns(reading, _series(reading, role, sample), options, apart)
     return reading
 
 # %% ../../nbs/10_data/47_value_kinds.ipynb #24426489
