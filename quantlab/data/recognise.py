@@ -307,7 +307,7 @@ def _check_assets(table: RawTable, cells: list, sample: Rows, given: bool) -> li
         kept.append((i, role, asset))
     return kept
 
-
+# %% ../../nbs/10_data/45_recognise.ipynb #262cd707
 def _texts(cells: list, sample: Rows) -> list[str]:
     "Texts of the cells that hold numbers, some thousands of them"
     found: list[str] = []
