@@ -565,6 +565,7 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
     }
     assert {"run", "check", "plan", "trials", "handoff", "paper", "report"} | {
         "init",
+        "dag",
         "new-strategy",
         "new-factor",
         "data",

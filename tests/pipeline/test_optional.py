@@ -64,7 +64,7 @@ def set_params(folder, changes):
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare(tmp_path_factory):
     "Thirty names, two of which end early and three begin late, with prices and returns alone"
     folder = tmp_path_factory.mktemp("optional") / "project"

@@ -117,17 +117,17 @@ def hashes(project) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def edge_world(tmp_path_factory):
     return run_all(build_project(tmp_path_factory.mktemp("edge"), edge=0.001))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def flat_world(tmp_path_factory):
     return run_all(build_project(tmp_path_factory.mktemp("flat"), edge=0.0))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trend_world(edge_world, tmp_path_factory):
     """A third family and a factor, in modules of the user's own, on the data of the edge world:
     stages 05 to 11"""

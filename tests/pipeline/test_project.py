@@ -57,7 +57,7 @@ class Bare:
         return said
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare(tmp_path_factory) -> Bare:
     "A new environment with the built wheel, at the versions of the lock"
     folder = tmp_path_factory.mktemp("bare")
@@ -127,7 +127,7 @@ def names_in(page: str) -> set[str]:
     return {n for n in ("USDOLLAR", "AAPL", "KO", "PEP") if re.search(rf"\b{n}\b", page)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def closes(bare, tmp_path_factory) -> Path:
     "30 names of 2016 to 2023, closes only, run to the dossier"
     folder = tmp_path_factory.mktemp("closes")

@@ -26,8 +26,8 @@ def market():
     world = factor_world(dates, 12, rng=np.random.default_rng(1))
     panel = load_panel({"returns": world.returns, "dollar_volume": world.dollar_volume})
     panel = market_panel(panel)
-    nothing = pd.DataFrame(np.nan, panel.index, panel.columns)
-    return Market.from_panel(panel, volatility=nothing, start=dates[600])
+    volatility = world.returns.rolling(63).std().shift(1)  # of day t, known at the close before
+    return Market.from_panel(panel, volatility=volatility, start=dates[600])
 
 
 @pytest.mark.parametrize("module", OWN)
