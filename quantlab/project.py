@@ -28,6 +28,7 @@ from quantlab.pipeline import (
     write_params, write_text, write_yaml,
 )
 from .results import Result
+from .starter import starter_family
 
 # %% ../nbs/94_project.ipynb #72a85ab5
 _STAGES, _FILES = "nbs/stages", "nbs/project"
@@ -92,6 +93,7 @@ def _write_files(folder: Path) -> None:
         name = file.relative_to(source / _FILES).as_posix()
         if "__pycache__" not in name:
             write_text(folder / _DOTTED.get(name, name), file.read_text(encoding="utf-8"))
+    write_text(folder / "strategies/trend.py", starter_family())
     for name, notebook in _notebooks(source).items():
         write_text(folder / _STAGES / name, notebook.read_text(encoding="utf-8"))
     write_text(folder / "params.yaml", (source / "params.yaml").read_text(encoding="utf-8"))

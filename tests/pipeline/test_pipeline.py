@@ -446,7 +446,10 @@ def test_data_check_asks_what_a_long_file_holds_and_says_when_nothing_is_wrong(t
     ]
     (tmp_path / "long.csv").write_text("\n".join(["date,asset,value", *rows, ""]))
     assert main(["data", "check", str(tmp_path / "long.csv")]) == 1
-    assert "`values` = prices, returns, log-prices or log-returns (--values)" in capsys.readouterr().err
+    assert (
+        "`values` = prices, returns, log-prices or log-returns (--values)"
+        in capsys.readouterr().err
+    )
     assert main(["data", "check", str(tmp_path / "long.csv"), "--values", "prices"]) == 0
     capsys.readouterr()
     sessions = trading_sessions("XNYS", "2007-01-03", "2007-03-30")

@@ -18,6 +18,7 @@ from quantlab.errors import PipelineError, SpecificationError
 from quantlab.factors import load_factors
 from quantlab.ledger import Ledger, open_trials
 from quantlab.pipeline import notebook_parameters, read_params, write_table
+from quantlab.project import init_project
 from quantlab.simulate import factor_world
 from quantlab.starter import starter_family
 
@@ -265,10 +266,10 @@ def test_a_new_factor_is_refused_until_its_source_is_written_and_joins_the_grid(
     assert "`factors.factor` must be one of 'combined'" in capsys.readouterr().err
 
 
-def test_the_starter_family_runs_and_has_a_hypothesis(project):
+def test_the_starter_family_runs_and_has_a_hypothesis(project, tmp_path_factory):
     (project / "strategies").mkdir()
     (project / "strategies/trend.py").write_text(starter_family())
-    of_init = ROOT / "nbs/project/strategies/trend.py"
+    of_init = init_project(tmp_path_factory.mktemp("init") / "mine") / "strategies/trend.py"
     assert of_init.read_text(encoding="utf-8") == starter_family()
     sys.path.append(str(project))
     families = load_families(["strategies.trend"])
