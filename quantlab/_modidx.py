@@ -851,6 +851,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.contracts.machine_problems': ('contracts.html#machine_problems', 'quantlab/contracts.py'),
                                     'quantlab.contracts.metrics_of': ('contracts.html#metrics_of', 'quantlab/contracts.py'),
                                     'quantlab.contracts.path_of': ('contracts.html#path_of', 'quantlab/contracts.py'),
+                                    'quantlab.contracts.stage_notebooks': ('contracts.html#stage_notebooks', 'quantlab/contracts.py'),
                                     'quantlab.contracts.write_contracts': ('contracts.html#write_contracts', 'quantlab/contracts.py')},
             'quantlab.data.absent': { 'quantlab.data.absent.AbsentInputs': ('10_data/absent.html#absentinputs', 'quantlab/data/absent.py'),
                                       'quantlab.data.absent.AbsentInputs.__contains__': ( '10_data/absent.html#absentinputs.__contains__',

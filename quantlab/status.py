@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from .contracts import path_of
+from .contracts import path_of, stage_notebooks
 from .errors import PipelineError, QuantlabError
 from quantlab.pipeline import (
     code_md5, data_md5, input_hashes, plain, read_file, read_metrics, read_params,
@@ -205,7 +205,7 @@ class _Reader:
     def __init__(self, root: Path):
         self.root, self.stages = root, read_stages(root)
         self.sections = read_params(root / "params.yaml")
-        found = {stage_name(p): p for p in sorted((root / "nbs/stages").glob("*.ipynb"))}
+        found = stage_notebooks(root)
         self.notebooks = {s: found[s] for s in self.stages if s in found}
         self.made = _made_by(self.stages)
         self.states: dict[str, tuple[str, str]] = {}
