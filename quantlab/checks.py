@@ -12,10 +12,12 @@ __all__ = ['LARGEST', 'check_option', 'check_kind', 'check_texts', 'check_number
 import datetime as dt
 import importlib
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from quantlab.errors import (
-    DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError,
+    DataError, MisalignedError, MissingDataError, QuantlabError, ScaleWarning, SpecificationError,
 )
 
 # %% ../nbs/01_checks.ipynb #0c74877e
@@ -128,9 +130,17 @@ def check_module(path: str, name: str, holds: str) -> ModuleType:
     if all(part.isidentifier() for part in path.split(".")):
         try:
             return importlib.import_module(path)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-                raise
+        except (QuantlabError, SyntaxError):  # say themselves what is wrong
+            raise
+        except Exception as error:
+            lost = isinstance(error, ModuleNotFoundError) and error.name is not None
+            if not (lost and f"{path}.".startswith(f"{error.name}.")):
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                raise SpecificationError(
+                    f"the module {path!r}, which `{name}` names, fails as it is imported: "
+                    f"{type(error).__name__} in line {last.lineno} of {Path(last.filename).name} "
+                    f"({error}); mend it."
+                ) from error
     raise SpecificationError(
         f"there is no module {path!r} to take {holds} from, which `{name}` names; a file "
         "strategies/trend.py in the project's folder is 'strategies.trend'."

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .import_folder import guard, import_target, keep_sides, write_beside
+from .import_folder import guard, import_target, keep_sides, replacing, write_beside
 from .ledger_commands import Command, Usage
 
 # %% ../nbs/95_data_commands.ipynb #120fe896
@@ -278,33 +278,40 @@ def _import(args: argparse.Namespace) -> int:
     tables = {"taken": found.taken, "bad_rows": found.bad_rows}
     if found.benchmark is not None:
         tables["benchmark"] = found.benchmark.dropna().rename("return").reset_index()
-    if found.is_mapped and not (args.calendar or args.adjust in ("apply", "quarantine")):
+    large = found.is_mapped and not (args.calendar or args.adjust in ("apply", "quarantine"))
+    if large:
         print(
             "the tables are larger than what is held in memory; splits and endings were not "
             "looked for"
         )
-        found.save(target)
         panel = load_panel({"returns": found.field("returns")})
     else:
         panel = _prepare(args, found.panel, tables)
-        save_panel(panel, target)
-    options = {
-        name: getattr(args, name)
-        for name in (*_PASSED, "as_of", "column", "strict", "calendar", "adjust")
-    }
     sources = {Path(file).as_posix(): file_md5(file) for file in found.files}
-    write_beside(
-        target, tables, {"sources": sources, "options": options, "result": found.to_dict()}
-    )
+    facts = {"sources": sources, "options": _options(args), "result": found.to_dict()}
+    with replacing(target):
+        found.save(target) if large else save_panel(panel, target)
+        write_beside(target, tables, facts)
+        _say_where(found, len(panel.index), target.resolve())
+        _say_params(args, panel, target, project)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    "What an import was asked for"
+    names = (*_PASSED, "as_of", "column", "strict", "calendar", "adjust")
+    return {name: getattr(args, name) for name in names}
+
+
+def _say_where(found: Any, n_dates: int, folder: Path) -> None:
+    "What was imported, and where it lies"
     here = Path.cwd().resolve()
-    folder = target.resolve()
     shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
     print(
-        f"imported {len(panel.index)} dates of {found.n_assets} assets ({found.fields}) to "
-        f"{shown}; what was taken for what is in {shown.parent / 'import'}"
+        f"imported {n_dates} dates of {found.n_assets} assets ({found.fields}) to {shown}; what "
+        f"was taken for what is in {shown.parent / 'import'}"
     )
-    _say_params(args, panel, target, project)
-    return 0
+
 
 # %% ../nbs/95_data_commands.ipynb #787c2f66
 _ANSWERS = {

@@ -154,6 +154,8 @@ def _plan(args: argparse.Namespace) -> int:
     "Show or write the plan of params.yaml"
     import json
 
+    from quantlab.contracts import unfinished_imports
+    from quantlab.errors import PipelineError
     from quantlab.ledger.plan import holds
     from quantlab.ledger.trials import Ledger
     from quantlab.pipeline import find_project, read_params
@@ -167,6 +169,8 @@ def _plan(args: argparse.Namespace) -> int:
     plan = plan_from_params(params)
     if args.action == "write":
         _check_declared(params, project)
+        if cut_off := unfinished_imports(project):
+            raise PipelineError(cut_off[0])
         before = len(ledger.plans())
         print(f"plan {ledger.plan(plan, replaces=args.replaces, note=args.note)}")
         if len(ledger.plans()) == before:

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['CODE', 'find_project', 'enter_project', 'stage_name', 'write_text', 'plain', 'write_metrics', 'read_file',
-           'read_metrics', 'write_table', 'write_plot', 'read_table', 'notebook_parameters', 'read_yaml', 'read_params',
-           'resolve_parameters', 'write_params', 'strip_notebook', 'kernel_environment', 'stage_environment',
-           'file_md5', 'read_stages', 'write_yaml', 'installed_code', 'input_hashes', 'code_md5', 'import_problems',
-           'stage_record', 'data_md5', 'StageRun', 'run_stage']
+           'read_metrics', 'write_table', 'write_plot', 'read_table', 'read_notebook', 'is_parameters',
+           'notebook_parameters', 'read_yaml', 'read_params', 'resolve_parameters', 'write_params', 'strip_notebook',
+           'kernel_environment', 'stage_environment', 'file_md5', 'read_stages', 'write_yaml', 'installed_code',
+           'input_hashes', 'code_md5', 'import_problems', 'stage_record', 'data_md5', 'StageRun', 'run_stage']
 
 # %% ../nbs/90_pipeline.ipynb #c6b5c810
 import ast
@@ -138,8 +138,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_parquet(path, engine="pyarrow")
 
 # %% ../nbs/90_pipeline.ipynb #63fe668c
-def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
-    "Names and values in the notebook's one cell tagged `parameters`"
+def read_notebook(notebook: str | Path) -> Any:
+    "A notebook as nbformat's version 4, or a sentence where it is not whole"
     with needs("pipeline"):
         import nbformat
 
@@ -148,13 +148,24 @@ def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
             f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage."
         )
     try:
-        cells = nbformat.reads(read_file(notebook), as_version=4).cells
+        content = nbformat.reads(read_file(notebook), as_version=4)
+        all(c.metadata is not None for c in content.cells)
     # no JSON, no notebook
     except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):
         raise PipelineError(
             f"{notebook} is not a whole notebook; take it from git again."
         ) from None
-    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    return content
+
+
+def is_parameters(cell: Any) -> bool:
+    "Is it the cell that papermill fills in?"
+    return "parameters" in cell.metadata.get("tags", [])
+
+
+def notebook_parameters(notebook: str | Path) -> dict[str, Any]:
+    "Names and values in the notebook's one cell tagged `parameters`"
+    tagged = [c for c in read_notebook(notebook).cells if is_parameters(c)]
     if len(tagged) != 1:
         raise PipelineError(
             f"{notebook} has {len(tagged)} cells tagged `parameters` and needs exactly one; add "

@@ -24,8 +24,8 @@ from .contracts import path_of, write_contracts
 from .dvc_plots import write_plot_templates
 from .errors import PipelineError, needs
 from quantlab.pipeline import (
-    CODE, find_project, installed_code, notebook_parameters, read_file, read_params, read_stages,
-    write_params, write_text, write_yaml,
+    CODE, find_project, installed_code, is_parameters, notebook_parameters, read_file,
+    read_notebook, read_params, read_stages, write_params, write_text, write_yaml,
 )
 from .results import Result
 from .starter import starter_family
@@ -105,21 +105,8 @@ def _write_files(folder: Path) -> None:
 # %% ../nbs/94_project.ipynb #9ca1213b
 def _cells(notebook: Path) -> list[str]:
     "The cells of a notebook as text, without the one of the parameters"
-    with needs("pipeline"):
-        import nbformat
-
-    try:
-        cells = nbformat.reads(read_file(notebook), as_version=4).cells
-    # no JSON, no notebook
-    except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError):
-        raise PipelineError(
-            f"{notebook} is not a whole notebook; take it from git again."
-        ) from None
-    return [
-        f"[{c.cell_type}]\n{c.source}\n"
-        for c in cells
-        if "parameters" not in c.metadata.get("tags", [])
-    ]
+    cells = read_notebook(notebook).cells
+    return [f"[{c.cell_type}]\n{c.source}\n" for c in cells if not is_parameters(c)]
 
 
 def _order(project: Path) -> list[str]:

@@ -16,7 +16,7 @@ from ..trading.costs import CostModel
 from .engine import sweep_returns
 from .families import Candidate, Family, load_families
 from .market import Market
-from ..checks import check_kind, check_number
+from ..checks import check_aligned, check_kind, check_number
 from ..data.panel import Panel
 from ..errors import MissingDataError, SpecificationError
 from ..ledger.record import check_written
@@ -90,6 +90,16 @@ def _definition(candidate: Candidate) -> Family:
     family.check(candidate.parameters)
     return family
 
+
+def _checked(name: str, weights: Any, market: Market) -> pd.DataFrame:
+    "What a candidate decided, refused where it is no table on the market's days and assets"
+    check_kind(
+        weights, pd.DataFrame, f"weights of the candidate {name}",
+        "dates x assets, from `market.start` on",
+    )
+    check_aligned(f"the candidate {name}", weights=weights, returns_of_the_market=market.returns)
+    return weights
+
 # %% ../../nbs/60_backtest/45_grid.ipynb #a8203ab0
 def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     """Target weights of one candidate; the row of day t uses data up to the close of t.
@@ -109,14 +119,16 @@ def candidate_weights(candidate: Candidate, market: Market) -> pd.DataFrame:
     Raises
     ------
     SpecificationError
-        The market lacks an artifact that the family needs.
+        The market lacks an artifact that the family needs, or it decided no table.
+    MisalignedError
+        What it decided is not on the market's days, from `start` on, and assets.
     """
     family = _definition(candidate)
     check_kind(market, Market, "market", "from Market.from_panel")
     if market.returns.empty:  # the data end before the first day of evaluation: nothing is decided
         return market.returns
     family.check_market(market)
-    return family.weights(market, **candidate.parameters)
+    return _checked(candidate.name, family.weights(market, **candidate.parameters), market)
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #01730ea7
 def check_candidates(candidates: Sequence[Candidate], panel: Panel) -> None:
@@ -209,7 +221,7 @@ def _all_weights(candidates: Mapping[str, Candidate], market: Market) -> dict[st
             weights |= family.books(market, points)
         else:
             weights |= {name: family.weights(market, **point) for name, point in points.items()}
-    return {name: weights[name] for name in candidates}
+    return {name: _checked(name, weights.get(name), market) for name in candidates}
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #3e4a0ca9
 def grid_returns(

@@ -47,7 +47,8 @@ class Market(Result):
 
     panel: Panel  # the whole panel without forward returns; signals need its past
     start: pd.Timestamp  # first day of evaluation
-    membership: pd.DataFrame  # True where a name may be chosen at the close
+    # True where a name may be chosen at the close: a member, whose trades can be priced
+    membership: pd.DataFrame
     returns: pd.DataFrame  # from `start` on
     # median of the last 21 days, from `start` on; None where the panel has no traded value
     dollar_volume: pd.DataFrame | None
@@ -152,13 +153,21 @@ def _at_each_close(
     if has_input(panel, "dollar_volume"):
         traded = panel.dollar_volume
         volume = traded.where(traded > 0).rolling(21, min_periods=1).median().ffill().loc[start:]
-    volatility = forecasts.fillna(trailing_volatility(panel.returns))
+    volatility = forecasts.fillna(trailing_volatility(panel.returns)).loc[start:]
     return Market(
         panel=unchecked_panel(fields, panel.sectors, panel.membership), start=start,
-        membership=panel.member > 0.5, returns=panel.returns.loc[start:],
-        dollar_volume=volume, volatility=volatility.loc[start:],
+        membership=_eligible(panel.member > 0.5, volatility, volume),
+        returns=panel.returns.loc[start:], dollar_volume=volume, volatility=volatility,
         artifacts=artifacts, settings=settings,
     )
+
+
+def _eligible(
+    member: pd.DataFrame, volatility: pd.DataFrame, volume: pd.DataFrame | None
+) -> pd.DataFrame:
+    "Members whose volatility and traded value are known, from the first day of evaluation on"
+    priced = volatility.notna() if volume is None else volatility.notna() & volume.notna()
+    return member & priced.reindex(member.index, fill_value=True)
 
 # %% ../../nbs/60_backtest/28_market.ipynb #97b0e7da
 def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
@@ -201,9 +210,10 @@ def placebo_market(market: Market, world: Mapping[str, pd.DataFrame]) -> Market:
         traded = world["dollar_volume"]
         volume = traded.where(traded > 0).rolling(21, min_periods=1).mean().ffill()
         volume = volume.loc[market.start :]
+    volatility = trailing_volatility(returns).loc[market.start :]
     return Market(
         panel=unchecked_panel(fields, market.panel.sectors, market.panel.membership),
-        start=market.start, membership=market.membership, returns=returns.loc[market.start :],
-        dollar_volume=volume,
-        volatility=trailing_volatility(returns).loc[market.start :], settings=market.settings,
+        start=market.start, membership=_eligible(market.membership, volatility, volume),
+        returns=returns.loc[market.start :], dollar_volume=volume, volatility=volatility,
+        settings=market.settings,
     )

@@ -189,5 +189,7 @@ def trade_cost(
 
 # %% ../../nbs/16_trading/05_costs.ipynb #d7e7d184
 def trailing_volatility(returns: pd.DataFrame) -> pd.DataFrame:
-    "Root mean square of the last 63 returns, from the first one on"
-    return returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
+    """Root mean square of the returns of the last 63 rows, from the first one on; on a row without
+    return that of the row before"""
+    known = returns.pow(2).rolling(63, min_periods=1).mean().pow(0.5)
+    return known.where(returns.notna()).ffill()

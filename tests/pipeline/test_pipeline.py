@@ -24,6 +24,7 @@ from quantlab.pipeline import read_metrics, read_params, run_stage
 from quantlab.rendering import render_pages
 from quantlab.review.plan import plan_from_params
 from quantlab.simulate import factor_world
+from quantlab.starter import starter_family
 from quantlab.validation import Ledger
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # the worlds are built once, by one worker
@@ -137,8 +138,8 @@ def trend_world(edge_world, tmp_path_factory):
         shutil.rmtree(project / made)
     git(project, "init", "-q")
     (project / "strategies").mkdir()
-    for module in ("nbs/project/strategies/trend", "tests/programs/quiet_days"):
-        shutil.copy(ROOT / f"{module}.py", project / "strategies")
+    (project / "strategies/trend.py").write_text(starter_family())
+    shutil.copy(ROOT / "tests/programs/quiet_days.py", project / "strategies")
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["base"]["families"].append("strategies.trend")
     params["base"]["factors"].append("strategies.quiet_days")

@@ -169,7 +169,7 @@ def test_the_starters_own_tests_pass(closes, bare):
 
 
 def test_a_ragged_folder_with_delistings_runs_to_its_dossier(bare, tmp_path):
-    "Without volume: no impact is charged then"
+    "With volume: trades in names that stopped trading in a world are priced too"
     dates = trading_sessions("XNYS", "2012-01-03", "2018-12-31").rename("Date")
     rng = np.random.default_rng(22)
     world = factor_world(dates, 40, rng=rng)
@@ -184,6 +184,7 @@ def test_a_ragged_folder_with_delistings_runs_to_its_dossier(bare, tmp_path):
                 "High": np.maximum(open_, close) * 1.004,
                 "Low": np.minimum(open_, close) * 0.996,
                 "Close": close,
+                "Volume": (world.dollar_volume[name].fillna(0.0) / close).round(),
             }
         )
         first = 200 * (number % 3 == 1)  # a third begins later, some end before the others
