@@ -35,7 +35,7 @@ class BuildWithTemplate(build_py):
                     shutil.copyfile(file, target)
 
 
-names = ("research", "pipeline", "lab", "learn", "imports", "s3", "dev", "docs")
+names = [key.removesuffix("_requirements") for key in settings if key.endswith("_requirements")]
 extras = {name: requirements(f"{name}_requirements") for name in names}
 
 setup(
