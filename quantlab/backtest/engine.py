@@ -196,7 +196,7 @@ def _capacity(book: Book) -> float:
         edge = run.net.sum() + impact
         if edge <= 0:
             return 0.0
-        step = min((edge / impact) ** 2, 100.0)
+        step = min((edge / impact) ** (1 / book.settings.costs.impact_exponent), 100.0)
         capital *= step
         if abs(step - 1.0) < 1e-6:
             return float(capital)

@@ -41,14 +41,17 @@ def _turn(source, start, days):
 
 
 @njit(cache=True)
-def _impact(trade, equity, volume, volatility, t):
-    "Sum of trade x volatility x root of its share of the volume; NaN where one of them is unknown"
+def _impact(trade, equity, volume, volatility, t, power):
+    """Sum of trade x volatility x power of its share of the volume; NaN where one of them is
+    unknown"""
     total = 0.0
     for j in range(len(trade)):
         if trade[j] > 0.0:
             if not (volume[j, t] > 0.0 and volatility[j, t] >= 0.0):
                 return np.nan
-            total += trade[j] * volatility[j, t] * np.sqrt(trade[j] * equity / volume[j, t])
+            share = trade[j] * equity / volume[j, t]
+            share = np.sqrt(share) if power == 0.5 else share**power
+            total += trade[j] * volatility[j, t] * share
     return total
 
 # %% ../../nbs/60_backtest/07_kernel.ipynb #8cfa2ecc
@@ -57,7 +60,7 @@ _WENT_WELL, _NOT_FINITE, _RUINED, _NO_VOLUME = 0, 1, 2, 3
 
 @njit(cache=True)
 def _run_days(
-    weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, out,
+    weights, returns, decided, lag, linear, impact, power, borrow, capital, volume, volatility, out,
     weights_held,
 ):
     """Fill `out` (gross, turnover, impact, borrow: a row a day) and `weights_held` if it has rows.
@@ -93,7 +96,7 @@ def _run_days(
         if impossible or not (abs(gross) < np.inf and turnover < np.inf):
             return _NOT_FINITE, t, missing
         if impact > 0.0:
-            pressure = impact * _impact(traded, equity, volume, volatility, t - 1)
+            pressure = impact * _impact(traded, equity, volume, volatility, t - 1, power)
             if not pressure < np.inf:
                 return _NO_VOLUME, t, missing
         if len(borrow):
@@ -186,8 +189,8 @@ def _charges(book: Book) -> tuple:
     "What the compiled passes are told of lag, costs and capital, in their order"
     settings, costs = book.settings, book.settings.costs
     return (
-        settings.decision_lag, costs.linear_rate, costs.impact_coefficient, book.borrow_fees(),
-        settings.capital,
+        settings.decision_lag, costs.linear_rate, costs.impact_coefficient, costs.impact_exponent,
+        book.borrow_fees(), settings.capital,
     )
 
 
@@ -211,7 +214,7 @@ def run_kernel(book: Book, keep_weights: bool = False) -> BookRun:
 # %% ../../nbs/60_backtest/07_kernel.ipynb #87440a1f
 @njit(cache=True)
 def _run_columns(
-    weights, returns, decided, lag, linear, impact, borrow, capital, volume, volatility, net
+    weights, returns, decided, lag, linear, impact, power, borrow, capital, volume, volatility, net
 ):
     """As `_run_days`, for one asset and one book a column; the days are outside, so that the books
     run side by side.
@@ -234,9 +237,9 @@ def _run_columns(
             if impact > 0.0 and traded > 0.0:
                 if not (volume[t - 1] > 0.0 and volatility[t - 1] >= 0.0):
                     return _NO_VOLUME, t, k, missing
-                pressure = impact * (
-                    traded * volatility[t - 1] * np.sqrt(traded * equity[k] / volume[t - 1])
-                )
+                share = traded * equity[k] / volume[t - 1]
+                share = np.sqrt(share) if power == 0.5 else share**power
+                pressure = impact * (traded * volatility[t - 1] * share)
             fee = -borrow[t] * min(target, 0.0) if fees else 0.0
             value[k] = target + gross
             growth = 1.0 + gross - linear * traded - pressure - fee

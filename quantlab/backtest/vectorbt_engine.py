@@ -55,7 +55,7 @@ def _sizes(book: Book) -> np.ndarray:
 def _settled(book: Book, prices: np.ndarray) -> tuple:
     "Value, traded value, fees, value held, impact rates and borrow fees that agree with each other"
     settings, n_days = book.settings, len(prices)
-    linear, impact = settings.costs.linear_rate, settings.costs.impact_coefficient
+    linear, impact = settings.costs.linear_rate, bool(settings.costs.impact_coefficient)
     borrow = book.borrow_fees() if settings.costs.borrow_bps_per_year else np.zeros(n_days)
     size, rate = _sizes(book), np.zeros((n_days, prices.shape[1] - 1))
     fixed, last = np.zeros(prices.shape), np.inf
@@ -66,9 +66,7 @@ def _settled(book: Book, prices: np.ndarray) -> tuple:
             return value, traded, paid, held, rate, fixed[:, 0]
         last = value
         if impact:
-            volume, volatility = settings.dollar_volume, settings.volatility
-            share = np.divide(traded, volume, out=np.zeros_like(traded), where=traded > 0)
-            rate = impact * np.sqrt(share) * np.where(traded > 0, volatility, 0.0)
+            rate = settings.costs.impact_rate(traded, settings.dollar_volume, settings.volatility)
         fixed[:-1, 0] = -borrow[1:] * np.minimum(held, 0.0).sum(axis=1)[:-1]
     raise ConvergenceError("vectorbt's fees did not settle in 50 runs; use `engine='kernel'`.")
 

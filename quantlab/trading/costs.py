@@ -17,6 +17,9 @@ from ..errors import DataError, MisalignedError, MissingDataError, Specification
 from ..results import Result
 
 # %% ../../nbs/16_trading/05_costs.ipynb #00478bba
+_OF_SHARES = ("commission_per_share", "minimum_commission", "financing_bps_per_year")
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CostModel(Result):
     """What trading and shorting cost; all zero by default.
@@ -26,9 +29,18 @@ class CostModel(Result):
     commission_bps, half_spread_bps : float
         Basis points of the traded value, at least 0.
     impact_coefficient : float
-        Multiplies volatility times the square root of trade over daily traded value, at least 0.
+        Multiplies volatility times a power of trade over daily traded value, at least 0.
     borrow_bps_per_year : float
         Basis points a year of the value held short, at least 0.
+    commission_per_share : float
+        Currency for each share traded, at least 0; added to `commission_bps`.
+    minimum_commission : float
+        Currency, the least commission of an order, at least 0.
+    financing_bps_per_year : float
+        Basis points a year of borrowed cash, beyond the rate that cash earns, at least 0.
+    impact_exponent : float
+        That power, in (0, 2]; by default 0.5, the square-root law, whose cost in currency goes with
+        the 3/2-power of the trade.
 
     Examples
     --------
@@ -44,17 +56,39 @@ class CostModel(Result):
     half_spread_bps: float = 0.0
     impact_coefficient: float = 0.0
     borrow_bps_per_year: float = 0.0
+    commission_per_share: float = 0.0
+    minimum_commission: float = 0.0
+    financing_bps_per_year: float = 0.0
+    impact_exponent: float = 0.5
 
     LABELS: ClassVar[dict[str, str]] = {
         "commission_bps": "commission (bps of traded value)",
         "half_spread_bps": "half-spread (bps of traded value)",
         "impact_coefficient": "impact coefficient (square-root law)",
         "borrow_bps_per_year": "borrow fee (bps of short value a year)",
+        "commission_per_share": "commission (currency a share)",
+        "minimum_commission": "least commission (currency an order)",
+        "financing_bps_per_year": "financing (bps of borrowed cash a year)",
+        "impact_exponent": "exponent of the share of the volume",
     }
 
     def __post_init__(self):
         for name in self.LABELS:
-            object.__setattr__(self, name, check_number(getattr(self, name), name, low=0))
+            high = 2.0 if name == "impact_exponent" else np.inf
+            number = check_number(getattr(self, name), name, low=0, high=high)
+            object.__setattr__(self, name, number)
+        if not self.impact_exponent:
+            raise SpecificationError("`impact_exponent` must be above 0; got 0.")
+
+    @property
+    def needs_shares(self) -> tuple[str, ...]:
+        "Charges that only an account of shares and cash can make, by their names"
+        return tuple(name for name in _OF_SHARES if getattr(self, name))
+
+    def _scalars(self) -> dict[str, float]:
+        "The charges by name; of the rarer ones those that are not at their default"
+        rare = {**dict.fromkeys(_OF_SHARES, 0.0), "impact_exponent": 0.5}
+        return {k: v for k in self.LABELS if (v := getattr(self, k)) != rare.get(k)}
 
     @property
     def linear_bps(self) -> float:
@@ -77,15 +111,18 @@ class CostModel(Result):
     def scaled(self, multiple: float) -> "CostModel":
         "The same model with every charge multiplied"
         check_number(multiple, "multiple", low=0)
-        return CostModel(*(multiple * getattr(self, name) for name in self.LABELS))
+        charges = [name for name in self.LABELS if name != "impact_exponent"]
+        return replace(self, **{name: multiple * getattr(self, name) for name in charges})
 
     def charges(self) -> str:
         "What is charged, in words"
         words = {
             "commission_bps": "commission", "half_spread_bps": "half-spread",
+            "commission_per_share": "commission", "minimum_commission": "commission",
             "impact_coefficient": "impact", "borrow_bps_per_year": "borrow fees",
+            "financing_bps_per_year": "financing",
         }
-        charged = [word for name, word in words.items() if getattr(self, name)]
+        charged = list(dict.fromkeys(word for name, word in words.items() if getattr(self, name)))
         head, last = ", ".join(charged[:-1]), charged[-1] if charged else "no costs"
         return f"{head} and {last}" if head else last
 
@@ -93,9 +130,26 @@ class CostModel(Result):
         "The same model without impact, for data that lack the traded value it is priced by"
         return replace(self, impact_coefficient=0.0)
 
-    def cost(self, trades, dollar_volume=None, volatility=None):
+    def cost(self, trades, dollar_volume=None, volatility=None, *, shares=None):
         "Cost in currency of signed `trades` in currency; see `trade_cost`"
-        return trade_cost(self, trades, dollar_volume, volatility)
+        return trade_cost(self, trades, dollar_volume, volatility, shares=shares)
+
+    def commission(self, traded, shares=None):
+        "Commission in currency of orders of a traded value, and of a number of shares"
+        charge = traded * self.commission_bps / 1e4
+        if self.commission_per_share:
+            charge = charge + np.abs(shares) * self.commission_per_share
+        if self.minimum_commission:
+            charge = np.where(traded > 0, np.maximum(charge, self.minimum_commission), 0.0)
+        return charge
+
+    def impact_rate(self, traded, dollar_volume, volatility):
+        "Impact of trades as a share of their value: coefficient x volatility x participation^power"
+        share = np.divide(
+            traded, dollar_volume, out=np.zeros(np.shape(traded)), where=np.asarray(traded) > 0
+        )
+        power = np.sqrt(share) if self.impact_exponent == 0.5 else share**self.impact_exponent
+        return self.impact_coefficient * np.where(traded > 0, volatility, 0.0) * power
 
 # %% ../../nbs/16_trading/05_costs.ipynb #12ebea07
 def _values(x, name: str) -> np.ndarray:
@@ -125,9 +179,11 @@ def _beside(x, trades, name: str) -> np.ndarray:
 def trade_cost(
     model: CostModel, trades: float | np.ndarray | pd.Series | pd.DataFrame,
     dollar_volume: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
-    volatility: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
+    volatility: float | np.ndarray | pd.Series | pd.DataFrame | None = None, *,
+    shares: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
 ) -> float | np.ndarray | pd.Series | pd.DataFrame:
-    """Cost in currency of trades in currency under a cost model, without the borrow fee.
+    """Cost in currency of trades in currency under a cost model, without borrow fee and
+    financing.
 
     Parameters
     ----------
@@ -139,6 +195,8 @@ def trade_cost(
         Value traded in the market a day, positive; needed where impact is charged.
     volatility : same form or broadcastable, optional
         Daily standard deviation of returns, decimal; needed where impact is charged.
+    shares : same form or broadcastable, optional
+        Number of shares of each trade; needed where a commission a share is charged.
 
     Returns
     -------
@@ -162,7 +220,12 @@ def trade_cost(
         raise MissingDataError(
             f"`trades` holds {int(np.isnan(size).sum())} missing values; use 0 for no trade."
         )
+    if model.commission_per_share and shares is None:
+        raise MissingDataError("A commission a share is charged: `shares` is needed.")
     cost = size * model.linear_rate
+    if model.commission_per_share or model.minimum_commission:
+        number = None if shares is None else _beside(shares, trades, "shares")
+        cost = size * model.half_spread_bps / 1e4 + model.commission(size, number)
     if model.impact_coefficient:
         if dollar_volume is None or volatility is None:
             raise MissingDataError(
@@ -177,10 +240,7 @@ def trade_cost(
                 f"{int(unknown.sum())} trades have no positive volume or no volatility, so their "
                 "impact is unknown; fill both with a trailing estimate, or do not trade there."
             )
-        share = np.divide(size, volume, out=np.zeros_like(size), where=size > 0)
-        cost = cost + model.impact_coefficient * size * np.where(size > 0, sigma, 0.0) * np.sqrt(
-            share
-        )
+        cost = cost + size * model.impact_rate(size, volume, sigma)
     if isinstance(trades, pd.DataFrame):
         return pd.DataFrame(cost, index=trades.index, columns=trades.columns)
     if isinstance(trades, pd.Series):
