@@ -220,7 +220,7 @@ def _check_settings(settings: BacktestSettings, returns: pd.DataFrame) -> Backte
     return replace(
         _with_impact(settings, returns),
         capital=check_number(settings.capital, "capital", low=0, strict=True),
-        engine=check_option(settings.engine, "engine", ("kernel", "vectorbt")),
+        engine=check_option(settings.engine, "engine", ("kernel", "vectorbt", "double_entry")),
         missing_returns=check_option(
             settings.missing_returns, "missing_returns", ("zero", "raise")
         ),

@@ -17,6 +17,7 @@ import pandas as pd
 from quantlab.backtest.book import (
     BacktestSettings, Book, Rebalance, check_sizes, float_panel, prepare_book, prepare_books,
 )
+from .double_entry import run_book_in_double_entry
 from .kernel import BookRun, check_missing, run_columns, run_kernel
 from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
@@ -29,8 +30,9 @@ from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 # %% ../../nbs/60_backtest/10_engine.ipynb #4602ed9c
 def _run(book: Book, keep_weights: bool = False) -> BookRun:
     "Run the engine asked for"
-    vectorbt = book.settings.engine == "vectorbt"
-    run = run_vectorbt(book) if vectorbt else run_kernel(book, keep_weights)
+    other = {"vectorbt": run_vectorbt, "double_entry": run_book_in_double_entry}
+    engine = other.get(book.settings.engine)
+    run = engine(book) if engine else run_kernel(book, keep_weights)
     check_missing(run.n_missing, book.settings)
     return run
 
@@ -220,7 +222,7 @@ def run_backtest(
     target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1,
     costs: CostModel | None = None, dollar_volume: pd.DataFrame | None = None,
     volatility: pd.DataFrame | None = None, capital: float = 1e7,
-    engine: Literal["kernel", "vectorbt"] = "kernel", periods_per_year: float | None = None,
+    engine: Literal["kernel", "vectorbt", "double_entry"] = "kernel", periods_per_year: float | None = None,
     rebalance: Rebalance = "daily", missing_returns: Literal["zero", "raise"] = "zero",
 ) -> BacktestResult:
     """Compute what target weights would have earned after costs.
@@ -244,8 +246,8 @@ def run_backtest(
         63 returns.
     capital : float
         Starting equity in currency; matters for impact only.
-    engine : {"kernel", "vectorbt"}
-        Whose bookkeeping.
+    engine : {"kernel", "vectorbt", "double_entry"}
+        Whose bookkeeping: a compiled pass, another program, or a slow ledger in plain Python.
     periods_per_year : float, optional
         For annualised figures, and for the borrow fee; by default that goes with calendar days over
         365.
@@ -375,7 +377,7 @@ def _sweep_columns(books, returns: pd.Series, options, observe: bool) -> pd.Data
     alone = {name: books[[name]].set_axis(["asset"], axis=1) for name in books}
     first = books.columns[0]
     (book,) = _prepared({"first": alone[first]}, asset, options).values()
-    if book.settings.engine == "vectorbt":
+    if book.settings.engine != "kernel":
         return sweep_books(alone, asset, options, observe)
     check_sizes([books[[first]]], book.returns)
     net = pd.DataFrame(
