@@ -6,6 +6,10 @@ from .engine import (
     run_backtests as run_backtests,
     sweep_returns as sweep_returns,
 )
+from .account import (
+    AccountResult as AccountResult,
+    run_account as run_account,
+)
 from .strategies import (
     equal_weight as equal_weight,
     long_short_weights as long_short_weights,

@@ -15,7 +15,7 @@ from ..errors import DataError, MissingDataError
 
 # %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a10006
 _CLOSE, _NEXT_OPEN, _NEXT_CLOSE, _VWAP, _LIMIT = range(len(FILLS))
-_ORDER, _STOP, _TAKE, _DELISTING, _RECALL = range(5)
+_ORDER, _STOP, _TAKE, _DELISTING, _RECALL, _LAPSED = range(6)
 
 
 @njit(cache=True)
@@ -138,7 +138,7 @@ def _decide(held, barred, wanted, recalled, weights, close, equity, lot, borrowa
     return refused
 
 # %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a1000d
-_N_TRADES, _LAPSED, _REFUSED, _STATUS = range(4)
+_N_TRADES, _REFUSED, _STATUS = range(3)
 
 
 @njit(cache=True)
@@ -168,16 +168,16 @@ def _orders(t, rules, market, ends, state, recalled, changed, tally, log, row):
             continue
         if barred[j] != 0.0 and barred[j] == np.sign(wish):
             wish = 0.0
-        missing, price = wish - held[j], np.nan
-        if missing == 0.0:
+        missing = wish - held[j]
+        if missing == 0.0 or (ends[j] <= t and fill != _CLOSE):
             continue
-        if fill == _CLOSE or ends[j] > t:
-            price = _order_price(
-                fill, missing > 0.0, away, close[t - 1, j], opening[t, j], high[t, j], low[t, j],
-                close[t, j], vwap[t, j],
-            )
+        price = _order_price(
+            fill, missing > 0.0, away, close[t - 1, j], opening[t, j], high[t, j], low[t, j],
+            close[t, j], vwap[t, j],
+        )
         if price != price:
-            tally[_LAPSED] += 1
+            log = _noted(log, tally[_N_TRADES], t, j, missing, price, _LAPSED)
+            tally[_N_TRADES] += 1
             continue
         changed[j], reason = True, _RECALL if recalled[j] else _ORDER
         log = _traded(
@@ -234,7 +234,7 @@ def _run_account(capital, rules, market, nights, weights, borrowable, ends, outc
     held, entered, barred = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     last, wanted = np.full(n_assets, np.nan), np.full(n_assets, np.nan)
     state, recalled = (held, entered, barred, last, wanted), np.zeros(n_assets, np.bool_)
-    close, log, tally = market[3], np.empty((1024, 5)), np.zeros(4, np.int64)
+    close, log, tally = market[3], np.empty((1024, 5)), np.zeros(3, np.int64)
     changed = np.zeros(n_assets, np.bool_)
     out[0, _CASH] = capital
     for t in range(n_days):
@@ -314,4 +314,4 @@ def run_account_kernel(inputs: AccountInputs) -> AccountRun:
         raise MissingDataError(no_volume(inputs, day - 1, int(trades[-1, 1])))
     if tally[_STATUS] == _RUINED:
         raise DataError(ruined(inputs, day))
-    return AccountRun(days, positions, trades, int(tally[_LAPSED]), int(tally[_REFUSED]))
+    return AccountRun(days, positions, trades, int(tally[_REFUSED]))

@@ -24,9 +24,9 @@ DAY = (
     "equity", "cash", "traded", "commission", "spread", "impact", "borrow", "interest", "dividends",
     "delisting",
 )
-# why a trade was made
-REASONS = ("order", "stop loss", "take profit", "delisting", "recall")
-_ORDER, _STOP, _TAKE, _DELISTING, _RECALL = range(len(REASONS))
+# why a trade was made, or that it was not
+REASONS = ("order", "stop loss", "take profit", "delisting", "recall", "lapsed")
+_ORDER, _STOP, _TAKE, _DELISTING, _RECALL, _LAPSED = range(len(REASONS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +35,8 @@ class AccountRun:
 
     days: np.ndarray  # a row a day, columns as `DAY`
     shares: np.ndarray  # held at each close, days x assets
-    trades: np.ndarray  # day, asset, shares, price, reason: a row a trade, in the order of time
-    n_unfilled: int  # orders that lapsed
+    # day, asset, shares, price, reason: a row a trade or lapsed order, in the order of time
+    trades: np.ndarray
     n_refused: int  # short sales of what could not be borrowed
     # debit, credit, amount, day, asset of each entry; None from the kernel
     entries: pd.DataFrame | None = None
@@ -83,7 +83,7 @@ class _Account:
         self.orders: dict[int, tuple[float, int]] = {}  # shares wanted, and why
         self.trades: list[tuple] = []
         self.traded = [0.0] * n_days
-        self.unfilled = self.refused = 0
+        self.refused = 0
 
     def trade(self, day: int, asset: int, shares: float, price: float, reason: int) -> None:
         "Buy or sell, with its costs"
@@ -173,15 +173,15 @@ def _work_orders(account: _Account, day: int) -> set[int]:
         if account.barred.get(asset) == np.sign(wanted) != 0:
             wanted = 0.0  # stopped out on this side
         missing = wanted - account.held[asset]
-        if missing == 0 or account.inputs.ends[asset] <= day and account.rules.fill != "close":
-            account.unfilled += missing != 0
+        gone = account.inputs.ends[asset] <= day and account.rules.fill != "close"
+        if missing == 0 or gone:
             continue
         price = _order_price(account, day, asset, missing)
         if price == price:
             account.trade(day, asset, missing, price, reason)
             done.add(asset)
         else:
-            account.unfilled += 1
+            account.trades.append((day, asset, missing, price, _LAPSED))
     account.orders = {}
     return done
 
@@ -304,7 +304,7 @@ def run_double_entry(inputs: AccountInputs) -> AccountRun:
         _decide(account, day, equity)
     names = ("day", "debit", "credit", "amount", "asset")
     return AccountRun(
-        days, shares, np.array(account.trades).reshape(-1, 5), account.unfilled, account.refused,
+        days, shares, np.array(account.trades).reshape(-1, 5), account.refused,
         pd.DataFrame(account.books.entries, columns=names),
     )
 

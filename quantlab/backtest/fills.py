@@ -238,7 +238,9 @@ def _liquidity(
         traded = tables["dollar_volume"]
         volume = traded.where(traded > 0).rolling(21, min_periods=1).median().ffill()
     if volatility is None:
-        volatility = trailing_volatility(tables["close"].pct_change(fill_method=None))
+        known = tables.get("returns")
+        moves = tables["close"].pct_change(fill_method=None) if known is None else known
+        volatility = trailing_volatility(moves)
     return _rows(volume, "dollar_volume", like), _rows(volatility, "volatility", like)
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000e
