@@ -10,6 +10,14 @@ from .account import (
     AccountResult as AccountResult,
     run_account as run_account,
 )
+from .agreement import (
+    EngineComparison as EngineComparison,
+    compare_engines as compare_engines,
+)
+from .capacity import (
+    CapacityCurve as CapacityCurve,
+    capacity_curve as capacity_curve,
+)
 from .strategies import (
     equal_weight as equal_weight,
     long_short_weights as long_short_weights,
