@@ -6,6 +6,10 @@ from .engine import (
     run_backtests as run_backtests,
     sweep_returns as sweep_returns,
 )
+from .measured_spread import (
+    MeasuredSpread as MeasuredSpread,
+    measured_half_spread as measured_half_spread,
+)
 from .strategies import (
     equal_weight as equal_weight,
     long_short_weights as long_short_weights,
