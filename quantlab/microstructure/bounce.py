@@ -80,7 +80,8 @@ def bounce_bars(
     """
     check_integer(n_days, "n_days", low=1), check_integer(n_assets, "n_assets", low=1)
     check_integer(trades_per_day, "trades_per_day", low=1)
-    check_number(spread, "spread", low=0, high=2 - 1e-9), check_number(volatility, "volatility", low=0)
+    check_number(spread, "spread", low=0, high=2 - 1e-9)
+    check_number(volatility, "volatility", low=0)
     check_number(overnight_volatility, "overnight_volatility", low=0)
     check_number(share_seen, "share_seen", low=1e-9, high=1)
     check_kind(rng, np.random.Generator, "rng", "from numpy.random.default_rng")
