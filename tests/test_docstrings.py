@@ -19,6 +19,7 @@ WINGS = (
     "cointegration",
     "volatility",
     "factors",
+    "microstructure",
     "backtest",
     "review",
     "handoff",

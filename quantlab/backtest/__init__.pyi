@@ -18,6 +18,10 @@ from .capacity import (
     CapacityCurve as CapacityCurve,
     capacity_curve as capacity_curve,
 )
+from .measured_spread import (
+    MeasuredSpread as MeasuredSpread,
+    measured_half_spread as measured_half_spread,
+)
 from .strategies import (
     equal_weight as equal_weight,
     long_short_weights as long_short_weights,

@@ -1,0 +1,9 @@
+"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+
+from .bounce import bounce_bars as bounce_bars
+from .spreads import (
+    SpreadEstimate as SpreadEstimate,
+    abdi_ranaldo_spread as abdi_ranaldo_spread,
+    corwin_schultz_spread as corwin_schultz_spread,
+    roll_spread as roll_spread,
+)
