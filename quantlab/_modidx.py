@@ -15,6 +15,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'quantlab/backtest/account.py'),
                                            'quantlab.backtest.account._contributions': ( '60_backtest/account.html#_contributions',
                                                                                          'quantlab/backtest/account.py'),
+                                           'quantlab.backtest.account._plot_growth': ( '60_backtest/account.html#_plot_growth',
+                                                                                       'quantlab/backtest/account.py'),
                                            'quantlab.backtest.account._result': ( '60_backtest/account.html#_result',
                                                                                   'quantlab/backtest/account.py'),
                                            'quantlab.backtest.account._shortfall': ( '60_backtest/account.html#_shortfall',

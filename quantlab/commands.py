@@ -246,7 +246,7 @@ def _status(files: Sequence[str]) -> int:
     print(status.sentence)
     return 0 if status.ok else 1
 
-
+# %% ../nbs/96_commands.ipynb #96d1ffc0
 def _diff(files: Sequence[str]) -> int:
     "Compare the numbers of two dossiers"
     from quantlab.pipeline import read_file

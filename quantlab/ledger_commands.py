@@ -149,7 +149,7 @@ def _check_declared(params: Mapping[str, Mapping], project: Path) -> None:
     families = add_factors(load_families(base["families"]), load_factors(base.get("factors", [])))
     declare_candidates(params["backtest_candidates"]["grid"], families)
 
-
+# %% ../nbs/93_ledger_commands.ipynb #93p1a9c0
 def _plan(args: argparse.Namespace) -> int:
     "Show or write the plan of params.yaml"
     import json

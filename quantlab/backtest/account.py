@@ -25,9 +25,6 @@ from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
 # %% ../../nbs/60_backtest/13_account.ipynb #13a10006
-_CHARGES = ("commission", "spread", "impact", "borrow")
-
-
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AccountResult(Result):
     "What an account of shares and cash earned"
@@ -36,8 +33,7 @@ class AccountResult(Result):
     gross_returns: pd.Series  # before commission, spread, impact and borrow fees
     turnover: pd.Series  # traded value
     costs: pd.Series  # commission, spread, impact and borrow fees
-    # commission, spread, impact, borrow, interest, dividends: a column each; the last two are income
-    charges: pd.DataFrame
+    charges: pd.DataFrame  # a column each of these four, and interest and dividends, as income
     equity: pd.Series  # at the close, currency
     cash: pd.Series  # at the close, currency; proceeds of short sales are in it
     shares: pd.DataFrame  # held at the close
@@ -62,18 +58,14 @@ class AccountResult(Result):
     recorded: bool = False
 
     LABELS: ClassVar[dict[str, str]] = {
-        "start": "first day of a trade",
-        "nobs": "days since",
-        "n_trades": "trades",
-        "n_lapsed": "orders that lapsed",
+        "start": "first day of a trade", "nobs": "days since",
+        "n_trades": "trades", "n_lapsed": "orders that lapsed",
         "n_refused": "short sales refused (not to be borrowed)",
-        "n_stopped": "closed by a stop",
-        "n_taken": "closed by a take-profit",
+        "n_stopped": "closed by a stop", "n_taken": "closed by a take-profit",
         "n_recalled": "bought in (recalled)",
         "n_delisted": "positions in names that stopped trading",
         "delisting_loss": "lost by that beyond the last price (currency)",
-        "fill": "filled at",
-        "capital": "starting capital (currency)",
+        "fill": "filled at", "capital": "starting capital (currency)",
         "recorded": "recorded as a trial (run inside open_trials)",
     }
 
@@ -89,8 +81,8 @@ class AccountResult(Result):
 
     @property
     def shortfall(self) -> pd.Series:
-        """Implementation shortfall against the prices of the decision (Perold 1988), in basis points
-        of what was ordered, by its parts"""
+        """Implementation shortfall against the prices of the decision (Perold 1988), in basis
+        points of what was ordered, by its parts"""
         return _shortfall(self)
 
     def summary(self) -> pd.Series:
@@ -99,14 +91,12 @@ class AccountResult(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Growth of one unit, gross and net"
-        ax = axes_or_new(ax, figsize=(8, 3))
-        for label, series in (("gross", self.gross_returns), ("net", self.returns)):
-            (1 + series).cumprod().plot(ax=ax, label=label)
-        ax.set(ylabel="growth of one unit", xlabel="")
-        ax.legend()
-        return ax
+        return _plot_growth(self, ax)
 
 # %% ../../nbs/60_backtest/13_account.ipynb #13a10008
+_CHARGES = ("commission", "spread", "impact", "borrow")
+
+
 def _trade_table(run: AccountRun, inputs: AccountInputs) -> pd.DataFrame:
     "A row a trade or lapsed order, with the price of its decision and its costs"
     days, assets = run.trades[:, 0].astype(int), run.trades[:, 1].astype(int)
@@ -187,6 +177,16 @@ def _contributions(result: AccountResult) -> pd.DataFrame:
     gains = values.diff().fillna(values) - paid + overnight * result.inputs.dividends
     return gains.div(before, axis=0)
 
+# %% ../../nbs/60_backtest/13_account.ipynb #13a1000a
+def _plot_growth(result: AccountResult, ax: Any) -> Any:
+    "Growth of one unit, gross and net"
+    ax = axes_or_new(ax, figsize=(8, 3))
+    for label, series in (("gross", result.gross_returns), ("net", result.returns)):
+        (1 + series).cumprod().plot(ax=ax, label=label)
+    ax.set(ylabel="growth of one unit", xlabel="")
+    ax.legend()
+    return ax
+
 
 def _shortfall(result: AccountResult) -> pd.Series:
     "Delay, charges and what lapsed orders missed, in basis points of what was ordered"
@@ -226,7 +226,7 @@ def _summary(result: AccountResult) -> pd.Series:
     values = {result.LABELS.get(k, k.replace("_", " ")): v for k, v in result._scalars().items()}
     return pd.Series({**figures, **values}, name="Account", dtype=object)
 
-# %% ../../nbs/60_backtest/13_account.ipynb #13a1000b
+# %% ../../nbs/60_backtest/13_account.ipynb #13a1000c
 def run_account(
     target_weights: pd.DataFrame, panel: Panel | Mapping[str, pd.DataFrame], *,
     fill: Literal["close", "next_open", "next_close", "vwap", "limit"] = "next_open",
@@ -275,8 +275,8 @@ def run_account(
     short_rebate : float
         Part of that rate that the proceeds of short sales earn, in [0, 1].
     delisting_return : float or Series by asset
-        Last return of a name whose prices end before the panel's, decimal; by default -0.30 (Shumway
-        1997); 0: sold at its last price.
+        Last return of a name whose prices end before the panel's, decimal; by default -0.30
+        (Shumway 1997); 0: sold at its last price.
     capital : float
         Starting equity in currency.
     max_leverage : float, optional
@@ -291,8 +291,8 @@ def run_account(
     Returns
     -------
     AccountResult
-        `.returns`, `.equity`, `.cash`, `.shares`, `.trades`, `.charges`, `.shortfall`, and counts of
-        what lapsed, was stopped, recalled and delisted.
+        `.returns`, `.equity`, `.cash`, `.shares`, `.trades`, `.charges`, `.shortfall`, and counts
+        of what lapsed, was stopped, recalled and delisted.
 
     Raises
     ------

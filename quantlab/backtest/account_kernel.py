@@ -185,7 +185,7 @@ def _orders(t, rules, market, ends, state, recalled, changed, tally, log, row):
         )
     return log
 
-
+# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a1000e
 @njit(cache=True)
 def _exits(t, at_open, rules, market, state, changed, tally, log, row):
     "Stops and take-profits, at the open or inside the day"
@@ -209,7 +209,7 @@ def _exits(t, at_open, rules, market, state, changed, tally, log, row):
             barred[j] = side
     return log
 
-
+# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a10010
 @njit(cache=True)
 def _end_names(t, ends, outcome, state, tally, log, row):
     "Close what has stopped trading"
@@ -223,9 +223,11 @@ def _end_names(t, ends, outcome, state, tally, log, row):
             tally[_N_TRADES] += 1
     return log
 
-# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a1000f
+# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a10012
 @njit(cache=True)
-def _run_account(capital, rules, market, nights, weights, borrowable, ends, outcome, out, positions):
+def _run_account(
+    capital, rules, market, nights, weights, borrowable, ends, outcome, out, positions
+):
     "Fill `out` and `positions`. Returns the log of trades, the tally, and the day that stopped it"
     n_days, n_assets = weights.shape
     fill, lot, rebate = rules[0], rules[5], rules[6]
@@ -276,7 +278,7 @@ def _run_account(capital, rules, market, nights, weights, borrowable, ends, outc
         )
     return log, tally, n_days
 
-# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a10010
+# %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a10013
 def _own(values: np.ndarray) -> np.ndarray:
     "Numbers as the kernel takes them: in rows, and not read-only, which would be another kernel"
     values = np.ascontiguousarray(values, dtype=float)

@@ -51,13 +51,14 @@ class EngineComparison(Result):
         if self.agree:
             return (
                 f"Three engines (the kernel, vectorbt and a double-entry ledger) agree on {books}: "
-                f"no figure of a day differs by more than {self.tolerance:g} of the equity.{not_run}"
+                f"no figure of a day differs by more than {self.tolerance:g} of the equity."
+                f"{not_run}"
             )
         worst = self.table.max(axis=1).idxmax()
         figure = self.table.loc[worst].idxmax()
         return (
-            f"The engines disagree on {books}: {worst[1]} differs from the kernel in the {figure} of "
-            f"{worst[0]!r} by {self.table.loc[worst, figure]:.2g} on a day."
+            f"The engines disagree on {books}: {worst[1]} differs from the kernel in the {figure} "
+            f"of {worst[0]!r} by {self.table.loc[worst, figure]:.2g} on a day."
         )
 
 # %% ../../nbs/60_backtest/14_agreement.ipynb #14a10006
@@ -93,8 +94,8 @@ def compare_engines(
     tolerance = check_number(tolerance, "tolerance", low=0)
     if not target_weights or "engine" in options:
         raise SpecificationError(
-            "`target_weights` must name at least one book, and `engine` is not chosen here: all are "
-            "run."
+            "`target_weights` must name at least one book, and `engine` is not chosen here: all "
+            "are run."
         )
     apart: dict[tuple[str, str], list[float]] = {}
     refused: list[str] = []

@@ -212,8 +212,8 @@ def _check_settings(settings: BacktestSettings, returns: pd.DataFrame) -> Backte
         raise SpecificationError(f"`costs` must be a CostModel; got {costs!r}.")
     if costs.needs_shares:
         raise SpecificationError(
-            f"`costs` charges {costs.needs_shares[0]}, which only an account of shares and cash can "
-            "be charged; use `run_account`, or leave it out."
+            f"`costs` charges {costs.needs_shares[0]}, which only an account of shares and cash "
+            "can be charged; use `run_account`, or leave it out."
         )
     settings = replace(settings, decision_lag=lag, costs=costs)
     _check_year(settings, returns)

@@ -47,8 +47,9 @@ class CapacityCurve(Result):
                 f"{self.sharpe_without_impact:.3f} a period, which is no edge to lose."
             )
         return (
-            f"The net Sharpe ratio halves at a capital of {self.half_capital / 1e6:,.3g} million, where "
-            f"one trade in twenty asks for more than {self.half_participation:.1%} of a day's volume."
+            f"The net Sharpe ratio halves at a capital of {self.half_capital / 1e6:,.3g} million, "
+            f"where one trade in twenty asks for more than {self.half_participation:.1%} of a "
+            "day's volume."
         )
 
     def plot(self, ax: Any = None) -> Any:
@@ -129,7 +130,8 @@ def capacity_curve(
     MissingDataError
         No impact was charged, so that size costs nothing.
     SpecificationError
-        `result` is no result of a backtest, or `capitals` holds something else than positive numbers.
+        `result` is no result of a backtest, or `capitals` holds something else than positive
+        numbers.
     """
     check_kind(result, BacktestResult, "result", "from run_backtest")
     costs = result.cost_model
@@ -149,7 +151,8 @@ def capacity_curve(
         sizes = sorted(check_number(c, "capitals", low=0, strict=True) for c in capitals)
         rows = {size: _at(result, size) for size in sizes}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("capital")
-    half, zero = (_crossing(table, level) for level in (0.5 * ratio, 0.0)) if ratio > 0 else (np.nan,) * 2
+    half = _crossing(table, 0.5 * ratio) if ratio > 0 else np.nan
+    zero = _crossing(table, 0.0) if ratio > 0 else np.nan
     there = _at(result, half)["participation"] if np.isfinite(half) else np.nan
     return CapacityCurve(table, half, zero, there, float(ratio))
 

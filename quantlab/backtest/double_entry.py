@@ -133,16 +133,16 @@ def no_volume(inputs: AccountInputs, day: int, asset: int) -> str:
     "Sentence about a trade whose impact nothing can price"
     return (
         f"A trade in {inputs.assets[asset]!r} decided on {inputs.dates[day]} has no positive "
-        "`dollar_volume` or no `volatility`, so its impact is unknown; give trailing estimates such "
-        "as `dollar_volume.rolling(21, min_periods=1).median()`."
+        "`dollar_volume` or no `volatility`, so its impact is unknown; give trailing estimates "
+        "such as `dollar_volume.rolling(21, min_periods=1).median()`."
     )
 
 
 def ruined(inputs: AccountInputs, day: int) -> str:
     "Sentence about an account without equity"
     return (
-        f"The account loses all its equity on {inputs.dates[day]}; lower the weights or look at the "
-        "prices of that day."
+        f"The account loses all its equity on {inputs.dates[day]}; lower the weights or look at "
+        "the prices of that day."
     )
 
 # %% ../../nbs/60_backtest/09_double_entry.ipynb #09d1000f
@@ -275,8 +275,8 @@ def _check_books(account: _Account, day: int) -> float:
     for other, what in ((books.owned(), "what is owned"), (counted, "the shares at their prices")):
         if not abs(equity - other) < size:
             raise DataError(
-                f"The books do not balance on {account.inputs.dates[day]}: assets {equity!r}, {what} "
-                f"{other!r}."
+                f"The books do not balance on {account.inputs.dates[day]}: assets {equity!r}, "
+                f"{what} {other!r}."
             )
     return equity
 

@@ -222,7 +222,8 @@ def run_backtest(
     target_weights: pd.DataFrame, returns: pd.DataFrame, *, decision_lag: int = 1,
     costs: CostModel | None = None, dollar_volume: pd.DataFrame | None = None,
     volatility: pd.DataFrame | None = None, capital: float = 1e7,
-    engine: Literal["kernel", "vectorbt", "double_entry"] = "kernel", periods_per_year: float | None = None,
+    engine: Literal["kernel", "vectorbt", "double_entry"] = "kernel",
+    periods_per_year: float | None = None,
     rebalance: Rebalance = "daily", missing_returns: Literal["zero", "raise"] = "zero",
 ) -> BacktestResult:
     """Compute what target weights would have earned after costs.

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from .book import Rebalance, decided_rows, float_panel
-from ..checks import check_aligned, check_integer, check_kind, check_mask, check_number, check_option
+from quantlab.checks import (
+    check_aligned, check_integer, check_kind, check_mask, check_number, check_option,
+)
 from ..data.panel import Panel
 from ..errors import DataError, MissingDataError, MisalignedError, SpecificationError
 from ..trading.costs import CostModel, trailing_volatility
@@ -204,8 +206,8 @@ def _prices(tables: Mapping[str, pd.DataFrame], bars: list[str], like: pd.DataFr
     close = float_panel(tables["close"], "close")
     if len(lost := like.index.difference(close.index)):
         raise MisalignedError(
-            f"`target_weights` has {len(lost)} dates without prices, such as {lost[0]}; keep to the "
-            "panel's dates."
+            f"`target_weights` has {len(lost)} dates without prices, such as {lost[0]}; keep to "
+            "the panel's dates."
         )
     if not close.columns.equals(like.columns):
         shared = len(close.columns.intersection(like.columns))
@@ -259,17 +261,19 @@ def prepare_account(
     weights[~decided_rows(like, rules.rebalance)] = np.nan
     volume, volatility = _liquidity(tables, like, costs, dict(given))
     year = _year_fractions(like.index, periods_per_year)
-    spread = given["half_spread_bps"]
-    borrow = _rows(costs.borrow_bps_per_year if given["borrow_bps"] is None else given["borrow_bps"],
-                   "borrow_bps", like)
-    borrow = np.vstack([borrow[:1], borrow[:-1]]) / 1e4 * year[:, None] if borrow.any() else 0 * borrow
+    one_or_given = lambda one, name: _rows(one if given[name] is None else given[name], name, like)
+    borrow = one_or_given(costs.borrow_bps_per_year, "borrow_bps") / 1e4
+    if borrow.any():  # the fee of a night is the one known at the close before
+        borrow = np.vstack([borrow[:1], borrow[:-1]]) * year[:, None]
     cash = _nights(given["cash_rate"], "cash_rate", like.index, periods_per_year)
-    financing = costs.financing_bps_per_year / 1e4 * year if costs.financing_bps_per_year else 0 * cash
+    financing = np.zeros(len(like))
+    if costs.financing_bps_per_year:
+        financing = costs.financing_bps_per_year / 1e4 * year
     for name, table in (("borrow_bps", borrow), ("cash_rate", cash), ("financing", financing)):
         if not np.isfinite(table).all():
             raise DataError(
-                f"`{name}` is missing or infinite on some day, or a rate a year meets rows that are "
-                "no dates; fill it, or give `periods_per_year`."
+                f"`{name}` is missing or infinite on some day, or a rate a year meets rows that "
+                "are no dates; fill it, or give `periods_per_year`."
             )
     shortable, absent = given["borrowable"], np.full((1, 1), np.nan)
     return AccountInputs(
@@ -277,8 +281,7 @@ def prepare_account(
             name: arrays.get(name, absent) for name in ("close", "open", "high", "low", "vwap")
         },
         volume=volume, volatility=volatility, borrow=borrow,
-        half_spread=_rows(costs.half_spread_bps if spread is None else spread, "half_spread_bps", like)
-        / 1e4,
+        half_spread=one_or_given(costs.half_spread_bps, "half_spread_bps") / 1e4,
         borrowable=np.ones(like.shape, dtype=bool) if shortable is None
         else _rows(check_mask(shortable, "borrowable").astype(float), "borrowable", like) > 0,
         dividends=np.nan_to_num(_rows(given["dividends"], "dividends", like, 0.0)),

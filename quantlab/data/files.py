@@ -313,8 +313,8 @@ def write_folder(
         raise SpecificationError(f"`path` must be a folder; got {path}. A panel is a file a field.")
     if strange := other_files(target):
         raise SpecificationError(
-            f"{path} holds {strange[0]}, which is no part of a panel and would be replaced with the "
-            "folder; name another one."
+            f"{path} holds {strange[0]}, which is no part of a panel and would be replaced with "
+            "the folder; name another one."
         )
     beside, old = (target.with_name(f".{target.name}.{tag}") for tag in ("new", "old"))
     with writing(target):

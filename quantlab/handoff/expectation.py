@@ -309,7 +309,7 @@ def _filtered(z, phi, alpha, beta):
     days -= days.mean()
     return days / np.sqrt((days**2).mean()), evenings
 
-
+# %% ../../nbs/80_handoff/10_expectation.ipynb #10e4b150
 @njit(cache=True)
 def _history(days, evenings, phi, alpha, beta, seed, n):
     "`n` returns of a world, and the evening of the last"

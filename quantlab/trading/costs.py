@@ -175,7 +175,7 @@ def _beside(x, trades, name: str) -> np.ndarray:
             f"`{name}` of shape {np.shape(x)} does not fit `trades` of shape {np.shape(trades)}."
         ) from None
 
-
+# %% ../../nbs/16_trading/05_costs.ipynb #05c057f0
 def trade_cost(
     model: CostModel, trades: float | np.ndarray | pd.Series | pd.DataFrame,
     dollar_volume: float | np.ndarray | pd.Series | pd.DataFrame | None = None,
