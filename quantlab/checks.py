@@ -412,9 +412,10 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def _check_path(values: np.ndarray, of: Callable) -> None:
+def _check_path(values: np.ndarray, sizes: np.ndarray, of: Callable) -> None:
     "Warn of columns that are a path, such as returns since the beginning, rather than its steps"
-    for j in np.flatnonzero(2 * (np.abs(values) > 0.02).sum(axis=0) > max(len(values), 50)):
+    many = np.count_nonzero(sizes > 0.02, axis=0)
+    for j in np.flatnonzero(2 * many > max(len(values), 50)):
         known = values[~np.isnan(values[:, j]), j]
         gap = known - known.mean()
         if (gap[1:] * gap[:-1]).sum() > 0.9 * (gap**2).sum():
@@ -457,7 +458,8 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
     values = returns.to_numpy()
     values = values.reshape(len(values), -1)
     labels = returns.columns if isinstance(returns, pd.DataFrame) else [returns.name]
-    n_large = (np.abs(values) > 0.25).sum(axis=0)
+    sizes = np.abs(values)
+    n_large = np.count_nonzero(sizes > 0.25, axis=0)
     suspects = np.flatnonzero(n_large >= 2)
     n_moved = ((values[:, suspects] < 0) | (values[:, suspects] > 0)).sum(axis=0)
     keep = (n_moved >= 3) & (2 * n_large[suspects] > n_moved)
@@ -476,7 +478,7 @@ def check_scale(returns: pd.DataFrame | pd.Series, name: str, *, refuse: bool = 
             return
     suspects = suspects[n_moved >= 10]
     if refuse and not len(suspects):
-        _check_path(values, of)
+        _check_path(values, sizes, of)
     if len(suspects):
         j = suspects[0]
         typical = np.nanmedian(np.abs(values[values[:, j] != 0, j]))

@@ -70,8 +70,8 @@ class Book:
 
 # %% ../../nbs/60_backtest/05_book.ipynb #37008857
 def float_panel(x, name: str) -> pd.DataFrame:
-    """A table of floats with good labels, asset by asset in memory; values are searched only if
-    they are not floats"""
+    """A table of floats with good labels, in one piece of memory, by days or by assets as it came;
+    values are searched only if they are not floats"""
     fits = (
         isinstance(x, pd.DataFrame)
         and x.size
@@ -81,11 +81,10 @@ def float_panel(x, name: str) -> pd.DataFrame:
     if not fits:
         x = check_frame(x, name)
     check_index(x.index, name)
-    if x.to_numpy().flags.f_contiguous:
+    values = x.to_numpy()
+    if values.flags.forc:
         return x.copy(deep=False)
-    return pd.DataFrame(
-        np.asfortranarray(x.to_numpy()), index=x.index, columns=x.columns, copy=False
-    )
+    return pd.DataFrame(np.asfortranarray(values), index=x.index, columns=x.columns, copy=False)
 
 # %% ../../nbs/60_backtest/05_book.ipynb #996762a9
 _PERIODS = {"weekly": "W", "monthly": "M", "quarterly": "Q"}
@@ -119,10 +118,15 @@ def _check_lag(decision_lag: int) -> int:
     return check_integer(decision_lag, "decision_lag", low=1)
 
 # %% ../../nbs/60_backtest/05_book.ipynb #52d79d73
+def _recent(table: pd.DataFrame) -> np.ndarray:
+    "The last rows of a table, enough to see what it is: 500, or fewer of a wide one"
+    return table.to_numpy()[-max(60, min(500, 30_000 // table.shape[1])) :]
+
+
 def _like_weights(table: pd.DataFrame) -> bool:
     """Is a table a book rather than returns: it mostly stays as it is, is the same size in nearly
     every row, or moves slowly?"""
-    values = np.nan_to_num(table.to_numpy()[-500:], posinf=0.0, neginf=0.0).clip(-1e9, 1e9)
+    values = np.nan_to_num(_recent(table), posinf=0.0, neginf=0.0).clip(-1e9, 1e9)
     size = np.abs(values).sum(axis=1)
     held = size > 0
     if held.sum() < 3:
@@ -139,7 +143,7 @@ def _like_weights(table: pd.DataFrame) -> bool:
 
 def _check_places(weights: pd.DataFrame, returns: pd.DataFrame) -> None:
     "Refuse weights and returns in each other's place"
-    sizes = np.abs(weights.to_numpy()[-500:])
+    sizes = np.abs(_recent(weights))
     sizes = sizes[(sizes > 0) & (sizes < np.inf)]
     # no returns: what earns little and slowly, such as bills, may be traded so
     large = len(sizes) > 0 and np.median(sizes) > 0.1

@@ -33,11 +33,15 @@ _BLOCK = 16  # days turned at a time
 
 
 @njit(cache=True)
-def _turn(source, start, days):
-    "Copy columns `start` to `start + len(days)` of an asset-major table into the rows of `days`"
-    for b in range(min(len(days), source.shape[1] - start)):
-        for j in range(len(source)):
-            days[b, j] = source[j, start + b]
+def _turn(source, by_day, start, days):
+    "Copy the days from `start` on into the rows of `days`, of a table by days or by assets"
+    if by_day:
+        for b in range(min(len(days), len(source) - start)):
+            days[b] = source[start + b]
+    else:
+        for b in range(min(len(days), source.shape[1] - start)):
+            for j in range(len(source)):
+                days[b, j] = source[j, start + b]
 
 
 @njit(cache=True)
@@ -60,15 +64,15 @@ _WENT_WELL, _NOT_FINITE, _RUINED, _NO_VOLUME = 0, 1, 2, 3
 
 @njit(cache=True)
 def _run_days(
-    weights, returns, decided, lag, linear, impact, power, borrow, capital, volume, volatility, out,
-    weights_held,
+    weights, returns, by_day, decided, lag, linear, impact, power, borrow, capital, volume,
+    volatility, out, weights_held,
 ):
     """Fill `out` (gross, turnover, impact, borrow: a row a day) and `weights_held` if it has rows.
 
-    Tables are asset-major: a row an asset. Returns status, day of the status, number of missing
-    returns met while holding.
+    Volumes and volatilities have a row an asset, weights and returns a row a day where `by_day`
+    says so of them. Returns status, day of the status, number of missing returns met while holding.
     """
-    n_assets, n_days = returns.shape
+    n_days, n_assets = returns.shape if by_day[1] else returns.shape[::-1]
     # after the day's return, as a share of equity before the day's trade
     value = np.zeros(n_assets)
     held, traded, earned = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
@@ -77,8 +81,8 @@ def _run_days(
     for t in range(lag, n_days):
         b = (t - lag) % _BLOCK
         if b == 0:
-            _turn(weights, t - lag, wanted)
-            _turn(returns, t, moves)
+            _turn(weights, by_day[0], t - lag, wanted)
+            _turn(returns, by_day[1], t, moves)
         wish, move = wanted[b], moves[b]
         trades, impossible = decided[t - lag], 0
         for j in range(n_assets):
@@ -182,7 +186,14 @@ class BookRun:
 # %% ../../nbs/60_backtest/07_kernel.ipynb #99b7b3ad
 def _asset_major(frame: pd.DataFrame | None) -> np.ndarray:
     "Values, a row an asset; a one-cell stand-in where nothing was given"
-    return np.zeros((1, 1)) if frame is None else frame.to_numpy().T
+    return np.zeros((1, 1)) if frame is None else np.ascontiguousarray(frame.to_numpy().T)
+
+
+def _as_it_lies(frame: pd.DataFrame) -> tuple[np.ndarray, bool]:
+    "Values in the order of memory, and whether a row is a day, or else an asset"
+    values = frame.to_numpy()
+    by_day = values.flags.c_contiguous
+    return values if by_day else values.T, by_day
 
 
 def _charges(book: Book) -> tuple:
@@ -196,11 +207,15 @@ def _charges(book: Book) -> tuple:
 
 def run_kernel(book: Book, keep_weights: bool = False) -> BookRun:
     "Run one book; what stopped it is raised"
-    returns, settings = _asset_major(book.returns), book.settings
-    days = np.zeros((returns.shape[1], 4))
-    held = np.zeros(returns.shape if keep_weights else (0, 0))
+    settings, shape = book.settings, book.returns.shape
+    (weights, weights_by_day), (returns, returns_by_day) = map(
+        _as_it_lies, (book.weights, book.returns)
+    )
+    days = np.zeros((shape[0], 4))
+    held = np.zeros(shape[::-1] if keep_weights else (0, 0))
     status, day, missing = _run_days(
-        _asset_major(book.weights), returns, decided_rows(book.weights, settings.rebalance),
+        weights, returns, (weights_by_day, returns_by_day),
+        decided_rows(book.weights, settings.rebalance),
         *_charges(book), _asset_major(settings.dollar_volume), _asset_major(settings.volatility),
         days, held,
     )
