@@ -158,8 +158,10 @@ class PointRuns:
                 observe_run(trial["returns"], **words)
 
 # %% ../../nbs/60_backtest/46_sweep.ipynb #46000015
-def on_file(runs: PointRuns, points: Sequence[Candidate]) -> dict[str, dict]:
-    "The complete records of these points by their names, checked to be of today's code"
+def on_file(
+    runs: PointRuns, points: Sequence[Candidate], *, check: bool = True
+) -> dict[str, dict]:
+    "The complete records of these points by name; where `check`, refused if of other code"
     if runs.ledger is None:
         return {}
     ids = runs.ids(points)
@@ -169,7 +171,7 @@ def on_file(runs: PointRuns, points: Sequence[Candidate]) -> dict[str, dict]:
     for point in points:
         if point.name in known:
             by_family.setdefault(point.family, []).append(point)
-    for here in by_family.values():
+    for here in by_family.values() if check else ():
         for point in dict.fromkeys((here[0], here[-1])):
             _check_current(runs, point, known[point.name])
     return known
@@ -256,6 +258,7 @@ class SweepResult(Result):
     table: pd.DataFrame
     parameters: pd.DataFrame  # a row a point, a column a parameter that any of them names
     returns: pd.DataFrame  # net, dates x points that did not fail
+    candidates: Mapping[str, Candidate]  # the points by name
 
     LABELS: ClassVar[dict[str, str]] = {
         "n_points": "points", "n_failed": "points that failed",
@@ -309,6 +312,7 @@ def sweep_result(
         best_sharpe_ratio=float(sharpe.max()), table=table,
         parameters=pd.DataFrame([dict(c.parameters) for c in points], names),
         returns=pd.DataFrame(kept, runs.market.returns.index),
+        candidates={c.name: c for c in points},
     )
 
 # %% ../../nbs/60_backtest/46_sweep.ipynb #46000022
@@ -379,7 +383,8 @@ def sweep(
     Returns
     -------
     SweepResult
-        `.table` of figures, `.returns`, `.parameters`; the same whoever did the work.
+        `.table` of figures, `.returns`, `.parameters`, `.candidates`; the same whoever did the
+        work.
 
     Raises
     ------
