@@ -7,6 +7,7 @@ __all__ = ['Axis', 'Sampler', 'SampleResult', 'sample']
 
 # %% ../../nbs/60_backtest/47_sampling.ipynb #47000003
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,17 +17,15 @@ import numpy as np
 import pandas as pd
 
 from .families import Candidate, Family
-from .grid import check_candidates
 from .market import Market
 from quantlab.backtest.sweep import (
-    Outcome, PointRuns, SweepResult, figures, luck, on_file, point_failed, sweep_result,
+    Outcome, PointRuns, SweepResult, family_of, figures, luck, on_file, point_failed, sweep_result,
 )
 from ..checks import check_integer, check_kind, check_option
-from ..errors import MissingDataError, SpecificationError, needs
+from ..errors import SpecificationError, needs
 from ..ledger.shards import recorded_returns
 from ..ledger.trials import Ledger
 from ..results import Result, axes_or_new
-from ..storage import check_text
 from ..trading.costs import CostModel
 
 # %% ../../nbs/60_backtest/47_sampling.ipynb #47000006
@@ -104,10 +103,12 @@ def _sampler(optuna: Any, kind: str, seed: int, space: Mapping[str, Axis]) -> An
     if kind == "grid":
         return samplers.GridSampler({n: _listed(n, axis) for n, axis in space.items()}, seed=seed)
     alone = samplers.RandomSampler(seed=seed)  # for what has no order, and for the first point
-    return samplers.QMCSampler(
-        seed=seed, scramble=True, independent_sampler=alone, warn_independent_sampling=False,
-        warn_asynchronous_seeding=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return samplers.QMCSampler(
+            seed=seed, scramble=True, independent_sampler=alone, warn_independent_sampling=False,
+            warn_asynchronous_seeding=False,
+        )
 
 
 @contextmanager
@@ -166,11 +167,9 @@ class _Search:
 
     def _run(self, point: Candidate) -> list[Outcome]:
         "What it earned, or why it failed: also for want of a field"
-        try:
-            check_candidates([point], self.runs.market.panel)
-        except MissingDataError as error:
-            return [f"MissingDataError: {error}"]
-        return self.runs.run([point])
+        panel = self.runs.market.panel
+        lost = family_of(point).lacking_fields(panel, point.parameters)
+        return [f"the data has no {' and no '.join(lost)}"] if lost else self.runs.run([point])
 
 
 def _objective(objective: Any, year: float) -> Callable[[pd.Series], float]:
