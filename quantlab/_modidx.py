@@ -467,6 +467,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'quantlab/backtest/sweep.py'),
                                          'quantlab.backtest.sweep._from_cluster': ( '60_backtest/sweep.html#_from_cluster',
                                                                                     'quantlab/backtest/sweep.py'),
+                                         'quantlab.backtest.sweep._from_processes': ( '60_backtest/sweep.html#_from_processes',
+                                                                                      'quantlab/backtest/sweep.py'),
                                          'quantlab.backtest.sweep._hash_of': ( '60_backtest/sweep.html#_hash_of',
                                                                                'quantlab/backtest/sweep.py'),
                                          'quantlab.backtest.sweep._in_order': ( '60_backtest/sweep.html#_in_order',

@@ -9,6 +9,7 @@ __all__ = ['Outcome', 'Chunks', 'market_digest', 'run_points', 'chunk_size', 'fa
 # %% ../../nbs/60_backtest/46_sweep.ipynb #46000003
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -210,18 +211,33 @@ def _from_cluster(runs: PointRuns, chunks: Chunks, client: Any) -> Iterator[list
         client.cancel(list(waiting))
 
 
+def _from_processes(
+    runs: PointRuns, chunks: Chunks, n_jobs: int
+) -> Iterator[list[Outcome]]:
+    "The outcomes of each chunk in order, from processes of this machine"
+    from joblib import Parallel, delayed
+
+    left = deque(chunks)
+    tasks = (delayed(run_points)(left.popleft(), runs.market, runs.account) for _ in chunks if left)
+    found = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    try:
+        for outcomes in found:
+            yield outcomes
+    finally:  # stopped early: no chunk is begun any more, and those under way come to their end
+        left.clear()
+        deque(found, maxlen=0)
+
+
 def _in_order(
     runs: PointRuns, chunks: Chunks, n_jobs: int, client: Any
 ) -> Iterator[list[Outcome]]:
     "The outcomes of each chunk in order, wherever they are run"
     if client is not None:
-        return _from_cluster(runs, chunks, client)
-    if n_jobs == 1 or len(chunks) < 2:
-        return map(runs.run, chunks)
-    from joblib import Parallel, delayed
-
-    tasks = (delayed(run_points)(chunk, runs.market, runs.account) for chunk in chunks)
-    return Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        yield from _from_cluster(runs, chunks, client)
+    elif n_jobs == 1 or len(chunks) < 2:
+        yield from map(runs.run, chunks)
+    else:
+        yield from _from_processes(runs, chunks, n_jobs)
 
 
 def _check_workers(n_jobs: Any, client: Any) -> int:
@@ -407,20 +423,20 @@ def sweep(
     known = on_file(runs, points) if resume else {}
     chunks = [points[k : k + size] for k in range(0, len(points), size)]
     todo = [[c for c in part if c.name not in known] for part in chunks]
-    fresh = _in_order(runs, [part for part in todo if part], workers, client)
     outcomes: list[Outcome] = []
-    for part, rest in zip(chunks, todo):
-        found = dict(zip((c.name for c in rest), next(fresh))) if rest else {}
-        for c in part:
-            if c.name in known:
-                found[c.name] = recorded_returns(ledger, known[c.name]).to_numpy()
-        here = [found[c.name] for c in part]
-        if rest:
-            runs.record(part, here)
-        for c, outcome in zip(part, here):
-            if failed == "raise" and isinstance(outcome, str):
-                raise point_failed(c, outcome, ledger is not None)
-        outcomes += here
-        if progress is not None:
-            progress(len(outcomes), len(points))
+    with closing(_in_order(runs, [part for part in todo if part], workers, client)) as fresh:
+        for part, rest in zip(chunks, todo):
+            found = dict(zip((c.name for c in rest), next(fresh))) if rest else {}
+            for c in part:
+                if ledger is not None and c.name in known:
+                    found[c.name] = recorded_returns(ledger, known[c.name]).to_numpy()
+            here = [found[c.name] for c in part]
+            if rest:
+                runs.record(part, here)
+            for c, outcome in zip(part, here):
+                if failed == "raise" and isinstance(outcome, str):
+                    raise point_failed(c, outcome, ledger is not None)
+            outcomes += here
+            if progress is not None:
+                progress(len(outcomes), len(points))
     return sweep_result(runs, points, outcomes, len(known))

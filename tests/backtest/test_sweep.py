@@ -193,17 +193,17 @@ def test_other_data_costs_or_capital_are_other_trials(tmp_path):
 
 def test_a_full_disk_keeps_what_was_done(tmp_path):
     resource = pytest.importorskip("resource")
-    whole = run(tmp_path, "whole")
+    whole = run(tmp_path, "whole", chunk=2)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole[1]) * 2 // 3, hard))
     try:
         with pytest.raises(LedgerError, match="could not be written"):
-            run(tmp_path, "full")
+            run(tmp_path, "full", chunk=2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     kept = len(ledger_in(tmp_path, "full").table())
-    assert 5 <= kept < len(POINTS)
-    rest = run(tmp_path, "full")
+    assert 2 <= kept < len(POINTS)
+    rest = run(tmp_path, "full", chunk=2)
     assert rest[0].n_on_file == kept
     assert_same(rest, whole)
 
@@ -246,9 +246,9 @@ def kill_at(call):
 begin = time.perf_counter()
 assert os.waitpid(forked("whole"), 0)[1] == 0
 took, kills = time.perf_counter() - begin, 0
-for k in range(6):
-    if k < 4:
-        call = draw.randrange(1, 18)
+for k in range(4):
+    if k < 3:
+        call = draw.randrange(1, 14)
         child = forked(f"cut {k}", lambda: kill_at(call))
     else:
         child = forked(f"cut {k}")
@@ -271,9 +271,9 @@ def test_kill_9_at_any_moment_and_the_sweep_goes_on(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.returncode == 0, (seed, done.stderr)
-    assert int(done.stdout) >= 4, seed
+    assert int(done.stdout) >= 3, seed
     whole = run(tmp_path, "whole")
-    for k in range(6):
+    for k in range(4):
         assert_same(run(tmp_path, f"cut {k}"), whole)
         ledger = ledger_in(tmp_path, f"cut {k}")
         assert ledger.count("factors") == len(POINTS) and ledger.verify().ok, seed
