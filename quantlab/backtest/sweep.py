@@ -221,8 +221,7 @@ def _from_processes(
     tasks = (delayed(run_points)(left.popleft(), runs.market, runs.account) for _ in chunks if left)
     found = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     try:
-        for outcomes in found:
-            yield outcomes
+        yield from map(list, found)  # a map: `found` is not to be closed before its workers end
     finally:  # stopped early: no chunk is begun any more, and those under way come to their end
         left.clear()
         deque(found, maxlen=0)
