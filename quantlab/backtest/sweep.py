@@ -96,7 +96,7 @@ def family_of(point: Candidate) -> Family:
     "The family of a point"
     return point.definition or load_families()[point.family]
 
-
+# %% ../../nbs/60_backtest/46_sweep.ipynb #46900001
 @dataclass(frozen=True, slots=True, eq=False)
 class PointRuns:
     "Points on one market under one account, and where they are recorded"
