@@ -56,6 +56,14 @@ from .grid import (
     grid_returns as grid_returns,
     perturbed_grid as perturbed_grid,
 )
+from .sweep import (
+    SweepResult as SweepResult,
+    sweep as sweep,
+)
+from .sampling import (
+    SampleResult as SampleResult,
+    sample as sample,
+)
 from .performance import (
     PerformanceResult as PerformanceResult,
     drawdown_table as drawdown_table,
