@@ -325,6 +325,8 @@ def _rebalance(plan: _Plan) -> ConstructionResult:
             decided = np.zeros(len(held))
             decided[names] = found
             weights[row], traded, held = decided, np.abs(decided - held).sum(), decided
+        elif not held.any():
+            weights[row] = 0.0  # nothing is held, and that is kept
         variance = held[names] @ day.covariance @ held[names]
         figures.append((np.sqrt(variance * plan.periods_per_year), traded, int(names.sum())))
     table = pd.DataFrame(
