@@ -121,8 +121,7 @@ class Day:
 # %% ../../nbs/60_backtest/61_limits.ipynb #106768b4
 def _expressions(w: "cp.Expression", limits: Limits, day: Day) -> dict[str, list]:
     "What must not be above zero, by the limit that asks for it"
-    with needs("portfolio"):
-        import cvxpy as cp
+    import cvxpy as cp
 
     trade, found = w - day.previous, {}
     if limits.gross is not None:
@@ -179,10 +178,10 @@ SOLVERS = ("CLARABEL", "SCS", "OSQP")  # OSQP has no impact
 
 def _closed_form(day: Day, limits: Limits) -> np.ndarray:
     "The best weights without costs or limits, but that the net may be fixed"
-    values = np.linalg.eigvalsh(day.covariance)
-    if values[0] < 1e-10 * values[-1]:
+    deviation = np.sqrt(np.diag(day.covariance))
+    if np.linalg.eigvalsh(day.covariance / np.outer(deviation, deviation))[0] < 1e-10:
         raise DataError(
-            f"the covariance of {len(values)} names cannot be inverted, so that some weights have "
+            f"the covariance of {len(deviation)} names cannot be inverted, so that some weights have "
             "no risk at all; take 'ledoit_wolf' or 'factor', a longer window, or set limits."
         )
     free = day.target + np.linalg.solve(day.covariance, day.alpha) / day.aversion
@@ -252,7 +251,10 @@ def _on_target(day: Day, limits: Limits) -> bool:
     "Is the target itself the best: nothing draws away from it, and it keeps to the limits?"
     if day.costs is not None or day.alpha.any():
         return False
-    several = _expressions(day.target, limits, day).values()
+    with needs("portfolio"):
+        import cvxpy as cp
+
+    several = _expressions(cp.Constant(day.target), limits, day).values()
     return all(np.max(one.value) <= 1e-9 for expressions in several for one in expressions)
 
 
