@@ -245,9 +245,9 @@ def covariance_forecast(
     >>> risk = covariance_forecast(returns, method="ledoit_wolf", window=250)
     >>> print((1e4 * risk.covariance(returns.index[-1])).round(2))
           S000  S001  S002
-    S000  2.89  0.80  0.86
-    S001  0.80  2.16  0.80
-    S002  0.86  0.80  2.00
+    S000  1.83  0.74  0.86
+    S001  0.74  4.01  0.90
+    S002  0.86  0.90  4.91
     """
     frame = check_frame(returns, "returns")
     check_scale(frame, "returns")
