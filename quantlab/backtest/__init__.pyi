@@ -72,6 +72,21 @@ from .performance import (
     performance_summary as performance_summary,
     value_at_risk as value_at_risk,
 )
+from .covariance import (
+    RiskModel as RiskModel,
+    covariance_forecast as covariance_forecast,
+)
+from .limits import (
+    Limits as Limits,
+)
+from .portfolio import (
+    ConstructionResult as ConstructionResult,
+    construct as construct,
+)
+from .risk_check import (
+    RiskForecastCheck as RiskForecastCheck,
+    risk_forecast_check as risk_forecast_check,
+)
 from .lint import (
     lint_lookahead as lint_lookahead,
 )
