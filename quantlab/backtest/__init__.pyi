@@ -48,6 +48,10 @@ from .performance import (
     performance_summary as performance_summary,
     value_at_risk as value_at_risk,
 )
+from .tear_sheet import (
+    TearSheet as TearSheet,
+    tear_sheet as tear_sheet,
+)
 from .lint import (
     lint_lookahead as lint_lookahead,
 )

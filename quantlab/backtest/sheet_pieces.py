@@ -43,8 +43,10 @@ def html_table(
     behind a number, blue above zero and red below, is full"""
     spec = lambda column: formats if isinstance(formats, str) else formats.get(column, "")
     words = {c for c in table if table[c].map(lambda v: isinstance(v, str)).any()}
+    close = "" if shade is None else ' style="padding:.3rem"'
     head = "".join(
-        f"<th{' class=text' if c in words else ''}>{html.escape(str(c))}</th>" for c in table
+        f"<th{' class=text' if c in words else ''}{close}>{html.escape(_HEADS.get(c, str(c)))}</th>"
+        for c in table
     )
     corner = html.escape(str(table.index.name or ""))
     body = ""
@@ -60,15 +62,30 @@ def html_table(
     return f'<div class="table"><table>{title}{rows}</table></div>\n'
 
 
+_HEADS = {
+    "sharpe_ratio": "Sharpe ratio", "hit_rate": "share above zero", "sum": "sum of returns",
+    "mean": "mean a year", "volatility": "volatility a year", "gross": "gross exposure",
+    "net": "net exposure", "exposure": "mean exposure", "worst": "worst return",
+}
+
+
 def _shade(value: Any, full: float | None) -> str:
     "Style of a cell whose background goes with its number"
-    if full is None or not isinstance(value, float) or not np.isfinite(value) or value == 0:
+    if full is None:
         return ""
     colour = COLOURS["blue" if value > 0 else "vermilion"]
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f' style="background:rgba({red},{green},{blue},{0.45 * min(abs(value) / full, 1):.2f})"'
+    depth = min(abs(value) / full, 1) if np.isfinite(value) else 0
+    return f' style="padding:.3rem;background:rgba({red},{green},{blue},{0.45 * depth:.2f})"'
 
 # %% ../../nbs/60_backtest/71_sheet_pieces.ipynb #ts71c011
+def _dates(ax: "Axes", index: pd.Index) -> None:
+    "A date axis, which may have as few as three labels: four years have no other"
+    date_axis(ax, index)
+    if isinstance(index, pd.DatetimeIndex):
+        ax.xaxis.get_major_locator().minticks = 3
+
+
 @picture
 def growth_picture(
     equity: pd.DataFrame, *, first_row: Any = None, ax: "Axes | None" = None,
@@ -91,7 +108,7 @@ def growth_picture(
     ax.axhline(1, color=COLOURS["grey"], lw=0.8, ls=":")
     ax.set_ylabel("growth of 1")
     ax.legend(loc="best")
-    date_axis(ax, equity.index)
+    _dates(ax, equity.index)
     return f"Each 1 put in became {equity.iloc[-1, 0]:.2f}"
 
 # %% ../../nbs/60_backtest/71_sheet_pieces.ipynb #ts71c014
@@ -109,7 +126,7 @@ def drawdown_picture(
     ax.fill_between(depth.index, -depth, 0, color=COLOURS["vermilion"], alpha=0.35, lw=0)
     percent_axis(ax.yaxis)
     ax.set_ylabel("drawdown (% of peak)")
-    date_axis(ax, depth.index)
+    _dates(ax, depth.index)
     under = f"{(depth > 0).mean():.0%} of the time below the last peak"
     return f"Deepest drawdown {depth.max():{FORMATS['share']}}; {under}"
 
@@ -131,7 +148,7 @@ def rolling_picture(
     ax.axhline(whole, color=COLOURS["vermilion"], lw=1, ls="--", label=f"whole sample {whole:.2f}")
     ax.set_ylabel(name)
     ax.legend(loc="best", ncols=2)
-    date_axis(ax, rolling.index)
+    _dates(ax, rolling.index)
     return f"Rolling {name}: {rolling.min():.2f} to {rolling.max():.2f}"
 
 # %% ../../nbs/60_backtest/71_sheet_pieces.ipynb #ts71c020
@@ -153,7 +170,7 @@ def exposure_picture(
     percent_axis(ax.yaxis)
     ax.set_ylabel("exposure (% of equity)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    date_axis(ax, exposure.index)
+    _dates(ax, exposure.index)
     gross, net = exposure["gross"].mean(), exposure["net"].mean()
     return f"On average {gross:.0%} gross and {net:z.0%} net, in {exposure['names'].mean():.0f} names"
 
@@ -171,7 +188,7 @@ def turnover_picture(
     """
     ax.plot(turnover.index, turnover.cumsum(), color=COLOURS["blue"], drawstyle="steps-post")
     ax.set_ylabel("sum traded (x equity)")
-    date_axis(ax, turnover.index)
+    _dates(ax, turnover.index)
     share = (turnover > 0).mean()
     return f"{turnover.sum():.1f} times the equity traded, on {share:.0%} of the days"
 
@@ -194,5 +211,5 @@ def legs_picture(
     percent_axis(ax.yaxis)
     ax.set_ylabel("sum of contributions\n(% of equity)")
     ax.legend(loc="best", ncols=sums.shape[1])
-    date_axis(ax, sums.index)
+    _dates(ax, sums.index)
     return ", ".join(f"{c} {v:{FORMATS['share']}}" for c, v in sums.iloc[-1].items())
