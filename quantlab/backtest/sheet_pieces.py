@@ -172,7 +172,8 @@ def exposure_picture(
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     _dates(ax, exposure.index)
     gross, net = exposure["gross"].mean(), exposure["net"].mean()
-    return f"On average {gross:.0%} gross and {net:z.0%} net, in {exposure['names'].mean():.0f} names"
+    names = exposure["names"].mean()
+    return f"On average {gross:.0%} gross and {net:z.0%} net, in {names:.0f} names"
 
 
 @picture

@@ -212,8 +212,8 @@ def labels_before(regimes: pd.Series, index: pd.Index) -> pd.Series:
 def regime_table(
     returns: pd.Series, regimes: pd.Series, *, periods_per_year: float, risk_free: float = 0.0
 ) -> pd.DataFrame:
-    """Number of periods, sum, annualised mean, volatility and Sharpe ratio, share above zero and worst
-    return, by the last label before each"""
+    """Number of periods, sum, annualised mean, volatility and Sharpe ratio, share above zero and
+    worst return, by the last label before each"""
     labels = labels_before(regimes, returns.index)
     if labels.isna().all():
         raise MisalignedError(

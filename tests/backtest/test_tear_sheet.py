@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest import CostModel, long_short_weights, run_backtest, tear_sheet
+from quantlab.backtest.sheet_page import PICTURES
 from quantlab.backtest.tables import labels_before, positions, regime_table, round_trips
-from quantlab.backtest.tear_sheet import PICTURES
 from quantlab.errors import (
     DataError,
     MisalignedError,
