@@ -87,6 +87,10 @@ from .risk_check import (
     RiskForecastCheck as RiskForecastCheck,
     risk_forecast_check as risk_forecast_check,
 )
+from .tear_sheet import (
+    TearSheet as TearSheet,
+    tear_sheet as tear_sheet,
+)
 from .lint import (
     lint_lookahead as lint_lookahead,
 )
