@@ -246,6 +246,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'quantlab/backtest/double_entry.py'),
                                                 'quantlab.backtest.double_entry._order_price': ( '60_backtest/double_entry.html#_order_price',
                                                                                                  'quantlab/backtest/double_entry.py'),
+                                                'quantlab.backtest.double_entry._went_against': ( '60_backtest/double_entry.html#_went_against',
+                                                                                                  'quantlab/backtest/double_entry.py'),
                                                 'quantlab.backtest.double_entry._work_orders': ( '60_backtest/double_entry.html#_work_orders',
                                                                                                  'quantlab/backtest/double_entry.py'),
                                                 'quantlab.backtest.double_entry.no_volume': ( '60_backtest/double_entry.html#no_volume',

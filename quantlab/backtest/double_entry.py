@@ -193,6 +193,11 @@ def _leave(account: _Account, day: int, asset: int, price: float, reason: int) -
     account.barred[asset] = side
 
 
+def _went_against(side: float, entry: float, price: float, distance: float) -> bool:
+    "Has a price gone so far from the entry against a side? What has none has not"
+    return side * (entry - price) >= distance * entry
+
+
 def _exits(account: _Account, day: int, changed: set[int] | None) -> None:
     """Stops and take-profits: at the open where `changed` is None, else inside the day, where the
     assets in `changed` may have been bought after its best price"""
@@ -202,17 +207,17 @@ def _exits(account: _Account, day: int, changed: set[int] | None) -> None:
     for asset, shares in list(account.held.items()):
         if not shares:
             continue
-        entry, is_long = account.entered[asset], shares > 0
-        begin, high, low = (t[day, asset] for t in (inputs.open, inputs.high, inputs.low))
-        lost = lambda price: (entry - price if is_long else price - entry) >= stop * entry
-        won = lambda price: (price - entry if is_long else entry - price) >= take * entry
+        side, entry = float(np.sign(shares)), account.entered[asset]
+        low, high = inputs.low[day, asset], inputs.high[day, asset]
+        begin, worst, best = inputs.open[day, asset], *((low, high) if side > 0 else (high, low))
         if changed is None:
-            if lost(begin) or won(begin):
-                _leave(account, day, asset, begin, _STOP if lost(begin) else _TAKE)
-        elif lost(low if is_long else high):
-            _leave(account, day, asset, entry * (1 - stop if is_long else 1 + stop), _STOP)
-        elif asset not in changed and won(high if is_long else low):
-            _leave(account, day, asset, entry * (1 + take if is_long else 1 - take), _TAKE)
+            lost = _went_against(side, entry, begin, stop)
+            if lost or _went_against(-side, entry, begin, take):
+                _leave(account, day, asset, begin, _STOP if lost else _TAKE)
+        elif _went_against(side, entry, worst, stop):
+            _leave(account, day, asset, entry * (1 - side * stop), _STOP)
+        elif asset not in changed and _went_against(-side, entry, best, take):
+            _leave(account, day, asset, entry * (1 + side * take), _TAKE)
 
 # %% ../../nbs/60_backtest/09_double_entry.ipynb #09d10012
 def _night(account: _Account, day: int) -> None:

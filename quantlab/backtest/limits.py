@@ -30,7 +30,9 @@ def _pair(value: Any, name: str) -> tuple[float, float]:
         raise SpecificationError(f"`{name}` must be a pair (low, high); got {value!r}.")
     low, high = (check_number(one, name) for one in value)
     if low > high:
-        raise SpecificationError(f"`{name}` has its low {low:g} above its high {high:g}; swap them.")
+        raise SpecificationError(
+            f"`{name}` has its low {low:g} above its high {high:g}; swap them."
+        )
     return low, high
 
 
@@ -181,8 +183,8 @@ def _closed_form(day: Day, limits: Limits) -> np.ndarray:
     deviation = np.sqrt(np.diag(day.covariance))
     if np.linalg.eigvalsh(day.covariance / np.outer(deviation, deviation))[0] < 1e-10:
         raise DataError(
-            f"the covariance of {len(deviation)} names cannot be inverted, so that some weights have "
-            "no risk at all; take 'ledoit_wolf' or 'factor', a longer window, or set limits."
+            f"the covariance of {len(deviation)} names cannot be inverted, so that some weights "
+            "have no risk at all; take 'ledoit_wolf' or 'factor', a longer window, or set limits."
         )
     free = day.target + np.linalg.solve(day.covariance, day.alpha) / day.aversion
     if limits.net is None:
@@ -215,7 +217,7 @@ def _solve(problem: "cp.Problem", solver: str) -> bool:
         )
     return problem.status == "optimal"
 
-
+# %% ../../nbs/60_backtest/61_limits.ipynb #61be57a0
 def best_weights(
     day: Day, limits: Limits, *, slack: Mapping[str, float] | None = None,
     solver: str = "CLARABEL",

@@ -253,7 +253,7 @@ def _beta(plan: _Plan, rows: pd.DataFrame) -> np.ndarray:
     gap = market.to_numpy() - market.mean()
     return gap @ rows.to_numpy() / (gap @ gap)
 
-
+# %% ../../nbs/60_backtest/62_portfolio.ipynb #62da1000
 def _day(plan: _Plan, row: int, names: np.ndarray, previous: np.ndarray) -> Day:
     "What the rebalance at a row is decided on, over the names that can be held"
     date, objective = plan.risk.returns.index[row], plan.objective

@@ -26,7 +26,9 @@ def _bars_of_one(
     side = rng.choice([-1.0, 1.0], steps.shape)
     seen = rng.random(steps.shape) < share_seen
     trades = pd.DataFrame(np.where(seen, mid * (1 + side * spread / 2), np.nan))
-    first, last = trades.bfill(axis=1).iloc[:, 0], trades.ffill(axis=1).iloc[:, -1]
+    # looks ahead on purpose: within the day, to its first trade that was seen
+    first = trades.bfill(axis=1).iloc[:, 0]
+    last = trades.ffill(axis=1).iloc[:, -1]
     return pd.concat([first, trades.max(axis=1), trades.min(axis=1), last], axis=1, keys=_BARS)
 
 
