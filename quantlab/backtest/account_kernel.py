@@ -232,7 +232,7 @@ def _run_account(
     n_days, n_assets = weights.shape
     fill, lot, rebate = rules[0], rules[5], rules[6]
     borrow, dividends, rates, financing = nights
-    stops, intraday = rules[2] < np.inf or rules[3] < np.inf, fill == _VWAP or fill == _LIMIT
+    stops, intraday = rules[2] < np.inf or rules[3] < np.inf, fill in (_VWAP, _LIMIT)
     held, entered, barred = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     last, wanted = np.full(n_assets, np.nan), np.full(n_assets, np.nan)
     state, recalled = (held, entered, barred, last, wanted), np.zeros(n_assets, np.bool_)

@@ -204,7 +204,7 @@ def measured_half_spread(
     >>> from quantlab.microstructure import bounce_bars
     >>> bars = bounce_bars(120, 3, spread=0.02, volatility=0.01, rng=np.random.default_rng(0))
     >>> measured_half_spread(Panel(bars)).iloc[-1].round().tolist()
-    [100.0, 101.0, 98.0]
+    [91.0, 98.0, 102.0]
     """
     return MeasuredSpread.from_panel(
         panel, method=method, window=window, floor_bps=floor_bps

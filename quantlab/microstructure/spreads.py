@@ -219,7 +219,7 @@ def roll_spread(
     >>> from quantlab.microstructure import roll_spread
     >>> prices = [99, 101, 101, 99, 99, 101, 99, 99, 101, 101, 99, 101, 101, 99, 99, 101]
     >>> round(roll_spread(prices).spread, 3)
-    0.018
+    0.016
     """
     check_option(negative, "negative", ("keep", "zero", "drop"))
     check_kind(one_price_per_timestamp, bool, "one_price_per_timestamp", "true or false")
