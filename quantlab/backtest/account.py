@@ -85,6 +85,13 @@ class AccountResult(Result):
         points of what was ordered, by its parts"""
         return _shortfall(self)
 
+    @property
+    def breakeven_cost_bps(self) -> float:
+        "Cost in basis points of traded value at which nothing is earned; NaN without trades"
+        traded = self.turnover.sum()
+        earned = (self.gross_returns - self.charges["borrow"]).sum()
+        return float(1e4 * earned / traded) if traded else np.nan
+
     def summary(self) -> pd.Series:
         "Labelled table"
         return _summary(self)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .account import AccountResult
 from .engine import BacktestResult
 from .performance import expected_shortfall, performance_summary, value_at_risk
 from ..checks import check_index, check_kind, rounding_noise
@@ -80,18 +81,43 @@ class Positions:
 
     weights: pd.DataFrame  # held over the day, as a share of equity
     returns: pd.DataFrame  # of the assets; NaN where missing
-    contributions: pd.DataFrame  # weight x return
+    contributions: pd.DataFrame  # weight x return; in an account what prices and dividends brought
     gross: pd.Series  # return of the day before costs
     net: pd.Series  # after costs
 
 
-def positions(result: BacktestResult) -> Positions:
+def _of_account(result: AccountResult) -> Positions:
+    """The positions of an account, without its interest; the weight of a day is that of the evening
+    before, or of what was bought where nothing was held then"""
+    before = result.equity.shift(1, fill_value=result.capital)
+    values, gave = result.weights.mul(result.equity, axis=0), result.contributions
+    weights = values.shift(1, fill_value=0.0).div(before, axis=0)
+    weights = weights.where(weights != 0, values.div(before, axis=0))
+    traded = result.trades[result.trades["reason"] != "lapsed"]
+    first = traded.drop_duplicates(["date", "asset"])  # in and out within the day
+    bought = (first["shares"] * first["price"]).groupby([first["date"], first["asset"]]).sum()
+    bought = bought.unstack().reindex(index=values.index, columns=values.columns)
+    weights = weights.where((weights != 0) | (gave == 0), bought.div(before, axis=0).fillna(0.0))
+    ever = weights.columns[weights.any()]
+    closes = pd.DataFrame(result.inputs.close, values.index, values.columns)
+    of = lambda table: table.loc[result.start :, ever]
+    interest = result.charges["interest"]
+    return Positions(
+        of(weights), of(closes.pct_change(fill_method=None)), of(gave),
+        (result.gross_returns - interest).loc[result.start :],
+        (result.returns - interest).loc[result.start :],
+    )
+
+
+def positions(result: BacktestResult | AccountResult) -> Positions:
     "The positions of a backtest, of the assets that it ever held"
     if result.start is None:
         raise DataError(
             f"`result` never held a position in its {len(result.returns)} days; look at its target "
             "weights."
         )
+    if isinstance(result, AccountResult):
+        return _of_account(result)
     weights = result.weights.loc[result.start :]
     weights = weights.where(weights.abs() > rounding_noise(weights), 0.0)
     weights = weights.loc[:, weights.any()]

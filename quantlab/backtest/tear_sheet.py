@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .account import AccountResult
 from .engine import BacktestResult
 from quantlab.backtest.performance import (
     PerformanceResult, drawdown_table, performance_summary,
@@ -174,11 +175,11 @@ def _on_days(benchmark: Any, index: pd.Index) -> pd.Series:
 def _held_fields(result: Any, sectors: Any) -> dict[str, Any]:
     "The fields that need positions, None for a plain series"
     names = ("exposure", "turnover", "costs", "legs", "sectors", "worst_days", "trades")
-    if not isinstance(result, BacktestResult):
+    if not isinstance(result, (BacktestResult, AccountResult)):
         if sectors is not None:
             raise SpecificationError(
                 "`sectors` needs positions, which a series of returns has not; give the "
-                "BacktestResult of `run_backtest`."
+                "result of `run_backtest` or `run_account`."
             )
         return dict.fromkeys((*names, "positions", "breakeven_cost_bps"))
     held = positions(result)
@@ -189,6 +190,20 @@ def _held_fields(result: Any, sectors: Any) -> dict[str, Any]:
         "worst_days": worst_days(held), "trades": round_trips(held),
         "breakeven_cost_bps": result.breakeven_cost_bps,
     }
+
+# %% ../../nbs/60_backtest/73_tear_sheet.ipynb #ts73acc0
+def _account_notes(result: AccountResult) -> list[str]:
+    "What happened in an account that its returns do not show"
+    interest, lapsed = result.charges["interest"].sum(), result.n_lapsed
+    notes = [
+        f"An account of shares and cash, filled at {result.fill.replace('_', ' ')}: "
+        f"{result.n_trades:,} trades, {lapsed:,} orders that lapsed, {result.n_stopped:,} stops, "
+        f"{result.n_delisted:,} positions in names that stopped trading, and an implementation "
+        f"shortfall of {result.shortfall['total']:.1f} bps of what was ordered."
+    ]
+    if interest:
+        notes.append(f"Interest of {interest:.2%} is in the returns and in no position.")
+    return notes
 
 
 def _notes(result: Any, performance: PerformanceResult, n_waiting: int) -> list[str]:
@@ -213,7 +228,9 @@ def _notes(result: Any, performance: PerformanceResult, n_waiting: int) -> list[
             f"{result.n_missing_returns:,} returns were missing while the asset was held, and were "
             "taken as zero."
         )
-    if isinstance(result, BacktestResult):
+    if isinstance(result, AccountResult):
+        notes += _account_notes(result)
+    if isinstance(result, (BacktestResult, AccountResult)):
         notes.append(
             "Contributions are shares of equity before costs, added over days and not compounded; "
             "a trade is a run of days with one asset on one side."
@@ -237,7 +254,8 @@ def _left_out(sheet: Mapping[str, Any], n: int) -> list[str]:
 
 
 def tear_sheet(
-    result: BacktestResult | pd.Series, benchmark: pd.Series | BacktestResult | None = None, *,
+    result: BacktestResult | AccountResult | pd.Series,
+    benchmark: pd.Series | BacktestResult | None = None, *,
     periods_per_year: float | None = None, risk_free: float = 0.0,
     regimes: pd.Series | None = None, sectors: pd.Series | Mapping | None = None,
     window: int | None = None, title: str | None = None,
@@ -246,7 +264,7 @@ def tear_sheet(
 
     Parameters
     ----------
-    result : BacktestResult or Series
+    result : BacktestResult, AccountResult or Series
         From `run_backtest`; or simple decimal returns after costs, at least 3, without missing
         values, of which what needs positions is left out. A backtest counts from its first day
         held, a series from its first row.

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlab.backtest import CostModel, long_short_weights, run_backtest, tear_sheet
+from quantlab.backtest import (
+    CostModel,
+    long_short_weights,
+    run_account,
+    run_backtest,
+    tear_sheet,
+)
 from quantlab.backtest.sheet_page import PICTURES
 from quantlab.backtest.tables import labels_before, positions, regime_table, round_trips
 from quantlab.errors import (
@@ -291,3 +297,27 @@ def test_returns_in_percent_are_noticed():
 def test_bad_options_get_one_sentence(options, words):
     with pytest.raises(SpecificationError, match=words):
         tear_sheet(random_returns(0), **options)
+
+
+@pytest.mark.parametrize("fill", ["close", "next_open", "limit"])
+def test_the_sheet_of_an_account_adds_up(fill):
+    import test_account
+
+    made = test_account.world(3, n_days=260)
+    limit = 15 if fill == "limit" else None
+    result = run_account(
+        made["weights"],
+        made["panel"],
+        fill=fill,
+        limit_bps=limit,
+        stop_loss=0.05,
+        cash_rate=0.03,
+        **made["tables"],
+    )
+    held = positions(result)
+    gap = held.contributions.sum(axis=1) - held.gross
+    assert gap.abs().max() < 1e-12
+    assert round_trips(held)["contribution"].sum() == pytest.approx(held.gross.sum(), abs=1e-10)
+    sheet = tear_sheet(result, periods_per_year=252)
+    page = sheet.html()
+    assert "orders that lapsed" in page and "Interest of" in page
