@@ -137,6 +137,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'quantlab/backtest/book.py'),
                                         'quantlab.backtest.book.Book.with_costs': ( '60_backtest/book.html#book.with_costs',
                                                                                     'quantlab/backtest/book.py'),
+                                        'quantlab.backtest.book._by_assets': ( '60_backtest/book.html#_by_assets',
+                                                                               'quantlab/backtest/book.py'),
                                         'quantlab.backtest.book._check_lag': ( '60_backtest/book.html#_check_lag',
                                                                                'quantlab/backtest/book.py'),
                                         'quantlab.backtest.book._check_places': ( '60_backtest/book.html#_check_places',

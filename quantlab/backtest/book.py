@@ -188,6 +188,12 @@ def _check_year(settings: BacktestSettings, returns: pd.DataFrame) -> None:
         )
 
 
+def _by_assets(table: pd.DataFrame) -> pd.DataFrame:
+    "The same table, asset by asset in memory, as the impact is looked up: once for all books"
+    values = np.asfortranarray(table.to_numpy())
+    return pd.DataFrame(values, index=table.index, columns=table.columns, copy=False)
+
+
 def _with_impact(settings: BacktestSettings, returns: pd.DataFrame) -> BacktestSettings:
     "The settings with checked volumes and volatilities, where impact is charged"
     if not settings.costs.impact_coefficient:
@@ -199,8 +205,10 @@ def _with_impact(settings: BacktestSettings, returns: pd.DataFrame) -> BacktestS
         )
     given = settings.volatility
     volume, volatility = (
-        float_panel(settings.dollar_volume, "dollar_volume"),
-        float_panel(trailing_volatility(returns) if given is None else given, "volatility"),
+        _by_assets(float_panel(settings.dollar_volume, "dollar_volume")),
+        _by_assets(
+            float_panel(trailing_volatility(returns) if given is None else given, "volatility")
+        ),
     )
     check_aligned("run_backtest", returns=returns, dollar_volume=volume, volatility=volatility)
     return replace(settings, dollar_volume=volume, volatility=volatility)
