@@ -43,6 +43,7 @@ class AccountResult(Result):
     n_trades: int
     n_lapsed: int  # orders that were not filled
     n_refused: int  # short sales of what could not be borrowed
+    n_unpriced: int  # orders not written, since the name had no price that day
     n_stopped: int  # positions closed by their stop
     n_taken: int  # positions closed by their take-profit
     n_recalled: int  # short positions bought in
@@ -61,6 +62,7 @@ class AccountResult(Result):
         "start": "first day of a trade", "nobs": "days since",
         "n_trades": "trades", "n_lapsed": "orders that lapsed",
         "n_refused": "short sales refused (not to be borrowed)",
+        "n_unpriced": "orders not written (no price that day)",
         "n_stopped": "closed by a stop", "n_taken": "closed by a take-profit",
         "n_recalled": "bought in (recalled)",
         "n_delisted": "positions in names that stopped trading",
@@ -78,6 +80,13 @@ class AccountResult(Result):
     def contributions(self) -> pd.DataFrame:
         "What each asset's prices and dividends brought each day, as a share of the equity before"
         return _contributions(self)
+
+    def account_days(self, trades: pd.DataFrame) -> pd.Series:
+        "The day to which each trade belongs: a fill at the close opens the next one"
+        index = self.equity.index
+        at_close = (self.fill == "close") & trades["reason"].isin(["order", "recall"])
+        days = index[index.get_indexer(trades["date"]) + at_close.to_numpy()]
+        return pd.Series(days, index=trades.index, name="day")
 
     @property
     def shortfall(self) -> pd.Series:
@@ -111,10 +120,9 @@ def _trade_table(run: AccountRun, inputs: AccountInputs) -> pd.DataFrame:
     reason = np.array(REASONS)[run.trades[:, 4].astype(int)]
     costs, seen = inputs.rules.costs, days - 1
     value = np.nan_to_num(np.abs(shares * price))
-    priced = ~np.isin(reason, ["delisting", "lapsed"])
-    waits = (reason == "take profit") | ((inputs.rules.fill == "limit") & np.isin(
-        reason, ["order", "recall"]
-    ))
+    priced, orders = ~np.isin(reason, ["delisting", "lapsed"]), np.isin(reason, ["order", "recall"])
+    waits = (reason == "take profit") | ((inputs.rules.fill == "limit") & orders)
+    traded = days - (orders if inputs.rules.fill == "close" else 0)  # at the close before the day
     paid = np.where(priced, costs.commission(value, shares), 0.0)
     spread = np.where(priced & ~waits, value * inputs.half_spread[seen, assets], 0.0)
     impact = np.zeros(len(value))
@@ -124,7 +132,7 @@ def _trade_table(run: AccountRun, inputs: AccountInputs) -> pd.DataFrame:
         )
         impact = np.where(priced & ~waits, value * rate, 0.0)
     return pd.DataFrame({
-        "date": inputs.dates[days], "asset": inputs.assets[assets], "shares": shares,
+        "date": inputs.dates[traded], "asset": inputs.assets[assets], "shares": shares,
         "price": price, "decision_price": inputs.close[seen, assets], "reason": reason,
         "commission": paid, "spread": spread, "impact": impact,
     })
@@ -139,7 +147,8 @@ def _result(inputs: AccountInputs, engine: str, periods_per_year: float | None) 
     costs = shares_of[list(_CHARGES)].sum(axis=1)
     trades = _trade_table(run, inputs)
     made, why = trades[trades["reason"] != "lapsed"], trades["reason"].value_counts()
-    start = made["date"].iloc[0] if len(made) else None
+    active = days["traded"] > 0
+    start = active.idxmax() if active.any() else None
     held = lambda series, name: (
         series.rename(name) if start is None else mark_held(series.rename(name), start)
     )
@@ -151,6 +160,7 @@ def _result(inputs: AccountInputs, engine: str, periods_per_year: float | None) 
         shares=pd.DataFrame(run.shares, index=inputs.dates, columns=inputs.assets), trades=trades,
         start=start, nobs=0 if start is None else int((inputs.dates >= start).sum()),
         n_trades=len(made), n_lapsed=int(why.get("lapsed", 0)), n_refused=run.n_refused,
+        n_unpriced=run.n_unpriced,
         n_stopped=int(why.get("stop loss", 0)), n_taken=int(why.get("take profit", 0)),
         n_recalled=int(why.get("recall", 0)), n_delisted=int(why.get("delisting", 0)),
         delisting_loss=float(days["delisting"].sum()), fill=inputs.rules.fill,
@@ -172,7 +182,7 @@ def _contributions(result: AccountResult) -> pd.DataFrame:
     values, made = _values(result), result.trades[result.trades["reason"] != "lapsed"]
 
     def by_day(amounts: pd.Series, trades: pd.DataFrame) -> pd.DataFrame:
-        summed = amounts.groupby([trades["date"], trades["asset"]]).sum().unstack()
+        summed = amounts.groupby([result.account_days(trades), trades["asset"]]).sum().unstack()
         return summed.reindex(index=values.index, columns=values.columns).fillna(0.0)
 
     overnight = result.shares.shift(1, fill_value=0.0)
@@ -199,7 +209,7 @@ def _shortfall(result: AccountResult) -> pd.Series:
     "Delay, charges and what lapsed orders missed, in basis points of what was ordered"
     trades = result.trades[result.trades["reason"] != "delisting"]
     lapsed = trades["reason"] == "lapsed"
-    days = result.equity.index.get_indexer(trades["date"])
+    days = result.equity.index.get_indexer(result.account_days(trades))
     assets = result.shares.columns.get_indexer(trades["asset"])
     closing = pd.Series(result.inputs.close[days, assets], index=trades.index)
     later = trades["price"].where(~lapsed, closing.fillna(trades["decision_price"]))
@@ -252,8 +262,8 @@ def run_account(
     Parameters
     ----------
     target_weights : DataFrame
-        Dates x assets: share of equity wanted, decided with data up to that close. NaN: no order;
-        0: none held.
+        Dates x assets, on consecutive days of the panel: share of equity wanted, decided with data
+        up to that close. NaN: no order; 0: none held.
     panel : Panel or mapping of field to DataFrame
         Prices: `close` (or `prices`, `log_prices`); `open`, `high`, `low`, `vwap` where the fill or
         a stop looks at them; `dollar_volume`, and `returns` if there are any, where impact is
@@ -304,13 +314,14 @@ def run_account(
     Raises
     ------
     MisalignedError, MissingDataError, DataError, SpecificationError
-        Labels differ; a field that the rules look at is not there; prices are not positive or lie
-        outside of the day's range; the account is ruined; an argument is not allowed.
+        Labels differ, or the weights skip days of the panel; a field that the rules look at is not
+        there, or a cost is missing where an order may be; prices are not positive or lie outside of
+        the day's range; the account is ruined; an argument is not allowed.
 
     Warns
     -----
     ScaleWarning
-        Weights look like percent.
+        Weights or rates look like percent, or the dates deny `periods_per_year`.
 
     Examples
     --------
@@ -340,14 +351,11 @@ def run_account(
     inputs = prepare_account(
         target_weights, panel, rules, given=given, periods_per_year=periods_per_year
     )
-    result = _result(inputs, engine, periods_per_year)
     wanted = pd.DataFrame(inputs.weights, index=inputs.dates, columns=inputs.assets)
+    check_sizes([wanted], wanted * 0.0)  # percent among the weights
+    result = _result(inputs, engine, periods_per_year)
     told = observe_run(
         result.returns, target_weights=wanted, decision_lag=1, rebalance=rebalance, fill=fill,
         limit_bps=limit_bps, stop_loss=stop_loss, take_profit=take_profit, lot_size=lot_size,
     )
-    earned = pd.DataFrame(inputs.close, index=inputs.dates, columns=inputs.assets).pct_change(
-        fill_method=None
-    )
-    check_sizes([wanted], earned)
     return replace(result, recorded=told)

@@ -54,6 +54,8 @@ def _exit(side, entry, stop, take, opening, worst, best):
 # columns of a day, as `DAY` names them
 _CASH, _TRADED, _COMMISSION, _SPREAD, _IMPACT, _BORROW, _INTEREST, _DIVIDENDS, _LOST = range(1, 10)
 _NO_VOLUME, _RUINED = 1, 2
+# counts of a run, and what stopped it
+_N_TRADES, _REFUSED, _UNPRICED, _STATUS = range(4)
 
 
 @njit(cache=True)
@@ -120,27 +122,32 @@ def _night(held, last, borrow, rate, financing, rebate, dividends, row):
 
 
 @njit(cache=True)
-def _decide(held, barred, wanted, recalled, weights, close, equity, lot, borrowable):
-    "Shares wanted at the close, NaN for no order; how many short sales were refused"
-    refused = 0
+def _whole(lots):
+    "Whole lots toward zero; what is whole but for rounding is whole"
+    near = np.rint(lots)
+    return near if abs(lots - near) <= 1e-9 * abs(lots) else np.trunc(lots)
+
+
+@njit(cache=True)
+def _decide(t, state, recalled, weights, close, ends, equity, lot, borrowable, tally):
+    "Shares wanted at the close, NaN for no order"
+    held, _, barred, last, wanted = state
     for j in range(len(held)):
         wish, recalled[j] = np.nan, False
         if close[j] == close[j]:
             wish = weights[j] * equity / close[j] if weights[j] != 0.0 else 0.0
             if lot > 0.0 and wish == wish:
-                wish = np.trunc(wish / lot) * lot
+                wish = _whole(wish / lot) * lot
             if not borrowable[j] and (wish < 0.0 or (wish != wish and held[j] < 0.0)):
-                refused += wish < 0.0
+                tally[_REFUSED] += wish < 0.0
                 wish, recalled[j] = 0.0, held[j] < 0.0
             if wish == wish and barred[j] != np.sign(wish):
                 barred[j] = 0.0
+        elif last[j] == last[j] and ends[j] > t and weights[j] == weights[j]:
+            tally[_UNPRICED] += weights[j] != 0.0 or held[j] != 0.0
         wanted[j] = wish
-    return refused
 
 # %% ../../nbs/60_backtest/11_account_kernel.ipynb #11a1000d
-_N_TRADES, _REFUSED, _STATUS = range(3)
-
-
 @njit(cache=True)
 def _traded(t, j, shares, price, reason, waits, rules, market, state, tally, log, row):
     "One trade: position, cash, costs and log, which is given back"
@@ -169,7 +176,8 @@ def _orders(t, rules, market, ends, state, recalled, changed, tally, log, row):
         if barred[j] != 0.0 and barred[j] == np.sign(wish):
             wish = 0.0
         missing = wish - held[j]
-        if missing == 0.0 or (ends[j] <= t and fill != _CLOSE):
+        small = missing == 0.0 or abs(missing) <= 1e-12 * abs(held[j])  # within rounding
+        if small or (ends[j] <= t and fill != _CLOSE):
             continue
         price = _order_price(
             fill, missing > 0.0, away, close[t - 1, j], opening[t, j], high[t, j], low[t, j],
@@ -236,7 +244,7 @@ def _run_account(
     held, entered, barred = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     last, wanted = np.full(n_assets, np.nan), np.full(n_assets, np.nan)
     state, recalled = (held, entered, barred, last, wanted), np.zeros(n_assets, np.bool_)
-    close, log, tally = market[3], np.empty((1024, 5)), np.zeros(3, np.int64)
+    close, log, tally = market[3], np.empty((1024, 5)), np.zeros(4, np.int64)
     changed = np.zeros(n_assets, np.bool_)
     out[0, _CASH] = capital
     for t in range(n_days):
@@ -273,8 +281,8 @@ def _run_account(
             tally[_STATUS] = tally[_STATUS] or _RUINED
         if tally[_STATUS]:
             return log, tally, t
-        tally[_REFUSED] += _decide(
-            held, barred, wanted, recalled, weights[t], close[t], row[0], lot, borrowable[t]
+        _decide(
+            t, state, recalled, weights[t], close[t], ends, row[0], lot, borrowable[t], tally
         )
     return log, tally, n_days
 
@@ -316,4 +324,4 @@ def run_account_kernel(inputs: AccountInputs) -> AccountRun:
         raise MissingDataError(no_volume(inputs, day - 1, int(trades[-1, 1])))
     if tally[_STATUS] == _RUINED:
         raise DataError(ruined(inputs, day))
-    return AccountRun(days, positions, trades, int(tally[_REFUSED]))
+    return AccountRun(days, positions, trades, int(tally[_REFUSED]), int(tally[_UNPRICED]))

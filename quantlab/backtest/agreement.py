@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .book import float_panel
-from .engine import run_backtest
+from .engine import run_backtests
 from ..checks import check_kind, check_number
 from ..errors import DataError, SpecificationError
 from ..ledger.runs import unobserved
@@ -31,7 +31,7 @@ class EngineComparison(Result):
 
     agree: bool  # is every difference within the tolerance?
     largest: float  # difference of a day
-    n_books: int
+    n_books: int  # compared
     n_days: int
     tolerance: float
     table: pd.DataFrame  # largest difference of a day from the kernel: a row a book and engine
@@ -47,7 +47,7 @@ class EngineComparison(Result):
         books = f"{self.n_books} book{'s' * (self.n_books != 1)} over {self.n_days} days"
         not_run = f" Not compared: {' '.join(self.refused)}" if self.refused else ""
         if self.table.empty:
-            return f"No engine but the kernel could run {books}.{not_run}"
+            return f"No engine but the kernel could run the books.{not_run}"
         if self.agree:
             return (
                 f"Three engines (the kernel, vectorbt and a double-entry ledger) agree on {books}: "
@@ -112,7 +112,8 @@ def compare_engines(
     )
     largest = float(table.max(axis=None)) if apart else 0.0
     return EngineComparison(
-        largest <= tolerance, largest, len(target_weights), len(returns), tolerance, table,
+        largest <= tolerance, largest, len({name for name, _ in apart}), len(returns), tolerance,
+        table,
         tuple(refused),
     )
 
@@ -126,11 +127,14 @@ def _apart(
     held = weights.columns[(weights.fillna(0.0) != 0).any()]
     cut = lambda table: table[held] if isinstance(table, pd.DataFrame) and len(held) else table
     options = {name: cut(value) for name, value in options.items()}
-    kernel = run_backtest(cut(weights), cut(returns), **options)
+    run = lambda **engine: run_backtests(
+        {"book": cut(weights)}, cut(returns), **options, **engine
+    )["book"]
+    kernel = run()
 
     def beside(engine: str) -> list[float] | str:
         try:
-            other = run_backtest(cut(weights), cut(returns), engine=engine, **options)
+            other = run(engine=engine)
         except DataError as error:
             return str(error)
         return [float(np.abs(getattr(other, f) - getattr(kernel, f)).max()) for f in _FIGURES]

@@ -41,11 +41,13 @@ class CapacityCurve(Result):
 
     def sentence(self) -> str:
         "At which capital the ratio halves, and how much of the volume it asks for there"
-        if np.isnan(self.half_capital):
+        if not self.sharpe_without_impact > 0:
             return (
                 "There is no capital at which the net Sharpe ratio halves: without impact it is "
                 f"{self.sharpe_without_impact:.3f} a period, which is no edge to lose."
             )
+        if np.isnan(self.half_capital):
+            return "The net Sharpe ratio halves at no capital between a thousandth and 10^18."
         return (
             f"The net Sharpe ratio halves at a capital of {self.half_capital / 1e6:,.3g} million, "
             f"where one trade in twenty asks for more than {self.half_participation:.1%} of a "
@@ -93,18 +95,22 @@ def _participation(result: BacktestResult, run: Any, capital: float) -> float:
     return float(np.quantile(asked, 0.95)) if len(asked) else np.nan
 
 
-def _crossing(table: pd.DataFrame, level: float) -> float:
-    "Capital at which the ratio falls through a level, between two sizes by the logarithm"
-    ratio = table["sharpe_ratio"].fillna(-np.inf).to_numpy()
-    below = np.flatnonzero(ratio <= level)
-    if not len(below) or below[0] == 0:
+def _crossing(result: BacktestResult, level: float) -> float:
+    """Capital at which the ratio falls through a level, to a thousandth; NaN where it does not
+    between a thousandth and 10^18"""
+    # a ruined account has no ratio, and NaN is not above
+    over = lambda exponent: _at(result, 10.0**exponent)["sharpe_ratio"] > level
+    low = high = np.log10(result.capital)
+    while not over(low) and low > -3:
+        low, high = low - 1, low
+    while over(high) and high < 18:
+        low, high = high, high + 1
+    if not over(low) or over(high):
         return np.nan
-    left, right = below[0] - 1, below[0]
-    low, high = np.log(table.index[left]), np.log(table.index[right])
-    if not np.isfinite(ratio[right]):
-        return float(np.exp(high))
-    part = (ratio[left] - level) / (ratio[left] - ratio[right])
-    return float(np.exp(low + part * (high - low)))
+    while high - low > 4e-4:
+        middle = (low + high) / 2
+        low, high = (middle, high) if over(middle) else (low, middle)
+    return float(10 ** ((low + high) / 2))
 
 # %% ../../nbs/60_backtest/14_capacity.ipynb #14c10008
 def capacity_curve(
@@ -123,7 +129,8 @@ def capacity_curve(
     Returns
     -------
     CapacityCurve
-        `.table`, `.half_capital`, `.zero_capital`, `.half_participation`; the runs are no tries.
+        `.table`, `.half_capital`, `.zero_capital` (searched for, not read from the table),
+        `.half_participation`; the runs are no tries.
 
     Raises
     ------
@@ -151,8 +158,8 @@ def capacity_curve(
         sizes = sorted(check_number(c, "capitals", low=0, strict=True) for c in capitals)
         rows = {size: _at(result, size) for size in sizes}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("capital")
-    half = _crossing(table, 0.5 * ratio) if ratio > 0 else np.nan
-    zero = _crossing(table, 0.0) if ratio > 0 else np.nan
+    half = _crossing(result, 0.5 * ratio) if ratio > 0 else np.nan
+    zero = _crossing(result, 0.0) if ratio > 0 else np.nan
     there = _at(result, half)["participation"] if np.isfinite(half) else np.nan
     return CapacityCurve(table, half, zero, there, float(ratio))
 

@@ -38,6 +38,7 @@ class AccountRun:
     # day, asset, shares, price, reason: a row a trade or lapsed order, in the order of time
     trades: np.ndarray
     n_refused: int  # short sales of what could not be borrowed
+    n_unpriced: int  # orders not written, for want of a price
     # debit, credit, amount, day, asset of each entry; None from the kernel
     entries: pd.DataFrame | None = None
 
@@ -83,7 +84,7 @@ class _Account:
         self.orders: dict[int, tuple[float, int]] = {}  # shares wanted, and why
         self.trades: list[tuple] = []
         self.traded = [0.0] * n_days
-        self.refused = 0
+        self.refused = self.unpriced = 0
 
     def trade(self, day: int, asset: int, shares: float, price: float, reason: int) -> None:
         "Buy or sell, with its costs"
@@ -174,7 +175,7 @@ def _work_orders(account: _Account, day: int) -> set[int]:
             wanted = 0.0  # stopped out on this side
         missing = wanted - account.held[asset]
         gone = account.inputs.ends[asset] <= day and account.rules.fill != "close"
-        if missing == 0 or gone:
+        if abs(missing) <= 1e-12 * abs(account.held[asset]) or missing == 0 or gone:
             continue
         price = _order_price(account, day, asset, missing)
         if price == price:
@@ -249,16 +250,24 @@ def _end_names(account: _Account, day: int) -> float:
     return lost
 
 
+def _whole(lots: float) -> float:
+    "Whole lots toward zero; what is whole but for rounding is whole"
+    near = round(lots)
+    return float(near if abs(lots - near) <= 1e-9 * abs(lots) else math.trunc(lots))
+
+
 def _decide(account: _Account, day: int, equity: float) -> None:
     "The orders of the evening"
     inputs, lot = account.inputs, account.rules.lot_size
     for asset, held in account.held.items():
         weight, price = inputs.weights[day, asset], inputs.close[day, asset]
         if price != price:
+            begun = asset in account.marked and inputs.ends[asset] > day
+            account.unpriced += begun and weight == weight and (weight != 0 or held != 0)
             continue
         wanted = weight * equity / price if weight != 0 else 0.0
         if lot and wanted == wanted:
-            wanted = math.trunc(wanted / lot) * float(lot)
+            wanted = _whole(wanted / lot) * float(lot)
         reason = _ORDER
         if not inputs.borrowable[day, asset] and (wanted < 0 or wanted != wanted and held < 0):
             account.refused += wanted < 0
@@ -310,6 +319,7 @@ def run_double_entry(inputs: AccountInputs) -> AccountRun:
     names = ("day", "debit", "credit", "amount", "asset")
     return AccountRun(
         days, shares, np.array(account.trades).reshape(-1, 5), account.refused,
+        account.unpriced,
         pd.DataFrame(account.books.entries, columns=names),
     )
 

@@ -15,10 +15,13 @@ import pandas as pd
 
 from .book import Rebalance, decided_rows, float_panel
 from quantlab.checks import (
-    check_aligned, check_integer, check_kind, check_mask, check_number, check_option,
+    as_float, check_frame, check_integer, check_kind, check_mask, check_number, check_option,
+    check_periods, check_series, warn,
 )
 from ..data.panel import Panel
-from ..errors import DataError, MissingDataError, MisalignedError, SpecificationError
+from quantlab.errors import (
+    DataError, MisalignedError, MissingDataError, ScaleWarning, SpecificationError,
+)
 from ..trading.costs import CostModel, trailing_volatility
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f10006
@@ -52,8 +55,7 @@ def check_rules(rules: AccountRules) -> AccountRules:
     for name, high in (("limit_bps", 1e4), ("stop_loss", 1.0), ("take_profit", np.inf)):
         value = getattr(rules, name)
         if value is not None:
-            low = 0.0 if name == "limit_bps" else np.nextafter(0.0, 1.0)
-            check_number(value, name, low=low, high=high)
+            check_number(value, name, low=0, high=high, strict=name != "limit_bps")
     if rules.lot_size is not None:
         check_integer(rules.lot_size, "lot_size", low=1)
     check_kind(rules.costs, CostModel, "costs", "all zero for none")
@@ -94,11 +96,18 @@ class AccountInputs:
         return self.weights.shape
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000a
+_PRICES = ("close", "prices", "log_prices", "open", "high", "low", "vwap")
+
+
 def _fields(panel: Any) -> dict[str, pd.DataFrame]:
     "The tables of a panel, or of a mapping of tables, with the close under its name"
     tables = dict(panel.fields if isinstance(panel, Panel) else check_kind(
         panel, Mapping, "panel", "a Panel or tables by name"
     ))
+    for name, table in tables.items():
+        if name in _PRICES:
+            check_kind(table, pd.DataFrame, name, "dates x assets")
+            tables[name] = check_frame(table, name)
     if "close" not in tables:
         made = tables.get("prices")
         if made is None and "log_prices" in tables:
@@ -131,42 +140,72 @@ def _needed_bars(rules: AccountRules, tables: Mapping[str, pd.DataFrame]) -> lis
     return needed
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000b
-def _rows(table: Any, name: str, like: pd.DataFrame, fill: float = np.nan) -> np.ndarray:
+def _rows(table: Any, name: str, like: pd.DataFrame, **bounds: float) -> np.ndarray:
     """A table, a Series by asset, or one number as days x assets on the rows of `like`; a table may
-    reach further back"""
+    reach beyond them"""
     if isinstance(table, pd.DataFrame):
-        table = float_panel(table, name)
-        if len(table) > len(like):
-            table = table.reindex(like.index)
-        check_aligned("run_account", target_weights=like, **{name: table})
-        return np.ascontiguousarray(table.to_numpy())
-    if isinstance(table, pd.Series):
-        if lost := sorted(set(like.columns) - set(table.index), key=str):
-            raise MisalignedError(f"`{name}` has no value for {lost[0]!r}; give one an asset.")
-        return np.tile(table.reindex(like.columns).to_numpy(float), (len(like), 1))
-    empty = table is None and fill == fill
-    return np.full(like.shape, fill if empty else check_number(table, name))
+        table = check_frame(table, name)
+        lost = like.index.difference(table.index)
+        if len(lost):
+            raise MisalignedError(
+                f"`{name}` has no row for {len(lost)} of the {len(like)} days of `target_weights`, "
+                f"such as {lost[0]}; reindex it."
+            )
+        if not table.columns.equals(like.columns):
+            shared = len(table.columns.intersection(like.columns))
+            raise MisalignedError(
+                f"`{name}` and `target_weights` must have the same assets in the same order: "
+                f"{table.shape[1]} and {like.shape[1]}, {shared} shared; reindex one."
+            )
+        rows = np.ascontiguousarray(table.loc[like.index].to_numpy())
+    elif isinstance(table, pd.Series):
+        lost = [asset for asset in like.columns if asset not in table.index]
+        if lost or not table.index.is_unique:
+            which = f"no value for {lost[0]!r}" if lost else "an asset more than once"
+            raise MisalignedError(f"`{name}` has {which}; give one an asset.")
+        rows = np.tile(as_float(table.loc[like.columns], name), (len(like), 1))
+    else:
+        rows = np.full(like.shape, check_number(table, name, **bounds))
+    low, high = bounds.get("low", -np.inf), bounds.get("high", np.inf)
+    if (outside := (rows < low) | (rows > high)).any():
+        day, asset = (int(i[0]) for i in np.nonzero(outside))
+        raise DataError(
+            f"`{name}` is {rows[day, asset]:g} for {like.columns[asset]!r}, outside of [{low:g}, "
+            f"{high:g}]; look at its unit."
+        )
+    return rows
 
-
+# %% ../../nbs/60_backtest/06_fills.ipynb #06f1n1g8
 def _nights(rate: Any, name: str, dates: pd.Index, periods_per_year: float | None) -> np.ndarray:
     "A rate a year, one number or a Series by date, as the share of each night before a day"
     if isinstance(rate, pd.Series):
-        known = rate.reindex(dates).ffill()
+        rate = check_series(rate, name)
+        if rate.index.inferred_type != dates.inferred_type:
+            raise MisalignedError(f"`{name}` must be a Series on dates, as the prices are.")
+        known = rate.reindex(dates, method="ffill")  # the last value known, on whatever day it came
         if known.isna().any():
-            raise MissingDataError(f"`{name}` has no value on {dates[known.isna()][0]} or before.")
+            raise MissingDataError(f"`{name}` has no value on {dates[0]} or before.")
         yearly = known.shift(1, fill_value=0.0).to_numpy(float)
     else:
         yearly = np.full(len(dates), check_number(rate, name, low=-1))
-    return yearly * _year_fractions(dates, periods_per_year)
+    if np.abs(yearly).max() > 0.5:
+        warn(
+            f"`{name}` reaches {np.abs(yearly).max():.0%} a year; it is decimal: 0.05 is 5 %.",
+            ScaleWarning,
+        )
+    return np.zeros(len(dates)) if not yearly.any() else yearly * _year_fractions(
+        dates, periods_per_year, name
+    )
 
 
-def _year_fractions(dates: pd.Index, periods_per_year: float | None) -> np.ndarray:
+def _year_fractions(dates: pd.Index, periods_per_year: float | None, name: str) -> np.ndarray:
     "Part of a year that goes by before each row: calendar days over 365, or one of so many periods"
     if periods_per_year is not None:
-        periods = check_number(periods_per_year, "periods_per_year", low=0, strict=True)
-        return np.full(len(dates), 1.0 / periods)
+        return np.full(len(dates), 1.0 / periods_per_year)
     if not isinstance(dates, pd.DatetimeIndex):
-        return np.full(len(dates), np.nan)
+        raise SpecificationError(
+            f"`{name}` is a rate a year, and the rows are no dates: `periods_per_year` is needed."
+        )
     return np.append(0.0, np.diff(dates) / np.timedelta64(1, "D")) / 365
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000c
@@ -179,6 +218,7 @@ def _check_prices(tables: Mapping[str, np.ndarray], dates: pd.Index, assets: pd.
 
     for name, prices in tables.items():
         refuse(prices <= 0, f"`{name}` is not above zero")
+        refuse(np.isinf(prices), f"`{name}` is infinite")
     if "high" in tables and "low" in tables:
         slack = 1 + 1e-6  # a vendor's rounding
         refuse(tables["high"] * slack < tables["low"], "`high` lies below `low`")
@@ -188,10 +228,8 @@ def _check_prices(tables: Mapping[str, np.ndarray], dates: pd.Index, assets: pd.
 
 
 def _check_weights(weights: pd.DataFrame, rules: AccountRules) -> None:
-    "Refuse infinite targets, and leverage above the limit"
+    "Refuse leverage above the limit"
     gross = np.nansum(np.abs(weights.to_numpy()), axis=1)
-    if not np.isfinite(gross).all():
-        raise DataError(f"`target_weights` is infinite on {weights.index[~np.isfinite(gross)][0]}.")
     if rules.max_leverage is not None and (gross > rules.max_leverage).any():
         day = int((gross > rules.max_leverage).argmax())
         raise SpecificationError(
@@ -203,7 +241,12 @@ def _check_weights(weights: pd.DataFrame, rules: AccountRules) -> None:
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000d
 def _prices(tables: Mapping[str, pd.DataFrame], bars: list[str], like: pd.DataFrame) -> tuple:
     "Bars on the rows of the weights, and for each asset the row after its last price"
-    close = float_panel(tables["close"], "close")
+    close = tables["close"]
+    if type(like.index) is not type(close.index):
+        raise MisalignedError(
+            f"`target_weights` has {like.index.inferred_type} as rows and the prices "
+            f"{close.index.inferred_type}; give both the same dates."
+        )
     if len(lost := like.index.difference(close.index)):
         raise MisalignedError(
             f"`target_weights` has {len(lost)} dates without prices, such as {lost[0]}; keep to "
@@ -215,13 +258,24 @@ def _prices(tables: Mapping[str, pd.DataFrame], bars: list[str], like: pd.DataFr
             f"`target_weights` and the panel must have the same assets in the same order: "
             f"{like.shape[1]} and {close.shape[1]}, {shared} shared; reindex one."
         )
+    between = close.index[(close.index >= like.index[0]) & (close.index <= like.index[-1])]
+    if len(skipped := between.difference(like.index)):
+        raise MisalignedError(
+            f"`target_weights` skips {len(skipped)} of the {len(between)} days of the panel "
+            f"between its first and last, such as {skipped[0]}; reindex it to the panel's dates, "
+            "where a missing weight is no order."
+        )
     known = close.notna().to_numpy()
     last = np.where(known.any(axis=0), len(close) - 1 - known[::-1].argmax(axis=0), -1)
     after = close.index[np.minimum(last + 1, len(close) - 1)]
     ends = np.where(last < len(close) - 1, like.index.searchsorted(after), len(like))
-    arrays = {name: _rows(tables[name], name, like) for name in ("close", *bars)}
+    looked_at = dict.fromkeys(["close", *bars, *({"high", "low"} & tables.keys())])
+    arrays = {name: _rows(tables[name], name, like) for name in looked_at}
     _check_prices(arrays, like.index, like.columns)
-    return arrays, ends.astype(np.int64)
+    broken = np.isnan([arrays[name] for name in bars]).any(axis=0) if bars else None
+    for name in bars:  # a bar that lacks a part is none: nothing is filled on that day
+        arrays[name] = np.where(broken, np.nan, arrays[name])
+    return {name: arrays[name] for name in ("close", *bars)}, ends.astype(np.int64)
 
 
 def _liquidity(
@@ -237,13 +291,63 @@ def _liquidity(
             "without it charge none, by `costs.without_impact()`."
         )
     if volume is None:
-        traded = tables["dollar_volume"]
+        traded = check_frame(tables["dollar_volume"], "dollar_volume")
         volume = traded.where(traded > 0).rolling(21, min_periods=1).median().ffill()
     if volatility is None:
         known = tables.get("returns")
         moves = tables["close"].pct_change(fill_method=None) if known is None else known
-        volatility = trailing_volatility(moves)
+        volatility = trailing_volatility(check_frame(moves, "returns"))
     return _rows(volume, "dollar_volume", like), _rows(volatility, "volatility", like)
+
+# %% ../../nbs/60_backtest/06_fills.ipynb #06f1giv0
+def _half_spread(
+    given: Any, costs: CostModel, like: pd.DataFrame, weights: np.ndarray
+) -> np.ndarray:
+    "Half-spread as a decimal, refused where it is missing from the first order of an asset on"
+    table = _rows(costs.half_spread_bps if given is None else given, "half_spread_bps", like, low=0)
+    lost = ~np.isfinite(table) & np.logical_or.accumulate(~np.isnan(weights), axis=0)
+    if lost.any():
+        day, asset = (int(i[0]) for i in np.nonzero(lost))
+        raise MissingDataError(
+            f"`half_spread_bps` has no value for {like.columns[asset]!r} on {like.index[day]}, and "
+            f"on {int(lost.any(axis=1).sum())} days in all from its first order on; fill it, such "
+            "as by `.fillna(2.5)`, or begin the weights later."
+        )
+    return np.nan_to_num(table) / 1e4
+
+
+def _borrow(
+    given: Any, costs: CostModel, like: pd.DataFrame, periods_per_year: float | None
+) -> np.ndarray:
+    "Borrow fee of the night before each day: what was known at the close before"
+    yearly = _rows(costs.borrow_bps_per_year if given is None else given, "borrow_bps", like, low=0)
+    if not yearly.any():
+        return yearly
+    if np.isnan(yearly).any():
+        raise MissingDataError("`borrow_bps` has missing values; fill them, 0 for no fee.")
+    year = _year_fractions(like.index, periods_per_year, "borrow_bps")
+    return np.vstack([yearly[:1], yearly[:-1]]) / 1e4 * year[:, None]
+
+
+def _dividends(given: Any, like: pd.DataFrame) -> np.ndarray:
+    "Dividends a share; none where nothing is said"
+    if given is None:
+        return np.zeros(like.shape)
+    check_kind(given, pd.DataFrame, "dividends", "dates x assets, 0 on days without one")
+    return np.nan_to_num(_rows(given, "dividends", like, low=0))
+
+
+def _delisting(given: Any, like: pd.DataFrame) -> np.ndarray:
+    "Last return of each name that ends"
+    if isinstance(given, pd.DataFrame):
+        raise SpecificationError("`delisting_return` must be one number, or a Series by asset.")
+    values = _rows(given, "delisting_return", like, low=-1)[0]
+    if np.isnan(values).any():
+        raise MissingDataError(
+            f"`delisting_return` has no value for {like.columns[np.isnan(values)][0]!r}; 0 is its "
+            "last price."
+        )
+    return values
 
 # %% ../../nbs/60_backtest/06_fills.ipynb #06f1000e
 def prepare_account(
@@ -252,39 +356,30 @@ def prepare_account(
 ) -> AccountInputs:
     "Check everything that an account meets; `given`: the tables and rates of `run_account`"
     rules, costs = check_rules(rules), rules.costs
-    like = float_panel(target_weights, "target_weights")
+    like = check_frame(target_weights, "target_weights")
+    if periods_per_year is not None:
+        check_number(periods_per_year, "periods_per_year", low=0, strict=True)
+        check_periods(like.index, periods_per_year)
     tables = _fields(panel)
-    bars = _needed_bars(rules, tables)
-    arrays, ends = _prices(tables, bars, like)
+    arrays, ends = _prices(tables, _needed_bars(rules, tables), like)
     _check_weights(like, rules)
     weights = np.array(like.to_numpy())
     weights[~decided_rows(like, rules.rebalance)] = np.nan
     volume, volatility = _liquidity(tables, like, costs, dict(given))
-    year = _year_fractions(like.index, periods_per_year)
-    one_or_given = lambda one, name: _rows(one if given[name] is None else given[name], name, like)
-    borrow = one_or_given(costs.borrow_bps_per_year, "borrow_bps") / 1e4
-    if borrow.any():  # the fee of a night is the one known at the close before
-        borrow = np.vstack([borrow[:1], borrow[:-1]]) * year[:, None]
-    cash = _nights(given["cash_rate"], "cash_rate", like.index, periods_per_year)
-    financing = np.zeros(len(like))
-    if costs.financing_bps_per_year:
-        financing = costs.financing_bps_per_year / 1e4 * year
-    for name, table in (("borrow_bps", borrow), ("cash_rate", cash), ("financing", financing)):
-        if not np.isfinite(table).all():
-            raise DataError(
-                f"`{name}` is missing or infinite on some day, or a rate a year meets rows that "
-                "are no dates; fill it, or give `periods_per_year`."
-            )
     shortable, absent = given["borrowable"], np.full((1, 1), np.nan)
     return AccountInputs(
         rules=rules, dates=like.index, assets=like.columns, weights=weights, **{
             name: arrays.get(name, absent) for name in ("close", "open", "high", "low", "vwap")
         },
-        volume=volume, volatility=volatility, borrow=borrow,
-        half_spread=one_or_given(costs.half_spread_bps, "half_spread_bps") / 1e4,
+        volume=volume, volatility=volatility,
+        half_spread=_half_spread(given["half_spread_bps"], costs, like, weights),
+        borrow=_borrow(given["borrow_bps"], costs, like, periods_per_year),
         borrowable=np.ones(like.shape, dtype=bool) if shortable is None
         else _rows(check_mask(shortable, "borrowable").astype(float), "borrowable", like) > 0,
-        dividends=np.nan_to_num(_rows(given["dividends"], "dividends", like, 0.0)),
-        cash_rate=cash, financing=financing, ends=ends,
-        delisting_return=_rows(given["delisting_return"], "delisting_return", like)[0],
+        dividends=_dividends(given["dividends"], like),
+        cash_rate=_nights(given["cash_rate"], "cash_rate", like.index, periods_per_year),
+        financing=_nights(
+            costs.financing_bps_per_year / 1e4, "financing", like.index, periods_per_year
+        ),
+        ends=ends, delisting_return=_delisting(given["delisting_return"], like),
     )

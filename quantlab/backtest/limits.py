@@ -163,8 +163,8 @@ def _cost(w: "cp.Variable", day: Day) -> Any:
     if day.costs.impact_coefficient:
         known = day.volume > 0  # the others are not traded
         rate = day.costs.impact_coefficient * np.sqrt(np.diag(day.covariance)[known])
-        rate = rate / np.sqrt(day.volume[known])
-        once += rate @ cp.power(cp.abs(trade[known]), 1.5)
+        rate = rate / day.volume[known] ** day.costs.impact_exponent
+        once += rate @ cp.power(cp.abs(trade[known]), 1 + day.costs.impact_exponent)
     fee = day.costs.borrow_rate(day.periods_per_year) * cp.sum(cp.neg(w))
     return once / day.cost_periods + fee
 

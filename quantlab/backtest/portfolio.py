@@ -204,6 +204,11 @@ def _check_numbers(plan: dict[str, Any]) -> None:
     if costs is None:
         return
     check_kind(costs, CostModel, "costs", "all zero for none")
+    if costs.needs_shares:
+        raise SpecificationError(
+            f"`costs` charges {costs.needs_shares[0]}, which weights alone cannot weigh; leave it "
+            "out here, and charge it in `run_account`."
+        )
     if objective != "mean_variance":
         raise SpecificationError(
             f"The objective {objective!r} weighs no costs; limit `turnover`, or take "

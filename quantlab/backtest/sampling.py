@@ -176,7 +176,9 @@ def _objective(objective: Any, year: float) -> Callable[[pd.Series], float]:
     "A function of net returns"
     if callable(objective):
         return objective
-    check_option(objective, "objective", tuple(figures(np.zeros(2), year)))
+    lower_is_better = {"volatility", "max_drawdown"}
+    allowed = [name for name in figures(np.zeros(2), year) if name not in lower_is_better]
+    check_option(objective, "objective", tuple(allowed))
     return lambda net: figures(net.to_numpy(), year)[objective]
 
 # %% ../../nbs/60_backtest/47_sampling.ipynb #47000012
@@ -266,7 +268,8 @@ def sample(
         What to draw from, ends included, in place of what the family declares; needed where its
         range is open. A list of one value holds a parameter.
     objective : str or callable
-        What is to be high: a figure of `SweepResult.table`, or a function of the net returns. NaN,
+        What is to be high: a figure of `SweepResult.table` other than volatility and drawdown,
+        which are to be low, or a function of the net returns. NaN,
         or `optuna.TrialPruned`, gives a sample up; it counts all the same.
     ledger : Ledger, optional
         Where each point is recorded before it is judged, and found again. Without one nothing is

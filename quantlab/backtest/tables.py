@@ -94,8 +94,10 @@ def _of_account(result: AccountResult) -> Positions:
     weights = values.shift(1, fill_value=0.0).div(before, axis=0)
     weights = weights.where(weights != 0, values.div(before, axis=0))
     traded = result.trades[result.trades["reason"] != "lapsed"]
-    first = traded.drop_duplicates(["date", "asset"])  # in and out within the day
-    bought = (first["shares"] * first["price"]).groupby([first["date"], first["asset"]]).sum()
+    day = result.account_days(traded)
+    first = ~pd.DataFrame({"day": day, "asset": traded["asset"]}).duplicated()
+    bought = (traded["shares"] * traded["price"])[first]  # in and out within the day
+    bought = bought.groupby([day[first], traded["asset"][first]]).sum()
     bought = bought.unstack().reindex(index=values.index, columns=values.columns)
     weights = weights.where((weights != 0) | (gave == 0), bought.div(before, axis=0).fillna(0.0))
     ever = weights.columns[weights.any()]

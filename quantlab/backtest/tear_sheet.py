@@ -136,7 +136,7 @@ def _sentence(sheet: TearSheet) -> str:
     return f"{text}: it cannot be told from a strategy that earns nothing."
 
 # %% ../../nbs/60_backtest/73_tear_sheet.ipynb #ts73c010
-_USUAL = (365, 252, 52, 12, 4, 1)  # periods in a year
+_USUAL = (365, 252, 52, 26, 12, 4, 2, 1)  # periods in a year
 
 
 def _per_year(given: float | None, result: Any, index: pd.Index) -> tuple[float, str | None]:
@@ -151,6 +151,11 @@ def _per_year(given: float | None, result: Any, index: pd.Index) -> tuple[float,
             "trading days, 52 for weeks, 12 for months."
         )
     usual = min(_USUAL, key=lambda q: abs(np.log(seen[0] / q)))
+    if abs(np.log(seen[0] / usual)) > np.log(1.3):
+        raise SpecificationError(
+            f"`periods_per_year` is needed: the dates have about {seen[0]:,.0f} rows a year, which "
+            "is none of the usual ones."
+        )
     return float(usual), f"{usual} periods a year are what the dates come nearest to."
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from quantlab.backtest import CostModel, run_account, run_backtest
 from quantlab.backtest.double_entry import REASONS
 from quantlab.backtest.fills import FILLS
+from quantlab.errors import MisalignedError, ScaleWarning
 
 COSTS = st.builds(
     CostModel,
@@ -191,3 +192,74 @@ def test_a_limit_buys_below_and_sells_above_the_close_of_its_decision():
     edge = np.sign(done["shares"]) * (done["decision_price"] / done["price"] - 1)
     assert len(done) > 20 and (edge >= 0.0015 - 1e-4).all()
     assert (trades["reason"] == "lapsed").any()
+
+
+def simple(n_days: int = 10, price: float = 100.0) -> tuple[pd.DataFrame, dict]:
+    days = pd.bdate_range("2024-01-01", periods=n_days)
+    close = pd.DataFrame({"A": price}, index=days)
+    bars = {"close": close, "open": close, "high": close * 1.01, "low": close * 0.99}
+    return pd.DataFrame({"A": 0.5}, index=days), bars
+
+
+def test_weights_may_not_skip_days_of_the_panel():
+    weights, bars = simple()
+    with pytest.raises(MisalignedError, match="skips 4 of the 9 days"):
+        run_account(weights.iloc[::2], bars)
+    run_account(weights.iloc[2:6], bars)  # a part of them is no gap
+
+
+def test_a_bar_without_its_open_fills_nothing():
+    weights, bars = simple(6)
+    gap = {name: bar.copy() for name, bar in bars.items()}
+    day = weights.index[3]
+    gap["open"].loc[day], gap["high"].loc[day] = np.nan, 82.0
+    gap["low"].loc[day], gap["close"].loc[day] = 78.0, 80.0
+    for name, value in {"open": 90.0, "high": 96.0, "low": 89.0, "close": 95.0}.items():
+        gap[name].loc[weights.index[4]] = value
+    held = run_account(weights.iloc[:1].reindex(weights.index), gap, stop_loss=0.05, capital=1e5)
+    assert held.n_stopped == 1
+    exit_ = held.trades.iloc[-1]
+    assert exit_["date"] == weights.index[4] and exit_["price"] == 90.0
+
+
+def test_a_steady_position_is_no_string_of_trades():
+    made = world(11, n_days=200)
+    weights = made["weights"].copy() * np.nan
+    weights["D"] = 1.0
+    for fill in ("close", "next_open"):
+        result = run_account(weights, made["panel"], fill=fill)
+        traded = (result.trades["shares"].abs() * result.trades["price"]).iloc[1:]
+        assert not len(traded) or traded.min() > 1e-4
+
+
+def test_whole_lots_are_not_lost_to_rounding():
+    weights, bars = simple(3, price=1.0)
+    result = run_account(weights * 0 + 0.29, bars, lot_size=1, capital=100)
+    assert result.trades["shares"].tolist() == [29.0]
+
+
+def test_an_order_without_a_price_is_counted():
+    weights, bars = simple(6)
+    halted = {name: bar.copy() for name, bar in bars.items()}
+    for bar in halted.values():
+        bar.iloc[3] = np.nan
+    rows = weights * np.nan
+    rows.iloc[0], rows.iloc[3] = 0.5, 0.2
+    for engine in ("kernel", "double_entry"):
+        result = run_account(rows, halted, engine=engine)
+        assert (result.n_unpriced, result.n_trades) == (1, 1)
+
+
+def test_a_trade_at_the_close_carries_its_day():
+    weights, bars = simple(4)
+    result = run_account(weights.iloc[:1].reindex(weights.index), bars, fill="close")
+    assert result.trades["date"].tolist() == [weights.index[0]]
+    assert result.start == weights.index[1]  # the first day that it earns
+
+
+def test_rates_and_dates_that_deny_each_other_are_said():
+    weights, bars = simple(300)
+    with pytest.warns(ScaleWarning, match="`periods_per_year` is 12"):
+        run_account(weights, bars, cash_rate=0.05, periods_per_year=12)
+    with pytest.warns(ScaleWarning, match="`cash_rate` reaches 500%"):
+        run_account(weights, bars, cash_rate=5.0)
