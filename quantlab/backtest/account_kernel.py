@@ -55,7 +55,7 @@ def _exit(side, entry, stop, take, opening, worst, best):
 _CASH, _TRADED, _COMMISSION, _SPREAD, _IMPACT, _BORROW, _INTEREST, _DIVIDENDS, _LOST = range(1, 10)
 _NO_VOLUME, _RUINED = 1, 2
 # counts of a run, and what stopped it
-_N_TRADES, _REFUSED, _UNPRICED, _STATUS = range(4)
+_N_TRADES, _REFUSED, _STATUS, _UNPRICED = range(4)
 
 
 @njit(cache=True)
