@@ -72,9 +72,15 @@ class AccountResult(Result):
     }
 
     @property
+    def values(self) -> pd.DataFrame:
+        "Value of each position at each close, at its last price, currency"
+        close = pd.DataFrame(self.inputs.close, self.shares.index, self.shares.columns)
+        return (self.shares * close.ffill()).fillna(0.0)
+
+    @property
     def weights(self) -> pd.DataFrame:
         "Positions at each close as a share of the equity there"
-        return _values(self).div(self.equity, axis=0)
+        return self.values.div(self.equity, axis=0)
 
     @property
     def contributions(self) -> pd.DataFrame:
@@ -169,17 +175,9 @@ def _result(inputs: AccountInputs, engine: str, periods_per_year: float | None) 
     )
 
 # %% ../../nbs/60_backtest/13_account.ipynb #13a10009
-def _values(result: AccountResult) -> pd.DataFrame:
-    "Value of each position at each close, at its last price"
-    close = pd.DataFrame(
-        result.inputs.close, index=result.shares.index, columns=result.shares.columns
-    )
-    return (result.shares * close.ffill()).fillna(0.0)
-
-
 def _contributions(result: AccountResult) -> pd.DataFrame:
     "Change of each position's value less what was paid for it, and its dividends"
-    values, made = _values(result), result.trades[result.trades["reason"] != "lapsed"]
+    values, made = result.values, result.trades[result.trades["reason"] != "lapsed"]
 
     def by_day(amounts: pd.Series, trades: pd.DataFrame) -> pd.DataFrame:
         summed = amounts.groupby([result.account_days(trades), trades["asset"]]).sum().unstack()

@@ -67,6 +67,12 @@ class CapacityCurve(Result):
         return ax
 
 # %% ../../nbs/60_backtest/14_capacity.ipynb #14c10007
+def _ratio(net: np.ndarray) -> float:
+    "Sharpe ratio a period, NaN where the returns do not move"
+    deviation = net.std(ddof=1)
+    return net.mean() / deviation if deviation > rounding_noise(net) else np.nan
+
+
 def _at(result: BacktestResult, capital: float) -> dict[str, float]:
     "The figures of the book with so much capital; NaN where impact ruins the account"
     try:
@@ -74,11 +80,8 @@ def _at(result: BacktestResult, capital: float) -> dict[str, float]:
     except DataError:
         return dict.fromkeys(("mean_return", "sharpe_ratio", "impact", "participation"), np.nan)
     live = slice(len(run.net) - result.nobs, None)
-    net = run.net[live]
-    deviation = net.std(ddof=1)
     return {
-        "mean_return": net.mean(),
-        "sharpe_ratio": net.mean() / deviation if deviation > rounding_noise(net) else np.nan,
+        "mean_return": run.net[live].mean(), "sharpe_ratio": _ratio(run.net[live]),
         "impact": run.impact[live].mean(),
         "participation": _participation(result, run, capital),
     }
@@ -98,15 +101,22 @@ def _participation(result: BacktestResult, run: Any, capital: float) -> float:
 def _crossing(result: BacktestResult, level: float) -> float:
     """Capital at which the ratio falls through a level, to a thousandth; NaN where it does not
     between a thousandth and 10^18"""
-    # a ruined account has no ratio, and NaN is not above
-    over = lambda exponent: _at(result, 10.0**exponent)["sharpe_ratio"] > level
-    low = high = np.log10(result.capital)
-    while not over(low) and low > -3:
-        low, high = low - 1, low
-    while over(high) and high < 18:
-        low, high = high, high + 1
-    if not over(low) or over(high):
-        return np.nan
+
+    def over(exponent: float) -> bool:
+        "Is the ratio above the level there? That of a ruined account, which has none, is not"
+        try:
+            run = run_kernel(result.book.with_capital(10.0**exponent))
+        except DataError:
+            return False
+        return _ratio(run.net[-result.nobs :]) > level
+
+    edge = np.log10(result.capital)
+    step = 1 if over(edge) else -1
+    while over(edge + step) == (step > 0):
+        edge += step
+        if not -3 < edge < 18:
+            return np.nan
+    low, high = sorted((edge, edge + step))
     while high - low > 4e-4:
         middle = (low + high) / 2
         low, high = (middle, high) if over(middle) else (low, middle)
@@ -147,9 +157,7 @@ def capacity_curve(
             "A capacity needs a book that trades and an impact charge; run it with "
             "`CostModel(impact_coefficient=...)` and `dollar_volume`."
         )
-    free = run_kernel(result.book.with_costs(costs.without_impact())).net[-result.nobs :]
-    deviation = free.std(ddof=1)
-    ratio = free.mean() / deviation if deviation > rounding_noise(free) else np.nan
+    ratio = _ratio(run_kernel(result.book.with_costs(costs.without_impact())).net[-result.nobs :])
     if capitals is None:
         rows = _until_gone(result)
     elif not isinstance(capitals, Collection) or isinstance(capitals, str) or not len(capitals):

@@ -90,7 +90,7 @@ def _of_account(result: AccountResult) -> Positions:
     """The positions of an account, without its interest; the weight of a day is that of the evening
     before, or of what was bought where nothing was held then"""
     before = result.equity.shift(1, fill_value=result.capital)
-    values, gave = result.weights.mul(result.equity, axis=0), result.contributions
+    values, gave = result.values, result.contributions
     weights = values.shift(1, fill_value=0.0).div(before, axis=0)
     weights = weights.where(weights != 0, values.div(before, axis=0))
     traded = result.trades[result.trades["reason"] != "lapsed"]
