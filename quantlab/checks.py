@@ -342,6 +342,8 @@ def is_mask(x: Any) -> bool:
 def check_mask(x: Any, name: str) -> pd.DataFrame:
     """Return `x` as a `DataFrame` of truth values, given as such or as 1 and 0; what is missing is
     false"""
+    if not pd.api.types.is_list_like(x):
+        raise DataError(f"`{name}` must be a table of true and false; got {_shown(x)}.")
     table = pd.DataFrame(x)
     values = table.to_numpy(dtype=object)
     values = np.where(pd.isna(values), False, values)

@@ -35,7 +35,7 @@ u, gram, level = x.cumsum(), np.zeros((4, 4)), np.zeros(4)
 own = pairs._cross_products(u, np.diff(u, prepend=u[0]), 3, gram, level)
 total.update(gram.tobytes() + level.tobytes() + np.float64(own).tobytes())
 volume, volatility = 1e6 * np.exp(x)[:, None], 0.01 * np.abs(x)[:, None]
-charged = book_kernel._impact(np.abs(x), 1e6, volume, volatility, 0)
+charged = book_kernel._impact(np.abs(x), 1e6, volume, volatility, 0, 0.5)
 total.update(np.array([book_kernel._sum(x), charged]).tobytes())
 print(json.dumps({"parts": total.hexdigest()}))
 """
@@ -153,12 +153,10 @@ def _digests(program: str, tmp_path: Path) -> dict[str, dict[str, str]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-    found = {}
-    for name, run in runs.items():
-        out, error = run.communicate()
-        assert run.returncode == 0, error
-        found[name] = json.loads(out)
-    return found
+    said = {name: (*run.communicate(), run.returncode) for name, run in runs.items()}
+    for _, error, code in said.values():
+        assert code == 0, error
+    return {name: json.loads(out) for name, (out, _, _) in said.items()}
 
 
 @pytest.mark.parametrize("program", [PARTS, FACES], ids=["parts", "faces"])

@@ -281,10 +281,13 @@ def _prices(tables: Mapping[str, pd.DataFrame], bars: list[str], like: pd.DataFr
 def _liquidity(
     tables: Mapping[str, pd.DataFrame], like: pd.DataFrame, costs: CostModel, given: dict
 ) -> tuple[np.ndarray, np.ndarray]:
-    "Traded value and volatility known at each close, where impact is charged"
+    "Traded value and volatility known at each close, where impact is charged; checked anyhow"
+    volume, volatility = given["dollar_volume"], given["volatility"]
+    for name, table in (("dollar_volume", volume), ("volatility", volatility)):
+        if table is not None:
+            _rows(table, name, like, low=0)
     if not costs.impact_coefficient:
         return np.zeros((1, 1)), np.zeros((1, 1))
-    volume, volatility = given["dollar_volume"], given["volatility"]
     if volume is None and "dollar_volume" not in tables:
         raise MissingDataError(
             "Impact is charged: `dollar_volume` is needed, as an argument or a field of the panel; "

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from ..checks import check_kind, check_number, check_option
+from ..checks import check_integer, check_kind, check_number, check_option
 from ..data.panel import Panel
 from ..errors import DataError, MissingDataError
 from quantlab.microstructure.spreads import (
@@ -137,6 +137,7 @@ class MeasuredSpread(Result):
         check_kind(panel, Panel, "panel", "from load_panel")
         check_option(method, "method", tuple(_METHODS))
         floor = check_number(floor_bps, "floor_bps", low=0)
+        check_integer(window, "window", low=3)
         estimate, close, share_bad = _METHODS[method](panel, window)
         measured = estimate.half_spread_bps
         days = measured.median(axis=1)

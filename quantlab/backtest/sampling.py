@@ -301,6 +301,8 @@ def sample(
     check_option(sampler, "sampler", ("tpe", "random", "grid", "qmc"))
     check_option(failed, "failed", ("raise", "record"))
     check_option(resume, "resume", (True, False))
+    if progress is not None:
+        check_kind(progress, Callable, "progress", "progress(done, n_samples)")
     n_samples = check_integer(n_samples, "n_samples", low=1)
     seed = check_integer(seed, "seed", high=2**32 - 1)
     space = _space(family, ranges)

@@ -21,7 +21,7 @@ from .families import Candidate, Family, load_families
 from .grid import check_candidates, grid_returns
 from .market import Market
 from quantlab.checks import (
-    check_integer, check_jobs, check_kind, check_option, underwater,
+    check_integer, check_jobs, check_kind, check_number, check_option, underwater,
 )
 from ..errors import DataError, SpecificationError, needs
 from ..ledger.record import moments
@@ -82,6 +82,7 @@ def _check_settings(market: Market, account: Mapping[str, Any]) -> None:
     "Refuse what no point could be run with, before any of them counts: a book without a position"
     check_kind(market, Market, "market", "from Market.from_panel")
     check_kind(account["costs"], CostModel, "costs", "all zero for none")
+    check_number(account["periods_per_year"], "periods_per_year", low=0, strict=True)
     if market.returns.empty:
         raise SpecificationError("`market` has no day to evaluate; let it start earlier.")
     nothing = pd.DataFrame(0.0, market.returns.index, market.returns.columns)

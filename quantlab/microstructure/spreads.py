@@ -154,9 +154,10 @@ def _result(
 # %% ../../nbs/55_microstructure/10_spreads.ipynb #dd2044db
 def _by_time(prices: Any, one_price: bool) -> tuple[pd.DataFrame, bool, pd.Index]:
     "Prices as a table, whether they came as a series, and their times"
-    single = not isinstance(prices, pd.DataFrame) and np.ndim(prices) == 1
     if not isinstance(prices, (pd.Series, pd.DataFrame)):
-        prices = pd.Series(prices) if single else pd.DataFrame(prices)
+        array = as_float(prices, "prices")
+        prices = pd.Series(array) if array.ndim == 1 else check_frame(array, "prices")
+    single = isinstance(prices, pd.Series)
     if not prices.index.is_monotonic_increasing and not prices.index.hasnans:
         raise DataError('`prices` is not in time order; call `.sort_index(kind="stable")` first.')
     if one_price:

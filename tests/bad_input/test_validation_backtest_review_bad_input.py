@@ -1,5 +1,5 @@
-"""Bad input for every public function of validation, backtest and review: one sentence, never a
-number.
+"""Bad input for every public function of validation, microstructure, backtest and review: one
+sentence, never a number.
 
 Each function has a call that works and, by parameter, what may be wrong with it. A new public
 function without a row fails `test_every_public_function_has_a_row`.
@@ -17,6 +17,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from quantlab import backtest as b
+from quantlab import microstructure as m
 from quantlab import review as r
 from quantlab import validation as v
 from quantlab.data import Panel
@@ -818,6 +819,252 @@ row(
     },
 )
 
+# --- microstructure, accounts, portfolios, sweeps and sheets --------------------------------------
+
+BARS = m.bounce_bars(N, 3, spread=0.01, volatility=0.01, rng=np.random.default_rng(0))
+HIGH, LOW, CLOSE = (BARS[name] for name in ("high", "low", "close"))
+SPREAD_OPTIONS = {
+    "window": counts(0, none=False),
+    "negative": options(None),
+    "min_values": counts(0, none=False),
+}
+row(
+    m.bounce_bars,
+    {"n_days": 20, "spread": 0.01, "volatility": 0.01, "rng": RNG},
+    {
+        "n_days": counts(0),
+        "n_assets": counts(0),
+        "spread": numbers(-0.01),
+        "volatility": numbers(-0.01),
+        "overnight_volatility": numbers(-0.01),
+        "trades_per_day": counts(0),
+        "share_seen": numbers(0.0, 1.5),
+        "rng": {"seed": 3, "none": None},
+    },
+)
+row(
+    m.roll_spread,
+    {"prices": CLOSE},
+    SPREAD_OPTIONS
+    | {
+        "prices": {k: x for k, x in tables(CLOSE, gaps=True).items() if k != "twice"}
+        | {"negative": -CLOSE, "zero": CLOSE * 0},
+        "one_price_per_timestamp": {"text": "yes", "number": 3},
+    },
+)
+row(
+    m.corwin_schultz_spread,
+    {"high": HIGH, "low": LOW},
+    SPREAD_OPTIONS
+    | {
+        "high": tables(HIGH, gaps=True) | misaligned(HIGH) | {"below the low": LOW * 0.9},
+        "low": tables(LOW, gaps=True) | misaligned(LOW) | {"negative": -LOW},
+        "close": misaligned(CLOSE) | {"outside": CLOSE * 2},
+    },
+)
+row(
+    m.abdi_ranaldo_spread,
+    {"high": HIGH, "low": LOW, "close": CLOSE},
+    SPREAD_OPTIONS
+    | {
+        "high": tables(HIGH, gaps=True) | misaligned(HIGH) | {"below the low": LOW * 0.9},
+        "low": tables(LOW, gaps=True) | misaligned(LOW) | {"negative": -LOW},
+        "close": tables(CLOSE, gaps=True) | misaligned(CLOSE) | {"outside": CLOSE * 2},
+        "version": options(None),
+    },
+)
+OHLC = Panel({name: BARS[name] for name in ("open", "high", "low", "close")})
+row(
+    b.measured_half_spread,
+    {"panel": OHLC},
+    {
+        "panel": {"none": None, "table": CLOSE, "no bars": PANEL},
+        "method": options(None),
+        "window": counts(0, 1),
+        "floor_bps": numbers(-1),
+    },
+)
+HELD = (CLOSE.pct_change() > 0) / 3.0
+TABLE_OF_BPS = misaligned(CLOSE) | {"negative": -CLOSE, "text": swap(CLOSE, "x"), "number": "2.5"}
+row(
+    b.run_account,
+    {"target_weights": HELD, "panel": OHLC},
+    {
+        "target_weights": tables(HELD, gaps=True, short=0, empty=False)
+        | {"other names": HELD.add_prefix("z"), "other dates": HELD.shift(1, freq="D")},
+        "panel": {"none": None, "table": CLOSE, "no bars": Panel({"returns": FRAME})},
+        "fill": options(None),
+        "limit_bps": numbers(-1, none=False),
+        "stop_loss": numbers(-0.1, 0.0, none=False),
+        "take_profit": numbers(-0.1, 0.0, none=False),
+        "lot_size": counts(0, none=False),
+        "costs": {"number": 0.5, "text": "none"},
+        "half_spread_bps": TABLE_OF_BPS,
+        "borrow_bps": TABLE_OF_BPS,
+        "borrowable": {"numbers": CLOSE, "text": "all"} | misaligned(CLOSE > 0),
+        "dollar_volume": misaligned(CLOSE) | {"negative": -CLOSE},
+        "volatility": numbers(-0.01, none=False) | misaligned(CLOSE),
+        "dividends": {"negative": -CLOSE, "number": 0.1, "text": swap(CLOSE, "x")},
+        "cash_rate": numbers(-2.0),
+        "short_rebate": numbers(-2.0),
+        "delisting_return": numbers(-1.1),
+        "capital": numbers(0, -1e6),
+        "max_leverage": numbers(0, none=False),
+        "rebalance": {"unknown": "sideways", "list": ["x"], "none": None, "0": 0, "1.5": 1.5},
+        "periods_per_year": numbers(0, -252.0, none=False),
+        "engine": options(None),
+    },
+)
+row(
+    b.capacity_curve,
+    {
+        "result": b.run_backtest(
+            WEIGHTS,
+            FRAME,
+            costs=b.CostModel(half_spread_bps=1, impact_coefficient=0.5),
+            dollar_volume=VOLUME,
+            periods_per_year=252,
+        )
+    },
+    {
+        "result": {"none": None, "series": SERIES},
+        "capitals": {"zero": [0.0], "nan": [np.nan], "text": ["x"], "number": 3, "nothing": []},
+    },
+)
+row(
+    b.compare_engines,
+    {"target_weights": {"book": WEIGHTS}, "returns": FRAME},
+    {
+        "target_weights": {"none": None, "nothing": {}, "table": WEIGHTS, "text": {"book": "x"}},
+        "returns": tables(FRAME, gaps=True, short=0, empty=False) | {"none": None},
+        "tolerance": numbers(-1e-9),
+    },
+)
+RISK = b.covariance_forecast(FRAME, method="ledoit_wolf", window=120)
+BUILT = b.construct(None, RISK, objective="minimum_variance")
+row(
+    b.covariance_forecast,
+    {"returns": FRAME, "method": "factor", "window": 60, "n_factors": 2},
+    {
+        "returns": tables(FRAME, gaps=True, short=0),
+        "method": options(None),
+        "window": counts(0, 1),
+        "min_observations": counts(0, none=False),
+        "n_factors": counts(0, none=False),
+    },
+)
+row(
+    b.construct,
+    {
+        "alpha": FRAME,
+        "risk": RISK,
+        "objective": "mean_variance",
+        "risk_aversion": 3.0,
+        "limits": b.Limits(gross=1.0),
+    },
+    {
+        "alpha": tables(FRAME, gaps=True, short=0, empty=False),
+        "risk": {"table": FRAME, "none": None},
+        "objective": options(None),
+        "rebalance": {"unknown": "sideways", "list": ["x"], "none": None, "0": 0, "1.5": 1.5},
+        "limits": {"number": 1.0, "mapping": {"gross": 1}},
+        "costs": {"number": 0.5},
+        "risk_aversion": numbers(0, -1),
+        "periods_per_year": PER_YEAR,
+        "capital": numbers(0),
+        "infeasible": options(None),
+        "solver": options(None),
+    },
+)
+row(
+    b.Limits,
+    {"gross": 1.0},
+    {
+        "gross": numbers(-1, none=False),
+        "net": {"turned": (1.0, -1.0), "number": 0.1, "nan": (np.nan, 1.0)},
+        "position": {k: x for k, x in numbers(-0.1, none=False).items() if k != "list"}
+        | {"turned": (0.1, -0.1)},
+        "sector": numbers(-0.1, none=False),
+        "beta": numbers(-0.1, none=False),
+        "turnover": numbers(-0.1, none=False),
+        "participation": numbers(-0.1, none=False),
+    },
+)
+row(
+    b.risk_forecast_check,
+    {"result": BUILT, "returns": FRAME},
+    {
+        "result": {"none": None, "table": FRAME},
+        "returns": {"none": None, "text": "x"} | names_off(FRAME[:100]),
+    },
+)
+ACCOUNT = {"costs": b.CostModel(), "capital": 1e6, "periods_per_year": 252}
+BAD_ACCOUNT = {
+    "costs": {"none": None, "number": 0.5},
+    "capital": numbers(0, -1e6),
+    "periods_per_year": PER_YEAR,
+}
+row(
+    b.sweep,
+    {"candidates": [POINT], "market": MARKET, **ACCOUNT},
+    BAD_ACCOUNT
+    | {
+        "candidates": {"none": None, "nothing": [], "text": "x", "other": [3]},
+        "market": {"none": None, "panel": PANEL},
+        "ledger": {"number": 3},
+        "n_jobs": {k: x for k, x in counts(0).items() if k != "-1"},  # -1 is all there are
+        "client": {"number": 3, "text": "x"},
+        "chunk": counts(0, none=False),
+        "failed": options(None),
+        "resume": {"text": "yes", "number": 3},
+        "progress": {"number": 3, "text": "x"},
+    },
+)
+row(
+    b.sample,
+    {
+        "family": b.load_families()["factors"],
+        "market": MARKET,
+        "n_samples": 2,
+        "seed": 0,
+        "ranges": {
+            "factor": ["short_term_reversal"],
+            "quantile": (0.2, 0.4),
+            "rebalance_every": [21],
+        },
+        **ACCOUNT,
+    },
+    BAD_ACCOUNT
+    | {
+        "family": {"none": None, "name": "factors"},
+        "market": {"none": None, "panel": PANEL},
+        "n_samples": counts(0),
+        "sampler": options(None),
+        "seed": counts(),
+        "ranges": {"unknown": {"z": (0, 1)}, "text": "x", "turned": {"quantile": (0.4, 0.2)}},
+        "objective": options(None),
+        "ledger": {"number": 3},
+        "failed": options(None),
+        "resume": {"text": "yes"},
+        "progress": {"number": 3},
+    },
+)
+row(
+    b.tear_sheet,
+    {"result": SERIES},
+    {
+        "result": {"none": None, "text": "x", "table": FRAME}
+        | tables(SERIES, gaps=True, short=0, empty=False),
+        "benchmark": {"text": "x", "number": 3, "unsorted": SERIES[::-1]},
+        "periods_per_year": numbers(0, none=False),
+        "risk_free": numbers(-2),
+        "regimes": {"text": "x", "number": 3},
+        "sectors": {"text": "x", "number": 3},
+        "window": counts(0, none=False),
+        "title": {"number": 3},
+    },
+)
+
 # --- review -------------------------------------------------------------------------------------
 
 BAD_THRESHOLDS = {
@@ -1247,6 +1494,17 @@ MADE = {
     "VOLATILITY",
     "VerifyResult",
     "report_style",
+    "AccountResult",
+    "CapacityCurve",
+    "ConstructionResult",
+    "EngineComparison",
+    "MeasuredSpread",
+    "RiskForecastCheck",
+    "RiskModel",
+    "SampleResult",
+    "SpreadEstimate",
+    "SweepResult",
+    "TearSheet",
 }
 CASES = [
     pytest.param(name, parameter, label, id=f"{name.split('quantlab.')[1]}-{parameter}-{label}")
@@ -1263,7 +1521,7 @@ def _no_figure_left():
 
 
 def test_every_public_function_has_a_row():
-    public = {name: getattr(wing, name) for wing in (v, b, r) for name in wing.__all__}
+    public = {name: getattr(wing, name) for wing in (v, m, b, r) for name in wing.__all__}
     tried = [f for f, _, _ in ROWS.values()]
     without = {name for name, f in public.items() if f not in tried} - MADE - LEDGER
     assert not without, f"no bad input is tried on {', '.join(sorted(without))}"
