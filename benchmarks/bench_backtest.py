@@ -1,6 +1,6 @@
-"""The backtest engine beside vectorbt, in one process on one thread, warm.
+"""The backtest engine beside vectorbt, bt and backtesting.py, in one process on one thread, warm.
 
-No ratio is reported unless the results agree.
+Seconds are those of the processor. No ratio is reported unless the results agree.
 
 python benchmarks/bench_backtest.py
 """
@@ -10,14 +10,19 @@ import os
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[threads] = "1"
 
+import io  # noqa: E402
 import time  # noqa: E402
+import warnings  # noqa: E402
+from contextlib import redirect_stderr  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import backtesting  # noqa: E402
+import bt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import vectorbt as vbt  # noqa: E402
 
-from quantlab.backtest import CostModel, run_backtest, sweep_returns  # noqa: E402
+from quantlab.backtest import CostModel, run_account, run_backtest, sweep_returns  # noqa: E402
 
 TOLERANCE = 1e-9
 COST = CostModel(commission_bps=1, half_spread_bps=4)
@@ -58,20 +63,21 @@ def net_returns(portfolio, columns=None):
     return before[1:] / before[:-1] - 1
 
 
-def compare(job, ours, peer, our_returns, peer_returns):
-    "Time both sides and print one row, or stop where they disagree"
+def compare(job, ours, peer, our_returns, peer_returns, *, beside="vectorbt", repeats=5):
+    "Time both sides in one row, or stop where they disagree"
     difference = float(np.abs(our_returns(ours())[1:] - peer_returns(peer())).max())
     if not difference <= TOLERANCE:
         raise SystemExit(f"{job}: the results differ by {difference:.1e}; no ratio is reported.")
-    fast, slow = cpu_seconds(ours, 21), cpu_seconds(peer, 5)
+    fast, slow = cpu_seconds(ours, 21), cpu_seconds(peer, repeats)
     return {
         "job": job,
+        "beside": beside,
         "quantlab (ms)": 1e3 * fast,
-        "vectorbt (ms)": 1e3 * slow,
+        "peer (ms)": 1e3 * slow,
         "ratio": slow / fast,
         "largest difference": difference,
         "quantlab (MB)": peak_megabytes(ours),
-        "vectorbt (MB)": peak_megabytes(peer),
+        "peer (MB)": peak_megabytes(peer),
     }
 
 
@@ -132,9 +138,84 @@ def parameter_sweep(n_days=2500, n_books=1000):
     )
 
 
+def book_in_bt(n_days=500, n_assets=50):
+    "A long book traded in full every day, without costs, fractions of shares allowed"
+    rng = np.random.default_rng(2)
+    days = pd.bdate_range("2010-01-01", periods=n_days)
+    names = [f"A{k:02d}" for k in range(n_assets)]
+    returns = pd.DataFrame(rng.normal(0, 0.01, (n_days, n_assets)), days, names)
+    weights = pd.DataFrame(0.9 * rng.dirichlet(np.ones(n_assets), n_days), days, names)
+    prices = 50 * (1 + returns).cumprod()
+
+    def peer():
+        parts = [bt.algos.WeighTarget(weights), bt.algos.Rebalance()]
+        test = bt.Backtest(
+            bt.Strategy("book", parts), prices, integer_positions=False, progress_bar=False
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=FutureWarning)  # of ffn
+            return bt.run(test).prices["book"]
+
+    return compare(
+        f"daily rebalance without costs, {n_assets} assets x {n_days} days",
+        lambda: run_backtest(weights, returns),
+        peer,
+        lambda result: result.returns.to_numpy(),
+        lambda price: price.pct_change().reindex(days).to_numpy()[1:],
+        beside="bt",
+        repeats=1,
+    )
+
+
+def account_in_backtesting_py(n_days=2500):
+    "A trend rule in one asset: orders at the next open, whole shares, commission"
+    rng = np.random.default_rng(3)
+    days = pd.bdate_range("2010-01-01", periods=n_days)
+    close = 50 * np.exp((0.02 * rng.standard_normal(n_days)).cumsum())
+    opening = np.append(50.0, close[:-1]) * np.exp(0.005 * rng.standard_normal(n_days))
+    bars = {"Open": opening, "High": np.maximum(opening, close), "Low": np.minimum(opening, close)}
+    bars = pd.DataFrame(bars | {"Close": close, "Volume": 1e6}, index=days)
+    average = bars["Close"].rolling(20).mean()
+    choices = [0.6, -0.3]
+    held = np.select([bars["Close"] > average, bars["Close"] <= average], choices, np.nan)
+
+    class Follow(backtesting.Strategy):
+        def init(self):
+            pass
+
+        def next(self):
+            weight = held[len(self.data) - 1]
+            if weight == weight:
+                units = int(weight * self.equity / self.data.Close[-1])
+                missing = units - self.position.size
+                if missing:
+                    (self.buy if missing > 0 else self.sell)(size=abs(missing))
+
+    def peer():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # its progress bar
+            warnings.simplefilter("ignore")  # open trades, dayofweek
+            return backtesting.Backtest(
+                bars, Follow, cash=1_000_000, commission=0.0005, margin=0.5, finalize_trades=False
+            ).run()
+
+    panel = {name.lower(): bars[[name]].set_axis(["A"], axis=1) for name in bars}
+    weights = pd.DataFrame({"A": held}, index=days)
+    costs = CostModel(commission_bps=5)
+    return compare(
+        f"account at the next open, whole shares, one asset x {n_days} days",
+        lambda: run_account(weights, panel, fill="next_open", lot_size=1, costs=costs, capital=1e6),
+        peer,
+        lambda result: result.equity.to_numpy() / 1e6,
+        lambda stats: stats["_equity_curve"]["Equity"].to_numpy()[1:] / 1e6,
+        beside="backtesting.py",
+        repeats=3,
+    )
+
+
 if __name__ == "__main__":
-    rows = pd.DataFrame(
-        [daily_rebalance("auto"), daily_rebalance("default"), parameter_sweep()]
-    ).set_index("job")
-    with pd.option_context("display.width", 200, "display.max_columns", 10):
+    rows = [daily_rebalance("auto", n_assets=n) for n in (50, 500, 3000)]
+    rows += [daily_rebalance("default"), parameter_sweep()]
+    rows += [book_in_bt(), account_in_backtesting_py()]
+    rows = pd.DataFrame(rows).set_index("job")
+    with pd.option_context("display.width", 220, "display.max_columns", 10):
         print(rows.to_string(float_format=lambda v: f"{v:.3g}"))

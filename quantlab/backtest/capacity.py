@@ -30,12 +30,14 @@ class CapacityCurve(Result):
     half_capital: float  # at which the ratio is half of that without impact; NaN if never
     zero_capital: float  # at which it is zero; NaN if never
     half_participation: float  # 95th percentile of the share of the volume at half capital
+    tenth_capital: float  # at which that percentile is a tenth of the volume; NaN without trades
     sharpe_without_impact: float  # net of all other costs, per period
 
     LABELS: ClassVar[dict[str, str]] = {
         "half_capital": "capital at which the net Sharpe ratio halves (currency)",
         "zero_capital": "capital at which it is zero (currency)",
         "half_participation": "participation there (95th percentile of trades)",
+        "tenth_capital": "capital at which the participation is a tenth (currency)",
         "sharpe_without_impact": "net Sharpe ratio without impact (per period)",
     }
 
@@ -51,7 +53,16 @@ class CapacityCurve(Result):
         return (
             f"The net Sharpe ratio halves at a capital of {self.half_capital / 1e6:,.3g} million, "
             f"where one trade in twenty asks for more than {self.half_participation:.1%} of a "
-            "day's volume."
+            "day's volume." + self._beyond()
+        )
+
+    def _beyond(self) -> str:
+        "A warning where the impact is charged for more than anybody has measured"
+        if not self.half_participation > 0.1:
+            return ""
+        return (
+            " Impact is measured on trades of up to about a tenth of a day's volume, and that is "
+            f"reached at {self.tenth_capital / 1e6:,.3g} million: what lies beyond is a formula."
         )
 
     def plot(self, ax: Any = None) -> Any:
@@ -59,7 +70,11 @@ class CapacityCurve(Result):
         ax = axes_or_new(ax, figsize=(8, 3))
         ax.plot(self.table.index, self.table["sharpe_ratio"])
         ax.axhline(self.sharpe_without_impact, lw=0.8, ls=":", label="without impact")
-        for size, label in ((self.half_capital, "half"), (self.zero_capital, "zero")):
+        sizes = (
+            (self.half_capital, "half"), (self.zero_capital, "zero"),
+            (self.tenth_capital, "a tenth of the volume"),
+        )
+        for size, label in sizes:
             if np.isfinite(size):
                 ax.axvline(size, lw=0.8, ls="--", label=f"{label}: {size / 1e6:,.3g} million")
         ax.set(xscale="log", xlabel="capital", ylabel="net Sharpe ratio (per period)")
@@ -169,7 +184,17 @@ def capacity_curve(
     half = _crossing(result, 0.5 * ratio) if ratio > 0 else np.nan
     zero = _crossing(result, 0.0) if ratio > 0 else np.nan
     there = _at(result, half)["participation"] if np.isfinite(half) else np.nan
-    return CapacityCurve(table, half, zero, there, float(ratio))
+    tenth = _tenth(result)
+    return CapacityCurve(table, half, zero, there, tenth, float(ratio))
+
+
+def _tenth(result: BacktestResult) -> float:
+    "Capital at which one trade in twenty asks for a tenth of the volume: in proportion, twice"
+    capital = result.capital
+    for _ in range(2):
+        share = _at(result, capital)["participation"]
+        capital = capital * 0.1 / share if share > 0 else np.nan
+    return capital
 
 
 def _until_gone(result: BacktestResult) -> dict[float, dict[str, float]]:

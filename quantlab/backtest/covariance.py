@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_kind, check_option, check_scale,
+    check_aligned, check_frame, check_integer, check_kind, check_option, check_scale, warn,
 )
-from ..errors import DataError, MissingDataError, SpecificationError
+from ..errors import DataError, MissingDataError, ScaleWarning, SpecificationError
 from ..results import Result
 from ..volatility.multivariate import dcc
 
@@ -174,16 +174,44 @@ def check_covariance(table: Any, name: str) -> pd.DataFrame:
     return table
 
 
-def _given(covariances: Any, usable: pd.DataFrame) -> pd.DataFrame:
-    "Usable names that the last table known at each close has; every table is checked"
+def _dated(covariances: Any, returns: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    "The tables by the close at which each was known, in order; every one is checked"
     if not isinstance(covariances, Mapping) or not covariances:
         raise MissingDataError(
             "The method 'given' needs `covariances`: a mapping of the close at which each table "
             "was known to the table."
         )
+    dated = {}
+    for key, table in covariances.items():
+        try:
+            dates = isinstance(returns.index, pd.DatetimeIndex)
+            date = pd.Timestamp(key) if dates and not isinstance(key, int | float) else key
+            returns.index.slice_indexer(date)
+        except (TypeError, ValueError):
+            raise SpecificationError(
+                f"`covariances` are given by date, as the returns are; got {key!r}."
+            ) from None
+        dated[date] = check_covariance(table, f"covariances[{key}]")
+        _check_unit(dated[date], returns, f"covariances[{key}]")
+    return dict(sorted(dated.items()))
+
+
+def _check_unit(table: pd.DataFrame, returns: pd.DataFrame, name: str) -> None:
+    "Warn where a table's variances are a hundred times, or a hundredth, of what the returns say"
+    shared = table.columns.intersection(returns.columns)
+    ratio = (np.diag(table.loc[shared, shared]) / returns[shared].var()).median()
+    if ratio > 100 or ratio < 0.01:
+        warn(
+            f"the variances of `{name}` are {ratio:.3g} times those of the returns; returns are "
+            "decimal, and so are the variances, a period: (0.01)**2 is one percent a day.",
+            ScaleWarning,
+        )
+
+
+def _given(covariances: Mapping[Any, pd.DataFrame], usable: pd.DataFrame) -> pd.DataFrame:
+    "Usable names that the last table known at each close has"
     known = pd.DataFrame(False, index=usable.index, columns=usable.columns)
-    for date in sorted(covariances):
-        table = check_covariance(covariances[date], f"covariances[{date}]")
+    for date, table in covariances.items():
         known.loc[date:] = usable.columns.isin(table.columns)
     return usable & known
 
@@ -258,6 +286,7 @@ def covariance_forecast(
     usable = _usable(frame, window, least)
     _check_factors(method, n_factors, factors, frame, least)
     if method == "given":
+        covariances = _dated(covariances, frame)
         usable = _given(covariances, usable)
     elif covariances is not None:
         raise SpecificationError(f"`covariances` belong to the method 'given'; got {method!r}.")

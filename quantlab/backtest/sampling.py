@@ -205,9 +205,10 @@ class SampleResult(Result):
         "How many were tried, and what that means for the best of them"
         looks = " The sampler looked at the results as it went." if self.sampler == "tpe" else ""
         lost = f", of which {self.n_failed} failed" if self.n_failed else ""
+        verdict = luck(self.n_tries) if self.best else "None has an objective, so none is the best."
         return (
             f"{self.n_samples} samples by {self.sampler} tried {self.n_tries} points{lost}.{looks} "
-            f"{luck(self.n_tries)}"
+            f"{verdict}"
         )
 
     def plot(self, ax: Any = None) -> Any:

@@ -159,6 +159,13 @@ def _per_year(given: float | None, result: Any, index: pd.Index) -> tuple[float,
     return float(usual), f"{usual} periods a year are what the dates come nearest to."
 
 
+def _at_period_ends(series: Any) -> Any:
+    "A Series of periods as one on their last days; anything else as it is"
+    if not isinstance(getattr(series, "index", None), pd.PeriodIndex):
+        return series
+    return series.set_axis(series.index.to_timestamp(how="end").normalize())
+
+
 def _on_days(benchmark: Any, index: pd.Index) -> pd.Series:
     "The benchmark on the days of the strategy, of which none may be missing"
     series = getattr(benchmark, "returns", benchmark)
@@ -321,6 +328,7 @@ def tear_sheet(
     >>> print(sheet.sentence()[:54])
     From 2023-01-31 to 2023-06-30 the strategy earned 5.81
     """
+    result, benchmark = map(_at_period_ends, (result, benchmark))
     held = _held_fields(result, sectors)
     given = check_series(getattr(result, "returns", result), "returns", min_length=3)
     q, told = _per_year(periods_per_year, result, given.index)

@@ -16,7 +16,7 @@ from quantlab.backtest import (
     lookahead_audit,
     run_backtest,
 )
-from quantlab.errors import MissingExtraError, SpecificationError
+from quantlab.errors import MissingExtraError, ScaleWarning, SpecificationError
 from quantlab.simulate import factor_world
 
 few = settings(
@@ -188,3 +188,22 @@ def test_conflicts_are_told_before_and_after():
     assert len(traded) == built.n_rebalances
     assert pd.Series(built.notes["done"]).eq("relaxed").all()
     np.testing.assert_allclose(traded.max(axis=1), 1 / built.n_names, atol=1e-5)
+
+
+def test_given_covariances_are_dated_and_in_the_unit_of_the_returns():
+    returns = pd.DataFrame(
+        np.random.default_rng(0).normal(0, 0.01, (200, 3)),
+        pd.bdate_range("2015-01-01", periods=200),
+        list("ABC"),
+    )
+    ask = lambda tables: covariance_forecast(returns, method="given", window=60, covariances=tables)
+    by_text, by_date = ask({"2015-05-01": returns.cov()}), returns.index[86]
+    assert by_date == pd.Timestamp("2015-05-01")
+    pd.testing.assert_frame_equal(
+        by_text.covariance(returns.index[-1]), returns.cov(), check_exact=True
+    )
+    for wrong in ("soon", 3, ("a", 1)):
+        with pytest.raises(SpecificationError, match="given by date"):
+            ask({wrong: returns.cov()})
+    with pytest.warns(ScaleWarning, match="1e\\+04 times those of the returns"):
+        ask({by_date: 1e4 * returns.cov()})

@@ -321,3 +321,10 @@ def test_the_sheet_of_an_account_adds_up(fill):
     sheet = tear_sheet(result, periods_per_year=252)
     page = sheet.html()
     assert "orders that lapsed" in page and "Interest of" in page
+
+
+def test_months_may_be_periods():
+    months = pd.period_range("2015-01", periods=40, freq="M")
+    returns = pd.Series(np.random.default_rng(0).normal(0.01, 0.03, 40), months)
+    dated = returns.set_axis(months.to_timestamp(how="end").normalize())
+    assert tear_sheet(returns, returns / 2).html() == tear_sheet(dated, dated / 2).html()
