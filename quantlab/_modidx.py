@@ -780,6 +780,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies._pair_events': ( '60_backtest/strategies.html#_pair_events',
                                                                                              'quantlab/backtest/strategies.py'),
+                                              'quantlab.backtest.strategies._pair_rules': ( '60_backtest/strategies.html#_pair_rules',
+                                                                                            'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies._pair_trips': ( '60_backtest/strategies.html#_pair_trips',
                                                                                             'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies.equal_weight': ( '60_backtest/strategies.html#equal_weight',

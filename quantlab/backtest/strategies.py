@@ -6,6 +6,8 @@
 __all__ = ['equal_weight', 'long_short_weights', 'pairs_weights', 'pair_trades']
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #72a3fd18
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numba import njit
@@ -145,18 +147,18 @@ def long_short_weights(
     )
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #371b5a89
-_REASONS = ("open", "exit", "stop", "window end", "max holding", "no price")
-_OPEN, _EXIT, _STOP, _END, _TIMEOUT, _GONE = range(6)
+_REASONS = ("open", "exit", "stop", "window end", "max holding", "no price", "break")
+_OPEN, _EXIT, _STOP, _END, _TIMEOUT, _GONE, _BREAK = range(7)
 _SILENT = 5  # rows without a price of a leg after which the pair is given up
 _FLAT, _HELD, _WAITING, _DONE = range(4)
 
 
 @njit(cache=True)
-def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
+def _pair_events(z, first, last, broken, entry, leave, stop, max_holding, slots):
     """Round trips of all pairs: rows of pair, opened, closed, side, reason.
 
-    `z` is pairs x days; a pair may trade from row `first` and is closed on row `last` (beyond the
-    end if not seen yet).
+    `z` is pairs x days, the rules have a value a pair; a pair may trade from row `first` and is
+    closed on row `last`, or on row `broken` before it (beyond the end if not seen yet).
     """
     n_pairs, n_days = z.shape
     state, side, since, silent = (
@@ -175,11 +177,13 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
                 against = -side[p] * score
                 if t >= last[p]:
                     reason = _END
-                elif against > stop:
+                elif t >= broken[p]:
+                    reason = _BREAK
+                elif against > stop[p]:
                     reason = _STOP
-                elif against < leave:
+                elif against < leave[p]:
                     reason = _EXIT
-                elif t - since[p] >= max_holding and score == score:
+                elif t - since[p] >= max_holding[p] and score == score:
                     reason = _TIMEOUT
                 elif silent[p] >= _SILENT:
                     reason = _GONE
@@ -191,14 +195,15 @@ def _pair_events(z, first, last, entry, leave, stop, slots, max_holding):
                         if reason in (_STOP, _GONE)
                         else _WAITING if reason == _TIMEOUT else _FLAT
                     )
-            elif state[p] == _WAITING and abs(score) < leave:
+            elif state[p] == _WAITING and abs(score) < abs(leave[p]):
                 state[p] = _FLAT
-            if t >= last[p]:
+            if t >= last[p] or t >= broken[p]:
                 state[p] = _DONE
         for p in range(n_pairs):
-            if free > 0 and state[p] == _FLAT and first[p] <= t and entry < abs(z[p, t]) < stop:
-                state[p], since[p], side[p] = _HELD, t, -int(np.sign(z[p, t]))
-                free -= 1
+            if free > 0 and state[p] == _FLAT and first[p] <= t:
+                if entry[p] < abs(z[p, t]) < stop[p]:
+                    state[p], since[p], side[p] = _HELD, t, -int(np.sign(z[p, t]))
+                    free -= 1
     for p in range(n_pairs):
         if state[p] == _HELD:
             trips.append((p, since[p], n_days - 1, side[p], _OPEN))
@@ -265,6 +270,23 @@ def _check_pairs(pairs: pd.DataFrame, prices: pd.DataFrame, max_pairs: int) -> p
     _check_windows(table)
     return table
 
+
+def _pair_rules(table: pd.DataFrame, common: Mapping[str, float]) -> list[np.ndarray]:
+    "entry, exit, stop and max_holding of each pair: its own, or what is common to all"
+    own = {name: table.get(name, number) for name, number in common.items()}
+    rules = pd.DataFrame(own, table.index).apply(pd.to_numeric, errors="coerce")
+    entry, leave, stop, longest = (rules[name].to_numpy(dtype=float) for name in common)
+    ordered = (entry > 0) & (-entry <= leave) & (leave < entry) & (entry < stop) & (stop < np.inf)
+    bad = ~(ordered & (longest >= 1) & (longest == np.floor(longest)))
+    if bad.any():
+        pair = table[bad].iloc[0]
+        raise DataError(
+            f"`pairs` has rules of its own for ({pair['y']}, {pair['x']} in window "
+            f"{pair['window']}) that cannot be: they must have -entry <= exit < entry < stop and a "
+            f"whole `max_holding` of 1 or more; got {rules[bad].iloc[0].to_dict()}."
+        )
+    return [entry, leave, stop, longest.astype(np.int64)]
+
 # %% ../../nbs/60_backtest/15_strategies.ipynb #a0550c22
 def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
     "Checked prices and pairs, z-scores (pairs x days), and the round trips as an array"
@@ -276,7 +298,9 @@ def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
     longest = (
         len(prices) if max_holding is None else check_integer(max_holding, "max_holding", low=1)
     )
+    common = {"entry": entry, "exit": exit, "stop": stop, "max_holding": longest}
     table = _check_pairs(pairs, prices, slots)
+    rules = _pair_rules(table, common)
     values = prices.to_numpy()
     leg = {side: values[:, prices.columns.get_indexer(table[side])].T for side in ("y", "x")}
     column = lambda name: table[name].to_numpy(dtype=float)[:, None]
@@ -284,7 +308,11 @@ def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
         leg["y"] - column("hedge_ratio") * leg["x"] - column("intercept") - column("spread_mean")
     ) / column("spread_std")
     first, last = (prices.index.searchsorted(table[c]) for c in ("trade_start", "trade_end"))
-    trips = _pair_events(z, first, last, float(entry), float(exit), float(stop), slots, longest)
+    broken = np.full(len(table), len(prices))
+    if "broken_on" in table:
+        dates = pd.to_datetime(table["broken_on"])
+        broken[dates.notna()] = prices.index.searchsorted(dates.dropna())
+    trips = _pair_events(z, first, last, broken, *rules, slots)
     return prices, table, z, np.array(trips, dtype=np.int64).reshape(-1, 5)
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #b68ff41e
@@ -300,10 +328,10 @@ def pairs_weights(
         Dates x assets, natural logs; NaN where there is no price.
     pairs : DataFrame
         A row a pair and window: window, y, x, hedge_ratio, intercept, spread_mean, spread_std,
-        trade_start, trade_end; optionally rank (1 is best) and formation_end (checked to lie before
-        trade_start).
+        trade_start, trade_end; optionally rank (1 is best), formation_end (checked to lie before
+        trade_start), and a pair's own entry, exit, stop, max_holding and broken_on, a date or NaT.
     entry, exit, stop : float
-        Thresholds on the absolute z-score, exit < entry < stop.
+        Thresholds on the absolute z-score, exit < entry < stop, of the pairs without their own.
     max_pairs : int
         Slots, and the most pairs taken from a window.
     gross : float
@@ -355,8 +383,8 @@ def pair_trades(
     DataFrame
         A row a trip, by entry date: window, y, x, side (1: long the spread), entry_date, exit_date,
         entry_z, exit_z, holding (rows), return (per unit of the slot, before costs, between the two
-        closes), reason (exit, stop, window end, max holding, no price; open: not closed by the end
-        of the data).
+        closes), reason (exit, stop, window end, max holding, no price, break; open: not closed by
+        the end of the data).
     """
     prices, table, z, trips = _pair_trips(
         log_prices, pairs, entry, exit, stop, max_pairs, max_holding
