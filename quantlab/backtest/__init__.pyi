@@ -55,6 +55,7 @@ from .grid import (
     declare_candidates as declare_candidates,
     grid_returns as grid_returns,
     perturbed_grid as perturbed_grid,
+    world_returns as world_returns,
 )
 from .sweep import (
     SweepResult as SweepResult,

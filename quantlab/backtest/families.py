@@ -333,7 +333,10 @@ def _carry_on(
 
 # %% ../../nbs/60_backtest/30_families.ipynb #7459e628
 # what this package declares
-OWN = ("quantlab.backtest.pairs_family", "quantlab.backtest.factors_family")
+OWN = (
+    "quantlab.backtest.pairs_family", "quantlab.backtest.factors_family",
+    "quantlab.backtest.bertram_family",
+)
 
 
 def _declared_in(module: ModuleType, path: str) -> list[Family]:

@@ -790,6 +790,25 @@ row(
     },
 )
 row(
+    b.world_returns,
+    {
+        "candidates": {"p": POINT},
+        "market": MARKET,
+        "world": {"returns": FRAME, "dollar_volume": VOLUME},
+        "costs": b.CostModel(),
+        "capital": 1e6,
+        "periods_per_year": 252,
+    },
+    {
+        "candidates": {"nothing": {}, "none": None, "text": {"p": "x"}},
+        "market": {"none": None},
+        "world": {"nothing": {}, "none": None, "one field": {"returns": FRAME}},
+        "costs": {"none": None, "number": 3},
+        "capital": numbers(0),
+        "periods_per_year": numbers(0, none=False),
+    },
+)
+row(
     b.placebo_market,
     {"market": MARKET, "world": {"returns": FRAME, "dollar_volume": VOLUME}},
     {
