@@ -8,7 +8,7 @@ __all__ = ['VOLATILITY', 'OWN', 'Artifact', 'Candidate', 'Family', 'default_of',
 # %% ../../nbs/60_backtest/30_families.ipynb #40393e01
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +33,7 @@ class Artifact(Result):
     stage: str  # whose metrics hold the `settings`
     # make(panel, first_trade=date, **settings), walk-forward: each row from its own past
     make: Callable[..., pd.DataFrame]
+    decides: bool = False  # by itself, so that an audit has to make it again on its altered data
 
 # %% ../../nbs/60_backtest/30_families.ipynb #574f2a6e
 def _carried_volatility(panel: Panel, *, first_trade: Any, **settings) -> pd.DataFrame:
@@ -174,6 +175,16 @@ class Family(Result):
     ) -> dict[str, pd.DataFrame]:
         "What it needs, worked out again over `panel`, which goes on; `settings` by stage"
         return _carry_on(self, panel, first_trade, settings)
+
+    def on(self, market: Market, panel: Panel) -> Market:
+        "`market.with_panel(panel)`; an artifact that decides by itself is made again, for an audit"
+        made = market.with_panel(panel)
+        again = {
+            a.name: a.make(panel, first_trade=market.start, **market.settings.get(a.stage, {}))
+            for a in self.artifacts
+            if a.decides
+        }
+        return replace(made, artifacts={**made.artifacts, **again})
 
 # %% ../../nbs/60_backtest/30_families.ipynb #50e52133
 def _check_texts(family: Family) -> None:

@@ -82,13 +82,13 @@ def _filter_regimes(
     return total + top.sum(), predicted, filtered
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #4af95582
-def _em(x: np.ndarray, weights: np.ndarray, stay: float) -> tuple:
+def _em(x: np.ndarray, weights: np.ndarray, stay: float, most: int = 1000) -> tuple:
     "Climb from a first guess of the regimes' weights"
     k, floor = weights.shape[1], 0.01 * x.std()
     chain = np.full((k, k), (1 - stay) / max(k - 1, 1))
     np.fill_diagonal(chain, stay)
     last = -np.inf
-    for _ in range(1000):
+    for _ in range(most):
         mass = weights.sum(axis=0)
         means = weights.T @ x / mass
         sigmas = np.sqrt((weights * (x[:, None] - means) ** 2).sum(axis=0) / mass).clip(floor)
@@ -159,6 +159,25 @@ class RegimeFit(Result):
         "Likeliest regime of each day, by the filter"
         return self.filtered.idxmax(axis=1).rename("regime")
 
+    def filter(self, returns: pd.Series) -> pd.DataFrame:
+        """Filter other returns, such as those that came later, with the parameters of this fit.
+
+        Parameters
+        ----------
+        returns : Series
+            Without missing values, from the row on which the filter starts; what came after the
+            estimation sample is out of sample.
+
+        Returns
+        -------
+        DataFrame
+            P(regime at t | returns up to t).
+        """
+        x = check_series(returns, "returns")
+        means, sigmas = (self.regimes[name].to_numpy() for name in ("mean", "volatility"))
+        _, _, filtered = _filter_regimes(x.to_numpy(), means, sigmas, self.transition.to_numpy())
+        return pd.DataFrame(filtered, index=x.index, columns=self.transition.columns)
+
     def table(self, returns: pd.Series | pd.DataFrame) -> pd.DataFrame:
         """Mean and standard deviation of `returns` by the regime predicted the day before.
 
@@ -208,7 +227,8 @@ def _certify(tops: list[float], sigmas: np.ndarray, share: np.ndarray) -> str:
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #b7cb72a7
 def markov_regimes(
-    returns: pd.Series, *, n_regimes: int = 2, estimate_until: Any = None
+    returns: pd.Series, *, n_regimes: int = 2, estimate_until: Any = None,
+    max_iterations: int = 1000,
 ) -> RegimeFit:
     """Fit a Markov chain of normal regimes and filter the probability of each.
 
@@ -221,6 +241,8 @@ def markov_regimes(
     estimate_until : index label, optional
         Parameters use returns up to and including it; the filter runs over all. Default: the whole
         sample, whose probabilities are then filtered but not out of sample.
+    max_iterations : int
+        EM steps of each start at most; without regimes in the data the climb is long and flat.
 
     Returns
     -------
@@ -239,6 +261,7 @@ def markov_regimes(
     """
     x = check_series(returns, "returns", min_length=100, allow_constant=False)
     k = check_integer(n_regimes, "n_regimes", low=2, high=4)
+    most = check_integer(max_iterations, "max_iterations", low=1)
     sample = x if estimate_until is None else x.loc[:estimate_until]
     sample = check_series(
         sample, "returns up to `estimate_until`", min_length=100, allow_constant=False
@@ -246,7 +269,7 @@ def markov_regimes(
     scale = sample.std()
     scaled = sample.to_numpy() / scale
     tops = sorted(
-        (_em(scaled, w, 0.95) for w in _first_weights(scaled, k)), key=lambda one: -one[0]
+        (_em(scaled, w, 0.95, most) for w in _first_weights(scaled, k)), key=lambda one: -one[0]
     )
     value, means, sigmas, chain = _polish(scaled, tops[0])
     order = np.argsort(sigmas)
