@@ -85,7 +85,7 @@ class RiskModel(Result):
                 f"{self.window} rows are needed; begin later, or shorten the window."
             )
         rows = rows[names]
-        return rows.fillna(rows.mean())
+        return rows.mask(rows.isna(), rows.mean(), axis=1)
 
     def covariance(self, date: Any) -> pd.DataFrame:
         """Covariance matrix of the next row's returns, known at the close of a day.
