@@ -344,9 +344,11 @@ def _carry_on(
 
 # %% ../../nbs/60_backtest/30_families.ipynb #7459e628
 # what this package declares
-OWN = (
-    "quantlab.backtest.pairs_family", "quantlab.backtest.factors_family",
-    "quantlab.backtest.bertram_family",
+OWN = tuple(
+    f"quantlab.backtest.{name}_family"
+    for name in (
+        "pairs", "factors", "bertram", "neutral", "optimised", "trend", "regimes", "learned",
+    )
 )
 
 
