@@ -129,11 +129,20 @@ def _grid_changes(old: Mapping, new: Mapping) -> tuple[list[str], list[str]]:
     return added, other
 
 
+_MODULES = ("families", "factors")  # lists of where what can be tried is declared
+
+
 def plan_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    "What a plan only adds to the grid of another, and what else differs; no sentence: one plan"
+    "What a plan only adds to another, grid or modules, and what else differs; none: one plan"
     added, other = _grid_changes(old.get("grid") or {}, new.get("grid") or {})
     for name in [k for k in {**old, **new} if k != "grid"]:
-        other += _differences(name, old.get(name, _ABSENT), new.get(name, _ABSENT))
+        before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
+        lists = isinstance(before, list) and isinstance(after, list)
+        if name in _MODULES and lists and not _beyond(before, after):
+            more = _beyond(after, before)
+            added += [f"{name}: adds {_told(more)}"] if more else []
+        else:
+            other += _differences(name, before, after)
     return added, other
 
 # %% ../../nbs/15_ledger/27_plan.ipynb #14237377
