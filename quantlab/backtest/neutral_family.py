@@ -55,7 +55,6 @@ def _betas(market: Market, window: int) -> pd.DataFrame:
 # %% ../../nbs/60_backtest/41_neutral_family.ipynb #c7675d73
 _LARGEST_SCORE = 3.0  # standard deviations
 _LEAST_VOLATILITY = 0.5  # of the day's median
-_NOTHING = 1e-8  # of the size before: what is left is rounding
 
 
 @njit(cache=True)
@@ -83,6 +82,9 @@ def _within_sectors(values, scale, sector, n_sectors):
         size[sector[i]] += scale[i] ** 2
     for i in range(len(values)):
         values[i] -= scale[i] * along[sector[i]] / size[sector[i]]
+
+# %% ../../nbs/60_backtest/41_neutral_family.ipynb #67256667
+_NOTHING = 1e-8  # of the size before: what is left is rounding
 
 
 @njit(cache=True)
