@@ -233,4 +233,3 @@ BERTRAM = Family(
         "of its many trades is not in the cost that its thresholds know.",
     ),
 )
-BERTRAM

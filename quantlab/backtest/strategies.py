@@ -200,10 +200,10 @@ def _pair_events(z, first, last, broken, entry, leave, stop, max_holding, slots)
             if t >= last[p] or t >= broken[p]:
                 state[p] = _DONE
         for p in range(n_pairs):
-            if free > 0 and state[p] == _FLAT and first[p] <= t:
-                if entry[p] < abs(z[p, t]) < stop[p]:
-                    state[p], since[p], side[p] = _HELD, t, -int(np.sign(z[p, t]))
-                    free -= 1
+            ready = free > 0 and state[p] == _FLAT and first[p] <= t
+            if ready and entry[p] < abs(z[p, t]) < stop[p]:
+                state[p], since[p], side[p] = _HELD, t, -int(np.sign(z[p, t]))
+                free -= 1
     for p in range(n_pairs):
         if state[p] == _HELD:
             trips.append((p, since[p], n_days - 1, side[p], _OPEN))

@@ -180,7 +180,11 @@ def market_of(seed: int = 0) -> Market:
     prices = random_walks(days, 10, rng=rng).set_axis([f"N{k}" for k in range(10)], axis=1)
     prices[["N0", "N1"]] = np.column_stack(cointegrated_pair(days, phi=0.7, rng=rng))
     returns = np.expm1(prices.diff())
-    fields = {"returns": returns, "log_prices": prices, "dollar_volume": returns.fillna(0) * 0 + 1e9}
+    fields = {
+        "returns": returns,
+        "log_prices": prices,
+        "dollar_volume": returns.fillna(0) * 0 + 1e9,
+    }
     panel = Panel(fields | {"member": prices.notna().astype(float)})
     rules = {"formation": 250, "trading": 90, "keep": 5, "half_life": (0.5, 100.0)}
     pairs = screened_pairs(panel, first_trade=days[300], **rules)
