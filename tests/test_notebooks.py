@@ -1,15 +1,20 @@
 """Every library notebook runs from top to bottom, and the library is what the notebooks export."""
 
 import ast
+import multiprocessing
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import nbformat
 import pytest
 from conftest import ROOT
-from nbclient import NotebookClient
+
+import quantlab
 
 NOTEBOOKS = sorted(
     p
@@ -18,15 +23,64 @@ NOTEBOOKS = sorted(
 )
 
 
+# Each notebook runs in a process of its own, forked off one that has imported what most of them do
+PROCESSES = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+if hasattr(PROCESSES, "set_forkserver_preload"):
+    PROCESSES.set_forkserver_preload(
+        ["matplotlib.pyplot", "scipy.stats", "statsmodels.api", "arch", "nbdev.test"]
+        + [module.name for module in pkgutil.walk_packages(quantlab.__path__, "quantlab.")]
+    )
+
+
+def run_notebook(path, answer):
+    "Send nothing where every cell ran, else what the one that did not has said"
+    from nbdev.test import test_nb
+
+    with tempfile.TemporaryFile() as said:
+        for stream in (1, 2):  # the shell writes to these, whatever `sys.stdout` is
+            os.dup2(said.fileno(), stream)
+        passed, _ = test_nb(Path(path))
+        sys.stdout.flush()
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    answer.send("" if passed else text or "it failed without a word")
+
+
+def fault_of(path):
+    here, there = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=run_notebook, args=(path, there))
+    process.start()
+    there.close()
+    try:
+        return here.recv() if here.poll(600) else "it took longer than 600 seconds"
+    except EOFError:
+        return "its process ended"
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        here.close()
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix())
 def test_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("IN_TEST", "1")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    nb = nbformat.read(path, as_version=4)
-    NotebookClient(
-        nb, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
+    fault = fault_of(path)
+    assert not fault, fault
+
+
+def test_a_notebook_that_fails_says_where(tmp_path):
+    for name, source, said in [
+        ("1_wrong", "assert 1 + 1 == 3, 'sums are off'", "sums are off"),
+        ("2_gone", "import os; os._exit(1)", "its process ended"),
+        ("3_right", "assert 1 + 1 == 2", ""),
+    ]:
+        path = tmp_path / f"{name}.ipynb"
+        cells = [nbformat.v4.new_markdown_cell("# A"), nbformat.v4.new_code_cell(source)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        assert said in fault_of(path) and bool(said) == bool(fault_of(path))
 
 
 def test_library_is_what_the_notebooks_export(tmp_path):
