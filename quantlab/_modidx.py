@@ -822,6 +822,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'quantlab/backtest/sheet_page.py'),
                                               'quantlab.backtest.sheet_page._figure': ( '60_backtest/sheet_page.html#_figure',
                                                                                         'quantlab/backtest/sheet_page.py'),
+                                              'quantlab.backtest.sheet_page._image': ( '60_backtest/sheet_page.html#_image',
+                                                                                       'quantlab/backtest/sheet_page.py'),
                                               'quantlab.backtest.sheet_page._key_table': ( '60_backtest/sheet_page.html#_key_table',
                                                                                            'quantlab/backtest/sheet_page.py'),
                                               'quantlab.backtest.sheet_page._sections': ( '60_backtest/sheet_page.html#_sections',

@@ -6,6 +6,7 @@
 __all__ = ['PICTURES', 'sheet_figures', 'draw_sheet', 'first_screen', 'sheet_page']
 
 # %% ../../nbs/60_backtest/72_sheet_page.ipynb #ts72c003
+import base64
 import html
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,14 @@ def _figure(sheet: Any, kind: str) -> str:
     return f"<figure>{figure_svg(draw_sheet(sheet, kind), prefix=kind)}</figure>\n"
 
 
+def _image(sheet: Any, kind: str) -> str:
+    "One picture as an image in itself"
+    text = figure_svg(draw_sheet(sheet, kind), prefix=kind).encode()
+    said = html.escape(kind.replace("_", " "))
+    data = base64.b64encode(text).decode()
+    return f'<p><img alt="{said}" src="data:image/svg+xml;base64,{data}"></p>\n'
+
+
 def _key_table(sheet: Any) -> str:
     "The figures of the first screen, in two columns of a table where the page is wide"
     table, formats = sheet_figures(sheet)
@@ -149,8 +158,10 @@ def _beside(*parts: str) -> str:
 
 
 def first_screen(sheet: Any) -> str:
-    "What a notebook shows: the sentence, the figures and the first pictures"
-    pictures = "".join(_figure(sheet, kind) for kind in ("growth", "drawdown", "rolling_sharpe"))
+    """What a notebook shows: the sentence, the figures and the first pictures, as images, since
+    JupyterLab takes drawings in markup out of a notebook that it did not run itself"""
+    drawable = [k for k in ("growth", "drawdown", "rolling_sharpe") if k in _drawable(sheet)]
+    pictures = "".join(_image(sheet, kind) for kind in drawable)
     table = _key_table(sheet).replace("<tr><th>", '<tr><th style="text-align:left">')
     title, sentence = html.escape(sheet.title), html.escape(sheet.sentence())
     return f"<p><b>{title}.</b> {sentence}</p>\n{table}{pictures}"
