@@ -1466,6 +1466,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.contracts._with_needs': ('contracts.html#_with_needs', 'quantlab/contracts.py'),
                                     'quantlab.contracts._write_code': ('contracts.html#_write_code', 'quantlab/contracts.py'),
                                     'quantlab.contracts._write_notebook': ('contracts.html#_write_notebook', 'quantlab/contracts.py'),
+                                    'quantlab.contracts._written': ('contracts.html#_written', 'quantlab/contracts.py'),
                                     'quantlab.contracts.check_project': ('contracts.html#check_project', 'quantlab/contracts.py'),
                                     'quantlab.contracts.machine_problems': ('contracts.html#machine_problems', 'quantlab/contracts.py'),
                                     'quantlab.contracts.metrics_of': ('contracts.html#metrics_of', 'quantlab/contracts.py'),

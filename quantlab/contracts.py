@@ -123,6 +123,26 @@ def _unlisted(stage: str, spec: Mapping, needs: StageNeeds) -> list[str]:
     ]
 
 # %% ../nbs/92_contracts.ipynb #80aa4271
+def _written(notebook: Path) -> set[str]:
+    """Files that a stage writes by a parameter of its own, as in `write_table(returns, table)`; a
+    folder that others write to as well, such as handoff/, is none"""
+    known, names = notebook_parameters(notebook), set()
+    for cell in read_notebook(notebook).cells:
+        try:
+            tree = ast.parse(cell.source if cell.cell_type == "code" else "")
+        except SyntaxError:  # a magic
+            continue
+        names |= {
+            node.args[0].id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            and node.func.id.startswith("write_")
+            and node.args and isinstance(node.args[0], ast.Name)
+        }
+    paths = {known[name] for name in names if isinstance(known.get(name), str)}
+    return {path for path in paths if not path.endswith("/")}
+
+
 def _check_stage(
     project: Path, stage: str, spec: dict, sections: dict, notebook: Path
 ) -> list[str]:
@@ -131,6 +151,7 @@ def _check_stage(
     given = {*map(path_of, spec.get("outs", [])), *map(path_of, spec.get("metrics", []))}
     problems = _unlisted(stage, spec, _needs(project, stage, notebook, sections))
     expected = {f"artifacts/notebooks/{stage}.ipynb", f"artifacts/metrics/{stage}.json"}
+    expected |= _written(notebook)
     problems += [f"Stage {stage} does not list the output {o}." for o in sorted(expected - given)]
     if f"quantlab run {where}" not in str(spec.get("cmd")):
         problems.append(
