@@ -112,7 +112,7 @@ def learned_weights(
             "`evaluate_factors.learned`: take the family 'learned' out of the grid, or give more "
             "history or a smaller `train_size`."
         )
-    forecast = check_frame(forecast, "learned_forecast")  # in another order it fills from later rows
+    forecast = check_frame(forecast, "learned_forecast")  # else it fills from later rows
     member = market.membership.loc[market.start :]
     known = forecast.reindex(member.index, method="ffill").reindex(columns=member.columns)
     return long_short_weights(

@@ -60,8 +60,8 @@ def turbulence(returns: pd.Series) -> pd.Series:
 
 # %% ../../nbs/60_backtest/43_regimes_family.ipynb #4300000c
 def _market_returns(market: Market) -> pd.Series:
-    """Mean return of the day of those that were members the day before, 0 where there was none; from
-    the day before the first return on, since days without a market are no regime"""
+    """Mean return of the day of those that were members the day before, 0 where there was none;
+    from the day before the first on, since days without a market are no regime"""
     held = market.membership.shift(1, fill_value=False)
     mean = market.panel.returns.where(held).mean(axis=1)
     first = int(mean.notna().to_numpy().argmax())
