@@ -27,13 +27,18 @@ if TYPE_CHECKING:
 _FORMATION = ["formation_start", "formation_end", "half_life"]
 
 
-def _check_formation(prices: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    "Refuse pairs that do not say how they were formed, and prices that begin after they were"
+def _check_formed(pairs: pd.DataFrame) -> None:
+    "Refuse pairs that do not say how they were formed"
     if missing := [name for name in _FORMATION if name not in pairs]:
         raise MissingDataError(
             f"`pairs` lacks the columns {', '.join(missing)}, which its thresholds are made of; "
             "take the pairs of `screen_formations`."
         )
+
+
+def _check_formation(prices: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    "Refuse pairs that do not say how they were formed, and prices that begin after they were"
+    _check_formed(pairs)
     if len(pairs) and (first := pairs["formation_start"].min()) < prices.index[0]:
         raise MissingDataError(
             f"`log_prices` begins on {prices.index[0].date()}, after the formation from "
@@ -49,6 +54,8 @@ def _rows(index: pd.Index, first_day: Any, last_day: Any) -> slice:
 def _spreads(prices: pd.DataFrame, pairs: pd.DataFrame, rows: slice) -> np.ndarray:
     "Spreads of the pairs on these rows, rows x pairs"
     y, x = (prices.columns.get_indexer(pairs[leg]) for leg in ("y", "x"))
+    if lost := [pairs[leg].iloc[k.argmin()] for leg, k in (("y", y), ("x", x)) if k.min() < 0]:
+        raise MissingDataError(f"`pairs` names {lost[0]!r}, which `log_prices` does not have.")
     hedge, intercept = (pairs[c].to_numpy(dtype=float) for c in ("hedge_ratio", "intercept"))
     values = prices.to_numpy()[rows]
     return values[:, y] - hedge * values[:, x] - intercept
@@ -58,6 +65,7 @@ def spread_fits(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> "list[OUFit | 
     "Process of each pair's formation spread, in days; None where there is none"
     from quantlab.cointegration.ornstein_uhlenbeck import ou_fit
 
+    _check_formation(log_prices, pairs)
     fits: list[OUFit | None] = [None] * len(pairs)
     windows = pairs.reset_index(drop=True).groupby(_FORMATION[:2], sort=False)
     for dates, some in windows:
@@ -107,6 +115,9 @@ def bertram_pairs(
         The pairs that can be traded, with `spread_mean` at the long-run mean and the columns
         entry, exit, stop and max_holding.
     """
+    _check_formed(pairs)
+    if len(fits) != len(pairs):
+        raise DataError(f"`fits` must hold one a pair; got {len(fits)} for {len(pairs)} pairs.")
     check_number(stop, "stop", low=0)
     check_number(holding, "holding", low=0)
     rate = 2 * check_number(cost_bps, "cost_bps", low=0, strict=True) / 1e4
@@ -140,6 +151,9 @@ def break_days(log_prices: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
     """
     from quantlab.cointegration.break_detection import monitoring_bars, running_detector
 
+    _check_formation(log_prices, pairs)
+    if not pairs.index.is_unique:
+        raise DataError("`pairs` has two rows of one label; call `.reset_index(drop=True)`.")
     found = pd.Series(pd.NaT, pairs.index, dtype=log_prices.index.dtype)
     for dates, some in pairs.groupby([*_FORMATION[:2], "trade_start", "trade_end"], sort=False):
         formation, trading = (_rows(log_prices.index, *two) for two in (dates[:2], dates[2:]))
@@ -181,6 +195,7 @@ def bertram_weights(
     """
     check_kind(market, Market, "market", "from Market.from_panel")
     check_integer(max_pairs, "max_pairs", low=1)
+    BERTRAM.check_market(market)
     own = {"stop": stop, "holding": holding, "cost_bps": cost_bps}
     return _books(market, {"": {"max_pairs": max_pairs, "monitor": monitor, **own}})[""]
 

@@ -15,7 +15,7 @@ from .factors_family import factor_values
 from .families import Artifact, Family, default_of
 from .market import Market
 from .strategies import long_short_weights
-from ..checks import check_integer, check_kind, check_texts
+from ..checks import check_frame, check_integer, check_kind, check_texts
 from ..data.panel import Panel
 from ..data.returns import forward_returns_from_returns
 from ..errors import SpecificationError
@@ -100,6 +100,8 @@ def learned_weights(
     ------
     SpecificationError
         The market has no such artifact, or nothing was learned.
+    DataError
+        The forecasts are not in time order, or a day has two.
     """
     check_kind(market, Market, "market", "from Market.from_panel")
     LEARNED.check_market(market)
@@ -110,6 +112,7 @@ def learned_weights(
             "`evaluate_factors.learned`: take the family 'learned' out of the grid, or give more "
             "history or a smaller `train_size`."
         )
+    forecast = check_frame(forecast, "learned_forecast")  # else it fills from later rows
     member = market.membership.loc[market.start :]
     known = forecast.reindex(member.index, method="ffill").reindex(columns=member.columns)
     return long_short_weights(

@@ -130,6 +130,9 @@ def _sector_codes(sectors: pd.Series | None, columns: pd.Index) -> np.ndarray:
     if sectors is None:
         return np.zeros(len(columns), dtype=np.int64)
     check_kind(sectors, pd.Series, "sectors", "the sector of each asset")
+    if not sectors.index.is_unique:
+        twice = sectors.index[sectors.index.duplicated()][0]
+        raise DataError(f"`sectors` names {twice!r} more than once; keep one sector an asset.")
     return sectors.reindex(columns).factorize(use_na_sentinel=False)[0].astype(np.int64)
 
 
@@ -263,6 +266,8 @@ def banded_weights(
     tables = {"targets": check_frame(targets, "targets"), "returns": returns}
     member = check_mask(membership, "membership")
     check_aligned("banded_weights", **tables, membership=member)
+    tables["targets"] = tables["targets"].where(member)
+    _check_some(tables["targets"].to_numpy())
     wanted, moves, inside = (
         np.ascontiguousarray(table.to_numpy()) for table in (*tables.values(), member)
     )
@@ -303,6 +308,7 @@ def _weights(
     market: Market, *, factor: str, beta_window: int = 252, **parameters: Any
 ) -> pd.DataFrame:
     "Weights of one neutral book"
+    check_kind(market, Market, "market", "from Market.from_panel")
     values = factor_values(factor, market.panel, market.membership).loc[market.start :]
     targets = neutral_targets(
         values, _betas(market, beta_window), market.volatility, sectors=market.panel.sectors

@@ -20,7 +20,7 @@ from .neutral_family import members_return
 from .portfolio import ConstructionResult, construct
 from .strategies import long_short_weights
 from quantlab.checks import (
-    check_aligned, check_frame, check_integer, check_kind, check_number,
+    check_aligned, check_frame, check_integer, check_kind, check_number, check_option,
 )
 from ..errors import DataError
 from ..factors.transform import zscore
@@ -204,6 +204,7 @@ def _weights(
     names: int = 100, rebalance_every: int = 63,
 ) -> pd.DataFrame:
     "Weights of one book, by the program or by rank"
+    check_option(construction, "construction", ("optimised", "ranked"))
     if construction == "ranked":
         return _ranked(market, factor, names, rebalance_every)
     return optimised_construction(

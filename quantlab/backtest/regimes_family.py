@@ -15,6 +15,7 @@ from .families import Family, default_of
 from .market import Market
 from .strategies import equal_weight
 from ..checks import check_aligned, check_integer, check_kind, check_number, check_series
+from ..errors import DataError
 from ..volatility.regimes import markov_regimes
 
 # %% ../../nbs/60_backtest/43_regimes_family.ipynb #43000006
@@ -59,9 +60,12 @@ def turbulence(returns: pd.Series) -> pd.Series:
 
 # %% ../../nbs/60_backtest/43_regimes_family.ipynb #4300000c
 def _market_returns(market: Market) -> pd.Series:
-    "Mean return of the day of those that were members the day before, 0 where there was none"
+    """Mean return of the day of those that were members the day before, 0 where there was none;
+    from the day before the first on, since days without a market are no regime"""
     held = market.membership.shift(1, fill_value=False)
-    return market.panel.returns.where(held).mean(axis=1).fillna(0.0)
+    mean = market.panel.returns.where(held).mean(axis=1)
+    first = int(mean.notna().to_numpy().argmax())
+    return mean.fillna(0.0).iloc[max(first - 1, 0) :]
 
 
 def regime_weights(
@@ -95,7 +99,7 @@ def regime_weights(
     check_number(threshold, "threshold", low=0.0, high=1.0)
     check_integer(rebalance_every, "rebalance_every", low=1)
     member = market.membership.loc[market.start :]
-    wild = (turbulence(_market_returns(market)) > threshold).loc[market.start :].to_numpy()
+    wild = (turbulence(_market_returns(market)).reindex(member.index) > threshold).to_numpy()
     book = equal_weight(member).to_numpy() * np.where(wild, low, 1.0)[:, None]
     traded = np.arange(len(book)) % rebalance_every == 0
     traded[1:] |= wild[1:] != wild[:-1]
@@ -149,11 +153,18 @@ def regime_report(returns: pd.Series, turbulent: pd.Series) -> pd.DataFrame:
 
     Raises
     ------
+    DataError
+        `turbulent` holds something else than true and false, such as probabilities.
     MisalignedError
         The two are not on one index.
     """
     x = check_series(returns, "returns", min_length=2)
     check_kind(turbulent, pd.Series, "turbulent", "of booleans on the dates of `returns`")
+    if not pd.api.types.is_bool_dtype(turbulent) or turbulent.isna().any():
+        raise DataError(
+            "`turbulent` must hold true and false, such as `turbulence(returns) > 0.5`; got "
+            f"{turbulent.dtype}."
+        )
     check_aligned("regime_report", returns=x, turbulent=turbulent)
     seen = turbulent.shift(1).iloc[1:].astype(bool)
     by = x.iloc[1:].groupby(np.where(seen, "turbulent", "calm"))

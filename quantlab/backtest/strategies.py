@@ -277,7 +277,7 @@ def _pair_rules(table: pd.DataFrame, common: Mapping[str, float]) -> list[np.nda
     rules = pd.DataFrame(own, table.index).apply(pd.to_numeric, errors="coerce")
     entry, leave, stop, longest = (rules[name].to_numpy(dtype=float) for name in common)
     ordered = (entry > 0) & (-entry <= leave) & (leave < entry) & (entry < stop) & (stop < np.inf)
-    bad = ~(ordered & (longest >= 1) & (longest == np.floor(longest)))
+    bad = ~(ordered & (longest >= 1) & (longest == np.floor(longest)) & (longest < np.inf))
     if bad.any():
         pair = table[bad].iloc[0]
         raise DataError(
@@ -285,9 +285,24 @@ def _pair_rules(table: pd.DataFrame, common: Mapping[str, float]) -> list[np.nda
             f"{pair['window']}) that cannot be: they must have -entry <= exit < entry < stop and a "
             f"whole `max_holding` of 1 or more; got {rules[bad].iloc[0].to_dict()}."
         )
-    return [entry, leave, stop, longest.astype(np.int64)]
+    return [entry, leave, stop, np.minimum(longest, 2.0**53).astype(np.int64)]
 
 # %% ../../nbs/60_backtest/15_strategies.ipynb #a0550c22
+def _broken_rows(table: pd.DataFrame, index: pd.Index) -> np.ndarray:
+    "Row on which each pair is seen to be broken, beyond the end where none is"
+    rows = np.full(len(table), len(index))
+    if "broken_on" in table:
+        try:
+            dates = pd.to_datetime(table["broken_on"], format="mixed")
+            rows[dates.notna()] = index.searchsorted(dates.dropna())
+        except (TypeError, ValueError):
+            raise DataError(
+                "`pairs` has a `broken_on` that is no date like those of `log_prices`; give dates, "
+                "and NaT for a pair that is not broken."
+            ) from None
+    return rows
+
+
 def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
     "Checked prices and pairs, z-scores (pairs x days), and the round trips as an array"
     prices = check_frame(log_prices, "log_prices", min_columns=2)
@@ -308,10 +323,7 @@ def _pair_trips(log_prices, pairs, entry, exit, stop, max_pairs, max_holding):
         leg["y"] - column("hedge_ratio") * leg["x"] - column("intercept") - column("spread_mean")
     ) / column("spread_std")
     first, last = (prices.index.searchsorted(table[c]) for c in ("trade_start", "trade_end"))
-    broken = np.full(len(table), len(prices))
-    if "broken_on" in table:
-        dates = pd.to_datetime(table["broken_on"])
-        broken[dates.notna()] = prices.index.searchsorted(dates.dropna())
+    broken = _broken_rows(table, prices.index)
     trips = _pair_events(z, first, last, broken, *rules, slots)
     return prices, table, z, np.array(trips, dtype=np.int64).reshape(-1, 5)
 

@@ -328,7 +328,7 @@ def tear_sheet(
     >>> print(sheet.sentence()[:54])
     From 2023-01-31 to 2023-06-30 the strategy earned 5.81
     """
-    result, benchmark = map(_at_period_ends, (result, benchmark))
+    result, benchmark, regimes = map(_at_period_ends, (result, benchmark, regimes))
     held = _held_fields(result, sectors)
     given = check_series(getattr(result, "returns", result), "returns", min_length=3)
     q, told = _per_year(periods_per_year, result, given.index)

@@ -248,6 +248,9 @@ def monitoring_bars(
 def running_detector(spread: np.ndarray, width: np.ndarray, formation: int) -> np.ndarray:
     """Detectors of monitored spreads (rows x pairs), whose mean was 0 and root mean square `width`
     in the formation; a row without a spread adds nothing"""
+    if np.ndim(spread) != 2:
+        raise DataError("`spread` must be rows x pairs; give one spread as `spread[:, None]`.")
+    spread = np.asarray(spread, dtype=float)
     steps = np.arange(1, len(spread) + 1)[:, None]
     total = np.abs(np.nancumsum(spread, axis=0))
     return total / (width * np.sqrt(formation) * (1 + steps / formation))

@@ -323,6 +323,9 @@ def objection(found: Plan | None, asked: Mapping[str, Any]) -> str | None:
     if _beyond_window(asked.get("window"), planned.get("window")):
         fault = "the window reaches beyond its own"
     for key in [k for k in asked if k not in ("grid", "window")]:
+        before = {key: planned[key]} if key in planned else {}
+        if not any(plan_changes(before, {key: asked[key]})):  # one plan, as `plan_before` has it
+            continue
         differs = _differences(key, planned.get(key, _ABSENT), asked[key])
         fault = fault or next(iter(differs), None)
     return fault and (
