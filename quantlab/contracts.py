@@ -132,13 +132,9 @@ def _written(notebook: Path) -> set[str]:
             tree = ast.parse(cell.source if cell.cell_type == "code" else "")
         except SyntaxError:  # a magic
             continue
-        names |= {
-            node.args[0].id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id.startswith("write_")
-            and node.args and isinstance(node.args[0], ast.Name)
-        }
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+        writes = [c for c in calls if getattr(c.func, "id", "").startswith("write_")]
+        names |= {c.args[0].id for c in writes if isinstance(c.args[0], ast.Name)}
     paths = {known[name] for name in names if isinstance(known.get(name), str)}
     return {path for path in paths if not path.endswith("/")}
 

@@ -114,7 +114,8 @@ TRIALS = Command(
 # %% ../nbs/93_ledger_commands.ipynb #3f1a7e02
 def _show_in_force(ledger: Any, plan: Mapping[str, Any], file: str) -> int:
     "Print the plan in force and whether it is this one; 0 where it is, and committed"
-    from quantlab.ledger.plan import plain_plan, plan_changes
+    from quantlab.ledger.plan import plain_plan
+    from quantlab.ledger.plan_changes import plan_changes
 
     found = ledger.plan_in_force(plan["window"])
     if found is None:
