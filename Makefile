@@ -67,7 +67,7 @@ repro: check  ## raw data to dossier and hand-over bundle
 	@$(BIN)/quantlab check --reproduced || true
 
 test: data  ## all tests
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2
 
 lab: env  ## JupyterLab, opened on the first tutorial
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab nbs/tutorials/1_first_hour.ipynb

@@ -42,3 +42,21 @@ def close_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+# modules whose tests share a project that takes minutes to build: one process has all of a module,
+# and begins with them
+TOGETHER = {"test_pipeline.py", "test_project.py", "test_optional.py", "test_mistakes.py"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    "Hand out single tests, but such modules as one"
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.split("::")[0]
+            return module if Path(module).name in TOGETHER else nodeid
+
+    return Scheduling(config, log)

@@ -2,14 +2,16 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from configparser import ConfigParser
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import REFERENCE, ROOT, TOGETHER
 
 from quantlab.contracts import check_project
 
@@ -216,3 +218,30 @@ def test_a_changed_look_of_the_pages_computes_nothing_again(module):
     first = {s for s, v in _stages().items() if module in v["deps"]}
     assert "render_pages" in first
     assert _rerun(first) <= {"build_dossier", "render_pages"}
+
+
+def test_tests_that_share_a_project_stay_in_one_process(tmp_path):
+    "The marks of the plugin did so until a release of pytest, and then, without a word, no longer"
+    assert {path.name for path in (ROOT / "tests").rglob("test_*.py")} >= TOGETHER
+    shutil.copy(ROOT / "tests/conftest.py", tmp_path)
+    (tmp_path / "reference").mkdir()
+    shutil.copy(REFERENCE / "references.json", tmp_path / "reference")
+    test = """
+        import os
+        import time
+
+        import pytest
+
+        @pytest.mark.parametrize("n", range(6))
+        def test_where(n):
+            time.sleep(0.1)
+            with open("where.txt", "a") as file:
+                file.write(__name__ + " " + os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+    """
+    for name in ("test_mistakes.py", "test_single.py"):
+        (tmp_path / name).write_text(textwrap.dedent(test.replace("\\\\n", "\\n")))
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "."]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    where = {tuple(line.split()) for line in (tmp_path / "where.txt").read_text().splitlines()}
+    workers = lambda module: {worker for name, worker in where if name == module}
+    assert len(workers("test_mistakes")) == 1 and len(workers("test_single")) == 2

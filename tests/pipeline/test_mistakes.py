@@ -17,8 +17,6 @@ from quantlab.pipeline import CODE, installed_code, write_params, write_yaml
 from quantlab.project import init_project
 from quantlab.simulate import factor_world
 
-pytestmark = pytest.mark.xdist_group("mistakes")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -21,7 +21,6 @@ from quantlab.review.plan import plan_from_params
 from quantlab.simulate import factor_world
 from quantlab.validation import Ledger
 
-pytestmark = pytest.mark.xdist_group("optional")  # the project is built once, by one worker
 STAGES = sorted((ROOT / "nbs/stages").glob("[0-9]*.ipynb"))
 SMALL = {
     "base": {"holdout_start": "2012-01-03", "evaluate_from": "2010-03-01", "aliases": None},

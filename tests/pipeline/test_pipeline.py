@@ -27,7 +27,6 @@ from quantlab.simulate import factor_world
 from quantlab.starter import starter_family
 from quantlab.validation import Ledger
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # the worlds are built once, by one worker
 STAGES = sorted((ROOT / "nbs/stages").glob("[0-9]*.ipynb"))
 SMALL = {
     "base": {"holdout_start": "2011-06-01", "evaluate_from": "2008-02-01"},

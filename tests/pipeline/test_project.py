@@ -21,7 +21,6 @@ from quantlab.data.contract import trading_sessions
 from quantlab.pipeline import read_metrics, read_params, write_params
 from quantlab.simulate import factor_world
 
-pytestmark = pytest.mark.xdist_group("project")
 SMALL = {  # as few worlds and resamples as a test can do with; dates and windows are the import's
     "fit_volatility.refit_every": 63,
     "validate.n_worlds": 40,
