@@ -884,6 +884,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies.best_pairs': ( '60_backtest/strategies.html#best_pairs',
                                                                                            'quantlab/backtest/strategies.py'),
+                                              'quantlab.backtest.strategies.between_trades': ( '60_backtest/strategies.html#between_trades',
+                                                                                               'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies.equal_weight': ( '60_backtest/strategies.html#equal_weight',
                                                                                              'quantlab/backtest/strategies.py'),
                                               'quantlab.backtest.strategies.long_short_weights': ( '60_backtest/strategies.html#long_short_weights',

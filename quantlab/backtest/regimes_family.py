@@ -13,7 +13,7 @@ import pandas as pd
 
 from .families import Family, default_of
 from .market import Market
-from .strategies import equal_weight
+from .strategies import between_trades, equal_weight
 from ..checks import check_aligned, check_integer, check_kind, check_number, check_series
 from ..errors import DataError
 from ..volatility.regimes import markov_regimes
@@ -103,10 +103,7 @@ def regime_weights(
     book = equal_weight(member).to_numpy() * np.where(wild, low, 1.0)[:, None]
     traded = np.arange(len(book)) % rebalance_every == 0
     traded[1:] |= wild[1:] != wild[:-1]
-    held = member.to_numpy()
-    left = np.vstack([np.zeros_like(held[:1]), held[:-1] & ~held[1:]])
-    book[~traded] = np.nan
-    book[~traded[:, None] & left] = 0.0
+    book = between_trades(book, traded, member.to_numpy())
     return pd.DataFrame(book, index=member.index, columns=member.columns)
 
 # %% ../../nbs/60_backtest/43_regimes_family.ipynb #4300000e

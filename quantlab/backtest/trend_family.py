@@ -11,6 +11,7 @@ import pandas as pd
 
 from .families import Family, default_of
 from .market import Market, placebo_market
+from .strategies import between_trades
 from ..checks import check_integer, check_kind, check_number
 from ..trading.costs import trailing_volatility
 
@@ -98,10 +99,7 @@ def trend_weights(
     book = unscaled * _scales(unscaled, returns, target, max_gross)[:, None]
     book = book[start - rows.start :]
     traded = np.arange(len(book)) % rebalance_every == 0
-    book[~traded] = np.nan
-    member = market.membership.to_numpy()[start:]
-    left = np.vstack([np.zeros_like(member[:1]), member[:-1] & ~member[1:]])
-    book[~traded[:, None] & left] = 0.0
+    book = between_trades(book, traded, market.membership.to_numpy()[start:])
     like = market.returns
     return pd.DataFrame(book, index=like.index, columns=like.columns)
 
