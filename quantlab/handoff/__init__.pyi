@@ -10,6 +10,17 @@ from .bundle import (
     approve_bundle as approve_bundle,
     load_bundle as load_bundle,
 )
+from .keys import (
+    add_reviewer as add_reviewer,
+    make_key as make_key,
+    read_reviewers as read_reviewers,
+)
+from .signing import (
+    sign_bundle as sign_bundle,
+)
+from .differences import (
+    diff_bundles as diff_bundles,
+)
 from .writing import (
     write_bundle as write_bundle,
 )

@@ -22,7 +22,8 @@ from quantlab.handoff.approvals import (
 )
 from .expectation import SequentialTest, sequential_test_from
 from .manifest import as_bundle_path, as_day, read_table
-from .schema import MODES, read_manifest
+from .schema import read_manifest
+from .signatures import standing
 from ..results import Result
 from ..storage import check_text, in_words, locked, sha256, sweep, write_durably
 from ..trading.costs import CostModel
@@ -40,19 +41,27 @@ def _counted(ledger: Mapping | None) -> str:
     return f"{ledger['count']}{bound} (ledger at {ledger['last_hash'][:12]})"
 
 
+def _signers(signatures: Iterable[Mapping]) -> str:
+    "Who signed, when, and with which key"
+    said = [f"{s['by']} at {s['at']} (key {s['key'][:12]})" for s in signatures]
+    return ", ".join(said) or "nobody yet"
+
 
 def _answers(bundle: "Bundle") -> dict[str, Any]:
     "What a reviewer asks first"
     weights, test = bundle.target_weights, bundle.sequential_test
     first, last = weights.index[0].date(), weights.index[-1].date()
+    why = {"in shadow mode because it": bundle.why_shadow} if bundle.why_shadow else {}
     return {
         "strategy": bundle.strategy, "family": bundle.family or "not stated",
-        "verdict": bundle.verdict, "mode": bundle.mode, "seal": bundle.seal,
+        "verdict": bundle.verdict, "mode": bundle.mode, **why, "seal": bundle.seal,
         "valid": f"{bundle.starts.date()} to {bundle.expires.date()}",
         "capital (currency)": bundle.capital,
         "decisions": f"{len(weights)} from {first} to {last}", "assets": weights.shape[1],
         "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),
         "approved by": ", ".join(a["by"] for a in bundle.approvals) or "nobody yet",
+        "signed by": _signers(bundle.signatures),
+        "signatures that do not count": "; ".join(bundle.refused) or "none",
         "seal proves": SEAL_NOTE,
         "trials counted by the verdict": _counted(bundle.manifest.get("ledger")),
         "mean expected (per day)": bundle.expected_distribution["mean"],
@@ -69,7 +78,8 @@ class Bundle(Result):
 
     strategy: str
     verdict: str  # "approved" or "rejected"
-    mode: str  # "paper" where approved, otherwise "shadow"
+    mode: str  # "paper" where approved and signed by a known reviewer, otherwise "shadow"
+    why_shadow: str  # what keeps it in the shadow, as "it ..."; empty for paper
     seal: str  # sha256 of the manifest
     capital: float  # currency
     starts: pd.Timestamp
@@ -79,6 +89,8 @@ class Bundle(Result):
     target_weights: pd.DataFrame  # decision dates x assets, complete
     expected: pd.DataFrame  # daily returns, turnover, costs
     approvals: tuple  # mappings with `by` and `reason`
+    signatures: tuple  # mappings with `by`, `reason`, `at` and `key`, of those that count
+    refused: tuple  # why each of the other signatures does not count
     manifest: Mapping  # all that was agreed, read-only
     path: Path
 
@@ -165,7 +177,7 @@ def _read_only(value: Any) -> Any:
     return tuple(map(_read_only, value)) if isinstance(value, list) else value
 
 
-def _load(path: Path, as_of: Any) -> Bundle:
+def _load(path: Path, as_of: Any, reviewers: Any = None) -> Bundle:
     "The bundle with the approvals inside it, verified"
     manifest = read_manifest(path)
     day = None if as_of is None else as_day(as_of, "as_of")
@@ -184,16 +196,21 @@ def _load(path: Path, as_of: Any) -> Bundle:
             f"{path.name} {word} on {day.date()}: it is valid from {starts.date()} to "
             f"{expires.date()}."
         )
+    stands = standing(path, manifest, reviewers)
     return Bundle(
-        strategy=manifest["strategy"], verdict=manifest["verdict"], mode=MODES[manifest["verdict"]],
-        seal=manifest["seal"], capital=manifest["capital"], starts=starts, expires=expires,
+        strategy=manifest["strategy"], verdict=manifest["verdict"], mode=stands.mode,
+        why_shadow=stands.why, signatures=_read_only([*stands.signatures]),
+        refused=stands.refused, seal=manifest["seal"], capital=manifest["capital"], starts=starts, expires=expires,
         decision_time=manifest["decision_time"], fill_time=manifest["fill_time"],
         target_weights=weights, expected=expected, approvals=_read_only(manifest["approvals"]),
         manifest=_read_only(manifest), path=path,
     )
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #2674227f
-def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
+def load_bundle(
+    path: str | Path, *, as_of: Any = None,
+    reviewers: str | Path | Mapping[str, str] | None = None,
+) -> Bundle:
     """Verify and open a bundle.
 
     Parameters
@@ -202,20 +219,25 @@ def load_bundle(path: str | Path, *, as_of: Any = None) -> Bundle:
         The bundle's folder.
     as_of : date, optional
         Day it is judged at; None leaves the dates of validity unchecked.
+    reviewers : path or mapping, optional
+        File of the known reviewers, or their public keys by name; None knows nobody, so that
+        nothing trades.
 
     Returns
     -------
     Bundle
-        `mode` is "paper" for an approved bundle and "shadow" for a rejected one.
+        `mode` is "paper" for an approved bundle that a known reviewer signed, and "shadow" for
+        every other; `why_shadow` says why.
 
     Raises
     ------
     HandoffError
         When a file is missing, unlisted or changed, the seal is broken, the schema or the verdict
-        is unknown, a weight is missing, or `as_of` lies outside the dates of validity.
+        is unknown, a weight is missing, `as_of` lies outside the dates of validity, or the file of
+        reviewers is not in order.
     """
     path = as_bundle_path(path)
-    bundle = _load(path, as_of)
+    bundle = _load(path, as_of, reviewers)
     later = _read_only(read_approvals(path, bundle.seal))
     return dataclasses.replace(bundle, approvals=bundle.approvals + later)
 

@@ -31,16 +31,16 @@ from ..trading.orders import Order
 
 # %% ../../nbs/80_handoff/50_engine.ipynb #e9610002
 def _check_venue(bundle: Bundle, backend: Any, kill_switch: Any) -> None:
-    "Refuse what is no venue, a real one for a rejected bundle, and what is no kill switch"
-    if bundle.mode == "shadow" and not isinstance(backend, ReferenceBroker):
-        raise HandoffError(
-            f"{bundle.strategy} was rejected; in shadow mode only the ReferenceBroker is "
-            "allowed as backend."
-        )
+    "Refuse what is no venue, a real one in shadow mode, and what is no kill switch"
     if not isinstance(backend, ExecutionBackend) or isinstance(backend, type):
         raise SpecificationError(
             "`backend` must have the five verbs of an ExecutionBackend; got "
             f"{type(backend).__name__}."
+        )
+    if bundle.mode != "paper" and not isinstance(backend, ReferenceBroker):
+        raise HandoffError(
+            f"{bundle.strategy} {bundle.why_shadow}; in shadow mode only the ReferenceBroker is "
+            "allowed as backend."
         )
     if kill_switch is not None and not isinstance(kill_switch, KillSwitch):
         raise SpecificationError(f"`kill_switch` must be a KillSwitch; got {kill_switch!r}.")
@@ -158,6 +158,12 @@ def _resume(desk: _Desk, session: dict) -> dict:
             "give each its own."
         )
     check_session(session, desk.store.folder)
+    started = read_journal(desk.store.journal()).mode if session["date"] else desk.bundle.mode
+    if started != desk.bundle.mode:
+        raise HandoffError(
+            f"The folder {desk.store.folder} was begun in {started} mode, and the bundle now runs "
+            f"in {desk.bundle.mode} mode; give each its own."
+        )
     desk.backend.restore(session["backend"])
     return session
 
@@ -243,7 +249,7 @@ class PaperEngine:
     Parameters
     ----------
     bundle : Bundle or path
-        What was handed over.
+        What was handed over; one given by its path is believed to be signed by nobody.
     backend : ExecutionBackend
         The venue; flat, with the bundle's capital, at a first start.
     limits : Limits or mapping, optional
@@ -333,6 +339,7 @@ class PaperEngine:
 def replay_bundle(
     bundle: Bundle | str | Path, feed: str | Path | Iterable[Bar], *,
     state: str | Path | None = None, as_of: Any = None,
+    reviewers: str | Path | Mapping[str, str] | None = None,
 ) -> PaperResult:
     """Trade a bundle through the reference broker, with its own costs and limits.
 
@@ -346,13 +353,16 @@ def replay_bundle(
         Folder of journal, state and kill switch; None keeps them in memory.
     as_of : date, optional
         Day a bundle given by its path is judged at.
+    reviewers : path or mapping, optional
+        Whose signatures count for a bundle given by its path, as in `load_bundle`.
 
     Returns
     -------
     PaperResult
         As `read_journal`.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, as_of=as_of)
+    if not isinstance(bundle, Bundle):
+        bundle = load_bundle(bundle, as_of=as_of, reviewers=reviewers)
     days = load_feed(feed) if isinstance(feed, (str, Path)) else feed
     venue = ReferenceBroker(
         bundle.costs, capital=bundle.capital, periods_per_year=bundle.periods_per_year
