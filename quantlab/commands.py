@@ -12,21 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .data_commands import DATA
+from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
-
-# %% ../nbs/96_commands.ipynb #146c1531
-def _day(text: str) -> str:
-    "A day of the command line"
-    import datetime
-
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a day is written 2026-01-31; got {text!r}") from None
-
-
-_AS_OF = {"type": _day, "help": "the day it is judged at (default: today)"}
 
 # %% ../nbs/96_commands.ipynb #0812c455
 def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
@@ -131,90 +119,6 @@ _CHECK = Command(
             "action": "store_true",
             "help": "compare metrics and tables with the last commit instead",
         },
-    },
-)
-
-# %% ../nbs/96_commands.ipynb #c1100008
-_ACTIONS = ("verify", "show", "approve")
-
-
-def _as_of(args: argparse.Namespace) -> str:
-    "The day a bundle is judged at: given, or today"
-    import datetime
-
-    return args.as_of or datetime.date.today().isoformat()
-
-
-def _one_bundle(args: argparse.Namespace, path: str) -> str:
-    "What there is to say about one bundle"
-    from quantlab.handoff import SEAL_NOTE, approve_bundle, load_bundle
-
-    bundle = load_bundle(path, as_of=_as_of(args))
-    if args.action == "approve":
-        return (
-            f"approved: {approve_bundle(path, by=args.by, reason=args.reason, as_of=_as_of(args))}"
-        )
-    if args.action == "show":
-        return bundle.summary().to_string()
-    return (
-        f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, "
-        f"mode {bundle.mode} ({SEAL_NOTE})"
-    )
-
-
-def _handoff(args: argparse.Namespace) -> int:
-    "Verify, show or approve bundles; the files of approvals beside them are not bundles"
-    bundles = [b for b in args.bundles if not b.endswith(".approvals.jsonl")]
-    if not bundles or set(bundles) & set(_ACTIONS):
-        raise Usage("handoff needs a bundle, for example: quantlab handoff verify handoff/BUNDLE")
-    if args.action == "approve" and not (len(bundles) == 1 and args.by and args.reason):
-        raise Usage("approve needs one bundle, --by NAME and --reason TEXT")
-    from quantlab.errors import QuantlabError
-
-    code = 0
-    for path in bundles:
-        try:
-            print(_one_bundle(args, path))
-        except QuantlabError as error:
-            print(f"quantlab: {error}", file=sys.stderr)
-            code = 1
-    return code
-
-
-_HAND_OVER = Command(
-    name="handoff", text="Verify, show or approve bundles.", example="handoff verify handoff/*",
-    run=_handoff,
-    arguments={
-        "action": {"choices": _ACTIONS, "nargs": "?", "default": "verify"},
-        "bundles": {"nargs": "+", "metavar": "bundle"},
-        "--by": {"help": "who approves"}, "--reason": {"help": "why"}, "--as-of": _AS_OF,
-    },
-)
-
-# %% ../nbs/96_commands.ipynb #c110000a
-def _paper(args: argparse.Namespace) -> int:
-    "Replay a bundle through the reference broker"
-    from quantlab.handoff import replay_bundle
-
-    result = replay_bundle(args.bundle, args.feed, state=args.state, as_of=_as_of(args))
-    print(result.summary().to_string())
-    return 0
-
-
-_PAPER = Command(
-    name="paper", text="Replay a bundle through the reference broker.",
-    example="paper handoff/BUNDLE --feed feed.parquet --state state", run=_paper,
-    arguments={
-        "bundle": {},
-        "--feed": {
-            "default": "artifacts/feed.parquet",
-            "help": "days to replay (default: the pipeline's)",
-        },
-        "--state": {
-            "default": "paper_state",
-            "help": "folder that holds journal and state (default: paper_state)",
-        },
-        "--as-of": _AS_OF,
     },
 )
 
@@ -326,6 +230,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, _HAND_OVER, _PAPER, _REPORT, _DAG, NEW_STRATEGY,
+    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, _REPORT, _DAG, NEW_STRATEGY,
     NEW_FACTOR, DATA,
 )

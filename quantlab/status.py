@@ -156,17 +156,20 @@ def _answer(stage: str, metrics: Mapping, family: str) -> str:
 # %% ../nbs/93_status.ipynb #ebe65ebc
 def _bundle(root: Path, made: Mapping[str, str]) -> tuple[str, str, str, str]:
     "Path of the current bundle, its mode or why it has none, its verdict, and the stage it is from"
-    from quantlab.handoff.schema import MODES, read_manifest
+    from quantlab.handoff.keys import REVIEWERS
+    from quantlab.handoff.schema import read_manifest
+    from quantlab.handoff.signatures import standing
 
     pointer = "artifacts/bundle.json"
     if not (root / pointer).is_file():
         return "", "", "", ""
     path, maker = read_metrics(root / pointer).get("path", ""), made.get(pointer, "")
     try:
-        verdict = read_manifest(root / path)["verdict"]
+        manifest = read_manifest(root / path)
+        mode = standing(root / path, manifest, root / REVIEWERS).mode
     except QuantlabError as error:
         return path, str(error), "", maker
-    return path, f"{MODES[verdict]} mode", verdict, maker
+    return path, f"{mode} mode", manifest["verdict"], maker
 
 
 def panel_in_words(panel: Mapping[str, Any]) -> str:

@@ -238,8 +238,9 @@ def load_bundle(
     """
     path = as_bundle_path(path)
     bundle = _load(path, as_of, reviewers)
-    later = _read_only(read_approvals(path, bundle.seal))
-    return dataclasses.replace(bundle, approvals=bundle.approvals + later)
+    later = read_approvals(path, bundle.seal)
+    later += [{"by": s["by"], "reason": s["reason"]} for s in bundle.signatures]
+    return dataclasses.replace(bundle, approvals=bundle.approvals + _read_only(later))
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #b4d3ef71
 def approve_bundle(path: str | Path, *, by: str, reason: str, as_of: Any = None) -> Path:
