@@ -217,7 +217,7 @@ def _paper(args: argparse.Namespace) -> int:
     result = replay_bundle(bundle, args.feed, state=args.state)
     print(result.summary().to_string())
     if bundle.why_shadow:
-        print(f"in shadow mode, because it {bundle.why_shadow}: no order left this machine")
+        print(f"in shadow mode, because it {bundle.why_shadow}; no order left this machine")
     return 0
 
 

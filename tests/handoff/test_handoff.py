@@ -37,9 +37,11 @@ from quantlab.handoff import (
     expected_distribution,
     load_bundle,
     load_feed,
+    make_key,
     monitor,
     read_journal,
     save_feed,
+    sign_bundle,
     write_bundle,
 )
 from quantlab.handoff.expectation import sequential_test_from
@@ -218,7 +220,7 @@ def test_a_copy_under_another_name_loads(bundle, tmp_path):
     copy = tmp_path / "renamed"
     shutil.copytree(bundle.path, copy)
     assert load_bundle(copy, as_of="2020-01-01").seal == bundle.seal
-    assert load_bundle(str(copy)).mode == "paper"
+    assert load_bundle(str(copy)).mode == "shadow"  # nobody has signed it
 
 
 def test_a_bundle_sealed_again_is_held_to_its_folder(bundle):
@@ -820,9 +822,11 @@ def test_day_by_day_is_all_at_once(bundle, feed, tmp_path):
     assert engine.run(feed).journal == engine.run(feed).journal
 
 
-def test_shadow_differs_in_its_mark_alone(arguments, bundle, feed, tmp_path):
-    path = write_bundle(tmp_path, **arguments | {"verdict": "rejected"})
-    shadow, paper = replay(load_bundle(path), feed), replay(bundle, feed)
+def test_shadow_differs_in_its_mark_alone(bundle, feed, tmp_path):
+    key, public = make_key(tmp_path, name="Ada")
+    sign_bundle(bundle.path, key=key, by="Ada", reason="seen", at="2026-01-31T12:00:00Z")
+    signed = load_bundle(bundle.path, reviewers={"Ada": public})
+    shadow, paper = replay(bundle, feed), replay(signed, feed)
     assert set(shadow.orders["mode"]) == {"shadow"} and set(paper.orders["mode"]) == {"paper"}
     pd.testing.assert_series_equal(shadow.equity, paper.equity)
 

@@ -178,9 +178,9 @@ def test_a_planted_edge_passes_is_handed_over_and_trades(edge_world):
     assert "is approved: the preconditions hold" in dossier and "to be asked" not in dossier
     assert confirmed["factors"]["confirmation"]["holdout_pvalue"]["passed"]
     bundle, replay = bundle_of(edge_world), metrics(edge_world, "paper_replay")
-    assert bundle.mode == "paper"
+    assert (bundle.verdict, bundle.mode) == ("approved", "shadow")  # nobody has signed it yet
     replay = replay["factors"]
-    assert replay["reconciled"] and replay["n_orders"] > 50 and replay["mode"] == "paper"
+    assert replay["reconciled"] and replay["n_orders"] > 50 and replay["mode"] == "shadow"
 
 
 def test_the_same_world_without_the_edge_is_rejected_and_runs_in_the_shadow(flat_world):
