@@ -230,7 +230,8 @@ def write_bundle(
     strategy : str
         Name; letters, digits, `_`, `-`, `.`.
     verdict : {"approved", "rejected"}
-        "approved" only when the gate passed; a rejected bundle runs in shadow mode.
+        "approved" only when the gate passed; a rejected bundle runs in shadow mode for good, and
+        an approved one until it is signed.
     parameters : mapping
         What defines the strategy.
     target_weights : DataFrame

@@ -27,7 +27,6 @@ from quantlab.cli import main
 from quantlab.errors import HandoffError, QuantlabError, SpecificationError
 from quantlab.handoff import (
     PaperEngine,
-    ReferenceBroker,
     add_reviewer,
     approve_bundle,
     bars,
@@ -45,24 +44,24 @@ from quantlab.storage import readable_json
 
 DAYS = pd.bdate_range("2015-07-01", periods=4)
 NOW = "2026-01-31T12:00:00Z"
-TEST = dict(
-    mean=4e-4,
-    volatility=0.01,
-    abs_mean=0.8,
-    abs_std=0.6,
-    mean_allowance=0.05,
-    volatility_allowance=0.25,
-    mean_threshold=1e6,
-    volatility_threshold=1e6,
-    average_run_length=1e3,
-    achieved_run_length=1e3,
-    run_length_low=5e2,
-    run_length_high=2e3,
-    detection_delay=1e2,
-    block_length=1.0,
-    n_resamples=1,
-    seed=0,
-)
+TEST = {
+    "mean": 4e-4,
+    "volatility": 0.01,
+    "abs_mean": 0.8,
+    "abs_std": 0.6,
+    "mean_allowance": 0.05,
+    "volatility_allowance": 0.25,
+    "mean_threshold": 1e6,
+    "volatility_threshold": 1e6,
+    "average_run_length": 1e3,
+    "achieved_run_length": 1e3,
+    "run_length_low": 5e2,
+    "run_length_high": 2e3,
+    "detection_delay": 1e2,
+    "block_length": 1.0,
+    "n_resamples": 1,
+    "seed": 0,
+}
 ARGUMENTS = {
     "strategy": "pairs_book",
     "verdict": "approved",
