@@ -35,10 +35,12 @@ def _outside(path: Path) -> None:
             )
 
 
-def _key_file(path: Path, name: str) -> Path:
-    "The file of a key: `path`, or in the folder `path` one with the person's name"
+def _key_file(given: str | Path, name: str) -> Path:
+    "The file of a key: as given, or in the folder that is given one with the person's name"
+    path = as_path(given, "path").expanduser()
     words = "-".join(re.findall(r"\w+", name.lower())) or "key"
-    return path / f"{words}.pem" if path.is_dir() else path
+    folder = path.is_dir() or str(given).endswith(("/", os.sep))
+    return path / f"{words}.pem" if folder else path
 
 
 def _write_secret(path: Path, content: bytes) -> None:
@@ -68,8 +70,8 @@ def make_key(path: str | Path, *, name: str) -> tuple[Path, str]:
     Parameters
     ----------
     path : path
-        File of the private key, or a folder in which it is named after the person; outside of any
-        repository.
+        File of the private key, or a folder ("keys/", made where missing) in which it is named
+        after the person; outside of any repository.
     name : str
         Whose key it is.
 
@@ -90,7 +92,7 @@ def make_key(path: str | Path, *, name: str) -> tuple[Path, str]:
     RFC 8032 (Ed25519), RFC 5958 (the file).
     """
     name = check_text(name, "name")
-    file = _key_file(as_path(path, "path").expanduser(), name)
+    file = _key_file(path, name)
     _outside(file)
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -24,7 +24,7 @@ from quantlab.handoff.agreement import (
 )
 from .bundle import load_bundle
 from .manifest import seal_of, table_bytes, write_folder
-from .schema import MODES, SCHEMA, check_shape, is_number, read_manifest
+from .schema import SCHEMA, VERDICTS, check_shape, is_number, read_manifest
 from quantlab.storage import (
     as_path, in_words, is_text, locked, plain_json, readable_json, sha256,
 )
@@ -262,7 +262,7 @@ def write_bundle(
     """
     folder = as_path(folder, "folder")
     agreement, origin = _records(agreement, origin, dict(fields))
-    check_option(verdict, "verdict", tuple(MODES))
+    check_option(verdict, "verdict", VERDICTS)
     check_mappings(inputs=origin.inputs, parameters=parameters)
     _check_names(strategy, origin.inputs, origin.code, family)
     universe, approvals = _check_universe(universe), _check_approvals(origin.approvals)

@@ -300,6 +300,17 @@ def test_one_changed_bit_of_the_signature_does_not_hold(signed, place):
         signed.file.write_bytes(good)
 
 
+@pytest.mark.parametrize("write", [str.upper, lambda s: f"{s[:2]} {s[2:]}", lambda s: s[:-2]])
+def test_another_spelling_of_a_signature_is_none(signed, write):
+    good = signed.file.read_text()
+    number = json.loads(good)["signatures"][0]["signature"]
+    try:
+        signed.file.write_text(good.replace(number, write(number)))
+        assert "was changed or cut short" in signed.load().why_shadow
+    finally:
+        signed.file.write_text(good)
+
+
 # -- signing
 
 
