@@ -2928,6 +2928,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'quantlab/handoff_commands.py'),
                                            'quantlab.handoff_commands._time': ( 'handoff_commands.html#_time',
                                                                                 'quantlab/handoff_commands.py'),
+                                           'quantlab.handoff_commands._unstated': ( 'handoff_commands.html#_unstated',
+                                                                                    'quantlab/handoff_commands.py'),
                                            'quantlab.handoff_commands._utc': ( 'handoff_commands.html#_utc',
                                                                                'quantlab/handoff_commands.py')},
             'quantlab.import_folder': { 'quantlab.import_folder._state': ('import_folder.html#_state', 'quantlab/import_folder.py'),

@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,20 +117,29 @@ def _evidence() -> dict[str, bytes]:
     return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
 
 
+def _unstated(bundle: "Bundle", evidence: Mapping[str, bytes]) -> str:
+    "What a signature could not state, because the project lacks the bundle's own file of it"
+    from quantlab.handoff.signatures import verdict_statement
+
+    statement = verdict_statement(bundle.manifest, evidence)
+    words = {"plan": "the plan", "gate": "the gate's figures", "dossier": "the dossier"}
+    missing = ", ".join(words[name] for name in words if statement[name] is None)
+    return f"\nnot stated, as the bundle's own is not in this project: {missing}" if missing else ""
+
+
 def _approve(args: argparse.Namespace, path: str) -> str:
     "Approve a bundle; what there is to say then"
     from quantlab.handoff import approve_bundle, load_bundle, sign_bundle
 
     given = {"reason": args.reason, "as_of": _as_of(args)}
     if args.key:
-        at = args.at or _utc(_now())
-        file = sign_bundle(
-            path, key=args.key, by=_signer(args), at=at, evidence=_evidence(), **given
-        )
+        at, evidence = args.at or _utc(_now()), _evidence()
+        file = sign_bundle(path, key=args.key, by=_signer(args), at=at, evidence=evidence, **given)
     else:
         file = approve_bundle(path, by=args.by, **given)
     bundle = load_bundle(path, as_of=_as_of(args), reviewers=_reviewers(args))
-    return f"{'signed' if args.key else 'approved'}: {file}\n{bundle.path.name}: {_mode(bundle)}"
+    said = f"{'signed' if args.key else 'approved'}: {file}\n{bundle.path.name}: {_mode(bundle)}"
+    return said + _unstated(bundle, evidence) if args.key else said
 
 # %% ../nbs/95_handoff_commands.ipynb #0c14bd51
 _ACTIONS = ("verify", "show", "approve", "diff", "key")

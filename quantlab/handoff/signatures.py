@@ -64,6 +64,12 @@ def verdict_statement(manifest: Mapping, evidence: Mapping[str, bytes] | None = 
     "What a reviewer signs: the bundle's seal, the verdict, and what stands behind it"
     evidence, inputs = evidence or {}, manifest["inputs"]
     judged, confirmed = (_read(evidence, inputs, name) for name in (JUDGED, CONFIRMED))
+    if (said := confirmed.get("verdict", manifest["verdict"])) != manifest["verdict"]:
+        raise HandoffError(
+            f"The manifest says {manifest['verdict']}, and {CONFIRMED}, which the bundle was made "
+            f"from, says {said}: the manifest was sealed again; take the bundle that the pipeline "
+            "wrote."
+        )
     page = evidence.get(DOSSIER, b"")
     inside = manifest["files"].get("dossier.html")
     return _of_the_bundle(manifest) | {

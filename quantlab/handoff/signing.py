@@ -51,8 +51,8 @@ def sign_bundle(
     Raises
     ------
     HandoffError
-        The bundle does not load or was rejected, the key or the file of signatures is not in order,
-        or the file cannot be written.
+        The bundle does not load, was rejected or contradicts `evidence`, the key or the file of
+        signatures is not in order, or the file cannot be written.
     SpecificationError
         `by` or `reason` is empty, or `at` is no such time.
 

@@ -499,6 +499,20 @@ def test_the_figures_of_the_gate_are_stated_where_they_are_the_bundles_own(tmp_p
         file.unlink()
 
 
+def test_a_verdict_that_the_gate_did_not_give_is_not_signed(tmp_path):
+    "Sealed again as approved, the bundle still names the file in which the gate said rejected"
+    import hashlib
+
+    said = json.dumps({"family": "pairs", "verdict": "rejected"}).encode()
+    name = "artifacts/metrics/confirm_holdout.json"
+    inputs = {name: hashlib.md5(said).hexdigest()}
+    path = write_bundle(tmp_path / "handoff", **ARGUMENTS | {"inputs": inputs})
+    key, _ = make_key(tmp_path, name="Ada")
+    with pytest.raises(HandoffError, match="The manifest says approved, and .* says rejected"):
+        sign_bundle(path, key=key, by="Ada", reason="r", at=NOW, evidence={name: said})
+    assert not verdict_path(path).exists()
+
+
 def test_the_sample_bundles_load_as_before():
     for path in sorted(p for p in (ROOT / "handoff").iterdir() if p.is_dir()):
         bundle = load_bundle(path, as_of="2026-01-31")
