@@ -2853,6 +2853,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'quantlab/handoff/signatures.py'),
                                              'quantlab.handoff.signatures._of_the_bundle': ( '80_handoff/signatures.html#_of_the_bundle',
                                                                                              'quantlab/handoff/signatures.py'),
+                                             'quantlab.handoff.signatures._quotes': ( '80_handoff/signatures.html#_quotes',
+                                                                                      'quantlab/handoff/signatures.py'),
                                              'quantlab.handoff.signatures._read': ( '80_handoff/signatures.html#_read',
                                                                                     'quantlab/handoff/signatures.py'),
                                              'quantlab.handoff.signatures.read_verdict': ( '80_handoff/signatures.html#read_verdict',

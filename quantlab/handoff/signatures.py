@@ -51,6 +51,11 @@ def _gate(judged: Mapping, confirmed: Mapping, family: str | None) -> dict | Non
     return {name: {f: row.get(f) for f in _FIGURES} for name, row in rows.items()} or None
 
 
+def _quotes(page: bytes, inputs: Mapping) -> bool:
+    "Does a page quote the md5 of both files of figures that the bundle was made from?"
+    return all(inputs.get(name, "none").encode() in page for name in (JUDGED, CONFIRMED))
+
+
 def _of_the_bundle(manifest: Mapping) -> dict[str, Any]:
     "What a statement takes from the manifest"
     return {
@@ -75,7 +80,7 @@ def verdict_statement(manifest: Mapping, evidence: Mapping[str, bytes] | None = 
     return _of_the_bundle(manifest) | {
         "plan": judged.get("plan", {}).get("hash"),
         "gate": _gate(judged, confirmed, manifest.get("family")),
-        "dossier": inside or (sha256(page) if manifest["seal"][:12].encode() in page else None),
+        "dossier": inside or (sha256(page) if _quotes(page, inputs) else None),
     }
 
 # %% ../../nbs/80_handoff/27_signatures.ipynb #754d987d

@@ -480,16 +480,18 @@ def test_the_figures_of_the_gate_are_stated_where_they_are_the_bundles_own(tmp_p
     import hashlib
 
     judged = {"plan": {"hash": "p"}, "pairs": {"criteria": {"test": {"luck": {"value": 0.25}}}}}
-    content = json.dumps(judged).encode()
-    name = "artifacts/metrics/validate.json"
-    own = {"family": "pairs", "inputs": {name: hashlib.md5(content).hexdigest()}}
-    path = write_bundle(tmp_path / "handoff", **ARGUMENTS | own)
+    confirmed = {"verdict": "approved", "pairs": {"confirmation": {"holdout": {"value": 0.01}}}}
+    names = ("artifacts/metrics/validate.json", "artifacts/metrics/confirm_holdout.json")
+    files = {name: json.dumps(v).encode() for name, v in zip(names, (judged, confirmed))}
+    md5s = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    path = write_bundle(tmp_path / "handoff", **ARGUMENTS | {"family": "pairs", "inputs": md5s})
     key, public = make_key(tmp_path, name="Ada")
     given = {"key": key, "by": "Ada", "reason": "r", "at": NOW}
-    page = f"<html>{path.name}</html>".encode()
+    page = " ".join(md5s.values()).encode()
+    of_another_run = {name: content + b" " for name, content in files.items()}
     for evidence, plan, page_hash in (
-        ({name: content, "reports/dossier.html": page}, "p", hashlib.sha256(page).hexdigest()),
-        ({name: content + b" ", "reports/dossier.html": b"<html>"}, None, None),
+        (files | {"reports/dossier.html": page}, "p", hashlib.sha256(page).hexdigest()),
+        (of_another_run | {"reports/dossier.html": page[:40]}, None, None),
     ):
         file = sign_bundle(path, evidence=evidence, **given)
         stated = json.loads(file.read_text())["signatures"][0]["signed"]
