@@ -22,8 +22,9 @@ from ..errors import DataError, HandoffError
 from .bundle import Bundle
 from ..storage import sha256
 from ..trading.broker import Bar, ExecutionBackend, Fill
-from ..trading.limits import Account, Decision, PreTradeGate, reduces
+from ..trading.gate import Account, Decision, PreTradeGate
 from ..trading.orders import Order, make_order
+from ..trading.states import reduces
 
 # %% ../../nbs/80_handoff/45_day.ipynb #da100006
 def bar_hash(bar: Bar) -> str:

@@ -25,9 +25,11 @@ from .journal import WAY_BACK, PaperResult, Store, read_journal
 from .schema import is_number
 from ..storage import as_path, canonical_json
 from ..trading.broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
+from ..trading.gate import Account, Decision, PreTradeGate
 from ..trading.killswitch import KillSwitch
-from ..trading.limits import Account, Decision, Limits, PreTradeGate, State, limits_from
+from ..trading.limits import Limits, limits_from
 from ..trading.orders import Order
+from ..trading.states import State
 
 # %% ../../nbs/80_handoff/50_engine.ipynb #e9610002
 def _check_venue(bundle: Bundle, backend: Any, kill_switch: Any) -> None:

@@ -17,7 +17,7 @@ from ..errors import HandoffError, QuantlabError, SpecificationError
 from quantlab.storage import (
     append_lines, as_path, create, in_words, is_text, locked, split_lines,
 )
-from .limits import State
+from .states import State
 
 # %% ../../nbs/16_trading/20_killswitch.ipynb #fde9fb12
 _UNREADABLE = "the kill switch cannot be read"
