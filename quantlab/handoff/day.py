@@ -190,9 +190,12 @@ def missed_lines(days: Iterable[str], after: str, before: str) -> list[dict]:
     return [{"type": "missed", "date": day, "reason": reason} for day in missed]
 
 
-def order_line(order: Order, decision: Decision, date: str, mode: str) -> dict:
-    "The line of an order and what the gate said"
-    return {
+def order_line(
+    order: Order, decision: Decision, date: str, mode: str, *, numbers: bool = False
+) -> dict:
+    "The line of an order and what the gate said, with the `numbers` of a refusal where asked"
+    pair = decision.numbers() if numbers and not decision.allowed else {}
+    return pair | {
         "type": "order", "date": date, "id": order.id, "asset": order.asset,
         "notional": order.notional, "mode": mode, "sent": decision.allowed,
         "rule": decision.rule, "reason": decision.reason,
