@@ -108,6 +108,29 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+_BEGIN = {"state": "ACTIVE", "reason": "first start", "by": "engine"}
+
+
+def _dated(entry: dict, clock: Callable[[], dt.datetime]) -> dict:
+    "An entry with its time and the version of its line; a clock that fails stops no change"
+    try:
+        time = clock().isoformat(timespec="seconds")
+    except Exception:  # who halts, halts, whatever the clock does
+        time = "unknown"
+    return entry | {"time": time, "version": _VERSION}
+
+
+def _reset(reason: Any, by: Any) -> dict:
+    "The entry of a reset; refused without a reason, without a name, and to an engine"
+    if wrong := _untold(reason=reason, by=by):
+        raise SpecificationError(f"{wrong[0]}.")
+    if is_engine(by):
+        raise SpecificationError(
+            "`by` must be the person who resets; an engine can halt, not go on."
+        )
+    return {"state": "ACTIVE", "reason": reason, "by": by}
+
+
 def _halt(reason: Any, by: Any, state: Any) -> tuple[dict, list[str]]:
     "The entry of a halt that was asked for, and what is wrong with how it was"
     wrong = _untold(reason=reason, by=by)
@@ -129,6 +152,16 @@ def _line(entry: dict) -> bytes:
 def _from(entry: dict, history: list[dict]) -> dict:
     "An entry with the state that it changes"
     return entry | {"from": _standing(history)["state"]}
+
+
+def _of_people(memory: bytes) -> bytes:
+    "A history in memory without what engines wrote"
+    return b"".join(_line(e) for e in _history(memory) if not is_engine(e["by"]))
+
+
+def _remembered(memory: bytes, entry: dict, first: bool) -> bytes:
+    "A history in memory with an entry, added to an empty one alone where it is the `first`"
+    return memory if first and memory else memory + _line(_from(entry, _history(memory)))
 
 
 def _add_line(path: Path, entry: dict, first: bool) -> None:
@@ -210,9 +243,7 @@ class KillSwitch:
     @property
     def state(self) -> State:
         "The state; HALTED when the file cannot be read, or a halt could not be written to it"
-        if self._unwritten is not None:
-            return State.HALTED
-        return State(_standing(self.history())["state"])
+        return State(_standing(self.history())["state"] if not self._unwritten else "HALTED")
 
     @property
     def reason(self) -> str:
@@ -228,17 +259,15 @@ class KillSwitch:
         """Begin ACTIVE where nothing is written yet; in memory, what an engine wrote before is
         forgotten"""
         if self.path is None:
-            kept = [entry for entry in self.history() if not is_engine(entry["by"])]
-            self._memory = b"".join(map(_line, kept))
-        entry = {"state": "ACTIVE", "reason": "first start", "by": "engine"}
-        self._append(self._dated(entry), first=True)
+            self._memory = _of_people(self._memory)
+        self._append(_dated(_BEGIN, self.clock), first=True)
 
     def trip(self, reason: str, *, by: str = "engine", state: State = State.HALTED) -> None:
         """Halt (or reduce) until a reset, here at once and then in the file; a halt is not softened
         to REDUCING"""
         entry, wrong = _halt(reason, by, state)
         if entry["state"] == "HALTED" or self.state is not State.HALTED:
-            self._unwritten = self._dated(entry)
+            self._unwritten = _dated(entry, self.clock)
             self.settle()
         if wrong:
             raise SpecificationError(f"{'; '.join(wrong)}. Trading is halted all the same.")
@@ -251,28 +280,14 @@ class KillSwitch:
 
     def reset(self, reason: str, *, by: str) -> None:
         "Back to ACTIVE, by a person with a reason"
-        if wrong := _untold(reason=reason, by=by):
-            raise SpecificationError(f"{wrong[0]}.")
-        if is_engine(by):
-            raise SpecificationError(
-                "`by` must be the person who resets; an engine can halt, not go on."
-            )
+        entry = _dated(_reset(reason, by), self.clock)
         self.settle()
-        self._append(self._dated({"state": "ACTIVE", "reason": reason, "by": by}))
-
-    def _dated(self, entry: dict) -> dict:
-        "An entry with its time and the version of its line; a clock that fails stops no halt"
-        try:
-            time = self.clock().isoformat(timespec="seconds")
-        except Exception:  # who halts, halts, whatever the clock does
-            time = "unknown"
-        return entry | {"time": time, "version": _VERSION}
+        self._append(entry)
 
     def _append(self, entry: dict, *, first: bool = False) -> None:
         "Add an entry, to an empty history alone where it is the `first`"
         if self.path is None:
-            line = _line(_from(entry, _history(self._memory)))
-            self._memory += b"" if first and self._memory else line
+            self._memory = _remembered(self._memory, entry, first)
             return
         try:
             _add_line(self.path, entry, first)
