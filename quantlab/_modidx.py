@@ -3902,6 +3902,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._add_line': ( '16_trading/killswitch.html#_add_line',
                                                                                         'quantlab/trading/killswitch.py'),
+                                             'quantlab.trading.killswitch._check_clock': ( '16_trading/killswitch.html#_check_clock',
+                                                                                           'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._dated': ( '16_trading/killswitch.html#_dated',
                                                                                      'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._entry': ( '16_trading/killswitch.html#_entry',

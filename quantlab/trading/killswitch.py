@@ -103,6 +103,12 @@ def _untold(**texts: Any) -> list[str]:
     ]
 
 
+def _check_clock(clock: Any) -> None:
+    "Refuse what cannot be asked for the time"
+    if not callable(clock):
+        raise SpecificationError(f"`clock` must give the time when called; got {clock!r}.")
+
+
 def _now() -> dt.datetime:
     "The time in UTC: a change of state is dated, and nothing else here is"
     return dt.datetime.now(dt.UTC)
@@ -232,8 +238,7 @@ class KillSwitch:
     def __post_init__(self):
         self.path = None if self.path is None else as_path(self.path, "path")
         check_option(self.policy, "policy", (None, "cancel", "flatten"))
-        if not callable(self.clock):
-            raise SpecificationError(f"`clock` must give the time when called; got {self.clock!r}.")
+        _check_clock(self.clock)
 
     def history(self) -> list[dict] | None:
         """Changes of state so far, a line that cannot be read as HALTED; None when there is no file
