@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quantlab.errors import HandoffError, SpecificationError
+from quantlab.errors import SpecificationError
 from quantlab.handoff import (
     DeskRules,
     KillSwitch,
@@ -307,31 +307,39 @@ def test_a_halt_of_another_engine_withdraws_too(bundle):
     assert len(lines(result, "cancelled")) == 1 and result.fills["date"].max() == DAYS[1]
 
 
+class Killed(BaseException):
+    "Ends the process where it is: nothing catches it"
+
+
 @pytest.mark.parametrize("policy", ["cancel", "flatten"])
-@pytest.mark.parametrize("when", range(1, 26))
-def test_a_crash_around_the_halt_tells_the_same_story(bundle, tmp_path, monkeypatch, policy, when):
+@pytest.mark.parametrize("how", ["before", "after"])
+def test_a_kill_around_the_halt_tells_the_same_story(bundle, tmp_path, monkeypatch, policy, how):
+    "Before and after each write of the session; the switch trips with the eleventh"
     from quantlab import storage
 
     def session(folder):
-        switch = KillSwitch(folder / "switch", policy)
         folder.mkdir(exist_ok=True)
+        switch = KillSwitch(folder / "switch", policy)
         switch.start()
         return run(bundle, CRASH, folder=folder / "state", kill_switch=switch).journal
 
-    whole, write, count = session(tmp_path / "whole"), storage.write_all, [0]
+    whole, write = session(tmp_path / "whole"), storage.write_all
+    for when in range(1, 19):
+        count = [0]
 
-    def failing(file, content):
-        count[0] += 1
-        if count[0] == when:
-            raise OSError(5, "Input/output error")
-        return write(file, content)
+        def killed(file, content, when=when, count=count):
+            count[0] += 1
+            if count[0] == when and how == "before":
+                raise Killed
+            write(file, content)
+            if count[0] == when:
+                raise Killed
 
-    monkeypatch.setattr(storage, "write_all", failing)
-    with pytest.raises(HandoffError):
-        session(tmp_path / "torn")
-        raise HandoffError("there were fewer writes")
-    monkeypatch.undo()
-    assert session(tmp_path / "torn") == whole
+        monkeypatch.setattr(storage, "write_all", killed)
+        with pytest.raises(Killed):
+            session(tmp_path / str(when))
+        monkeypatch.setattr(storage, "write_all", write)
+        assert session(tmp_path / str(when)) == whole, when
 
 
 def test_a_policy_needs_a_venue_that_can_withdraw(bundle):
