@@ -166,8 +166,9 @@ def _of_people(memory: bytes) -> bytes:
 
 
 def _remembered(memory: bytes, entry: dict, first: bool) -> bytes:
-    "A history in memory with an entry, added to an empty one alone where it is the `first`"
-    return memory if first and memory else memory + _line(_from(entry, _history(memory)))
+    "A history in memory with an entry at its end, or before what is there where it is the `first`"
+    begun = _line(_from(entry, []))
+    return begun + memory if first else memory + _line(_from(entry, _history(memory)))
 
 
 def _add_line(path: Path, entry: dict, first: bool) -> None:
@@ -261,8 +262,8 @@ class KillSwitch:
         return (self._unwritten or _standing(self.history()))["by"]
 
     def start(self) -> None:
-        """Begin ACTIVE where nothing is written yet; in memory, what an engine wrote before is
-        forgotten"""
+        """Begin ACTIVE where nothing is written yet; in memory, what engines wrote before is
+        forgotten, and what people wrote stands"""
         if self.path is None:
             self._memory = _of_people(self._memory)
         self._append(_dated(_BEGIN, self.clock), first=True)
@@ -290,7 +291,7 @@ class KillSwitch:
         self._append(entry)
 
     def _append(self, entry: dict, *, first: bool = False) -> None:
-        "Add an entry, to an empty history alone where it is the `first`"
+        "Add an entry; one that is the `first` to no history of a file"
         if self.path is None:
             self._memory = _remembered(self._memory, entry, first)
             return
