@@ -230,19 +230,24 @@ def test_tests_that_share_a_project_stay_in_one_process(tmp_path):
     test = """
         import os
         import time
+        from pathlib import Path
 
         import pytest
 
-        @pytest.mark.parametrize("n", range(6))
+        @pytest.mark.parametrize("n", range(NUMBER))
         def test_where(n):
-            time.sleep(0.1)
+            worker = os.environ["PYTEST_XDIST_WORKER"]
+            Path("here-" + worker).touch()
+            while len(list(Path(".").glob("here-*"))) < 2:  # until the slower of the two is there
+                time.sleep(0.01)
+            time.sleep(0.05)
             with open("where.txt", "a") as file:
-                file.write(__name__ + " " + os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+                print(__name__, worker, file=file)
     """
-    for name in ("test_mistakes.py", "test_single.py"):
-        (tmp_path / name).write_text(textwrap.dedent(test.replace("\\\\n", "\\n")))
+    for name, number in {"test_mistakes.py": "3", "test_single.py": "30"}.items():
+        (tmp_path / name).write_text(textwrap.dedent(test.replace("NUMBER", number)))
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "."]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     where = {tuple(line.split()) for line in (tmp_path / "where.txt").read_text().splitlines()}
     workers = lambda module: {worker for name, worker in where if name == module}
     assert len(workers("test_mistakes")) == 1 and len(workers("test_single")) == 2

@@ -24,7 +24,7 @@ _hook: list[bool] = []  # filled once: an audit hook cannot be taken back
 # event -> which argument names the other side
 _CHANNELS = {"sqlite3.connect": 0, "socket.connect": 1, "subprocess.Popen": 0}
 _OWN = (sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/share/zoneinfo/")
-_CODE = (".py", ".pyc", ".so", ".pyd", ".nbi", ".nbc")  # imports, and what numba keeps
+_CODE = (".py", ".pyi", ".pyc", ".so", ".pyd", ".nbi", ".nbc")  # imports, and what numba keeps
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 

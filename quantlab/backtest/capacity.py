@@ -195,12 +195,20 @@ def capacity_curve(
 
 
 def _tenth(result: BacktestResult) -> float:
-    "Capital at which one trade in twenty asks for a tenth of the volume: in proportion, twice"
-    capital = result.capital
-    for _ in range(2):
+    """Capital at which one trade in twenty asks for a tenth of the volume, to a thousandth; NaN
+    where the account does not trade, or is ruined before"""
+    reached = capital = result.capital
+    for _ in range(40):
         share = _at(result, capital)["participation"]
-        capital = capital * 0.1 / share if share > 0 else np.nan
-    return capital
+        if abs(share - 0.1) < 1e-4:
+            return capital
+        if share > 0:  # nearly in proportion
+            reached, capital = capital, capital * 0.1 / share
+        elif reached == capital:
+            return np.nan
+        else:
+            capital = np.sqrt(reached * capital)
+    return np.nan
 
 
 def _until_gone(result: BacktestResult) -> dict[float, dict[str, float]]:

@@ -17,7 +17,7 @@ from numba import njit
 
 from .families import Family, default_of
 from .market import Market, placebo_market
-from .strategies import long_short_weights
+from .strategies import floored_volatility, long_short_weights
 from ..checks import check_aligned, check_kind
 from ..data.panel import Panel
 from ..factors.library import LIBRARY, Factor
@@ -73,6 +73,13 @@ def _lacking(
     return lacking_inputs(panel, [find_factor(part, own) for part in parts])
 
 
+def _forecasts(market: Market) -> pd.DataFrame:
+    "Floored volatility of the next day, known at each close, of the members"
+    member = market.membership.loc[market.start :]
+    floored = floored_volatility(market.volatility.to_numpy(), member.to_numpy())
+    return pd.DataFrame(floored, index=member.index, columns=member.columns, copy=False)
+
+
 def _weights(
     market: Market, *, factor: str, inverse_volatility: bool = False,
     own: Mapping[str, Factor] | None = None, **parameters: Any,
@@ -80,7 +87,7 @@ def _weights(
     "Weights of one factor book"
     values = factor_values(factor, market.panel, market.membership, own=own).loc[market.start :]
     return long_short_weights(
-        values, volatility=market.volatility if inverse_volatility else None,
+        values, volatility=_forecasts(market) if inverse_volatility else None,
         membership=market.membership.loc[market.start :], **parameters,
     )
 
@@ -175,7 +182,7 @@ def _books(
     "Weights of many factor books by name, sharing what they share"
     factors = factor_arrays({parameters["factor"] for parameters in points.values()}, market, own)
     inside = np.ascontiguousarray(market.membership.loc[market.start :])
-    inverse = np.ascontiguousarray(1.0 / market.volatility.where(market.volatility > 0))
+    inverse = np.ascontiguousarray(1.0 / _forecasts(market))
     flat, like, books = np.ones(inside.shape), market.returns, {}
     for name, parameters in points.items():
         choice = {**FACTORS.defaults, **parameters}

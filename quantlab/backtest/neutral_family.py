@@ -16,6 +16,7 @@ from numba import njit
 from .factors_family import FACTORS, factor_arrays, factor_values
 from .families import Family, default_of
 from .market import Market, placebo_market
+from .strategies import LEAST_VOLATILITY
 from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_kind, check_mask, check_number,
 )
@@ -54,7 +55,6 @@ def _betas(market: Market, window: int) -> pd.DataFrame:
 
 # %% ../../nbs/60_backtest/41_neutral_family.ipynb #c7675d73
 _LARGEST_SCORE = 3.0  # standard deviations
-_LEAST_VOLATILITY = 0.5  # of the day's median
 
 
 @njit(cache=True)
@@ -118,7 +118,7 @@ def _neutral_days(factor, beta, volatility, codes, n_sectors, out):
             continue
         chosen = names[:n]
         score, sigma, sector = factor[t][chosen], volatility[t][chosen], codes[chosen]
-        scale = 1.0 / np.maximum(sigma, _LEAST_VOLATILITY * np.median(sigma))
+        scale = 1.0 / np.maximum(sigma, LEAST_VOLATILITY * np.median(sigma))
         exposure = beta[t][chosen] * scale
         if _scores(score) and _neutral_day(score, exposure, scale, sector, n_sectors):
             for i in range(n):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .families import Family, default_of
 from .market import Market, placebo_market
-from .strategies import between_trades
+from .strategies import between_trades, floored_volatility
 from ..checks import check_integer, check_kind, check_number
 from ..trading.costs import trailing_volatility
 
@@ -29,13 +29,13 @@ def _sides(market: Market, window: int, rows: slice) -> np.ndarray:
     return np.where(held, side, 0.0)
 
 
-def _sizes(market: Market, rows: slice) -> np.ndarray:
-    "Inverse of the volatility of the next day, as it was known at each close; 0 where it was not"
+def _sizes(market: Market, rows: slice, held: np.ndarray) -> np.ndarray:
+    "Inverse of the floored volatility of the next day, as known at each close; 0 where it was not"
     start = market.panel.index.searchsorted(market.start)
     before = trailing_volatility(market.panel.returns.iloc[max(0, rows.start - _MEMORY) : start])
     before = before.iloc[len(before) - (start - rows.start) :]
     known = np.vstack([before.to_numpy(), market.volatility.to_numpy()])
-    return np.divide(1.0, known, out=np.zeros(known.shape), where=known > 0)
+    return np.nan_to_num(1.0 / floored_volatility(known, held))
 
 # %% ../../nbs/60_backtest/42_trend_family.ipynb #42000008
 def _scales(
@@ -94,7 +94,7 @@ def trend_weights(
     rows = slice(max(0, start - _MEMORY - 1), None)
     side = _sides(market, window, rows)
     n_names = np.maximum(np.abs(side).sum(axis=1, keepdims=True), 1.0)
-    unscaled = side * _sizes(market, rows) / n_names
+    unscaled = side * _sizes(market, rows, side != 0) / n_names
     returns = market.panel.returns.to_numpy()[rows]
     book = unscaled * _scales(unscaled, returns, target, max_gross)[:, None]
     book = book[start - rows.start :]

@@ -46,12 +46,17 @@ from .monitor import (
 from quantlab.trading.orders import (
     Order as Order,
 )
+from quantlab.trading.states import (
+    State as State,
+)
 from quantlab.trading.limits import (
+    DeskRules as DeskRules,
+    Limits as Limits,
+)
+from quantlab.trading.gate import (
     Account as Account,
     Decision as Decision,
-    Limits as Limits,
     PreTradeGate as PreTradeGate,
-    State as State,
 )
 from quantlab.trading.killswitch import (
     KillSwitch as KillSwitch,

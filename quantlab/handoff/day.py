@@ -22,8 +22,9 @@ from ..errors import DataError, HandoffError
 from .bundle import Bundle
 from ..storage import sha256
 from ..trading.broker import Bar, ExecutionBackend, Fill
-from ..trading.limits import Account, Decision, PreTradeGate, reduces
+from ..trading.gate import Account, Decision, PreTradeGate
 from ..trading.orders import Order, make_order
+from ..trading.states import reduces
 
 # %% ../../nbs/80_handoff/45_day.ipynb #da100006
 def bar_hash(bar: Bar) -> str:
@@ -189,9 +190,12 @@ def missed_lines(days: Iterable[str], after: str, before: str) -> list[dict]:
     return [{"type": "missed", "date": day, "reason": reason} for day in missed]
 
 
-def order_line(order: Order, decision: Decision, date: str, mode: str) -> dict:
-    "The line of an order and what the gate said"
-    return {
+def order_line(
+    order: Order, decision: Decision, date: str, mode: str, *, numbers: bool = False
+) -> dict:
+    "The line of an order and what the gate said, with the `numbers` of a refusal where asked"
+    pair = decision.numbers() if numbers and not decision.allowed else {}
+    return pair | {
         "type": "order", "date": date, "id": order.id, "asset": order.asset,
         "notional": order.notional, "mode": mode, "sent": decision.allowed,
         "rule": decision.rule, "reason": decision.reason,

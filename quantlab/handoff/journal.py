@@ -243,7 +243,7 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    # changes of state, resets, missed decisions, orders without a price or held back
+    # changes of state, resets, missed decisions, orders without a price, held back, withdrawn
     events: pd.DataFrame
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -285,7 +285,7 @@ class PaperResult(Result):
         return ax
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702
-_EVENTS = ("state", "reset", "missed", "unfilled", "withheld")
+_EVENTS = ("state", "reset", "missed", "unfilled", "withheld", "cancelled")
 _KINDS = ("start", "fill", "day", "order", *_EVENTS)
 _DAILY = [
     "date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused",
@@ -314,13 +314,14 @@ def _by_type(journal: bytes) -> tuple[list[dict], dict[str, list[dict]]]:
     raise HandoffError("The journal is empty or not whole; there is no day to report.")
 
 
-def _hold_back(daily: pd.DataFrame, orders: pd.DataFrame, withheld: list[dict]) -> None:
-    "Count orders that were decided, and not sent after all, among the refused"
-    for record in withheld:
+def _hold_back(daily: pd.DataFrame, orders: pd.DataFrame, records: list[dict]) -> None:
+    "Count orders that were decided, and held back or withdrawn after all, among the refused"
+    for record in records:
         held = orders["id"].isin(record["orders"])
-        orders.loc[held, ["sent", "rule", "reason"]] = [False, "halted", record["reason"]]
-        number = len(record["orders"])
-        daily.loc[record["date"], ["sent", "refused"]] += [-number, number]
+        rule = "halted" if record["type"] == "withheld" else "cancelled"
+        orders.loc[held, ["sent", "rule", "reason"]] = [False, rule, record["reason"]]
+        for date, number in orders.loc[held, "date"].value_counts().items():
+            daily.loc[date, ["sent", "refused"]] += [-number, number]
 
 
 def _last_reason(changes: list[dict], state: str) -> str:
@@ -357,7 +358,7 @@ def read_journal(journal: bytes) -> PaperResult:
     orders = _table(
         kinds["order"], ["date", "asset", "notional", "sent", "rule", "reason", "mode", "id"]
     )
-    _hold_back(daily, orders, kinds["withheld"])
+    _hold_back(daily, orders, [*kinds["withheld"], *kinds["cancelled"]])
     fills = _table(kinds["fill"], ["date", "asset", "notional", "cost", "order"])
     events = [record for record in records if record["type"] in _EVENTS]
     return PaperResult(

@@ -8,12 +8,17 @@ from .orders import (
     Order as Order,
     make_order as make_order,
 )
+from .states import (
+    State as State,
+)
 from .limits import (
+    DeskRules as DeskRules,
+    Limits as Limits,
+)
+from .gate import (
     Account as Account,
     Decision as Decision,
-    Limits as Limits,
     PreTradeGate as PreTradeGate,
-    State as State,
 )
 from .killswitch import (
     KillSwitch as KillSwitch,

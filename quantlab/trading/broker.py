@@ -313,6 +313,11 @@ class ReferenceBroker:
             self._positions[fill.asset] = self._positions.get(fill.asset, 0.0) + fill.notional
         return fills
 
+    def cancel(self) -> list[str]:
+        "Withdraw the orders that are not filled yet; their ids"
+        withdrawn, self._pending = list(self._pending), {}
+        return withdrawn
+
     def positions(self) -> dict[str, float]:
         "Value of each position that is not zero"
         return {asset: p for asset, p in self._positions.items() if p != 0}

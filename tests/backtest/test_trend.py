@@ -1,5 +1,7 @@
 "Time-series momentum: the past alone, the volatility target, and the same book in plain Python"
 
+import statistics
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,7 +53,8 @@ def plain(market: Market, window: int, target: float, every: int, most: float) -
             change = prices[name].iloc[t] - prices[name].iloc[t - window]
             if market.membership[name].iloc[t] and not young and change == change and change:
                 sides[name] = np.sign(change)
-        return {n: s / len(sides) / forecast[t][n] for n, s in sides.items()}
+        least = statistics.median(forecast[t][n] for n in sides) / 2 if sides else 0.0
+        return {n: s / len(sides) / max(forecast[t][n], least) for n, s in sides.items()}
 
     books = {t: unscaled(t) for t in forecast}
     earned = {
