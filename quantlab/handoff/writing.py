@@ -98,7 +98,7 @@ def _check_names(strategy: str, inputs: Mapping, code: str, family: str | None) 
 # %% ../../nbs/80_handoff/35_writing.ipynb #3417e008
 DIGITS = 7  # bundles whose numbers agree to so many significant digits of their column are one
 # where a bundle comes from, not what is agreed
-_ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages"}
+_ORIGIN = {"seal", "files", "code", "inputs", "pages"}
 
 
 def _close(first: Any, second: Any) -> bool:
