@@ -148,7 +148,8 @@ _BESIDE = (".approvals.jsonl", ".verdict.json")
 
 def _mode(bundle: "Bundle") -> str:
     "Its mode, and what keeps it in the shadow"
-    return f"mode {bundle.mode}" + (f", because it {bundle.why_shadow}" if bundle.why_shadow else "")
+    why = f", because it {bundle.why_shadow}" if bundle.why_shadow else ""
+    return f"mode {bundle.mode}{why}"
 
 
 def _one_bundle(args: argparse.Namespace, path: str) -> str:

@@ -200,7 +200,8 @@ def _load(path: Path, as_of: Any, reviewers: Any = None) -> Bundle:
     return Bundle(
         strategy=manifest["strategy"], verdict=manifest["verdict"], mode=stands.mode,
         why_shadow=stands.why, signatures=_read_only([*stands.signatures]),
-        refused=stands.refused, seal=manifest["seal"], capital=manifest["capital"], starts=starts, expires=expires,
+        refused=stands.refused, seal=manifest["seal"], capital=manifest["capital"],
+        starts=starts, expires=expires,
         decision_time=manifest["decision_time"], fill_time=manifest["fill_time"],
         target_weights=weights, expected=expected, approvals=_read_only(manifest["approvals"]),
         manifest=_read_only(manifest), path=path,
