@@ -175,7 +175,7 @@ def _diff(args: argparse.Namespace, pair: Sequence[str]) -> int:
     print(table.to_string() if len(table) else "The two bundles state the same.")
     return 1 if len(table) else 0
 
-
+# %% ../nbs/95_handoff_commands.ipynb #ha-cmd
 def _handoff(args: argparse.Namespace) -> int:
     "Verify, show, approve or compare bundles, or make a key"
     if args.action == "key":

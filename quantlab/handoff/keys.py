@@ -203,7 +203,7 @@ def read_reviewers(path: str | Path) -> dict[str, str]:
         )
     return found
 
-
+# %% ../../nbs/80_handoff/22_keys.ipynb #ky-add
 def check_reviewer(known: dict[str, str], name: str, key: str | None = None) -> None:
     "Refuse a name that has another key, and a key that has another name"
     if known.get(name, key) != key:
