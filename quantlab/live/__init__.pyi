@@ -29,8 +29,12 @@ from .states import (
 )
 from .venue import (
     ReferenceVenue as ReferenceVenue,
+    ShownVenue as ShownVenue,
     Venue as Venue,
 )
 from .store import (
     LiveStore as LiveStore,
+)
+from .engine import (
+    LiveEngine as LiveEngine,
 )
