@@ -287,7 +287,8 @@ class PaperResult(Result):
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702
 _EVENTS = (
-    "state", "reset", "missed", "unfilled", "withheld", "cancelled", "feed", "silence", "difference",
+    "state", "reset", "missed", "unfilled", "withheld", "cancelled", "feed", "silence",
+    "difference",
 )
 _KINDS = ("start", "fill", "day", "order", *_EVENTS)
 _DAILY = [

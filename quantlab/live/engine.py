@@ -225,7 +225,7 @@ def _is_news(floor: _Floor, event: Event) -> bool:
         floor.caught_up()
     return passes
 
-
+# %% ../../nbs/85_live/30_engine.ipynb #e1300011
 async def _obey(floor: _Floor, event: Event | Silence, date: str) -> None:
     "Withdraw what waits on a halt of somebody else, where the policy says so"
     floor.desk.switch.settle()
@@ -262,7 +262,7 @@ async def _on(floor: _Floor, event: Event | Silence) -> None:
     if not floor.checked <= now < floor.checked + _MINUTE:  # also where it was set back
         await _reconcile(floor, date)
 
-# %% ../../nbs/85_live/30_engine.ipynb #e1300011
+# %% ../../nbs/85_live/30_engine.ipynb #e1300013
 class LiveEngine:
     """Trade a bundle on events, through limits and a venue.
 
