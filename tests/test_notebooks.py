@@ -118,7 +118,8 @@ def _code_lines(source: str) -> int:
     documented = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and ast.get_docstring(node)
     ]
     docstrings = sum(n.body[0].end_lineno - n.body[0].lineno + 1 for n in documented)
     return len(source.splitlines()) - 1 - docstrings
