@@ -243,7 +243,8 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    # changes of state, resets, missed decisions, orders without a price, held back, withdrawn
+    # changes of state, resets, missed decisions, orders without a price, held back, withdrawn; of a
+    # live engine also what its feed and its venue did wrong
     events: pd.DataFrame
 
     LABELS: ClassVar[dict[str, str]] = {
@@ -285,7 +286,9 @@ class PaperResult(Result):
         return ax
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702
-_EVENTS = ("state", "reset", "missed", "unfilled", "withheld", "cancelled")
+_EVENTS = (
+    "state", "reset", "missed", "unfilled", "withheld", "cancelled", "feed", "silence", "difference",
+)
 _KINDS = ("start", "fill", "day", "order", *_EVENTS)
 _DAILY = [
     "date", "equity", "returns", "gross_returns", "turnover", "costs", "gross", "sent", "refused",

@@ -1,0 +1,36 @@
+"""The floor: events, feeds, venues and an engine that trades a sealed bundle as they come."""
+
+from .events import (
+    Close as Close,
+    Event as Event,
+    Quote as Quote,
+    Trade as Trade,
+    close_of as close_of,
+    event_line as event_line,
+    read_event as read_event,
+)
+from .clock import (
+    Clock as Clock,
+    ManualClock as ManualClock,
+    RealClock as RealClock,
+)
+from .feed import (
+    Feed as Feed,
+    ReplayFeed as ReplayFeed,
+    Silence as Silence,
+    watched as watched,
+)
+from .states import (
+    OrderRecord as OrderRecord,
+    OrderState as OrderState,
+    Report as Report,
+    TRANSITIONS as TRANSITIONS,
+    follow as follow,
+)
+from .venue import (
+    ReferenceVenue as ReferenceVenue,
+    Venue as Venue,
+)
+from .store import (
+    LiveStore as LiveStore,
+)
