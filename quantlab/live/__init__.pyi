@@ -55,5 +55,4 @@ from .played import (
     Faults as Faults,
     PlayedServer as PlayedServer,
     numbered as numbered,
-    programme as programme,
 )
