@@ -23,6 +23,7 @@ WINGS = (
     "backtest",
     "review",
     "handoff",
+    "live",
 )
 NAMES = {
     f"{wing}.{name}": getattr(module, name)

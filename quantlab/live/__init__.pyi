@@ -29,10 +29,14 @@ from .states import (
 )
 from .venue import (
     ReferenceVenue as ReferenceVenue,
+    ShownVenue as ShownVenue,
     Venue as Venue,
 )
 from .store import (
     LiveStore as LiveStore,
+)
+from .engine import (
+    LiveEngine as LiveEngine,
 )
 from .messages import (
     Candle as Candle,

@@ -132,7 +132,7 @@ def write_request(request: Request, shape: Literal["alpaca", "binance"]) -> str:
     if shape == "alpaca":
         if request.action == "authenticate":
             return json.dumps({"action": "auth", "key": request.key, "secret": request.secret})
-        return json.dumps({"action": "subscribe"} | {kind: assets for kind in kinds})
+        return json.dumps({"action": "subscribe"} | dict.fromkeys(kinds, assets))
     if request.action == "authenticate":
         raise SpecificationError("Binance's market data is asked for without a key.")
     streams = [f"{asset.lower()}@{_STREAMS[kind]}" for asset in assets for kind in kinds]

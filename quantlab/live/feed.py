@@ -101,11 +101,13 @@ class Notes:
 
 
 class Guard:
-    "Let pass what is new and in order; count the rest"
+    "Let pass what is new and in order, after the session of `closed` where one was; count the rest"
 
-    def __init__(self) -> None:
+    def __init__(self, closed: pd.Timestamp | None = None):
         self.notes = Notes()
         self._last: dict[tuple[type, str], tuple[pd.Timestamp, set]] = {}
+        if closed is not None:
+            self._last[Close, ""] = (closed, {None})
 
     def passes(self, event: Event) -> bool:
         "Is it new, and not older than what was seen of its kind and asset?"
