@@ -85,10 +85,10 @@ def read_key(names: tuple[str, ...]) -> list[str]:
 
 
 def blotted(text: str, names: tuple[str, ...]) -> str:
-    "A text of the venue without key and secret"
+    "A text of the venue without key and secret; cut short only then, lest half of one be left"
     for value in filter(None, (os.environ.get(name) for name in names)):
         text = text.replace(value, "***")
-    return text
+    return text if len(text) <= 200 else text[:197] + "..."
 
 # %% ../../nbs/85_live/41_access.ipynb #4b062036
 KINDS = ("trades", "quotes", "bars")

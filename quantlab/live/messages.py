@@ -232,7 +232,7 @@ def _alpaca_control(m: Mapping) -> Control | None:
 
 def _said(value: Any) -> str:
     "What a venue says, in one short line"
-    text = str(value)[:200] if isinstance(value, (str, int)) else ""
+    text = str(value)[:2_000] if isinstance(value, (str, int)) else ""
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 # %% ../../nbs/85_live/40_messages.ipynb #b4704586

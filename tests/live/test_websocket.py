@@ -480,7 +480,7 @@ def test_the_key_is_in_no_exception_no_repr_and_no_log(mood, caplog, capsys):
         if mood == "refuses":
             await socket.send('[{"T":"error","code":402,"msg":"auth failed"}]')
         if mood == "repeats":
-            await socket.send(json.dumps([{"T": "error", "code": 402, "msg": asked}]))
+            await socket.send(json.dumps([{"T": "error", "code": 402, "msg": "x" * 150 + asked}]))
         if mood == "closes with it":
             await socket.close(1008, SECRET["TEST_FEED_SECRET"])
         if mood == "garbage":
