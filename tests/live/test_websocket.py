@@ -33,6 +33,7 @@ from quantlab.live import (
     numbered,
     read_message,
     read_request,
+    watched,
     write_messages,
     write_request,
 )
@@ -316,7 +317,7 @@ def test_a_slow_reader_is_told_and_loses_old_quotes_alone():
             async with aclosing(feed.events()) as coming:
                 async for event in coming:
                     if not events:
-                        await asyncio.sleep(0.5)
+                        await asyncio.sleep(1.0)
                     events.append(event)
             return events, feed.statistics
 
@@ -348,7 +349,7 @@ def test_where_only_trades_wait_the_line_waits_too():
 def test_a_silent_line_a_deaf_one_and_a_slow_start(shape):
     day = a_day(30)
     faults = Faults(silent=(10,), deaf=(20,), rewind=2, slow_start=0.1)
-    events, statistics = run(heard(day, shape, faults, silence=0.4, ping=0.3))
+    events, statistics = run(heard(day, shape, faults, silence=1.5, ping=1.0))
     assert [e for e in events if isinstance(e, Trade)] == [e for e in day if isinstance(e, Trade)]
     assert statistics.connections == 3
 
@@ -542,11 +543,22 @@ def test_a_reader_that_is_stopped_leaves_nothing_open():
         async with PlayedServer([], "binance", faults=Faults(slow_start=5.0)) as server:
             feed = feed_of(server.url, "binance")
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3), aclosing(feed.events()) as coming:
+                async with asyncio.timeout(1.0), aclosing(feed.events()) as coming:
                     await anext(coming)
             return feed.statistics
 
     assert run(stopped()).connections == 1
+
+
+def test_the_watch_of_the_wing_reads_it_as_any_feed():
+    day = a_day(30)
+
+    async def watching():
+        async with PlayedServer(day, "binance") as server:
+            feed = feed_of(server.url, "binance")
+            return [event async for event in watched(feed, RealClock(), seconds=20)]
+
+    assert run(watching()) == day
 
 
 def test_statistics_are_a_record_and_cannot_be_changed():
