@@ -3560,6 +3560,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'quantlab.live.store._Orders._ids': ('85_live/store.html#_orders._ids', 'quantlab/live/store.py'),
                                      'quantlab.live.store._Orders.add': ('85_live/store.html#_orders.add', 'quantlab/live/store.py'),
                                      'quantlab.live.store._Orders.drop': ('85_live/store.html#_orders.drop', 'quantlab/live/store.py'),
+                                     'quantlab.live.store._Orders.leaving': ( '85_live/store.html#_orders.leaving',
+                                                                              'quantlab/live/store.py'),
                                      'quantlab.live.store._Orders.mark': ('85_live/store.html#_orders.mark', 'quantlab/live/store.py'),
                                      'quantlab.live.store._Orders.unsent': ('85_live/store.html#_orders.unsent', 'quantlab/live/store.py'),
                                      'quantlab.live.store._Orders.withdrawn': ( '85_live/store.html#_orders.withdrawn',

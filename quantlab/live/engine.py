@@ -153,10 +153,12 @@ async def _send(floor: _Floor) -> None:
 
 
 async def _recall(floor: _Floor, date: str) -> None:
-    "Ask the venue to withdraw what works"
+    "Ask the venue to withdraw what works; it is written down before it is asked"
     if ids := floor.store.working():
-        await floor.venue.cancel(ids)
         floor.store.mark(ids, Progress.WITHDRAWN)
+        floor.save()
+    if ids := floor.store.leaving():
+        await floor.venue.cancel(ids)
         await _collect(floor, date)
         floor.save()
 

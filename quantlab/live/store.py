@@ -131,7 +131,7 @@ class _Saved(Store):
         journal = self.journal()
         index = self._run("SELECT end, sha256 FROM journal ORDER BY end DESC LIMIT 1")
         end, digest = index[0] if index else (0, sha256(b""))
-        if len(journal) < end or sha256(journal[:end]) != digest:
+        if (journal and not index) or sha256(journal[:end]) != digest:
             raise HandoffError(
                 f"The journal in {self.folder} is not the one that live.sqlite was saved with; "
                 f"restore both, or {_AWAY}"
@@ -151,7 +151,7 @@ class Progress(IntEnum):
 
     UNSENT = 0
     SENT = 1
-    WITHDRAWN = 2  # asked to be withdrawn; no line has said so yet
+    WITHDRAWN = 2  # to be withdrawn; no line has said so yet
     TOLD = 3  # a line has
 
 
@@ -179,11 +179,15 @@ class _Orders(_Saved):
         return [n for (n,) in self._run(f"SELECT id FROM orders WHERE {chosen} ORDER BY number")]
 
     def working(self) -> list[str]:
-        "Ids of what was sent, has not ended, and was not asked to be withdrawn"
+        "Ids of what was sent, has not ended, and is not to be withdrawn"
         return self._ids(f"sent = {Progress.SENT:d} AND {_OPEN}")
 
+    def leaving(self) -> list[str]:
+        "Ids of what was to be withdrawn, and has not ended"
+        return self._ids(f"sent >= {Progress.WITHDRAWN:d} AND {_OPEN}")
+
     def withdrawn(self) -> list[str]:
-        "Ids of what was asked to be withdrawn, and no line has said so"
+        "Ids of what was to be withdrawn, and no line has said so"
         return self._ids(f"sent = {Progress.WITHDRAWN:d}")
 
     def mark(self, ids: Iterable[str], progress: Progress) -> None:
