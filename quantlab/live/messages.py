@@ -216,7 +216,8 @@ def _alpaca_bar(m: Mapping, at: Any) -> Received:
     return Received(_candle(end, _asset(m, "S"), m, text=False))
 
 
-_MEND_THEMSELVES = frozenset({"404", "406", "407", "500"})  # time-out, connection limit, slow client, internal
+# time-out, connection limit, slow client, internal error
+_MEND_THEMSELVES = frozenset({"404", "406", "407", "500"})
 
 
 def _alpaca_control(m: Mapping) -> Control | None:

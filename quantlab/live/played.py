@@ -108,6 +108,18 @@ def _control(shape: str, kind: str) -> str:
         return json.dumps([{"T": "error", "code": int(kind), "msg": errors[kind]}])
     return json.dumps([{"T": "success", "msg": kind}])
 
+
+async def _admit(socket: Any, key: tuple[str, str] | None | Literal[False]) -> bool:
+    "Greet, and take or refuse a key; None takes any, False none"
+    await socket.send(_control("alpaca", "connected"))
+    asked = read_request(await socket.recv(), "alpaca")
+    if asked is None or asked.action != "authenticate":
+        await socket.send(_control("alpaca", "401"))
+        return False
+    fits = key is None or key == (asked.key, asked.secret)
+    await socket.send(_control("alpaca", "authenticated" if fits else "402"))
+    return fits
+
 # %% ../../nbs/85_live/44_played.ipynb #d9db2bc4
 class _Play:
     "A record and how far it was told, over all connections"
@@ -202,7 +214,8 @@ class PlayedServer:
             raise SpecificationError("`key` must be a pair of texts, key and secret, or None.")
         said = _programme(numbered(events, shape), shape, faults)
         self._play, self._shape, self._faults = _Play(said, faults, speed, clock), shape, faults
-        self._key, self._serve, self._server = key, library.serve, None
+        self._key = False if faults.refuse_key else key
+        self._serve, self._server = library.serve, None
         self._tasks: set[asyncio.Task] = set()
 
     @property
@@ -232,7 +245,7 @@ class PlayedServer:
         self._tasks.add(asyncio.current_task())
         try:
             await asyncio.sleep(self._faults.slow_start)
-            if self._shape == "alpaca" and not await self._admit(socket):
+            if self._shape == "alpaca" and not await _admit(socket, self._key):
                 return
             while (wanted := read_request(await socket.recv(), self._shape)) is None:
                 pass
@@ -242,14 +255,3 @@ class PlayedServer:
             pass
         finally:
             self._tasks.discard(asyncio.current_task())
-
-    async def _admit(self, socket: Any) -> bool:
-        "Greet, and take or refuse the key"
-        await socket.send(_control("alpaca", "connected"))
-        asked = read_request(await socket.recv(), "alpaca")
-        if asked is None or asked.action != "authenticate":
-            await socket.send(_control("alpaca", "401"))
-            return False
-        fits = self._key in (None, (asked.key, asked.secret)) and not self._faults.refuse_key
-        await socket.send(_control("alpaca", "authenticated" if fits else "402"))
-        return fits
