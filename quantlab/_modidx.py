@@ -3387,6 +3387,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'quantlab.live.engine._close': ('85_live/engine.html#_close', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._collect': ('85_live/engine.html#_collect', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._is_news': ('85_live/engine.html#_is_news', 'quantlab/live/engine.py'),
+                                      'quantlab.live.engine._note_silence': ( '85_live/engine.html#_note_silence',
+                                                                              'quantlab/live/engine.py'),
                                       'quantlab.live.engine._obey': ('85_live/engine.html#_obey', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._on': ('85_live/engine.html#_on', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._recall': ('85_live/engine.html#_recall', 'quantlab/live/engine.py'),

@@ -52,7 +52,8 @@ class ManualClock:
     """
 
     def __init__(self, start: pd.Timestamp):
-        self._now, self._asleep, self._number = check_time(start, "start"), [], 0
+        self._now, self._number = check_time(start, "start"), 0
+        self._asleep: list[tuple[pd.Timestamp, int, asyncio.Future]] = []
 
     def now(self) -> pd.Timestamp:
         "The time it shows"

@@ -79,6 +79,7 @@ class _Floor:
     guard: Guard
     done: dict[str, str]  # hash of the bar of each day that was traded before this start
     behind: bool  # are the events those from before this start?
+    silent: bool = False  # has a line said that nothing comes?
 
     def save(self) -> None:
         "Commit what changed between two closes"
@@ -191,8 +192,9 @@ async def _close(floor: _Floor, event: Close) -> None:
     lines = floor.guard.notes.line(date) + _refusals(floor.store.refused(), date)
     floor.desk.write(lines + _unfilled(floor, date))
     floor.guard.notes = Notes()
-    floor.session["until"] = event.time.isoformat()
-    trade_day(floor.desk, floor.session, bar, event.time.time())
+    moment = event.time
+    floor.session["until"] = moment.isoformat()
+    trade_day(floor.desk, floor.session, bar, moment.time())
     await _send(floor)
 
 # %% ../../nbs/85_live/30_engine.ipynb #e130000f
@@ -237,16 +239,23 @@ async def _obey(floor: _Floor, event: Event | Silence, date: str) -> None:
         floor.save()
 
 
+def _note_silence(floor: _Floor, event: Silence, date: str) -> None:
+    "One line for a silence, however long it lasts"
+    if not floor.silent:
+        reason = f"nothing came for {event.seconds:g} seconds until {event.time.isoformat()}"
+        floor.desk.write([{"type": "silence", "date": date, "reason": reason}])
+        floor.save()
+
+
 async def _on(floor: _Floor, event: Event | Silence) -> None:
     "One event"
     date = str(event.time.date())
     await _obey(floor, event, date)
     if isinstance(event, Silence):
-        reason = f"nothing came for {event.seconds:g} seconds until {event.time.isoformat()}"
-        floor.desk.write([{"type": "silence", "date": date, "reason": reason}])
-        floor.save()
+        _note_silence(floor, event, date)
     elif _is_news(floor, event) and isinstance(event, Close):
         await _close(floor, event)
+    floor.silent = isinstance(event, Silence)
     if await _collect(floor, date):
         floor.save()
     now = floor.clock.now()

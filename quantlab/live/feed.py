@@ -7,7 +7,7 @@ __all__ = ['Feed', 'ReplayFeed', 'Notes', 'Guard', 'Silence', 'watched']
 
 # %% ../../nbs/85_live/10_feed.ipynb #e1100004
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -141,7 +141,9 @@ class Silence:
     seconds: float
 
 
-async def watched(feed: Feed, clock: Clock, *, seconds: float) -> AsyncIterator[Event | Silence]:
+async def watched(
+    feed: Feed, clock: Clock, *, seconds: float
+) -> AsyncGenerator[Event | Silence, None]:
     """Hand on the events of a feed, and each silence of so many seconds.
 
     Parameters

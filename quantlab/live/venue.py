@@ -61,7 +61,9 @@ class _Teller:
     "The reports of a simulated venue, numbered, and the orders that they are about"
 
     def __init__(self) -> None:
-        self.number, self.working, self.ended = 0, {}, []
+        self.number = 0
+        self.working: dict[str, OrderState] = {}
+        self.ended: list[str] = []
         self.reports: list[Report] = []
 
     def say(self, order: str, state: OrderState, notional: float = 0.0, cost: float = 0.0) -> None:
