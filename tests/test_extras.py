@@ -11,7 +11,7 @@ NEEDS = {  # what a part of the library asks for beyond the base
     **dict.fromkeys(
         ("data", "ledger", "trading", "validation", "cointegration", "volatility", "factors"), ""
     ),
-    **dict.fromkeys(("backtest", "review", "handoff", "simulate", "errors", "cli"), ""),
+    **dict.fromkeys(("backtest", "review", "handoff", "simulate", "errors", "cli", "live"), ""),
     "pipeline": "pipeline",
     "contracts": "pipeline",
     "rendering": "pipeline",
@@ -98,6 +98,27 @@ def test_an_import_asks_for_the_tool_it_reads_and_a_table_needs_none(tmp_path):
         "        raise AssertionError(package)\n"
     )
     only_with("", code)
+
+
+def test_a_feed_over_the_network_asks_for_its_extra_and_messages_need_none():
+    code = (
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.live import PlayedServer, RealClock, WebSocketFeed, read_message\n"
+        "assert read_message('[{}]', 'alpaca').refused == ('unknown type',)\n"
+        "calls = [\n"
+        "    lambda: WebSocketFeed('ws://127.0.0.1:9', 'binance', ['A'], clock=RealClock()),\n"
+        "    lambda: PlayedServer([], 'binance'),\n"
+        "]\n"
+        "for call in calls:\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert all(w in str(error) for w in ('websockets', 'quantlab[live]')), error\n"
+        "    else:\n"
+        "        raise AssertionError('no error')\n"
+    )
+    only_with("", code)
+    only_with("live", code.partition("for call")[0] + "for call in calls: call()\n")
 
 
 def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():

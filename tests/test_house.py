@@ -148,8 +148,9 @@ def test_settings_and_pyproject_agree():
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason():
-    extras = ("learn_requirements", "imports_requirements", "dev_requirements", "docs_requirements")
-    for group in ("requirements", *extras):
+    groups = [key for key in SETTINGS if key.endswith("requirements")]
+    assert {"requirements", "live_requirements"} <= set(groups)
+    for group in groups:
         for line in filter(None, map(str.strip, SETTINGS[group].splitlines())):
             requirement, _, reason = line.partition(";")
             assert ">=" in requirement and reason.strip(), line

@@ -38,3 +38,25 @@ from .store import (
 from .engine import (
     LiveEngine as LiveEngine,
 )
+from .messages import (
+    Candle as Candle,
+    Control as Control,
+    Reading as Reading,
+    Received as Received,
+    read_message as read_message,
+    write_messages as write_messages,
+)
+from .access import (
+    Request as Request,
+    read_request as read_request,
+    write_request as write_request,
+)
+from .websocket_feed import (
+    FeedStatistics as FeedStatistics,
+    WebSocketFeed as WebSocketFeed,
+)
+from .played import (
+    Faults as Faults,
+    PlayedServer as PlayedServer,
+    numbered as numbered,
+)
