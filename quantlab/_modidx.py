@@ -2918,6 +2918,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'quantlab/handoff/writing.py'),
                                           'quantlab.handoff.writing._same_agreement': ( '80_handoff/writing.html#_same_agreement',
                                                                                         'quantlab/handoff/writing.py'),
+                                          'quantlab.handoff.writing._tries': ( '80_handoff/writing.html#_tries',
+                                                                               'quantlab/handoff/writing.py'),
                                           'quantlab.handoff.writing.write_bundle': ( '80_handoff/writing.html#write_bundle',
                                                                                      'quantlab/handoff/writing.py')},
             'quantlab.handoff_commands': { 'quantlab.handoff_commands._approve': ( 'handoff_commands.html#_approve',

@@ -697,7 +697,7 @@ def test_the_last_digits_of_another_machine_make_no_new_bundle(tmp_path, by):
         | {"mean": 4e-4 * (1 + by), "sequential_test": test},
         "inputs": {"returns.parquet": "1" * 32},
         "code": "another version with the same weights",
-        "ledger": {"count": 39, "last_hash": "ef" * 32, "lower_bound": False},
+        "ledger": ARGUMENTS["ledger"] | {"last_hash": "ef" * 32},
         "pages": {"reports/validate.html": "00" * 32},
     }
     assert write_bundle(tmp_path, **ARGUMENTS | elsewhere) == path
@@ -720,6 +720,8 @@ def test_the_last_digits_of_another_machine_make_no_new_bundle(tmp_path, by):
         {"expires": "2030-12-30"},
         {"parameters": {"formation": 253}},
         {"dossier": "<html>another page</html>"},
+        {"ledger": {"count": 39, "last_hash": "cd" * 32, "lower_bound": False}},
+        {"ledger": None},
     ],
     ids=lambda c: next(iter(c)),
 )
