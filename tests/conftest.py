@@ -10,6 +10,12 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# the same examples in each run, so that a run tells of a change and not of its luck;
+# HYPOTHESIS_PROFILE=default draws others
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = Path(__file__).parent / "reference"
