@@ -22,7 +22,7 @@ from .kernel import BookRun, check_missing, run_columns, run_kernel
 from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
-from ..ledger.runs import observe_run
+from ..ledger.runs import observe_run, watching
 from ..results import Result, axes_or_new
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
@@ -375,16 +375,16 @@ def _sweep_columns(books, returns: pd.Series, options, observe: bool) -> pd.Data
     options = {
         k: v.to_frame("asset") if isinstance(v, pd.Series) else v for k, v in options.items()
     }
-    alone = {name: books[[name]].set_axis(["asset"], axis=1) for name in books}
-    first = books.columns[0]
-    (book,) = _prepared({"first": alone[first]}, asset, options).values()
+    first = books.iloc[:, [0]]
+    (book,) = _prepared({"first": first.set_axis(["asset"], axis=1)}, asset, options).values()
     if book.settings.engine != "kernel":
+        alone = {name: books[[name]].set_axis(["asset"], axis=1) for name in books}
         return sweep_books(alone, asset, options, observe)
-    check_sizes([books[[first]]], book.returns)
+    check_sizes([first], book.returns)
     net = pd.DataFrame(
         run_columns(books, book), index=books.index, columns=books.columns, copy=False
     )
-    if observe:
+    if observe and watching():
         for name in books:
             _tell(net[name], replace(book, weights=books[[name]]))
     return net
