@@ -30,6 +30,30 @@ def close(got: float, expected: float, tol: dict) -> bool:
     return abs(got - expected) <= tol.get("abs", 0.0) + tol.get("rel", 0.0) * abs(expected)
 
 
+def sequential_test():
+    "A sequential test as a bundle agrees on one"
+    from quantlab.handoff.expectation import SequentialTest
+
+    return SequentialTest(
+        mean=4e-4,
+        volatility=0.01,
+        abs_mean=0.8,
+        abs_std=0.6,
+        mean_allowance=0.02,
+        volatility_allowance=0.67,
+        mean_threshold=33.0,
+        volatility_threshold=11.0,
+        average_run_length=2500.0,
+        achieved_run_length=2460.0,
+        run_length_low=1600.0,
+        run_length_high=3600.0,
+        detection_delay=870.0,
+        block_length=5.0,
+        n_resamples=1000,
+        seed=1,
+    )
+
+
 @pytest.fixture
 def reference():
     "Look up a reference entry by its id"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, sequential_test
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -38,30 +38,12 @@ from quantlab.handoff import (
     write_bundle,
 )
 from quantlab.handoff.approvals import approvals_path
-from quantlab.handoff.expectation import SequentialTest
 from quantlab.handoff.manifest import seal_of
 from quantlab.storage import readable_json
 from quantlab.trading.costs import CostModel
 
 DAYS = pd.bdate_range("2015-07-01", periods=6, name="date")
-TEST = SequentialTest(
-    mean=4e-4,
-    volatility=0.01,
-    abs_mean=0.8,
-    abs_std=0.6,
-    mean_allowance=0.02,
-    volatility_allowance=0.67,
-    mean_threshold=33.0,
-    volatility_threshold=11.0,
-    average_run_length=2500.0,
-    achieved_run_length=2460.0,
-    run_length_low=1600.0,
-    run_length_high=3600.0,
-    detection_delay=870.0,
-    block_length=5.0,
-    n_resamples=1000,
-    seed=1,
-)
+TEST = sequential_test()
 ARGUMENTS = {
     "strategy": "pairs_book",
     "verdict": "approved",

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import sequential_test
 
 from quantlab.errors import SpecificationError
 from quantlab.handoff import (
@@ -20,28 +21,10 @@ from quantlab.handoff import (
     load_bundle,
     write_bundle,
 )
-from quantlab.handoff.expectation import SequentialTest
 from quantlab.trading.costs import CostModel
 
 DAYS = pd.bdate_range("2015-07-01", periods=8, name="date")
-TEST = SequentialTest(
-    mean=4e-4,
-    volatility=0.01,
-    abs_mean=0.8,
-    abs_std=0.6,
-    mean_allowance=0.02,
-    volatility_allowance=0.67,
-    mean_threshold=33.0,
-    volatility_threshold=11.0,
-    average_run_length=2500.0,
-    achieved_run_length=2460.0,
-    run_length_low=1600.0,
-    run_length_high=3600.0,
-    detection_delay=870.0,
-    block_length=5.0,
-    n_resamples=1000,
-    seed=1,
-)
+TEST = sequential_test()
 WIDE = Limits(
     max_order_notional=1e9,
     max_gross=5.0,
