@@ -2621,6 +2621,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                               'quantlab/handoff/day.py'),
                                       'quantlab.handoff.day.bar_hash': ('80_handoff/day.html#bar_hash', 'quantlab/handoff/day.py'),
                                       'quantlab.handoff.day.check_bar': ('80_handoff/day.html#check_bar', 'quantlab/handoff/day.py'),
+                                      'quantlab.handoff.day.check_same_bar': ( '80_handoff/day.html#check_same_bar',
+                                                                               'quantlab/handoff/day.py'),
                                       'quantlab.handoff.day.count_stale': ('80_handoff/day.html#count_stale', 'quantlab/handoff/day.py'),
                                       'quantlab.handoff.day.fill_lines': ('80_handoff/day.html#fill_lines', 'quantlab/handoff/day.py'),
                                       'quantlab.handoff.day.fired_kill_rules': ( '80_handoff/day.html#fired_kill_rules',

@@ -21,8 +21,8 @@ from ..checks import check_kind, check_option
 from ..errors import DataError, HandoffError, SpecificationError
 from .bundle import Bundle, load_bundle
 from quantlab.handoff.day import (
-    advance_venue, bar_hash, check_bar, count_stale, fill_lines, fired_kill_rules, gated,
-    missed_lines, order_line, orders_for, traded_on,
+    advance_venue, bar_hash, check_bar, check_same_bar, count_stale, fill_lines,
+    fired_kill_rules, gated, missed_lines, order_line, orders_for, traded_on,
 )
 from .halt import check_policy, closing, withdrawn
 from .journal import WAY_BACK, PaperResult, Store, read_journal
@@ -364,11 +364,8 @@ class PaperEngine:
                     if session["equity"] <= 0:  # returns on nothing have no meaning
                         break
                     trade_day(self._desk, session, bar, pd.Timestamp(given.date).time())
-                elif done.get(date) != bar_hash(bar):
-                    raise HandoffError(
-                        f"The bar of {date} is not the one that was traded on; restore "
-                        "the feed, or replay in a folder of its own."
-                    )
+                else:
+                    check_same_bar(bar, done.get(date))
             return read_journal(store.journal())
 
     def _begin(self) -> dict:

@@ -17,7 +17,7 @@ import pandas as pd
 from ..checks import check_kind, check_number
 from ..errors import HandoffError, SpecificationError
 from ..handoff.bundle import Bundle, load_bundle
-from ..handoff.day import bar_hash, check_bar, traded_on
+from ..handoff.day import check_bar, check_same_bar, traded_on
 from quantlab.handoff.engine import (
     Desk, begin_session, check_flat, check_rules, resume_session, targets_by_day, trade_day,
 )
@@ -204,11 +204,7 @@ def _traded_before(floor: _Floor, event: Close) -> bool:
     date = str(bar.date.date())
     if (traded := floor.done.pop(date, None)) is None:
         return False
-    if traded != bar_hash(bar):
-        raise HandoffError(
-            f"The bar of {date} is not the one that was traded on; restore the feed, or replay "
-            "in a folder of its own."
-        )
+    check_same_bar(bar, traded)
     if date == floor.session["date"]:
         floor.caught_up()
     return True

@@ -123,10 +123,7 @@ class ReferenceVenue:
 
     async def cancel(self, ids: Iterable[str]) -> None:
         "Withdraw orders that are not filled yet"
-        wanted, kept = set(ids), self._broker.snapshot()
-        pending = [pair for pair in kept["pending"] if pair[0] not in wanted]
-        self._broker.restore(kept | {"pending": pending})
-        for name in [name for name in self._teller.working if name in wanted]:
+        for name in self._broker.cancel(ids):
             self._teller.say(name, OrderState.CANCELLED)
 
     async def orders(self) -> dict[str, OrderState]:

@@ -313,9 +313,11 @@ class ReferenceBroker:
             self._positions[fill.asset] = self._positions.get(fill.asset, 0.0) + fill.notional
         return fills
 
-    def cancel(self) -> list[str]:
-        "Withdraw the orders that are not filled yet; their ids"
-        withdrawn, self._pending = list(self._pending), {}
+    def cancel(self, ids: Iterable[str] | None = None) -> list[str]:
+        "Withdraw orders that are not filled yet, by default all; the ids of those withdrawn"
+        wanted = set(self._pending if ids is None else ids)
+        withdrawn = [name for name in self._pending if name in wanted]
+        self._pending = {n: order for n, order in self._pending.items() if n not in wanted}
         return withdrawn
 
     def positions(self) -> dict[str, float]:
