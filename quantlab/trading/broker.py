@@ -315,10 +315,8 @@ class ReferenceBroker:
 
     def cancel(self, ids: Iterable[str] | None = None) -> list[str]:
         "Withdraw orders that are not filled yet, by default all; the ids of those withdrawn"
-        wanted = set(self._pending if ids is None else ids)
-        withdrawn = [name for name in self._pending if name in wanted]
-        self._pending = {n: order for n, order in self._pending.items() if n not in wanted}
-        return withdrawn
+        wanted = self._pending if ids is None else dict.fromkeys(ids)
+        return [name for name in list(wanted) if self._pending.pop(name, None)]
 
     def positions(self) -> dict[str, float]:
         "Value of each position that is not zero"
