@@ -33,11 +33,20 @@ from .engine import (
     PaperEngine as PaperEngine,
     replay_bundle as replay_bundle,
 )
-from .expectation import (
+from .selection import (
+    SelectedRecord as SelectedRecord,
+    corrected_for_selection as corrected_for_selection,
+)
+from .distribution import (
     ExpectedDistribution as ExpectedDistribution,
+    expected_distribution as expected_distribution,
+)
+from .expectation import (
     SequentialTest as SequentialTest,
     calibrate_monitor as calibrate_monitor,
-    expected_distribution as expected_distribution,
+)
+from .bet import (
+    betting_chart as betting_chart,
 )
 from .monitor import (
     MonitorResult as MonitorResult,
