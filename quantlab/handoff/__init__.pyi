@@ -48,6 +48,10 @@ from .expectation import (
 from .bet import (
     betting_chart as betting_chart,
 )
+from .gap import (
+    GapAttribution as GapAttribution,
+    attribute_gap as attribute_gap,
+)
 from .monitor import (
     MonitorResult as MonitorResult,
     monitor as monitor,
