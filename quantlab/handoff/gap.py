@@ -68,6 +68,7 @@ def _carried(
     return decide
 
 
+# %% ../../nbs/80_handoff/52_gap.ipynb #9a900017
 def _with_closings(decide: Decide, closings: pd.DataFrame) -> Decide:
     "The same, and positions closed on the days on which a halt closed them"
     closed = set(zip(closings["date"], closings["asset"]))
