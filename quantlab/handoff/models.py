@@ -45,7 +45,7 @@ def _named(description: str) -> Any:
 
 Text = Annotated[str, Field(pattern=r"\S", description="a text")]
 Number = Annotated[float, Field(gt=-1e300, lt=1e300, description="a finite number")]
-Count = Annotated[int, Field(ge=0, description="a whole number, at least 0")]
+Count = Annotated[int, Field(ge=0, lt=2**53, description="a whole number, at least 0")]
 Sha256 = Annotated[
     str, Field(pattern="^[0-9a-f]{64}$", min_length=64, max_length=64, description="a sha256 hash")
 ]
@@ -53,11 +53,12 @@ Md5 = Annotated[
     str, Field(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="an md5 hash")
 ]
 Date = Annotated[
-    str, AfterValidator(_day),
+    str,
     Field(
         pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a date such as '2015-07-01'",
         json_schema_extra={"format": "date"},
     ),
+    AfterValidator(_day),
 ]
 
 # %% ../../nbs/80_handoff/18_models.ipynb #30de1009
@@ -113,11 +114,12 @@ class Shared(Part):
         str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="a plain name")
     ]
     universe: Annotated[
-        list[Text], AfterValidator(_in_order),
+        list[Text],
         Field(
             description="a sorted list of names, each once",
             json_schema_extra={"uniqueItems": True},
         ),
+        AfterValidator(_in_order),
     ]
     verdict: Literal["approved", "rejected"] = Field(description="'approved' or 'rejected'")
 
