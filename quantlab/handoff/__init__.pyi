@@ -1,8 +1,5 @@
 """The exit: sealed bundles, limits, a reference broker, the paper engine and its monitor."""
 
-from .actions import (
-    DEFAULT_ACTIONS as DEFAULT_ACTIONS,
-)
 from .agreement import (
     Agreement as Agreement,
     Origin as Origin,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from quantlab.errors import HandoffError, QuantlabError
-from quantlab.handoff import DEFAULT_ACTIONS, Bundle, diff_bundles, load_bundle, write_bundle
-from quantlab.handoff.actions import ACTIONS, KINDS
+from quantlab.handoff import Bundle, diff_bundles, load_bundle, write_bundle
+from quantlab.handoff.actions import ACTIONS, DEFAULT_ACTIONS, KINDS
 from quantlab.handoff.manifest import seal_of
 from quantlab.handoff.models import manifest_schema
 from quantlab.handoff.schema import SCHEMA, check_shape
