@@ -9,18 +9,20 @@ __all__ = ['KILL_RULES', 'DECISION_TIME', 'FILL_TIME', 'AgreementFields', 'Agree
 # %% ../../nbs/80_handoff/15_agreement.ipynb #a96e0004
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pandas as pd
 
-from ..checks import check_frame, check_number, check_option
+from ..checks import check_frame, check_integer, check_number, check_option
 from ..errors import DataError, HandoffError, SpecificationError
+from .actions import DEFAULT_ACTIONS, check_actions
 from .expectation import sequential_test_from
 from .manifest import as_day
+from .times import MOST_SESSIONS
 from ..results import as_scalar
-from ..storage import plain_json
+from ..storage import check_text, plain_json
 from ..trading.limits import Limits, costs_from, limits_from
 
 # %% ../../nbs/80_handoff/15_agreement.ipynb #23726ed1
@@ -49,8 +51,11 @@ class AgreementFields(TypedDict, total=False):
     periods_per_year: float | None
     decision_time: str
     fill_time: str
+    calendar: str | None
+    fill_lag: int
+    monitoring: Mapping[str, str]
 
-
+# %% ../../nbs/80_handoff/15_agreement.ipynb #a96e0012
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """What desk and research agree on before the first trade.
@@ -72,6 +77,12 @@ class Agreement:
         Bars a year; needed where the costs include a borrow fee.
     decision_time, fill_time : str
         The convention in words; the defaults state the engine's own.
+    calendar : str, optional
+        The exchange's calendar, such as "XNYS"; the bundle then holds the moment of each decision.
+    fill_lag : int
+        Sessions from the close of a decision to its earliest fill; 0 is the closing auction.
+    monitoring : mapping
+        The action on each kind of alarm: "continue", "retrain", "reduce" or "stop".
     """
 
     costs: Any
@@ -84,6 +95,9 @@ class Agreement:
     periods_per_year: float | None = None
     decision_time: str = DECISION_TIME
     fill_time: str = FILL_TIME
+    calendar: str | None = None
+    fill_lag: int = 0
+    monitoring: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ACTIONS))
 
 # %% ../../nbs/80_handoff/15_agreement.ipynb #a96e0008
 class OriginFields(TypedDict, total=False):
@@ -180,6 +194,19 @@ def check_exit(manifest: Mapping) -> None:
     _check_distribution(manifest["expected_distribution"])
 
 # %% ../../nbs/80_handoff/15_agreement.ipynb #a96e000b
+def _sessions(agreement: Agreement) -> dict[str, Any]:
+    "The calendar and the sessions to the earliest fill; refused where these count none"
+    lag = check_integer(agreement.fill_lag, "fill_lag", high=MOST_SESSIONS)
+    calendar = agreement.calendar
+    if calendar is None and lag:
+        raise SpecificationError(
+            f"`fill_lag` is {lag} sessions, and no `calendar` says which; name one, such as 'XNYS'."
+        )
+    return {
+        "calendar": None if calendar is None else check_text(calendar, "calendar"), "fill_lag": lag,
+    }
+
+
 def agreed_terms(agreement: Agreement) -> dict[str, Any]:
     "The agreement in plain values, as the manifest holds it; refused where the exit is not agreed"
     starts, expires = as_day(agreement.starts, "starts"), as_day(agreement.expires, "expires")
@@ -193,9 +220,10 @@ def agreed_terms(agreement: Agreement) -> dict[str, Any]:
         "periods_per_year": agreement.periods_per_year,
     }
     check_exit(terms)
-    return terms | {
+    return terms | _sessions(agreement) | {
         "decision_time": agreement.decision_time, "fill_time": agreement.fill_time,
         "starts": as_scalar(starts), "expires": as_scalar(expires),
+        "monitoring": check_actions(agreement.monitoring),
     }
 
 # %% ../../nbs/80_handoff/15_agreement.ipynb #a96e000e

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import HandoffError, QuantlabError
+from .actions import DEFAULT_ACTIONS, KINDS
 from .agreement import check_decisions, check_exit, check_expected
 from quantlab.handoff.approvals import (
     approvals_bytes, approvals_path, read_approvals, whole_approvals, with_approval,
@@ -24,6 +25,7 @@ from .expectation import SequentialTest, sequential_test_from
 from .manifest import as_bundle_path, as_day, read_table
 from .schema import read_manifest
 from .signatures import standing
+from .times import TIMES, read_times
 from ..results import Result
 from ..storage import check_text, in_words, locked, sha256, sweep, write_durably
 from ..trading.costs import CostModel
@@ -31,6 +33,11 @@ from ..trading.limits import Limits, limits_from
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #b0d1e002
 SEAL_NOTE = "a seal shows an edit, it is no signature: it does not say who sealed"
+_RULES = {
+    "daily_loss": "loss of a day (fraction of equity)",
+    "drawdown": "drawdown (fraction of the peak)",
+    "sequential_test": "alarm of the sequential test",
+}
 
 
 def _counted(ledger: Mapping | None) -> str:
@@ -47,28 +54,72 @@ def _signers(signatures: Iterable[Mapping]) -> str:
     return ", ".join(said) or "nobody yet"
 
 
+def _moments(bundle: "Bundle") -> dict[str, Any]:
+    "When the first and the last decision were made, and from when on they can be filled"
+    if bundle.times is None:
+        return {"calendar": "not stated; the moments of the decisions are not known"}
+    ends = {"first decision": bundle.times.iloc[0], "last decision": bundle.times.iloc[-1]}
+    return {"calendar": bundle.manifest["calendar"]} | {
+        name: f"{row['decided_at']:%Y-%m-%d %H:%M} UTC, to be filled from "
+        f"{row['earliest_fill']:%Y-%m-%d %H:%M} UTC on"
+        for name, row in ends.items()
+    }
+
+# %% ../../nbs/80_handoff/30_bundle.ipynb #b0d1e006
+def _expectations(bundle: "Bundle") -> dict[str, Any]:
+    "What the backtest says, and how long its test takes"
+    stated, test, daily = bundle.expected_distribution, bundle.sequential_test, bundle.expected
+    return {
+        "expected: return (mean a day)": stated["mean"],
+        "expected: volatility (a day)": stated["volatility"],
+        "expected: turnover (mean a day, fraction of equity)": daily["turnover"].mean(),
+        "expected: costs (mean a day, bps of equity)": daily["costs"].mean() * 1e4,
+        "expected: days to a false alarm": test.average_run_length,
+        "expected: days to notice that the edge is gone": test.detection_delay,
+    }
+
+
+def _monitoring(manifest: Mapping) -> Mapping[str, str]:
+    "Action on each kind of alarm; the default where none was agreed"
+    agreed = manifest.get("monitoring", DEFAULT_ACTIONS)
+    return MappingProxyType({kind: agreed[kind] for kind in KINDS})
+
+
+def _agreed(bundle: "Bundle") -> dict[str, Any]:
+    "Each limit and kill rule with what is not asked, the costs, and what follows an alarm"
+    limits, rules, costs = bundle.limits.summary(), bundle.kill_rules, bundle.costs.summary()
+    asked = {True: "halts", False: "not asked"}
+    halts = {label: rules.get(name, False) for name, label in _RULES.items()}
+    said = "agreed" if "monitoring" in bundle.manifest else "not agreed (default)"
+    parts = {
+        "limits": limits,
+        "kill rules": {k: asked[v] if isinstance(v, bool) else v for k, v in halts.items()},
+        "costs": costs, "actions on alarms": {"beforehand": said, **bundle.monitoring},
+    }
+    return {
+        f"{part}: {label}": v for part, rows in parts.items() for label, v in rows.items()
+    }
+
+# %% ../../nbs/80_handoff/30_bundle.ipynb #b0d1e005
 def _answers(bundle: "Bundle") -> dict[str, Any]:
     "What a reviewer asks first"
-    weights, test = bundle.target_weights, bundle.sequential_test
+    weights = bundle.target_weights
     first, last = weights.index[0].date(), weights.index[-1].date()
     why = {"in shadow mode because it": bundle.why_shadow} if bundle.why_shadow else {}
     return {
         "strategy": bundle.strategy, "family": bundle.family or "not stated",
         "verdict": bundle.verdict, "mode": bundle.mode, **why, "seal": bundle.seal,
-        "valid": f"{bundle.starts.date()} to {bundle.expires.date()}",
+        "valid": f"{bundle.starts.date()} to {bundle.expires.date()}, both included",
         "capital (currency)": bundle.capital,
         "decisions": f"{len(weights)} from {first} to {last}", "assets": weights.shape[1],
         "largest gross (fraction of equity)": weights.abs().sum(axis=1).max(),
+        "decided at": bundle.decision_time, "filled at": bundle.fill_time, **_moments(bundle),
         "approved by": ", ".join(a["by"] for a in bundle.approvals) or "nobody yet",
         "signed by": _signers(bundle.signatures),
         "signatures that do not count": "; ".join(bundle.refused) or "none",
         "seal proves": SEAL_NOTE,
         "trials counted by the verdict": _counted(bundle.manifest.get("ledger")),
-        "mean expected (per day)": bundle.expected_distribution["mean"],
-        "volatility expected (per day)": bundle.expected_distribution["volatility"],
-        "days to a false alarm": test.average_run_length,
-        "days to notice that the edge is gone": test.detection_delay,
-        "decided at": bundle.decision_time, "filled at": bundle.fill_time,
+        **_expectations(bundle), **_agreed(bundle),
     }
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #113157e9
@@ -88,6 +139,7 @@ class Bundle(Result):
     fill_time: str
     target_weights: pd.DataFrame  # decision dates x assets, complete
     expected: pd.DataFrame  # daily returns, turnover, costs
+    times: pd.DataFrame | None  # decided_at and earliest_fill of each decision, UTC
     approvals: tuple  # mappings with `by` and `reason`
     signatures: tuple  # mappings with `by`, `reason`, `at` and `key`, of those that count
     refused: tuple  # why each of the other signatures does not count
@@ -126,14 +178,14 @@ class Bundle(Result):
     def expected_distribution(self) -> Mapping:
         return self.manifest["expected_distribution"]
 
+    @property
+    def monitoring(self) -> Mapping[str, str]:
+        "Action on each kind of alarm; the default where a bundle before 1.3 agreed on none"
+        return _monitoring(self.manifest)
+
     def summary(self) -> pd.Series:
         "What a reviewer asks first"
-        rows = _answers(self)
-        for part in ("limits", "kill_rules", "costs"):
-            words = part.replace("_", " ")
-            values = self.manifest[part].items()
-            rows |= {f"{words}: {k.replace('_', ' ')}": v for k, v in values}
-        return pd.Series(rows, name="Bundle", dtype=object)
+        return pd.Series(_answers(self), name="Bundle", dtype=object)
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #79bf975f
 def _bytes_of(path: Path, names: Iterable[str]) -> dict[str, bytes]:
@@ -177,6 +229,15 @@ def _read_only(value: Any) -> Any:
     return tuple(map(_read_only, value)) if isinstance(value, list) else value
 
 
+def _times(
+    manifest: Mapping, contents: Mapping[str, bytes], dates: pd.DatetimeIndex
+) -> pd.DataFrame | None:
+    "The moments of the decisions, where a calendar is agreed"
+    if manifest.get("calendar") is None:
+        return None
+    return read_times(contents[TIMES], dates, manifest["zone"], manifest["fill_lag"])
+
+
 def _load(path: Path, as_of: Any, reviewers: Any = None) -> Bundle:
     "The bundle with the approvals inside it, verified"
     manifest = read_manifest(path)
@@ -188,6 +249,7 @@ def _load(path: Path, as_of: Any, reviewers: Any = None) -> Bundle:
         weights = read_table(contents["target_weights.parquet"], "target_weights.parquet")
         weights = check_decisions(weights, manifest["universe"])
         expected = check_expected(read_table(contents["expected.parquet"], "expected.parquet"))
+        times = _times(manifest, contents, weights.index)
     except QuantlabError as error:
         raise HandoffError(f"{path.name} cannot be traded: {error}") from None
     if day is not None and not starts <= day <= expires:
@@ -203,8 +265,8 @@ def _load(path: Path, as_of: Any, reviewers: Any = None) -> Bundle:
         refused=stands.refused, seal=manifest["seal"], capital=manifest["capital"],
         starts=starts, expires=expires,
         decision_time=manifest["decision_time"], fill_time=manifest["fill_time"],
-        target_weights=weights, expected=expected, approvals=_read_only(manifest["approvals"]),
-        manifest=_read_only(manifest), path=path,
+        target_weights=weights, expected=expected, times=times,
+        approvals=_read_only(manifest["approvals"]), manifest=_read_only(manifest), path=path,
     )
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #2674227f

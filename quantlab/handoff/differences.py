@@ -23,6 +23,7 @@ _PART = {
          "fill_time", "periods_per_year"),
         "limits",
     ),
+    "monitoring": "monitoring", **dict.fromkeys(("calendar", "zone", "fill_lag"), "calendar"),
     "expected_distribution": "expected", "files": "files",
     **dict.fromkeys(("verdict", "mode", "ledger", "pages", "approvals"), "verdict"),
 }
@@ -40,10 +41,11 @@ def _flat(value: Any, name: str) -> dict[str, Any]:
 
 def _stated(bundle: Bundle) -> dict[tuple[str, str], Any]:
     "What a bundle states, by part and name"
-    manifest = {**bundle.manifest, "mode": bundle.mode}
+    manifest = {"fill_lag": 0, **bundle.manifest, "mode": bundle.mode}
+    said = [key for key in _PART if key != "monitoring" or key in manifest]
     return {
         (_PART[key], name): value
-        for key in _PART
+        for key in said
         for name, value in _flat(manifest.get(key), key).items()
     }
 
@@ -60,7 +62,8 @@ def diff_bundles(first: Bundle | str | Path, second: Bundle | str | Path) -> pd.
     -------
     DataFrame
         A row for each value that differs, by part ("data", "parameters", "code", "limits",
-        "expected", "files", "verdict") and name; both values, "absent" where there is none.
+        "monitoring", "calendar", "expected", "files", "verdict") and name; both values, "absent"
+        where there is none.
 
     Raises
     ------

@@ -9,7 +9,6 @@ __all__ = ['REVIEWERS', 'public_key', 'make_key', 'read_key', 'read_reviewers', 
 import json
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..errors import HandoffError, SpecificationError
 from quantlab.storage import (
-    as_path, check_text, in_words, is_text, locked, readable_json, sync_folder, write_all,
-    write_durably,
+    as_path, check_text, in_words, is_text, locked, named_once, readable_json, sync_folder,
+    write_all, write_durably,
 )
 
 # %% ../../nbs/80_handoff/22_keys.ipynb #16dcd09f
@@ -154,15 +153,6 @@ def read_key(path: str | Path) -> Ed25519PrivateKey:
 REVIEWERS = "reviewers.json"  # of a project, beside its dvc.yaml
 
 
-def _once(pairs: Iterable[tuple[str, object]]) -> dict:
-    "A mapping, refused where a name or a value is there twice"
-    pairs = list(pairs)
-    found = dict(pairs)
-    if len(found) < len(pairs) or len({str(v) for v in found.values()}) < len(pairs):
-        raise ValueError
-    return found
-
-
 def read_reviewers(path: str | Path) -> dict[str, str]:
     """Public key of each known reviewer, by name.
 
@@ -183,7 +173,7 @@ def read_reviewers(path: str | Path) -> dict[str, str]:
     """
     file = as_path(path, "reviewers")
     try:
-        found = json.loads(file.read_bytes(), object_pairs_hook=_once)
+        found = json.loads(file.read_bytes(), object_pairs_hook=named_once)
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -196,7 +186,7 @@ def read_reviewers(path: str | Path) -> dict[str, str]:
         is_text(name) and isinstance(key, str) and re.fullmatch("[0-9a-f]{64}", key)
         for name, key in found.items()
     )
-    if not whole:
+    if not whole or len(set(found.values())) < len(found):
         raise HandoffError(
             f"{file.name} must give each reviewer's name one public key of 64 hexadecimal digits, "
             "and each key one name; mend it, or restore it from version control."

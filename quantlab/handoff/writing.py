@@ -25,6 +25,7 @@ from quantlab.handoff.agreement import (
 from .bundle import load_bundle
 from .manifest import seal_of, table_bytes, write_folder
 from .schema import SCHEMA, VERDICTS, check_shape, is_number, read_manifest
+from .times import TIMES, session_times, times_bytes
 from quantlab.storage import (
     as_path, in_words, is_text, locked, plain_json, readable_json, sha256,
 )
@@ -97,6 +98,7 @@ def _check_names(strategy: str, inputs: Mapping, code: str, family: str | None) 
 
 # %% ../../nbs/80_handoff/35_writing.ipynb #3417e008
 DIGITS = 7  # bundles whose numbers agree to so many significant digits of their column are one
+_WEIGHTS, _EXPECTED = "target_weights.parquet", "expected.parquet"
 # where a bundle comes from, not what is agreed
 _ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages"}
 
@@ -134,16 +136,16 @@ def _close_tables(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return bool((apart <= size * 10.0**-DIGITS).all())
 
 
-def _found(
-    folder: Path, manifest: Mapping, weights: pd.DataFrame, expected: pd.DataFrame
-) -> Path | None:
+def _found(folder: Path, manifest: Mapping, tables: Mapping[str, pd.DataFrame]) -> Path | None:
     "The bundle in `folder` with the same agreement; one that does not load is none"
     for path in sorted(folder.glob(f"{manifest['strategy']}-*[0-9a-f]")):
         with suppress(HandoffError):
             if path.is_dir() and _same_agreement(manifest, read_manifest(path)):
                 known = load_bundle(path)
-                if _close_tables(weights, known.target_weights) and _close_tables(
-                    expected, known.expected
+                times = tables.get(TIMES)
+                same = times is None or times.equals(known.times)
+                if same and _close_tables(tables[_WEIGHTS], known.target_weights) and (
+                    _close_tables(tables[_EXPECTED], known.expected)
                 ):
                     return path
     return None
@@ -181,17 +183,19 @@ def _records(
 
 # %% ../../nbs/80_handoff/35_writing.ipynb #3417e00d
 def _contents(
-    weights: pd.DataFrame, expected: pd.DataFrame, dossier: str | bytes | Path | None
+    tables: Mapping[str, pd.DataFrame], dossier: str | bytes | Path | None
 ) -> dict[str, bytes]:
     "Bytes of the files of a bundle"
-    tables = {"target_weights.parquet": weights, "expected.parquet": expected}
-    contents = {name: table_bytes(table) for name, table in tables.items()}
+    contents = {
+        name: (times_bytes if name == TIMES else table_bytes)(table)
+        for name, table in tables.items()
+    }
     return contents if dossier is None else contents | {"dossier.html": _page_bytes(dossier)}
 
 
 def _placed(
-    folder: Path, manifest: Mapping, contents: Mapping[str, bytes], weights: pd.DataFrame,
-    expected: pd.DataFrame,
+    folder: Path, manifest: Mapping, contents: Mapping[str, bytes],
+    tables: Mapping[str, pd.DataFrame],
 ) -> Path:
     "The folder of a bundle, written unless one of the same agreement is there; it loads"
     name, seal = f"{manifest['strategy']}-{manifest['seal'][:12]}", manifest["seal"]
@@ -201,7 +205,7 @@ def _placed(
         with locked(folder):
             if not path.exists():
                 text = {"manifest.json": readable_json(manifest).encode()}
-                path = _found(folder, manifest, weights, expected) or write_folder(
+                path = _found(folder, manifest, tables) or write_folder(
                     folder, name, {**contents, **text}
                 )
     except OSError as error:
@@ -215,6 +219,17 @@ def _placed(
             f"{path} holds another bundle with the same first digits; it was left as it is."
         )
     return path
+
+
+def _with_times(
+    tables: dict[str, pd.DataFrame], terms: dict[str, Any]
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    "The tables and the terms, with the moments and the time zone of the agreed calendar"
+    if terms["calendar"] is None:
+        return tables, terms | {"zone": None}
+    dates = pd.DatetimeIndex(tables[_WEIGHTS].index)
+    times, zone = session_times(dates, terms["calendar"], terms["fill_lag"])
+    return tables | {TIMES: times}, terms | {"zone": zone}
 
 # %% ../../nbs/80_handoff/35_writing.ipynb #f3ebf77a
 def write_bundle(
@@ -250,7 +265,7 @@ def write_bundle(
     family : str, optional
         The strategy family it is a point of, as the ledger knows it.
     agreement : Agreement, optional
-        What is agreed: costs, limits, kill rules, dates, capital.
+        What is agreed: costs, limits, kill rules, dates, capital, calendar, actions.
     origin : Origin, optional
         Where it comes from: inputs, code, the count of trials, pages.
     **fields
@@ -276,7 +291,8 @@ def write_bundle(
     weights, expected = check_decisions(target_weights, universe), check_expected(expected)
     check_weights(weights, limits_from(terms["limits"]))
     check_dates(weights, expected, *(pd.Timestamp(terms[name]) for name in ("starts", "expires")))
-    contents = _contents(weights, expected, origin.dossier)
+    tables, terms = _with_times({_WEIGHTS: weights, _EXPECTED: expected}, terms)
+    contents = _contents(tables, origin.dossier)
     manifest = terms | {
         "schema": SCHEMA, "strategy": strategy, "family": family, "verdict": verdict,
         "parameters": plain_json(parameters, "parameters"),
@@ -287,4 +303,4 @@ def write_bundle(
     }
     manifest["seal"] = seal_of(manifest)
     check_shape(manifest)
-    return _placed(folder, manifest, contents, weights, expected)
+    return _placed(folder, manifest, contents, tables)

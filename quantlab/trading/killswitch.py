@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ..checks import check_option
 from ..errors import HandoffError, QuantlabError, SpecificationError
 from quantlab.storage import (
-    append_lines, as_path, create, in_words, is_text, locked, split_lines,
+    append_lines, as_path, create, in_words, is_text, locked, named_once, split_lines,
 )
 from .states import State
 
@@ -28,13 +28,6 @@ _UNREADABLE = "the kill switch cannot be read"
 _VERSION = 1  # of a line; one without a version has the first three keys alone
 _FIRST = frozenset({"state", "reason", "by"})
 _KEYS = _FIRST | {"from", "time", "version"}
-
-
-def _once(pairs: list) -> dict:
-    "A JSON object that names each key once"
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
 
 
 def _is_whole(record: dict) -> bool:
@@ -54,7 +47,7 @@ def _entry(line: bytes, number: int, *, ended: bool = True) -> dict:
     "What a line of the kill switch says; one that cannot be read whole says HALTED"
     reason = f"{_UNREADABLE} at line {number}"
     try:
-        record = json.loads(line, object_pairs_hook=_once) if ended else {}
+        record = json.loads(line, object_pairs_hook=named_once) if ended else {}
         if _is_whole(record):
             return record
         if type(record.get("version")) is int and record["version"] > _VERSION:

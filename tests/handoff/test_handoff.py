@@ -235,7 +235,7 @@ def test_a_bundle_sealed_again_is_held_to_its_folder(bundle):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("verdict", "maybe", "verdict 'maybe' is unknown"),
+        ("verdict", "maybe", "`verdict` must be 'approved' or 'rejected'; got 'maybe'"),
         ("schema", "quantlab-bundle/2", "has the schema 'quantlab-bundle/2'"),
         ("limits", {"max_gross": 1.0}, "is missing"),
         ("kill_rules", {}, "`kill_rules` is empty"),
