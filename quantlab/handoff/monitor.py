@@ -7,6 +7,7 @@ __all__ = ['VERDICTS', 'MonitorResult', 'monitor']
 
 # %% ../../nbs/80_handoff/55_monitor.ipynb #30b46843
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,169 +16,30 @@ import pandas as pd
 
 from ..checks import as_float
 from ..errors import DataError, HandoffError, MissingDataError
+from .actions import KINDS
 from .bundle import Bundle
-from .journal import PaperResult
-from .expectation import SequentialTest
-from ..results import Result, axes_or_new
-from ..validation.sharpe_estimate import stationary_bootstrap_indices
-
-# %% ../../nbs/80_handoff/55_monitor.ipynb #98cc758b
-VERDICTS = (
-    "data defect", "implementation", "input drift", "structural break", "model decay", "noise",
+from quantlab.handoff.evidence import (
+    chart_rows, chart_table, date_rows, drawdown_rows, mean_rows, order_rows, tracking_rows,
+    validity_rows, value_rows,
 )
-
-
-def _longest_run(values: np.ndarray) -> int:
-    "Longest stretch of one repeated value"
-    if len(values) == 0:
-        return 0
-    edges = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
-    return int(np.diff(edges).max())
-
-
-def _typical(values: np.ndarray) -> float:
-    "Median absolute value of what is not zero"
-    moved = np.abs(values[values != 0])
-    return float(np.median(moved)) if len(moved) else math.nan
-
-
-def _row(
-    kind: str, check: str, value: float, threshold: float, evidence: str, *,
-    alarm: bool | None = None,
-) -> dict:
-    alarm = bool(value > threshold) if alarm is None else bool(alarm)
-    return {
-        "kind": kind, "check": check, "value": float(value), "threshold": float(threshold),
-        "alarm": alarm, "evidence": evidence,
-    }
-
-# %% ../../nbs/80_handoff/55_monitor.ipynb #ec000010
-def _data_checks(realised: pd.Series, expected: pd.Series, test: SequentialTest) -> list[dict]:
-    "Is the record itself sound?"
-    dates, finite = realised.index, np.isfinite(realised.to_numpy())
-    values, was = realised.to_numpy()[finite], expected.to_numpy()
-    disorder = int(dates.duplicated().sum()) + int((np.diff(dates.as_unit("ns").asi8) < 0).sum())
-    due = expected.index[(expected.index >= dates.min()) & (expected.index <= dates.max())]
-    absent = due.difference(dates)
-    gap = int(max((np.diff(np.unique(dates.as_unit("ns").asi8)) / 86_400_000_000_000), default=1))
-    known_gap = int(max(np.diff(expected.index.as_unit("ns").asi8) / 86_400_000_000_000, default=1))
-    run, known_run = _longest_run(values), _longest_run(was)
-    scale, spike, known_spike = (
-        _typical(values) / _typical(was),
-        np.abs(values - test.mean).max(initial=0) / test.volatility,
-        np.abs(was - test.mean).max() / test.volatility,
-    )
-    factor = max(scale, 1 / scale) if scale > 0 else 1.0
-    return [
-        _row(
-            "data defect", "dates twice or out of order", disorder, 0,
-            f"{disorder} of {len(dates)} dates",
-        ),
-        _row(
-            "data defect", "returns missing or infinite", (~finite).sum(), 0,
-            f"{int((~finite).sum())} of {len(finite)} days",
-        ),
-        _row(
-            "data defect", "days of the backtest's calendar absent", len(absent), 0,
-            f"{len(absent)} of {len(due)} days"
-            + (f", first {absent[0].date()}" if len(absent) else ""),
-        ),
-        _row(
-            "data defect", "longest gap (calendar days)", gap, max(2 * known_gap, 7),
-            f"{gap} days; the backtest's longest is {known_gap}",
-        ),
-        _row(
-            "data defect", "same return repeated (days)", run, 2 * known_run + 3,
-            f"{run} days in a row; {known_run} in the backtest",
-        ),
-        _row(
-            "data defect", "unit (typical return over expected)", factor, 15,
-            f"a typical day moves {scale:.3g} times the expected; 100 or 0.01 is percent against "
-            "decimals",
-        ),
-        _row(
-            "data defect", "largest day (standard deviations)", spike, max(2 * known_spike, 15),
-            f"{spike:.1f}; {known_spike:.1f} in the backtest",
-        ),
-    ]
-
-# %% ../../nbs/80_handoff/55_monitor.ipynb #0aa12baf
-def _mean_check(
-    name: str, realised: pd.DataFrame, bundle: Bundle, test: SequentialTest
-) -> dict | None:
-    "Is the mean of turnover or costs within what the backtest's own days give over as many days?"
-    if name not in realised or len(realised) < 20:
-        return None
-    seen, was = realised[name].to_numpy(dtype=float), bundle.expected[name].to_numpy()
-    # at least a month: rebalancing comes in rhythm
-    block = min(max(test.block_length, 25.0), len(was) / 2)
-    rng = np.random.default_rng(test.seed)
-    means = was[
-        stationary_bootstrap_indices(
-            len(was), block_size=block, n_resamples=1000, rng=rng, length=len(seen)
-        )
-    ].mean(axis=1)
-    mean = float(np.nanmean(seen)) if np.isfinite(seen).any() else math.nan
-    tail = (1 + min((means <= mean).sum(), (means >= mean).sum())) / (1 + len(means))
-    pvalue = min(1.0, 2 * tail)
-    return _row(
-        "input drift", f"mean {name} a day (p-value)", pvalue, 0.005,
-        f"{mean:.4g} a day; the backtest's {was.mean():.4g}", alarm=pvalue < 0.005,
-    )
-
-# %% ../../nbs/80_handoff/55_monitor.ipynb #ec00000c
-def _validity_check(dates: pd.DatetimeIndex, bundle: Bundle) -> dict | None:
-    "Are there days for which nothing was agreed?"
-    outside = dates[(dates.normalize() < bundle.starts) | (dates.normalize() > bundle.expires)]
-    valid = f"it is valid from {bundle.starts.date()} to {bundle.expires.date()}"
-    return (
-        _row(
-            "data defect", "days outside the bundle's dates of validity", len(outside), 0,
-            f"{len(outside)} of {len(dates)} days; {valid}",
-        )
-        if len(outside)
-        else None
-    )
-
-
-def _tracking_check(realised: pd.Series, expected: pd.Series, test: SequentialTest) -> dict | None:
-    "On days in both records, do they tell the same?"
-    both = pd.concat([realised, expected], axis=1, join="inner").dropna()
-    if len(both) < 5:
-        return None
-    apart = both.iloc[:, 0] - both.iloc[:, 1]
-    error = float(np.sqrt((apart**2).mean())) / test.volatility
-    return _row(
-        "implementation", "tracking error (share of volatility)", error, 0.25,
-        f"over {len(both)} days in both records, paper less backtest sums to {apart.sum():+.3%}",
-    )
-
-
-def _chart_rows(charts: pd.DataFrame, test: SequentialTest) -> list[dict]:
-    "The two charts, at their highest; the one that rang first comes first"
-    rows, first = [], []
-    for kind, name, bar in (
-        ("structural break", "volatility", test.volatility_threshold),
-        ("model decay", "mean", test.mean_threshold),
-    ):
-        beyond = charts.index[charts[name] > bar]
-        began = charts.index[charts[name] == 0]
-        text = f"at most {charts[name].max():.3g}"
-        if len(beyond):
-            before = began[began < beyond[0]]
-            since = charts.index[charts.index > before[-1]][0] if len(before) else charts.index[0]
-            text = f"alarm on {beyond[0].date()}, the drift began about {since.date()}"
-        rows.append(_row(kind, f"sequential test, {name}", charts[name].max(), bar, text))
-        first.append(beyond[0] if len(beyond) else pd.Timestamp.max)
-    return rows if first[0] <= first[1] else rows[::-1]
+from .expectation import SequentialTest
+from .gap import GapAttribution, attribute_gap
+from .journal import PaperResult
+from ..results import Result, axes_or_new
+from ..trading.broker import Bar
 
 # %% ../../nbs/80_handoff/55_monitor.ipynb #6bd4ad01
+VERDICTS = KINDS
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MonitorResult(Result):
-    "Noise, or what broke, with the evidence"
+    "Noise, or what broke, with the evidence, and what was agreed for it"
 
     verdict: str  # one of VERDICTS
-    alarm_date: object  # first day a chart passed its threshold, None if never
+    action: str  # agreed for the verdict: "continue", "retrain", "reduce" or "stop"
+    reason: str  # one sentence
+    alarm_date: object  # first day a chart or the bet passed its bar, None if never
     n_days: int
     realised_mean: float  # per day
     expected_mean: float
@@ -186,12 +48,13 @@ class MonitorResult(Result):
     average_run_length: float  # days to a false alarm, as agreed
     detection_delay: float  # days to notice that the edge is gone, on average
     sequential_test: SequentialTest
-    charts: pd.DataFrame  # mean, volatility: the two cumulative sums, by date
+    charts: pd.DataFrame  # mean, volatility, bet: shares of their bars, by date
     triage: pd.DataFrame  # a row a check: kind check value threshold alarm evidence
+    gap: GapAttribution | None  # paper less backtest by cause, where the feed was given
 
     LABELS: ClassVar[dict[str, str]] = {
-        "n_days": "days seen", "realised_mean": "mean, realised (per day)",
-        "expected_mean": "mean, expected (per day)",
+        "action": "agreed action", "n_days": "days seen",
+        "realised_mean": "mean, realised (per day)", "expected_mean": "mean, expected (per day)",
         "realised_volatility": "volatility, realised (per day)",
         "expected_volatility": "volatility, expected (per day)",
         "average_run_length": "average run length, agreed (days)",
@@ -199,21 +62,19 @@ class MonitorResult(Result):
     }
 
     def plot(self, ax: Any = None) -> Any:
-        "Both charts as a share of their thresholds"
+        "The charts and the bet as a share of their bars"
         ax = axes_or_new(ax, figsize=(8, 3))
-        test = self.sequential_test
-        for name, bar in (("mean", test.mean_threshold), ("volatility", test.volatility_threshold)):
-            ax.plot(self.charts.index, self.charts[name].to_numpy() / bar, label=name)
+        for name, share in self.charts.items():
+            ax.plot(share.index, share.to_numpy(), label=name)
         ax.axhline(1, color="tab:red", linestyle="--", label="alarm")
-        ax.set(ylabel="share of the threshold", title=f"verdict: {self.verdict}")
+        top = max(1.2, float(self.charts[["mean", "volatility"]].max(axis=None)) * 1.05)
+        ax.set(ylabel="share of the bar", ylim=(0, top), title=f"verdict: {self.verdict}")
         ax.legend(loc="upper left")
         return ax
 
 # %% ../../nbs/80_handoff/55_monitor.ipynb #ec00000e
 def _realised(realised: Any) -> pd.DataFrame:
     "The record as a table with `returns`; only what cannot be judged at all is refused"
-    if isinstance(realised, PaperResult):
-        realised = realised.daily
     if isinstance(realised, pd.Series):
         realised = realised.to_frame("returns")
     if (
@@ -236,7 +97,7 @@ def _realised(realised: Any) -> pd.DataFrame:
         raise DataError(
             f"`realised` has dates from {first} to {last}; dates lie between 1677 and 2262."
         )
-    names = [c for c in ("returns", "turnover", "costs") if c in realised]
+    names = [c for c in ("returns", "turnover", "costs", "gross") if c in realised]
     table = pd.DataFrame(as_float(realised[names], "realised"), index=realised.index, columns=names)
     if not np.isfinite(table["returns"]).any():
         raise MissingDataError(
@@ -245,8 +106,44 @@ def _realised(realised: Any) -> pd.DataFrame:
         )
     return table
 
+# %% ../../nbs/80_handoff/55_monitor.ipynb #55000003
+def _triage(
+    record: pd.DataFrame, clean: pd.DataFrame, bundle: Bundle, shares: pd.DataFrame,
+    paper: PaperResult | None, gap: GapAttribution | None,
+) -> pd.DataFrame:
+    "A row a check, in the order in which they are to be believed"
+    test, expected = bundle.sequential_test, bundle.expected["returns"]
+    expected = expected.set_axis(expected.index.as_unit(clean.index.unit))
+    returns = clean["returns"]
+    cause = "" if gap is None else f", most of it by {gap.largest} ({gap.table[gap.largest]:+.3%})"
+    rows = date_rows(record.index, expected.index)
+    rows += value_rows(record, expected.to_numpy(), test) + validity_rows(record.index, bundle)
+    rows += tracking_rows(returns, expected, test, cause) + order_rows(paper)
+    for name in ("turnover", "costs"):
+        rows += mean_rows(name, clean, bundle, test)
+    dated = chart_rows(shares) + drawdown_rows(returns, shares, bundle)
+    rang = {kind: pd.Timestamp.max for kind in KINDS}
+    for date, row in dated:
+        if date is not None:
+            rang[row["kind"]] = min(rang[row["kind"]], date)
+    late = sorted((row for _, row in dated), key=lambda row: rang[row["kind"]])
+    return pd.DataFrame([*rows, *late])
+
+
+def _reason(triage: pd.DataFrame, action: str, verdict: str) -> str:
+    "Why the verdict is what it is, and what was agreed for it"
+    ringing = triage[triage["alarm"]]
+    if not len(ringing):
+        return f"no check of {len(triage)} is beyond its bar: {action}"
+    first = ringing.iloc[0]
+    others = [kind for kind in ringing["kind"].unique() if kind != verdict]
+    also = f"; also beyond their bars: {', '.join(others)}" if others else ""
+    return f"{first['check']}, {first['evidence']}: {action}{also}"
+
 # %% ../../nbs/80_handoff/55_monitor.ipynb #c1e3ec50
-def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
+def monitor(
+    bundle: Bundle, realised: Any, *, feed: Iterable[Bar] | None = None
+) -> MonitorResult:
     """Compare what happened with what was agreed.
 
     Parameters
@@ -254,49 +151,47 @@ def monitor(bundle: Bundle, realised: Any) -> MonitorResult:
     bundle : Bundle
         What was handed over; its sequential test was fixed when it was written.
     realised : PaperResult, Series or DataFrame
-        Daily net returns by date; a table may add `turnover` and `costs`. Defects of dates and
-        values are judged, not refused.
+        Daily net returns by date; a table may add `turnover`, `costs` and `gross`. Defects of
+        dates and values are judged, not refused.
+    feed : iterable of Bar, optional
+        What a PaperResult was traded on: the gap to the backtest is then told by cause.
 
     Returns
     -------
     MonitorResult
         `verdict` is the kind of the first alarm in `triage`, whose rows are in order of VERDICTS
-        (of two sequential alarms the earlier), otherwise "noise".
+        (of two sequential alarms the earlier), otherwise "noise"; `action` is what the bundle
+        agreed for it.
 
     Raises
     ------
     DataError, MissingDataError
         The record has no dates, no numbers, or no usable day.
     HandoffError
-        `bundle` is no Bundle.
+        `bundle` is no Bundle, or the feed is not the one that was traded on.
     """
     if not isinstance(bundle, Bundle):
         raise HandoffError(
             f"`bundle` must be a Bundle from `load_bundle`; got {type(bundle).__name__}."
         )
-    record, test = _realised(realised), bundle.sequential_test
-    expected = bundle.expected["returns"]
+    paper = realised if isinstance(realised, PaperResult) else None
+    gap = None if feed is None else attribute_gap(bundle, realised, feed)
+    record, test = _realised(realised if paper is None else paper.daily), bundle.sequential_test
     clean = record[np.isfinite(record["returns"])].sort_index(kind="stable")
     clean = clean[~clean.index.duplicated()]
-    charts = pd.DataFrame(
-        test.charts(clean["returns"].to_numpy()), index=clean.index, columns=["mean", "volatility"]
-    )
-    rows = [*_data_checks(record["returns"], expected, test), _validity_check(record.index, bundle)]
-    rows.append(
-        _tracking_check(
-            clean["returns"], expected.set_axis(expected.index.as_unit(clean.index.unit)), test
-        )
-    )
-    rows += [_mean_check(name, clean, bundle, test) for name in ("turnover", "costs")]
-    triage = pd.DataFrame([row for row in [*rows, *_chart_rows(charts, test)] if row is not None])
-    ringing = triage.loc[triage["alarm"], "kind"]
-    alarms = charts.index[test.alarms(charts.to_numpy()).any(axis=1)]
     values = clean["returns"]
+    shares = chart_table(values, test)
+    triage = _triage(record, clean, bundle, shares, paper, gap)
+    ringing = triage.loc[triage["alarm"], "kind"]
+    verdict = ringing.iloc[0] if len(ringing) else "noise"
+    action = bundle.monitoring[verdict]
+    alarms = shares.index[(shares > 1).any(axis=1)]
     return MonitorResult(
-        verdict=ringing.iloc[0] if len(ringing) else "noise",
+        verdict=verdict, action=action, reason=_reason(triage, action, verdict),
         alarm_date=alarms[0] if len(alarms) else None, n_days=len(values),
         realised_mean=float(values.mean()), expected_mean=test.mean,
         realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
         expected_volatility=test.volatility, average_run_length=test.average_run_length,
-        detection_delay=test.detection_delay, sequential_test=test, charts=charts, triage=triage,
+        detection_delay=test.detection_delay, sequential_test=test, charts=shares, triage=triage,
+        gap=gap,
     )
