@@ -130,15 +130,15 @@ def _triage(
     return pd.DataFrame([*rows, *late])
 
 
-def _reason(triage: pd.DataFrame, action: str, verdict: str) -> str:
-    "Why the verdict is what it is, and what was agreed for it"
+def _reason(triage: pd.DataFrame, verdict: str) -> str:
+    "Why the verdict is what it is"
     ringing = triage[triage["alarm"]]
     if not len(ringing):
-        return f"no check of {len(triage)} is beyond its bar: {action}"
+        return f"none of {len(triage)} checks is beyond its bar"
     first = ringing.iloc[0]
     others = [kind for kind in ringing["kind"].unique() if kind != verdict]
     also = f"; also beyond their bars: {', '.join(others)}" if others else ""
-    return f"{first['check']}, {first['evidence']}: {action}{also}"
+    return f"{first['check']}: {first['evidence']}{also}"
 
 # %% ../../nbs/80_handoff/55_monitor.ipynb #c1e3ec50
 def monitor(
@@ -184,10 +184,9 @@ def monitor(
     triage = _triage(record, clean, bundle, shares, paper, gap)
     ringing = triage.loc[triage["alarm"], "kind"]
     verdict = ringing.iloc[0] if len(ringing) else "noise"
-    action = bundle.monitoring[verdict]
     alarms = shares.index[(shares > 1).any(axis=1)]
     return MonitorResult(
-        verdict=verdict, action=action, reason=_reason(triage, action, verdict),
+        verdict=verdict, action=bundle.monitoring[verdict], reason=_reason(triage, verdict),
         alarm_date=alarms[0] if len(alarms) else None, n_days=len(values),
         realised_mean=float(values.mean()), expected_mean=test.mean,
         realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
