@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..checks import check_kind, check_option
 from ..errors import DataError, QuantlabError, SpecificationError
-from ..storage import canonical_json, check_text
+from ..storage import canonical_json, check_text, named_once
 from ..trading.broker import Bar
 
 # %% ../../nbs/85_live/05_events.ipynb #e1050007
@@ -191,13 +191,6 @@ def event_line(event: Event) -> bytes:
         ) from None
 
 # %% ../../nbs/85_live/05_events.ipynb #e1050013
-def _once(pairs: list) -> dict:
-    "A JSON object that names each key once"
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
 def _bar_from(record: Mapping[str, Any]) -> Bar:
     "The bar of a line"
     if set(record) != {"date", *_PARTS}:
@@ -232,7 +225,7 @@ def read_event(line: bytes | str) -> Event:
         with values that its kind refuses.
     """
     try:
-        record = json.loads(line, object_pairs_hook=_once)
+        record = json.loads(line, object_pairs_hook=named_once)
         made = _KINDS[check_option(record.pop("type"), "type", tuple(_KINDS))]
         if set(record) != {f.name for f in fields(made)}:
             raise ValueError(f"its keys are {', '.join(sorted(record))}")

@@ -19,6 +19,7 @@ import pandas as pd
 from ..checks import check_kind, check_option
 from ..errors import SpecificationError
 from .events import Quote, Trade
+from ..storage import named_once
 
 # %% ../../nbs/85_live/40_messages.ipynb #d9aef304
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,6 @@ class _Refused(Exception):
     "Why a part of a message is no event; never leaves this room"
 
 
-def _once(pairs: list) -> dict:
-    "A JSON object that names each key once"
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
 def _not_a_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON")
 
@@ -89,7 +83,7 @@ def _json(text: str | bytes) -> Any:
     try:
         text = text if isinstance(text, str) else bytes(text).decode()
         return json.loads(
-            text, object_pairs_hook=_once, parse_float=Decimal, parse_constant=_not_a_number
+            text, object_pairs_hook=named_once, parse_float=Decimal, parse_constant=_not_a_number
         )
     except (ValueError, ArithmeticError, RecursionError):
         raise _Refused("not JSON") from None
