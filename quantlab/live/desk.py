@@ -10,7 +10,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,7 +89,10 @@ def _told(folder: Path, notes: list[str]) -> PaperResult | None:
         lines, rest = split_lines((folder / "journal.jsonl").read_bytes())
         if rest:
             notes.append("the last line of journal.jsonl is not whole; those before it are shown")
-        return read_journal(b"".join(line + b"\n" for line in lines))
+        told = read_journal(b"".join(line + b"\n" for line in lines))
+        if not np.isfinite(told.equity.astype(float)).all():
+            raise ValueError("its equity is no number on some day")
+        return told
     return None
 
 
@@ -372,11 +375,10 @@ class DeskReader:
 
     def _journal(self) -> _Judged:
         "What follows from the journal as it is now"
-        try:
+        mark: tuple = ()
+        with suppress(OSError):
             stat = (self.folder / "journal.jsonl").stat()
             mark = stat.st_mtime_ns, stat.st_size
-        except OSError:
-            mark = (None,)
         if mark != self._mark:
             self._judged = _judged(self.folder, self.bundle)
             self._mark = mark
@@ -406,6 +408,29 @@ class DeskReader:
             refusals=judged.refusals, watch=judged.watch,
             last_write=_last_write(self.folder), latency=_latency(self.folder, notes),
             notes=tuple(notes),
+        )
+
+    def blank(self, now: pd.Timestamp, note: str) -> Desk:
+        """The desk of which nothing but the switch is looked at.
+
+        Parameters
+        ----------
+        now : Timestamp
+            In UTC.
+        note : str
+            Why no more is.
+
+        Returns
+        -------
+        Desk
+            For a page whose buttons must stay where its tables cannot be made.
+        """
+        notes, bundle = [note], self.bundle
+        return Desk(
+            now=check_time(now, "now"), strategy=bundle.strategy, mode=bundle.mode,
+            seal=bundle.seal, capital=bundle.capital, kind=None, watch=None, latency={},
+            **_switched(self.kill_switch, notes), **_closed(None, bundle.capital),
+            **dict.fromkeys((*_PARTS, "expected", "refusals", "last_write")), notes=tuple(notes),
         )
 
 # %% ../../nbs/85_live/50_desk.ipynb #ffb014fd

@@ -113,7 +113,7 @@ class Audit:
     def tell(self, line: Mapping[str, Any]) -> bool:
         "Add a line, and how many had none since the last; could it be written?"
         with self._lock:
-            record = line | {"time": self._clock.now().isoformat(timespec="seconds")}
+            record = dict(line) | {"time": self._clock.now().isoformat(timespec="seconds")}
             if self._skipped:
                 record |= {"without_a_line": self._skipped}
             try:
@@ -223,11 +223,11 @@ class Entrance:
         "Refuse a try, with a line up to the limit and for the first one beyond"
         wait, first = self._tries.count(self._clock.now())
         if not wait:
-            self.audit.tell(line | {"outcome": outcome})
+            self.audit.tell({**line, "outcome": outcome})
             return Answer(403, outcome, "The token is not the right one; nothing was changed.")
         outcome = "too many wrong tokens"
         if first:
-            self.audit.tell(line | {"outcome": outcome})
+            self.audit.tell({**line, "outcome": outcome})
         else:
             self.audit.skip()
         said = (

@@ -98,14 +98,14 @@ class _Collector:
         for name, (text, every, holds) in _choices(self.desk).items():
             numbers = {} if holds is None else {one: float(one == holds) for one in every}
             yield self._by(name, text, name.rpartition("_")[2], numbers)
-        for name, (text, label, numbers) in _counts(self.desk).items():
-            yield self._by(name, text, label, numbers or {})
+        for name, (text, label, counts) in _counts(self.desk).items():
+            yield self._by(name, text, label, counts or {})
         for name, histogram in self.desk.latency.items():
-            family = HistogramMetricFamily(
+            spent = HistogramMetricFamily(
                 f"{_FIRST}_{name}_seconds", f"Seconds that {name} took", labels=self.labels
             )
-            family.add_metric(self.values, _buckets(histogram), sum_value=histogram.sum)
-            yield family
+            spent.add_metric(self.values, _buckets(histogram), sum_value=histogram.sum)
+            yield spent
 
     def _by(self, name: str, text: str, label: str, numbers: dict[str, float]) -> Any:
         "A family with a label of its own"

@@ -44,6 +44,14 @@ class _Watch:
         with self._lock:
             return self._reader.read(self._clock.now())
 
+    def sheet(self, **options: Any) -> str:
+        "The page now; where it cannot be made, what is left of it with the buttons"
+        try:
+            return desk_sheet(self.look(), **options)
+        except Exception as error:  # whatever it is, who wants to halt must find the button
+            note = f"the desk cannot be shown ({type(error).__name__}); the buttons work"
+            return desk_sheet(self._reader.blank(self._clock.now(), note), **options)
+
 
 def _news(desk: Desk) -> str:
     "What an event says: it is sent again when this changes"
@@ -148,9 +156,9 @@ class _Buttons:
         if answer.outcome == "done" and answer.audited:
             return RedirectResponse(f"/?done={state}", 303)
         kept = {k: self._entrance.cleaned(form.get(k, ""), 500) for k in ("by", "reason")}
-        desk = await asyncio.to_thread(self._watch.look)
         wait = {"retry-after": str(answer.retry_after)} if answer.retry_after else {}
-        page = desk_sheet(desk, notice=answer.sentence, kept=kept)
+        said = {"notice": answer.sentence, "kept": kept}
+        page = await asyncio.to_thread(lambda: self._watch.sheet(**said))
         return HTMLResponse(page, answer.status, headers=wait)
 
 # %% ../../nbs/85_live/55_page.ipynb #180ff5f1
@@ -181,7 +189,7 @@ def _reading(watch: _Watch) -> dict[str, Callable]:
     def page(request: Any) -> Any:
         asked, refresh = request.query_params, 15 if request.query_params.get("refresh") else 0
         notice = done.get(asked.get("done", ""), "")
-        return HTMLResponse(desk_sheet(watch.look(), notice=notice, refresh=refresh))
+        return HTMLResponse(watch.sheet(notice=notice, refresh=refresh))
 
     def state(request: Any) -> Any:
         return JSONResponse(desk_record(watch.look()))
@@ -251,7 +259,7 @@ def desk_page(
     routes = [Route(path, read, methods=["GET"]) for path, read in _reading(watch).items()]
     routes.append(Route("/events", _Streams(watch), methods=["GET"]))
     routes += [Route(f"/{f.__name__}", f, methods=["POST"]) for f in (halt, reduce)]
-    page = FastAPI(routes=routes, docs_url=None, redoc_url=None, openapi_url=None)
+    page = FastAPI(routes=[*routes], docs_url=None, redoc_url=None, openapi_url=None)
     page.add_middleware(Guard, hosts=_names(host), note=entrance.note)
     return page
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -45,11 +46,12 @@ def shown(value: Any, kind: str = "number") -> str:
     if isinstance(value, pd.Timestamp):
         whole = value == value.normalize()
         return f"{value:%Y-%m-%d}" if whole else f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, (str, bool)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     if kind == "seconds":
         return _duration(float(value))
-    return format(value, _FORMATS[kind]).replace("-", "\u2212")
+    wide = kind == "number" and abs(value) >= 1000
+    return format(value, _FORMATS["money" if wide else kind]).replace("-", "\u2212")
 
 
 def _duration(seconds: float) -> str:
@@ -82,7 +84,8 @@ def _table(
     texts = (
         () if rows is None else tuple(tuple(map(shown, row, kinds)) for row in rows)
     )
-    return Table(title, tuple(columns), texts, UNKNOWN if rows is None else empty, numeric)
+    said = "Not known." if rows is None else empty
+    return Table(title, tuple(columns), texts, said, numeric)
 
 
 def _records(table: pd.DataFrame | None, names: list[str], most: int = 50) -> list | None:
@@ -147,7 +150,10 @@ def _watched(desk: Desk) -> list[Table]:
     events = _records(desk.events, ["date", "type", "state", "reason"], 30)
     plain = lambda row: [None if isinstance(x, float) else x for x in row]
     said = None if events is None else [[x or "" for x in plain(row)] for row in events]
-    changes = [[c.get(k) for k in ("time", "state", "by", "reason")] for c in desk.changes]
+    changes = [
+        [_moment(c.get("time")), *(c.get(k) for k in ("state", "by", "reason"))]
+        for c in desk.changes
+    ]
     times = {"when (UTC)": "text", "state": "text", "by": "text", "reason": "text"}
     return [
         _table(
@@ -166,6 +172,12 @@ def _watched(desk: Desk) -> list[Table]:
             "Nothing out of the ordinary has happened.",
         ),
     ]
+
+
+def _moment(text: str | None) -> pd.Timestamp | None:
+    "The moment that a text names in UTC; None where it names none"
+    moment = pd.to_datetime(text, utc=True, errors="coerce")
+    return None if moment is pd.NaT or moment is None else moment
 
 
 def _quantiles(histogram: Histogram) -> tuple:
@@ -266,9 +278,8 @@ def _obeyed(desk: Desk) -> str:
         return f"Its {day}"
     if desk.engine_state == desk.state:
         return f"The engine has obeyed: its {day}"
-    since = pd.to_datetime(desk.since, utc=True, errors="coerce")
-    wrote = desk.last_write
-    if wrote is not None and since is not pd.NaT and wrote > since + pd.Timedelta(seconds=1):
+    since, wrote = _moment(desk.since), desk.last_write
+    if wrote is not None and since is not None and wrote > since + pd.Timedelta(seconds=1):
         return f"The engine has written since; its {day}"
     return f"The engine obeys at its next event, if it runs; its {day}"
 
@@ -302,10 +313,9 @@ def desk_sheet(
     """
     check_kind(desk, Desk, "desk", "as `read_desk` gives it")
     sign, words = _STATES[desk.state]
-    since = pd.to_datetime(desk.since, utc=True, errors="coerce")
     return _environment().get_template("desk.html").render(
         desk=desk, sign=sign, words=words, now=shown(desk.now.floor("s")), notice=notice,
-        since=shown(since) if desk.since else UNKNOWN, obeyed=_obeyed(desk),
+        since=shown(_moment(desk.since)), obeyed=_obeyed(desk),
         figures=_figures(desk), drawing=_drawing(desk), tables=[*_book(desk), *_watched(desk)],
         kept={"by": "", "reason": ""} | dict(kept or {}), refresh=refresh,
     )
