@@ -12,6 +12,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,10 +135,15 @@ async def _form(request: Any) -> dict[str, str]:
 
 
 class _Buttons:
-    "HALT and REDUCE"
+    "HALT and REDUCE, in threads of their own: no reader is waited for"
 
     def __init__(self, watch: _Watch, entrance: Entrance):
         self._watch, self._entrance = watch, entrance
+        self._threads = ThreadPoolExecutor(4, "buttons")
+
+    async def _apart(self, function: Callable, *values: Any) -> Any:
+        "Call it in one of these threads"
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *values)
 
     async def press(self, request: Any, state: State) -> Any:
         "Answer a form"
@@ -147,12 +153,12 @@ class _Buttons:
         form: dict[str, str] = {}
         try:
             form = await _form(request)
-            answer = await asyncio.to_thread(self._entrance.press, form, state, address)
+            answer = await self._apart(self._entrance.press, form, state, address)
         except _Refused as refused:
             status, said = refused.args
             answer = Answer(status, "not a form", f"{said} Nothing was changed.")
             line = {"action": str(state), "from": address, "outcome": answer.outcome}
-            await asyncio.to_thread(self._entrance.note, line)
+            await self._apart(self._entrance.note, line)
         if answer.outcome == "done" and answer.audited:
             return RedirectResponse(f"/?done={state}", 303)
         kept = {k: self._entrance.cleaned(form.get(k, ""), 500) for k in ("by", "reason")}

@@ -247,13 +247,13 @@ def _figures(desk: Desk) -> list[tuple[str, str, str]]:
         ("Below the peak", shown(desk.drawdown, "return"), ""),
         ("Monitor", desk.verdict or "not judged", rings),
         ("Last bar", shown(desk.last_bar), ago(bar)),
-        ("Engine last wrote", shown(_second(desk.last_write)), ago(wrote)),
+        ("Engine last wrote", ago(wrote) or UNKNOWN, _utc(desk.last_write)),
     ]
 
 
-def _second(moment: pd.Timestamp | None) -> pd.Timestamp | None:
-    "A moment to the second"
-    return None if moment is None else moment.floor("s")
+def _utc(moment: pd.Timestamp | None) -> str:
+    "A moment to the second; empty where it is not known"
+    return "" if moment is None else f"{shown(moment.floor('s'))} UTC"
 
 
 @functools.cache

@@ -28,6 +28,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quantlab.handoff import KillSwitch, PaperEngine, ReferenceBroker
 from quantlab.live import (
+    DeskReader,
+    LiveStore,
     ManualClock,
     RealClock,
     desk_file,
@@ -38,6 +40,7 @@ from quantlab.live import (
 from quantlab.live.desk import Histogram
 from quantlab.live.entrance import Tries
 from quantlab.pages import external_references
+from quantlab.trading.orders import make_order
 
 TOKEN = "correct-horse-battery"
 MARKUP = "<script>alert(1)</script>"
@@ -222,6 +225,21 @@ def test_a_journal_of_another_bundle_is_not_judged(folder, world, tmp_path):
     desk = read_desk(folder, other, now=RealClock().now())
     assert desk.watch is None and desk.expected is None
     assert "is of the bundle" in desk.notes[0]
+
+
+def test_a_database_is_read_while_it_is_written_and_after_its_engine_was_killed(
+    folder, bundle, tmp_path
+):
+    with LiveStore(folder) as store:
+        session = store.load()
+        store.add(make_order(bundle.seal, pd.Timestamp("2026-01-05"), "S002", 5e4))
+        store.save(session)
+        store.add(make_order(bundle.seal, pd.Timestamp("2026-01-05"), "S003", 5e4))
+        left = shutil.copytree(folder, tmp_path / "left")  # as a kill leaves it
+        desks = [read_desk(f, bundle, now=RealClock().now()) for f in (folder, left)]
+    for desk in desks:
+        assert desk.notes == () and desk.orders["decided, not sent"] == 1
+        assert desk.working["asset"].tolist() == ["S002"]
 
 
 def test_what_is_read_is_left_as_it_was(folder, bundle):
@@ -524,6 +542,33 @@ def test_a_change_is_told_to_who_listens_and_who_went_is_forgotten(folder, bundl
         news = told(stream, "desk")
         assert (news["state"], news["by"], news["reason"]) == ("HALTED", "Ada", "a rumour")
         line.close()
+
+
+def test_a_stream_ends_by_itself_and_whole(folder, bundle, monkeypatch):
+    monkeypatch.setattr("quantlab.live.page._LIFE", 1.5)
+    with serving(folder, bundle) as place:
+        status, _, text = place.ask("/events")
+        assert status == 200 and text.startswith("retry:") and "event: desk" in text
+
+
+def test_who_halts_waits_for_nobody_who_reads(folder, bundle, monkeypatch):
+    read, gate = DeskReader.read, threading.Event()
+
+    def slow(self, now):
+        gate.wait(30)
+        return read(self, now)
+
+    monkeypatch.setattr(DeskReader, "read", slow)
+    with serving(folder, bundle) as place:
+        paths = ["/", "/events", "/metrics", "/state.json"] * 15
+        lines = [http.client.HTTPConnection("127.0.0.1", place.port) for _ in paths]
+        for line, path in zip(lines, paths):
+            line.request("GET", path)
+        assert place.halt()[0] == 303 and not gate.is_set()
+        assert KillSwitch(folder / "kill_switch.jsonl").state == "HALTED"
+        gate.set()
+        for line in lines:
+            line.close()
 
 
 # The command
