@@ -121,6 +121,32 @@ def test_a_feed_over_the_network_asks_for_its_extra_and_messages_need_none():
     only_with("live", code.partition("for call")[0] + "for call in calls: call()\n")
 
 
+def test_the_page_of_a_desk_asks_for_its_extra():
+    code = (
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.live import desk_page, page_server\n"
+        "calls = {\n"
+        "    'fastapi': lambda: desk_page('.', None, token=''),\n"
+        "    'uvicorn': lambda: page_server(None),\n"
+        "}\n"
+        "for package, call in calls.items():\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert all(w in str(error) for w in (package, 'quantlab[live]')), error\n"
+        "    else:\n"
+        "        raise AssertionError(package)\n"
+    )
+    only_with("", code)
+    page = (
+        "from quantlab.live import desk_file, desk_metrics, desk_sheet, page_server\n"
+        "import fastapi, jinja2, prometheus_client\n"
+        "server, place = page_server(fastapi.FastAPI(), port=0)\n"
+        "place.close()\n"
+    )
+    only_with("live", page)
+
+
 def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
     code = (
         "from pathlib import Path\n"

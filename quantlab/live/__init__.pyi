@@ -60,3 +60,26 @@ from .played import (
     PlayedServer as PlayedServer,
     numbered as numbered,
 )
+from .desk import (
+    Desk as Desk,
+    DeskReader as DeskReader,
+    expected_path as expected_path,
+    read_desk as read_desk,
+)
+from .record import (
+    desk_record as desk_record,
+)
+from .metrics import (
+    desk_file as desk_file,
+    desk_metrics as desk_metrics,
+)
+from .sheet import (
+    desk_sheet as desk_sheet,
+)
+from .entrance import (
+    read_token as read_token,
+)
+from .page import (
+    desk_page as desk_page,
+    page_server as page_server,
+)
