@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .data_commands import DATA
-from .desk_commands import DESK
+from .desk_commands import DESK, SWITCH
 from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
@@ -231,6 +231,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, DESK, _REPORT, _DAG, NEW_STRATEGY,
+    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, DESK, SWITCH, _REPORT, _DAG, NEW_STRATEGY,
     NEW_FACTOR, DATA,
 )

@@ -234,6 +234,11 @@ class Desk(Result):
         "What the monitor says; None where it could not judge"
         return self.watch.verdict if self.watch else None
 
+    @property
+    def action(self) -> str | None:
+        "What the bundle agreed for that; None where the monitor could not judge"
+        return self.watch.action if self.watch else None
+
     def age(self, moment: pd.Timestamp | None) -> float | None:
         "Seconds from a moment until now; None where the moment is not known"
         return None if moment is None else (self.now - moment).total_seconds()

@@ -40,7 +40,8 @@ def _series(values: pd.Series | None) -> dict[str, Any] | None:
 # %% ../../nbs/85_live/51_record.ipynb #d02251a6
 _SCALARS = (
     "now", "strategy", "mode", "seal", "capital", "kind", "state", "reason", "by", "since",
-    "engine_state", "last_bar", "last_write", "final_equity", "drawdown", "verdict", "standing",
+    "engine_state", "last_bar", "last_write", "final_equity", "drawdown", "verdict", "action",
+    "standing",
 )
 
 

@@ -240,7 +240,9 @@ def _figures(desk: Desk) -> list[tuple[str, str, str]]:
     bar, wrote = desk.age(desk.last_bar), desk.age(desk.last_write)
     ago = lambda seconds: "" if seconds is None else f"{shown(seconds, 'seconds')} ago"
     standing = f"{desk.standing} the expected band" if desk.standing else "no band to compare with"
-    rings = "" if desk.watch is None else f"{int(desk.watch.triage['alarm'].sum())} checks ring"
+    rings = ""
+    if desk.watch is not None:
+        rings = f"{int(desk.watch.triage['alarm'].sum())} checks ring; agreed: {desk.action}"
     return [
         ("Equity", shown(desk.final_equity, "money"), standing),
         ("Since the start", shown(gain, "return"), f"capital {shown(desk.capital, 'money')}"),
