@@ -35,6 +35,10 @@ from .venue import (
 from .store import (
     LiveStore as LiveStore,
 )
+from .latency import (
+    Histogram as Histogram,
+    read_latency as read_latency,
+)
 from .engine import (
     LiveEngine as LiveEngine,
 )
