@@ -64,3 +64,7 @@ from .played import (
     PlayedServer as PlayedServer,
     numbered as numbered,
 )
+from .closes import (
+    FileCloses as FileCloses,
+    MergedFeed as MergedFeed,
+)
