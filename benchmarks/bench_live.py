@@ -255,7 +255,7 @@ def main():
     print(f"a close every {asked.close:g} s; journal append and fsync, SQLite synchronous=FULL")
     print("; ".join(f"{name} {cost:.1f} us" for name, cost in costs.items()))
     if hasattr(os, "getloadavg"):
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors: others delay a tick too")
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, which delays ticks")
     worst = max(row["p99 (us)"] for row in rows) / 1e6
     print(f"p99 of a tick {'below' if worst < TARGET else 'ABOVE'} {1e3 * TARGET:g} ms")
 
