@@ -3409,6 +3409,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'quantlab.live.engine._reconcile': ('85_live/engine.html#_reconcile', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._refusals': ('85_live/engine.html#_refusals', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._send': ('85_live/engine.html#_send', 'quantlab/live/engine.py'),
+                                      'quantlab.live.engine._trade': ('85_live/engine.html#_trade', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._traded_before': ( '85_live/engine.html#_traded_before',
                                                                                'quantlab/live/engine.py'),
                                       'quantlab.live.engine._unfilled': ('85_live/engine.html#_unfilled', 'quantlab/live/engine.py')},

@@ -264,6 +264,20 @@ async def _on(floor: _Floor, event: Event | Silence) -> None:
     if not floor.checked <= now < floor.checked + _MINUTE:  # also where it was set back
         await _reconcile(floor, date)
 
+
+async def _trade(floor: _Floor, feed: Feed, silence: float) -> None:
+    "One event after the other, each with its time"
+    try:
+        async with aclosing(watched(feed, floor.clock, seconds=silence)) as events:
+            async for event in events:
+                if floor.session["equity"] <= 0:  # returns on nothing have no meaning
+                    break
+                floor.latency.take()
+                await _on(floor, event)
+                floor.latency.dealt()
+    finally:
+        floor.latency.save()
+
 # %% ../../nbs/85_live/30_engine.ipynb #e1300013
 class LiveEngine:
     """Trade a bundle on events, through limits and a venue.
@@ -332,13 +346,7 @@ class LiveEngine:
         """
         with self._store as store:
             floor = await self._start(store.load())
-            async with aclosing(watched(self.feed, self.clock, seconds=self.silence)) as events:
-                async for event in events:
-                    if floor.session["equity"] <= 0:  # returns on nothing have no meaning
-                        break
-                    self.latency.take()
-                    await _on(floor, event)
-                    self.latency.dealt()
+            await _trade(floor, self.feed, self.silence)
             return read_journal(store.journal())
 
     async def _start(self, saved: dict | None) -> _Floor:
