@@ -367,6 +367,8 @@ class LiveEngine:
         )
         await _reconcile(floor, session["date"] or str(self.bundle.starts.date()))
         there = await self.venue.orders()
+        arrived = [order.id for order in self._store.unsent() if order.id in there]
+        self._store.mark(arrived, Progress.SENT)  # before a kill, or a halt would withhold them
         lost = [name for name in self._store.working() if name not in there]
         self._store.mark(lost, Progress.UNSENT)
         await _send(floor)

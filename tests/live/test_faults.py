@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import floor
+import ledger
 import pandas as pd
 import pytest
 from floor import COSTS, START, a_bundle, a_feed, a_world, live
@@ -284,3 +285,34 @@ def test_ticks_faster_than_they_are_handled_wait_in_a_bounded_room(world, feed, 
     assert result.n_days == 3 and seen.most_waiting <= room
     assert dealt == n + 3 - seen.dropped_quotes
     assert (seen.dropped_quotes > 0) is quotes
+
+
+def test_what_reached_the_venue_before_a_kill_is_withdrawn_by_a_halt_and_not_withheld(
+    world, feed, tmp_path
+):
+    "Killed between the venue's taking an order and our noting so; then somebody halts"
+    bundle = a_bundle(tmp_path / "bundle", *world, costs=floor.FREE)
+    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
+    switch = KillSwitch(folder / "kill_switch.jsonl", policy="cancel")
+    switch.start()
+    dying, count = floor.Exchange(path, fill=False), 0
+    submit = dying.submit
+
+    async def dying_submit(order):
+        nonlocal count
+        await submit(order)
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+
+    dying.submit = dying_submit
+    with pytest.raises(KeyboardInterrupt):
+        live(bundle, feed[:40], folder, venue=dying, kill_switch=switch)
+    venue = floor.Exchange(path, fill=False)
+    assert len(asyncio.run(venue.orders())) == 2
+    switch.trip("a rumour", by="desk")
+    got = live(bundle, feed[:40], folder, venue=venue, kill_switch=switch)
+    assert asyncio.run(venue.orders()) == {}
+    found = ledger.compare(folder, path)
+    assert ledger.faults(found) == {} and found["orders"] == 2
+    assert {"withheld", "cancelled"} <= set(got.events["type"])
