@@ -1,6 +1,6 @@
 """From a tick to its end, and from a close to its last order, in the live engine; and its memory.
 
-    python benchmarks/bench_live.py [--seconds 20] [--close 5] [--names 20] [--rates 1000 5000]
+    python benchmarks/bench_live.py [--seconds 30] [--close 10] [--names 20] [--rates 1000 5000]
     python benchmarks/bench_live.py --memory 10
 
 Ticks are due at a fixed rate, and a tick counts from when it was **due** to when the next could be
@@ -233,8 +233,8 @@ def many(folder, millions, asked):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--close", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--close", type=float, default=10.0)
     parser.add_argument("--names", type=int, default=20)
     parser.add_argument("--rates", type=float, nargs="+", default=[1000.0, 5000.0])
     parser.add_argument("--memory", type=int, metavar="MILLIONS")
