@@ -15,6 +15,7 @@ from .data_commands import DATA
 from .desk_commands import DESK, SWITCH
 from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
+from .live_commands import LIVE
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
 
 # %% ../nbs/96_commands.ipynb #0812c455
@@ -231,6 +232,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, DESK, SWITCH, _REPORT, _DAG, NEW_STRATEGY,
-    NEW_FACTOR, DATA,
+    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
+    NEW_STRATEGY, NEW_FACTOR, DATA,
 )

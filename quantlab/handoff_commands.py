@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .bundle_arguments import AS_OF, KNOWN, as_of, now, project, reviewers
 from .ledger_commands import Command, Usage
 
 if TYPE_CHECKING:
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from quantlab.handoff import Bundle
 
 # %% ../nbs/95_handoff_commands.ipynb #5f8cc979
-def _day(text: str) -> str:
-    "A day of the command line"
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a day is written 2026-01-31; got {text!r}") from None
-
-
 def _utc(moment: datetime.datetime) -> str:
     "A moment in UTC, to the second"
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -45,35 +38,6 @@ def _time(text: str) -> str:
     raise argparse.ArgumentTypeError(
         f"a time is written 2026-01-31T12:00:00Z, with its zone; got {text!r}"
     )
-
-
-def _now() -> datetime.datetime:
-    "This moment, in the zone of this machine"
-    return datetime.datetime.now().astimezone()
-
-
-def _as_of(args: argparse.Namespace) -> str:
-    "The day a bundle is judged at: given, or today"
-    return args.as_of or _now().date().isoformat()
-
-
-def _project() -> Path:
-    "Folder of the project one stands in, or the folder itself"
-    here = Path.cwd()
-    return next((f for f in (here, *here.parents) if (f / "dvc.yaml").is_file()), here)
-
-
-def _reviewers(args: argparse.Namespace) -> Path:
-    "File of the known reviewers: given, or the project's"
-    from quantlab.handoff.keys import REVIEWERS
-
-    return Path(args.reviewers) if args.reviewers else _project() / REVIEWERS
-
-
-_AS_OF = {"type": _day, "help": "the day it is judged at (default: today)"}
-_KNOWN = {
-    "metavar": "FILE", "help": "file of the known reviewers (default: the project's reviewers.json)"
-}
 
 # %% ../nbs/95_handoff_commands.ipynb #f630e6ca
 def _key(args: argparse.Namespace) -> int:
@@ -100,7 +64,7 @@ def _signer(args: argparse.Namespace) -> str:
     from quantlab.errors import HandoffError
     from quantlab.handoff.keys import public_key, read_key, read_reviewers
 
-    file, key = _reviewers(args), public_key(read_key(args.key))
+    file, key = reviewers(args), public_key(read_key(args.key))
     name = next((n for n, k in read_reviewers(file).items() if k == key), None)
     if name is None:
         raise HandoffError(
@@ -116,7 +80,7 @@ def _evidence() -> dict[str, bytes]:
     "Files of the project that a signature states something from"
     from quantlab.handoff.signatures import CONFIRMED, DOSSIER, JUDGED
 
-    files = {name: _project() / name for name in (JUDGED, CONFIRMED, DOSSIER)}
+    files = {name: project() / name for name in (JUDGED, CONFIRMED, DOSSIER)}
     return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
 
 
@@ -134,13 +98,13 @@ def _approve(args: argparse.Namespace, path: str) -> str:
     "Approve a bundle; what there is to say then"
     from quantlab.handoff import approve_bundle, load_bundle, sign_bundle
 
-    given = {"reason": args.reason, "as_of": _as_of(args)}
+    given = {"reason": args.reason, "as_of": as_of(args)}
     if args.key:
-        at, evidence = args.at or _utc(_now()), _evidence()
+        at, evidence = args.at or _utc(now()), _evidence()
         file = sign_bundle(path, key=args.key, by=_signer(args), at=at, evidence=evidence, **given)
     else:
         file = approve_bundle(path, by=args.by, **given)
-    bundle = load_bundle(path, as_of=_as_of(args), reviewers=_reviewers(args))
+    bundle = load_bundle(path, as_of=as_of(args), reviewers=reviewers(args))
     said = f"{'signed' if args.key else 'approved'}: {file}\n{bundle.path.name}: {_mode(bundle)}"
     return said + _unstated(bundle, evidence) if args.key else said
 
@@ -186,7 +150,7 @@ def _one_bundle(args: argparse.Namespace, path: str) -> str:
 
     if args.action == "approve":
         return _approve(args, path)
-    bundle = load_bundle(path, as_of=_as_of(args), reviewers=_reviewers(args))
+    bundle = load_bundle(path, as_of=as_of(args), reviewers=reviewers(args))
     if args.action == "show":
         return _page(bundle.summary())
     return (
@@ -211,7 +175,7 @@ def _diff(args: argparse.Namespace, pair: Sequence[str]) -> int:
     "What differs between two bundles"
     from quantlab.handoff import diff_bundles, load_bundle
 
-    table = diff_bundles(*(load_bundle(path, reviewers=_reviewers(args)) for path in pair))
+    table = diff_bundles(*(load_bundle(path, reviewers=reviewers(args)) for path in pair))
     print(table.to_string() if len(table) else "The two bundles state the same.")
     return 1 if len(table) else 0
 
@@ -256,7 +220,7 @@ HAND_OVER = Command(
         "--by": {"help": "who approves"}, "--reason": {"help": "why"},
         "--key": {"metavar": "FILE", "help": "private key that approve signs with"},
         "--at": {"type": _time, "help": "time of the signature (default: now)"},
-        "--name": {"help": "whose key is made"}, "--reviewers": _KNOWN, "--as-of": _AS_OF,
+        "--name": {"help": "whose key is made"}, "--reviewers": KNOWN, "--as-of": AS_OF,
     },
 )
 
@@ -265,7 +229,7 @@ def _paper(args: argparse.Namespace) -> int:
     "Replay a bundle through the reference broker"
     from quantlab.handoff import load_bundle, replay_bundle
 
-    bundle = load_bundle(args.bundle, as_of=_as_of(args), reviewers=_reviewers(args))
+    bundle = load_bundle(args.bundle, as_of=as_of(args), reviewers=reviewers(args))
     result = replay_bundle(bundle, args.feed, state=args.state)
     print(result.summary().to_string())
     if bundle.why_shadow:
@@ -286,6 +250,6 @@ PAPER = Command(
             "default": "paper_state",
             "help": "folder that holds journal and state (default: paper_state)",
         },
-        "--reviewers": _KNOWN, "--as-of": _AS_OF,
+        "--reviewers": KNOWN, "--as-of": AS_OF,
     },
 )

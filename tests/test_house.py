@@ -103,7 +103,7 @@ def test_nothing_in_the_library_uses_the_global_random_state_or_the_clock():
         r"np\.random\.(seed|rand|randn|normal|choice)\(|Timestamp\.now|datetime\.now|\.today\(\)|"
         r"time\.time\("
     )
-    asked = {"quantlab.handoff_commands", "quantlab.ledger_commands", "quantlab.trading.killswitch"}
+    asked = {"quantlab.bundle_arguments", "quantlab.ledger_commands", "quantlab.trading.killswitch"}
     asked |= {"quantlab.live.clock"}  # an engine that waits is given one
     for name, path in MODULES.items():
         if name not in asked:

@@ -85,7 +85,7 @@ def _with_closings(decide: Decide, closings: pd.DataFrame) -> Decide:
 
 def _as_filled(orders: pd.DataFrame, equity: pd.Series) -> Decide:
     "Place what was filled on the day it was decided, as the same fraction of equity"
-    by_day = {day: table for day, table in orders.groupby("date")}
+    by_day = dict(iter(orders.groupby("date")))
 
     def decide(account: Account) -> list[Order]:
         table = by_day.get(account.date)

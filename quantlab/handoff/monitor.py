@@ -122,7 +122,7 @@ def _triage(
     for name in ("turnover", "costs"):
         rows += mean_rows(name, clean, bundle, test)
     dated = chart_rows(shares) + drawdown_rows(returns, shares, bundle)
-    rang = {kind: pd.Timestamp.max for kind in KINDS}
+    rang = dict.fromkeys(KINDS, pd.Timestamp.max)
     for date, row in dated:
         if date is not None:
             rang[row["kind"]] = min(rang[row["kind"]], date)

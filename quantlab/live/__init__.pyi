@@ -35,6 +35,10 @@ from .venue import (
 from .store import (
     LiveStore as LiveStore,
 )
+from .latency import (
+    Histogram as Histogram,
+    read_latency as read_latency,
+)
 from .engine import (
     LiveEngine as LiveEngine,
 )
@@ -82,4 +86,8 @@ from .entrance import (
 from .page import (
     desk_page as desk_page,
     page_server as page_server,
+)
+from .closes import (
+    FileCloses as FileCloses,
+    MergedFeed as MergedFeed,
 )

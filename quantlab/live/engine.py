@@ -26,6 +26,7 @@ from ..handoff.journal import PaperResult, read_journal
 from .clock import Clock
 from .events import Close, Event
 from .feed import Feed, Guard, Notes, Silence, watched
+from .latency import Latency
 from .mirror import Mirror, at_close, difference, with_fills
 from .store import LiveStore, Progress
 from .venue import ReferenceVenue, ShownVenue, Venue
@@ -74,6 +75,7 @@ class _Floor:
     clock: Clock
     mirror: Mirror
     store: LiveStore
+    latency: Latency
     session: dict
     checked: pd.Timestamp  # when positions were last compared
     guard: Guard
@@ -99,8 +101,9 @@ class _Floor:
     def obeys(self) -> bool:
         "Has somebody else halted since the last close, with a policy that withdraws what waits?"
         switch = self.desk.switch
-        own = self.session["state"] == "HALTED" or switch.by == self.desk.name
-        return switch.policy is not None and not own and switch.state is State.HALTED
+        if switch.policy is None or self.session["state"] == "HALTED":
+            return False  # without a look at the file, as at most events
+        return switch.state is State.HALTED and switch.by != self.desk.name
 
     def caught_up(self) -> None:
         "Count what is passed over from here"
@@ -125,6 +128,7 @@ async def _collect(floor: _Floor, date: str) -> bool:
 async def _reconcile(floor: _Floor, date: str) -> None:
     "Compare positions with the venue; a difference that stays halts"
     floor.checked, sentence = floor.clock.now(), None
+    floor.latency.write_soon()
     for _ in range(_LOOKS):
         given = await floor.venue.positions()
         if await _collect(floor, date):
@@ -147,6 +151,7 @@ async def _send(floor: _Floor) -> None:
             floor.desk.write([line])
             break
         await floor.venue.submit(order)
+        floor.latency.sent()
         floor.store.mark([order.id], Progress.SENT)
     if waiting:
         await _collect(floor, date)
@@ -196,6 +201,7 @@ async def _close(floor: _Floor, event: Close) -> None:
     floor.session["until"] = moment.isoformat()
     trade_day(floor.desk, floor.session, bar, moment.time())
     await _send(floor)
+    floor.latency.write_soon()
 
 # %% ../../nbs/85_live/30_engine.ipynb #e130000f
 def _traded_before(floor: _Floor, event: Close) -> bool:
@@ -258,6 +264,20 @@ async def _on(floor: _Floor, event: Event | Silence) -> None:
     if not floor.checked <= now < floor.checked + _MINUTE:  # also where it was set back
         await _reconcile(floor, date)
 
+
+async def _trade(floor: _Floor, feed: Feed, silence: float) -> None:
+    "One event after the other, each with its time"
+    try:
+        async with aclosing(watched(feed, floor.clock, seconds=silence)) as events:
+            async for event in events:
+                if floor.session["equity"] <= 0:  # returns on nothing have no meaning
+                    break
+                floor.latency.take()
+                await _on(floor, event)
+                floor.latency.dealt()
+    finally:
+        floor.latency.save()
+
 # %% ../../nbs/85_live/30_engine.ipynb #e1300013
 class LiveEngine:
     """Trade a bundle on events, through limits and a venue.
@@ -299,6 +319,7 @@ class LiveEngine:
         self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
         self._own_switch = kill_switch is None
         self.kill_switch = kill_switch or KillSwitch(folder / "kill_switch.jsonl")
+        self.latency = Latency(folder)
         self._store = LiveStore(folder)
         self._mirror = Mirror(self._store, venue)
         gate = PreTradeGate(self.limits, check_rules(rules))
@@ -325,11 +346,7 @@ class LiveEngine:
         """
         with self._store as store:
             floor = await self._start(store.load())
-            async with aclosing(watched(self.feed, self.clock, seconds=self.silence)) as events:
-                async for event in events:
-                    if floor.session["equity"] <= 0:  # returns on nothing have no meaning
-                        break
-                    await _on(floor, event)
+            await _trade(floor, self.feed, self.silence)
             return read_journal(store.journal())
 
     async def _start(self, saved: dict | None) -> _Floor:
@@ -345,11 +362,13 @@ class LiveEngine:
             session = resume_session(self._desk, saved)
         last = session["date"] and pd.Timestamp(session["date"])
         floor = _Floor(
-            self._desk, self.venue, self.clock, self._mirror, self._store, session,
+            self._desk, self.venue, self.clock, self._mirror, self._store, self.latency, session,
             self.clock.now(), Guard(last), traded_on(self._store.journal()), last is not None,
         )
         await _reconcile(floor, session["date"] or str(self.bundle.starts.date()))
         there = await self.venue.orders()
+        arrived = [order.id for order in self._store.unsent() if order.id in there]
+        self._store.mark(arrived, Progress.SENT)  # before a kill, or a halt would withhold them
         lost = [name for name in self._store.working() if name not in there]
         self._store.mark(lost, Progress.UNSENT)
         await _send(floor)

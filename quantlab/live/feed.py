@@ -122,7 +122,8 @@ class Guard:
         seen = seen if moment == last else set()
         if mark in seen:
             return self._note("duplicate", key, event)
-        self._last[key] = (moment, seen | {mark})
+        seen.add(mark)
+        self._last[key] = (moment, seen)
         return True
 
     def _note(self, kind: str, key: tuple[type, str], event: Event) -> bool:

@@ -15,7 +15,8 @@ import pandas as pd
 from ..checks import check_kind, check_option
 from ..errors import needs
 from ..handoff.monitor import VERDICTS
-from .desk import Desk, Histogram
+from .desk import Desk
+from .latency import Histogram
 from ..trading.states import State
 
 # %% ../../nbs/85_live/52_metrics.ipynb #55e50ed0

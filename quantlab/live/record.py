@@ -67,7 +67,7 @@ def desk_record(desk: Desk) -> dict[str, Any]:
     found["monitor"] = _rows(desk.watch.triage) if desk.watch else None
     found["latency"] = {
         name: {"n": h.n, "maximum": h.maximum}
-        | {f"at_most_{share:g}": h.at_most(share) for share in (0.5, 0.95, 0.99)}
+        | {f"at_most_{share:g}": as_scalar(h.quantile(share)) for share in (0.5, 0.95, 0.99)}
         for name, h in desk.latency.items()
     }
     return found | {"changes": [dict(c) for c in desk.changes], "notes": list(desk.notes)}

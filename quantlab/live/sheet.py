@@ -18,7 +18,8 @@ import pandas as pd
 
 from ..checks import check_kind
 from ..errors import needs
-from .desk import Desk, Histogram
+from .desk import Desk
+from .latency import Histogram
 from ..results import FORMATS
 
 # %% ../../nbs/85_live/53_sheet.ipynb #44e99c3b
@@ -182,10 +183,8 @@ def _moment(text: str | None) -> pd.Timestamp | None:
 
 def _quantiles(histogram: Histogram) -> tuple:
     "How many, and the seconds that shares of them took at most"
-    if not histogram.n:
-        return (0, None, None, None, None)
-    at_most = map(histogram.at_most, (0.5, 0.95, 0.99))
-    return (histogram.n, *at_most, histogram.maximum)
+    at_most = map(histogram.quantile, (0.5, 0.95, 0.99))
+    return (histogram.n, *at_most, histogram.maximum if histogram.n else None)
 
 # %% ../../nbs/85_live/53_sheet.ipynb #09aadc0d
 _WIDE, _HIGH, _POINTS = 1000, 300, 500

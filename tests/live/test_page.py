@@ -37,14 +37,16 @@ from quantlab.live import (
     page_server,
     read_desk,
 )
-from quantlab.live.desk import Histogram
 from quantlab.live.entrance import Tries
+from quantlab.live.latency import Histogram
 from quantlab.pages import external_references
 from quantlab.trading.orders import make_order
 
 TOKEN = "correct-horse-battery"
 MARKUP = "<script>alert(1)</script>"
-FAST = Histogram((0.001, 0.01), (90, 9, 1), 0.2, 0.05, 100)
+FAST = Histogram()
+for seconds in [0.0008] * 90 + [0.009] * 9 + [0.05]:
+    FAST.record(seconds)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,7 @@ def traded(bundle, feed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("traded")
     rules = {"restricted": ["S001"]}
     asyncio.run(engine(bundle, feed[:60], reference(bundle), folder, rules=rules).run())
-    parts = {"upper_bounds": FAST.upper_bounds, "counts": FAST.counts, "n": FAST.n}
-    parts |= {"sum": FAST.sum, "maximum": FAST.maximum}
+    parts = FAST.to_dict()
     (folder / "latency.json").write_text(json.dumps({"ticks": parts, "orders": parts}))
     return folder
 
