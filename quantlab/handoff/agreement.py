@@ -106,6 +106,8 @@ class OriginFields(TypedDict, total=False):
     inputs: Mapping[str, str]
     code: str
     ledger: Mapping | None
+    plan: str | None
+    commit: str | None
     pages: Mapping[str, str] | None
     dossier: str | bytes | Path | None
     approvals: Iterable[Mapping]
@@ -124,6 +126,10 @@ class Origin:
     ledger : mapping, optional
         What the verdict counted: `count` of trials, `last_hash` of the ledger then, and whether the
         count is a `lower_bound`.
+    plan : str, optional
+        sha256 of the plan that the verdict went by.
+    commit : str, optional
+        Last commit of the project when it was written, 40 hexadecimal digits.
     pages : mapping, optional
         sha256 of pages that are kept elsewhere, by name.
     dossier : str, bytes or Path, optional
@@ -136,6 +142,8 @@ class Origin:
     inputs: Mapping[str, str]
     code: str
     ledger: Mapping | None = None
+    plan: str | None = None
+    commit: str | None = None
     pages: Mapping[str, str] | None = None
     dossier: str | bytes | Path | None = None
     approvals: Iterable[Mapping] = ()

@@ -69,7 +69,10 @@ def _moments(bundle: "Bundle") -> dict[str, Any]:
 def _expectations(bundle: "Bundle") -> dict[str, Any]:
     "What the backtest says, and how long its test takes"
     stated, test, daily = bundle.expected_distribution, bundle.sequential_test, bundle.expected
+    chosen = stated.get("selection")
+    among = f"{chosen['n_trials']} trials" if isinstance(chosen, Mapping) else "not stated"
     return {
+        "expected: corrected for the choice among": among,
         "expected: return (mean a day)": stated["mean"],
         "expected: volatility (a day)": stated["volatility"],
         "expected: turnover (mean a day, fraction of equity)": daily["turnover"].mean(),
@@ -119,6 +122,8 @@ def _answers(bundle: "Bundle") -> dict[str, Any]:
         "signatures that do not count": "; ".join(bundle.refused) or "none",
         "seal proves": SEAL_NOTE,
         "trials counted by the verdict": _counted(bundle.manifest.get("ledger")),
+        "plan": (bundle.manifest.get("plan") or "not stated")[:12],
+        "commit": (bundle.manifest.get("commit") or "not stated")[:12],
         **_expectations(bundle), **_agreed(bundle),
     }
 

@@ -17,7 +17,8 @@ from .bundle import Bundle, load_bundle
 # %% ../../nbs/80_handoff/38_differences.ipynb #0b5e64ff
 _PART = {
     **dict.fromkeys(("inputs", "universe"), "data"),
-    **dict.fromkeys(("strategy", "family", "parameters"), "parameters"), "code": "code",
+    **dict.fromkeys(("strategy", "family", "parameters"), "parameters"),
+    **dict.fromkeys(("code", "commit"), "code"),
     **dict.fromkeys(
         ("limits", "kill_rules", "costs", "capital", "starts", "expires", "decision_time",
          "fill_time", "periods_per_year"),
@@ -25,7 +26,7 @@ _PART = {
     ),
     "monitoring": "monitoring", **dict.fromkeys(("calendar", "zone", "fill_lag"), "calendar"),
     "expected_distribution": "expected", "files": "files",
-    **dict.fromkeys(("verdict", "mode", "ledger", "pages", "approvals"), "verdict"),
+    **dict.fromkeys(("verdict", "mode", "ledger", "plan", "pages", "approvals"), "verdict"),
 }
 _PARTS = tuple(dict.fromkeys(_PART.values()))
 

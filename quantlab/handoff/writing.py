@@ -100,7 +100,7 @@ def _check_names(strategy: str, inputs: Mapping, code: str, family: str | None) 
 DIGITS = 7  # bundles whose numbers agree to so many significant digits of their column are one
 _WEIGHTS, _EXPECTED = "target_weights.parquet", "expected.parquet"
 # where a bundle comes from, not what is agreed
-_ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages"}
+_ORIGIN = {"seal", "files", "code", "inputs", "ledger", "pages", "plan", "commit"}
 
 
 def _close(first: Any, second: Any) -> bool:
@@ -298,6 +298,7 @@ def write_bundle(
         "parameters": plain_json(parameters, "parameters"),
         "inputs": plain_json(origin.inputs, "inputs"), "code": origin.code, "universe": universe,
         "approvals": approvals, "digits": DIGITS, "ledger": plain_json(origin.ledger, "ledger"),
+        "plan": origin.plan, "commit": origin.commit,
         "pages": plain_json(origin.pages or {}, "pages"),
         "files": {name: sha256(c) for name, c in contents.items()},
     }
