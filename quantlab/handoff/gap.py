@@ -147,7 +147,7 @@ class GapAttribution(Result):
         ax = axes_or_new(ax, figsize=(8, 3))
         sums = 1e4 * self.daily.cumsum()
         for name in CAUSES:
-            if (sums[name] != 0).any():
+            if sums[name].abs().max() > 1e-6:
                 ax.plot(sums.index, sums[name].to_numpy(), label=name)
         ax.plot(sums.index, sums["total"].to_numpy(), color="black", linestyle="--", label="gap")
         ax.set(ylabel="basis points", title="paper less backtest, by cause")
