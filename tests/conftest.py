@@ -30,6 +30,20 @@ def close(got: float, expected: float, tol: dict) -> bool:
     return abs(got - expected) <= tol.get("abs", 0.0) + tol.get("rel", 0.0) * abs(expected)
 
 
+# limits so wide that nothing trips them
+WIDE = {
+    "max_order_notional": 1e9,
+    "max_gross": 5.0,
+    "max_position_weight": 5.0,
+    "max_daily_turnover": 50.0,
+    "price_collar": 0.95,
+    "max_orders_per_day": 10_000,
+    "max_stale_days": 10_000,
+    "max_daily_loss": 0.9,
+    "max_drawdown": 0.9,
+}
+
+
 def sequential_test():
     "A sequential test as a bundle agrees on one"
     from quantlab.handoff.expectation import SequentialTest

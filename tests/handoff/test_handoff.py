@@ -12,6 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import conftest
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,17 +56,7 @@ from quantlab.trading.orders import make_order
 COSTS = CostModel(
     commission_bps=1, half_spread_bps=4, impact_coefficient=0.5, borrow_bps_per_year=50
 )
-WIDE = Limits(
-    max_order_notional=1e9,
-    max_gross=5.0,
-    max_position_weight=5.0,
-    max_daily_turnover=50.0,
-    price_collar=0.95,
-    max_orders_per_day=10_000,
-    max_stale_days=10_000,
-    max_daily_loss=0.9,
-    max_drawdown=0.9,
-)
+WIDE = Limits(**conftest.WIDE)
 PERIODS = 252
 
 

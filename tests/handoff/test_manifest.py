@@ -9,7 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, sequential_test
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -37,24 +37,7 @@ LIMITS = {
     "max_daily_loss": 0.03,
     "max_drawdown": 0.08,
 }
-TEST = {
-    "mean": 4e-4,
-    "volatility": 0.01,
-    "abs_mean": 0.8,
-    "abs_std": 0.6,
-    "mean_allowance": 0.05,
-    "volatility_allowance": 0.25,
-    "mean_threshold": 33.0,
-    "volatility_threshold": 11.0,
-    "average_run_length": 1e3,
-    "achieved_run_length": 1e3,
-    "run_length_low": 5e2,
-    "run_length_high": 2e3,
-    "detection_delay": 1e2,
-    "block_length": 1.0,
-    "n_resamples": 1,
-    "seed": 0,
-}
+TEST = sequential_test().to_dict()
 ARGUMENTS = {
     "strategy": "pairs_book",
     "verdict": "approved",

@@ -2,10 +2,10 @@
 
 import dataclasses
 
+import conftest
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import sequential_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,17 +32,7 @@ from quantlab.trading.costs import CostModel
 COSTS = CostModel(
     commission_bps=1, half_spread_bps=4, impact_coefficient=0.5, borrow_bps_per_year=50
 )
-WIDE = Limits(
-    max_order_notional=1e9,
-    max_gross=5.0,
-    max_position_weight=5.0,
-    max_daily_turnover=50.0,
-    price_collar=0.95,
-    max_orders_per_day=10_000,
-    max_stale_days=10_000,
-    max_daily_loss=0.9,
-    max_drawdown=0.9,
-)
+WIDE = Limits(**conftest.WIDE)
 
 
 def a_world(seed, n_days=120, n_assets=5, every=7):
@@ -57,7 +47,7 @@ def a_world(seed, n_days=120, n_assets=5, every=7):
 def stated():
     record = garch(1000, mu=6e-4, rng=np.random.default_rng(4))["returns"]
     live = expected_distribution(record, horizon=60, seed=5, n_resamples=200)
-    return live.to_dict() | {"sequential_test": sequential_test().to_dict()}
+    return live.to_dict() | {"sequential_test": conftest.sequential_test().to_dict()}
 
 
 def a_bundle(folder, stated, market, weights, **changes):
