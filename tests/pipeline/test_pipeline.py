@@ -351,7 +351,10 @@ def test_the_bundle_names_its_page_and_its_count(flat_world):
         "manifest.json",
         "target_weights.parquet",
         "expected.parquet",
+        "times.parquet",
     }
+    assert manifest["plan"] == judged["plan"]["hash"]
+    assert manifest["expected_distribution"]["selection"]["n_trials"] > 1
 
 
 def test_the_command_reads_ledger_and_bundle(flat_world, monkeypatch, capsys):
