@@ -16,7 +16,7 @@ from ..errors import DataError
 
 # %% ../../nbs/80_handoff/11_bet.ipynb #be700007
 STAKES = (0.5, 1.0, 2.0)  # shares of the edge that the gamblers believe to be gone
-LARGEST_GAIN = 10.0  # forecast volatilities; a day that gains more counts as this
+LARGEST_GAIN = 10.0  # forecast volatilities; a day that gains more leaves a debt
 DECAY = 0.94  # of the volatility forecast, a day (RiskMetrics 1996)
 LEAST_EDGE = 0.04  # in volatilities a day
 _FULL = 1e15  # a fortune grows no further
@@ -33,10 +33,11 @@ def _fortunes(returns, mean, volatility, edge, stakes):
             forecast, total = max(np.sqrt(variance), 0.5 * volatility), 0.0
             for i in range(len(stakes)):
                 stake = min(stakes[i] * edge / forecast**2, 1 / (LARGEST_GAIN * forecast))
-                each[i] = min((each[i] + 1) * max(1 + stake * loss, 0.0), _FULL)
+                won = stake * loss * (max(each[i], 0.0) + 1)  # of a debt nothing can be staked
+                each[i] = min(each[i] + 1 + won, _FULL)
                 total += each[i] / len(stakes)
             variance = DECAY * variance + (1 - DECAY) * loss**2
-        path[t] = total
+        path[t] = max(total, 0.0)
     return path
 
 # %% ../../nbs/80_handoff/11_bet.ipynb #be700009
@@ -55,8 +56,9 @@ def betting_chart(returns: Any, *, mean: float, volatility: float) -> np.ndarray
     Returns
     -------
     ndarray
-        Not negative. To ring when it reaches `A` gives an average run length of at least `A` days
-        as long as no day's expected return, given the past, is below `mean`.
+        Not negative, a debt is shown as nothing. To ring when it reaches `A` gives an average run
+        length of at least `A` days as long as no day's expected return, given the past, is below
+        `mean`.
 
     Raises
     ------

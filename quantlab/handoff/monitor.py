@@ -39,7 +39,7 @@ class MonitorResult(Result):
     verdict: str  # one of VERDICTS
     action: str  # agreed for the verdict: "continue", "retrain", "reduce" or "stop"
     reason: str  # one sentence
-    alarm_date: object  # first day a chart or the bet passed its bar, None if never
+    alarm_date: object  # first day a chart, the bet or the drawdown alarmed, None if never
     n_days: int
     realised_mean: float  # per day
     expected_mean: float
@@ -98,7 +98,8 @@ def _realised(realised: Any) -> pd.DataFrame:
             f"`realised` has dates from {first} to {last}; dates lie between 1677 and 2262."
         )
     names = [c for c in ("returns", "turnover", "costs", "gross") if c in realised]
-    table = pd.DataFrame(as_float(realised[names], "realised"), index=realised.index, columns=names)
+    # a record may be stamped with the hour of its close
+    table = pd.DataFrame(as_float(realised[names], "realised"), index.normalize(), names)
     if not np.isfinite(table["returns"]).any():
         raise MissingDataError(
             f"`realised` has no usable return on any of {len(table)} days; there is nothing to "
@@ -110,8 +111,8 @@ def _realised(realised: Any) -> pd.DataFrame:
 def _triage(
     record: pd.DataFrame, clean: pd.DataFrame, bundle: Bundle, shares: pd.DataFrame,
     paper: PaperResult | None, gap: GapAttribution | None,
-) -> pd.DataFrame:
-    "A row a check, in the order in which they are to be believed"
+) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+    "A row a check, in the order in which they are to be believed, and the first dated alarm"
     test, expected = bundle.sequential_test, bundle.expected["returns"]
     expected = expected.set_axis(expected.index.as_unit(clean.index.unit))
     returns = clean["returns"]
@@ -126,8 +127,10 @@ def _triage(
     for date, row in dated:
         if date is not None:
             rang[row["kind"]] = min(rang[row["kind"]], date)
-    late = sorted((row for _, row in dated), key=lambda row: rang[row["kind"]])
-    return pd.DataFrame([*rows, *late])
+    day = lambda pair: (rang[pair[1]["kind"]], pair[0] or pd.Timestamp.max)
+    late = [row for _, row in sorted(dated, key=day)]
+    alarms = [date for date, _ in dated if date is not None]
+    return pd.DataFrame([*rows, *late]), min(alarms, default=None)
 
 
 def _reason(triage: pd.DataFrame, verdict: str) -> str:
@@ -181,13 +184,12 @@ def monitor(
     clean = clean[~clean.index.duplicated()]
     values = clean["returns"]
     shares = chart_table(values, test)
-    triage = _triage(record, clean, bundle, shares, paper, gap)
+    triage, rang = _triage(record, clean, bundle, shares, paper, gap)
     ringing = triage.loc[triage["alarm"], "kind"]
     verdict = ringing.iloc[0] if len(ringing) else "noise"
-    alarms = shares.index[(shares > 1).any(axis=1)]
     return MonitorResult(
         verdict=verdict, action=bundle.monitoring[verdict], reason=_reason(triage, verdict),
-        alarm_date=alarms[0] if len(alarms) else None, n_days=len(values),
+        alarm_date=rang, n_days=len(values),
         realised_mean=float(values.mean()), expected_mean=test.mean,
         realised_volatility=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
         expected_volatility=test.volatility, average_run_length=test.average_run_length,

@@ -22,7 +22,7 @@ class SelectedRecord(Result):
     "A record as it is to be expected once the luck of having been chosen is taken off"
 
     trial: str
-    n_trials: int  # among which it was chosen, as far as they vary
+    n_trials: int  # among which it was chosen: those that vary and did no better
     observed_sharpe: float  # per day
     # per day: mean of what the best of one half of the days earned in the other, at most `observed`
     corrected_sharpe: float
@@ -43,7 +43,7 @@ def corrected_for_selection(
     ----------
     trial_returns : DataFrame
         Daily returns, decimal, of all trials among which it was chosen, none missing: days x
-        trials. Columns that never vary do not count.
+        trials. Columns that never vary, or have a higher Sharpe ratio, do not count.
     trial : str
         The chosen column.
     n_blocks : int
@@ -72,6 +72,9 @@ def corrected_for_selection(
     varying = frame.loc[:, frame.nunique() > 1]
     volatility = float(chosen.std(ddof=1))
     observed = corrected = float(chosen.mean()) / volatility
+    # a trial that did better was not competing: its wins in the other half say nothing of this one
+    ratios = varying.mean() / varying.std(ddof=1)
+    varying = varying.loc[:, ~(ratios > observed) | (varying.columns == trial)]
     if varying.shape[1] > 1:
         halves = probability_of_backtest_overfitting(varying, n_blocks=n_blocks)
         corrected = min(observed, float(halves.out_of_sample.mean()))

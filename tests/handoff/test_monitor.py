@@ -100,10 +100,10 @@ def the_slow_way(returns, mean, volatility):
             if np.isfinite(value):
                 forecast = max(variance**0.5, volatility / 2)
                 stake = min(share * edge / forecast**2, 0.1 / forecast)
-                money = (money + 1) * max(0.0, 1 + stake * (mean - value))
+                money += 1 + stake * (mean - value) * (max(money, 0.0) + 1)
                 variance = 0.94 * variance + 0.06 * (mean - value) ** 2
             total[t] += money / 3
-    return total
+    return np.maximum(total, 0.0)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-0.002, 0.002), st.floats(0.002, 0.05))
@@ -127,6 +127,31 @@ def test_the_fortune_grows_by_one_a_day_where_the_bet_is_fair():
         days = 5e-4 + wild * rng.standard_normal(50)
         ends.append(betting_chart(days, mean=5e-4, volatility=0.01)[-1])
     assert abs(np.mean(ends) - 50) < 4 * np.std(ends) / np.sqrt(len(ends))
+
+
+# -- what the bet promises where gains are rare and large
+
+
+def test_the_bet_keeps_its_promise_where_a_few_days_gain_all():
+    "Most days lose a little and one in a hundred gains it back: a debt must not be forgiven"
+    rng, promised, waits = np.random.default_rng(5), 100, []
+    for _ in range(800):
+        gains = 30 * (rng.random(4000) < 0.01) - 0.3
+        days = 5e-4 + 0.01 * (0.3 * rng.standard_normal(4000) + gains)
+        rang = betting_chart(days, mean=5e-4, volatility=0.01) >= promised
+        waits.append(rang.argmax() + 1 if rang.any() else len(rang))
+    assert np.mean(waits) > promised - 3 * np.std(waits) / np.sqrt(len(waits))
+
+
+def test_a_better_column_does_not_talk_the_correction_down():
+    rng = np.random.default_rng(3)
+    trials = pd.DataFrame(rng.normal(0, 0.01, (800, 30))).rename(columns=str)
+    best = (trials.mean() / trials.std()).idxmax()
+    alone = corrected_for_selection(trials, best)
+    assert alone.corrected_sharpe < alone.observed_sharpe / 2
+    for more in (1e-4 + 1e-6 * rng.standard_normal(800), rng.normal(3e-3, 0.01, 800)):
+        joined = corrected_for_selection(trials.assign(more=more), best)
+        assert joined.to_dict() == alone.to_dict()
 
 
 # -- what is expected
@@ -274,3 +299,77 @@ def test_one_enormous_day_is_a_bad_price_and_a_wild_month_is_not(tmp_path, state
     spike = "largest day (standard deviations)"
     alarms = [monitor(bundle, x).triage.set_index("check")["alarm"][spike] for x in (once, wild)]
     assert alarms == [True, False]
+
+
+# -- records that nobody thought of
+
+
+def live(bundle, n, seed, loss=0.0):
+    "A record after the backtest with the agreed mean and volatility"
+    test, rng = bundle.sequential_test, np.random.default_rng(seed)
+    days = pd.bdate_range("2020-01-06", periods=n)
+    return pd.Series(rng.normal(test.mean - loss, test.volatility, n), days)
+
+
+def test_a_verdict_of_the_returns_has_the_day_of_its_first_alarm(tmp_path, stated):
+    market, weights = a_world(6)
+    envelope = {"1": 0.01, "60": 0.02}
+    bundle = a_bundle(
+        tmp_path,
+        stated,
+        market,
+        weights,
+        expected_distribution=stated | {"drawdown_envelope": envelope},
+    )
+    kinds = ("structural break", "model decay")
+    dated = 0
+    for seed in range(40):
+        told = monitor(bundle, live(bundle, 60, seed, loss=2e-3))
+        if told.verdict in kinds:
+            dated += 1
+            assert told.alarm_date is not None
+            assert f"alarm on {told.alarm_date.date()}" in told.reason
+    assert dated > 10
+
+
+def test_one_small_day_is_no_wrong_unit(tmp_path, stated):
+    market, weights = a_world(7)
+    bundle = a_bundle(tmp_path, stated, market, weights)
+    day = pd.Series([1e-6], pd.DatetimeIndex(["2020-01-06"]))
+    assert monitor(bundle, day).verdict == "noise"
+    percent = monitor(bundle, live(bundle, 10, 1) / 100)
+    assert percent.verdict == "data defect" and "unit" in percent.reason
+
+
+def test_to_build_a_book_up_is_no_drift(tmp_path, stated):
+    market, weights = a_world(8)
+    bundle = a_bundle(tmp_path, stated, market, weights)
+    trading = pd.DataFrame({"turnover": 0.02, "costs": 1e-5}, bundle.expected.index)
+    steady = dataclasses.replace(bundle, expected=bundle.expected.assign(**trading))
+    record = live(bundle, 30, 2).to_frame("returns").assign(turnover=0.02, costs=1e-5, gross=1.0)
+    record.iloc[0, 1:] = 0.0
+    record.iloc[1, 1:3] = 1.0, 5e-4
+    assert not monitor(steady, record).triage.set_index("kind")["alarm"]["input drift"].any()
+    drifted = monitor(steady, record.assign(turnover=record["turnover"] * 2))
+    assert drifted.verdict == "input drift"
+
+
+def test_ruin_an_empty_envelope_and_enormous_returns_are_judged(tmp_path, stated):
+    market, weights = a_world(9)
+    bundle = a_bundle(tmp_path, stated, market, weights)
+    record = live(bundle, 80, 3)
+    ruined = record.where(np.arange(80) < 40, -1.0)
+    for odd in (ruined, 1e4 * record, 1e50 * record):
+        assert monitor(bundle, odd).verdict == "data defect"
+    never = stated | {"drawdown_envelope": {"1": 0.0, "60": 0.0}}
+    bundle = a_bundle(tmp_path, stated, market, weights, expected_distribution=never)
+    row = monitor(bundle, record).triage.set_index("check").loc["drawdown (share of the envelope)"]
+    assert row["value"] == np.inf and "the envelope then at 0.00%" in row["evidence"]
+
+
+def test_days_may_carry_the_hour_of_their_close(tmp_path, stated):
+    market, weights = a_world(10)
+    bundle = a_bundle(tmp_path, stated, market, weights)
+    replay = bundle.expected[["returns"]]
+    hours = replay.set_axis(replay.index + pd.Timedelta(hours=16))
+    assert monitor(bundle, hours).triage.equals(monitor(bundle, replay).triage)
