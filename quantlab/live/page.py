@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 # %% ../../nbs/85_live/55_page.ipynb #b646d080
+def _noticed(desk: Desk, done: str) -> dict[str, str]:
+    "What became of a press, as long as the switch says so: an address can claim anything"
+    holds = done in ("HALTED", "REDUCING") and desk.state == done
+    return {"notice": f"{done} was written to the kill switch."} if holds else {}
+
+
 class _Watch:
     "Looks at a folder, one request after the other"
 
@@ -45,13 +51,15 @@ class _Watch:
         with self._lock:
             return self._reader.read(self._clock.now())
 
-    def sheet(self, **options: Any) -> str:
+    def sheet(self, *, done: str = "", **options: Any) -> str:
         "The page now; where it cannot be made, what is left of it with the buttons"
         try:
-            return desk_sheet(self.look(), **options)
+            desk = self.look()
+            return desk_sheet(desk, **options, **_noticed(desk, done))
         except Exception as error:  # whatever it is, who wants to halt must find the button
             note = f"the desk cannot be shown ({type(error).__name__}); the buttons work"
-            return desk_sheet(self._reader.blank(self._clock.now(), note), **options)
+            desk = self._reader.blank(self._clock.now(), note)
+            return desk_sheet(desk, **options, **_noticed(desk, done))
 
 
 def _news(desk: Desk) -> str:
@@ -190,12 +198,9 @@ def _reading(watch: _Watch) -> dict[str, Callable]:
     "What is read, by its address"
     from starlette.responses import HTMLResponse, JSONResponse, Response
 
-    done = {state: f"{state} was written to the kill switch." for state in ("HALTED", "REDUCING")}
-
     def page(request: Any) -> Any:
         asked, refresh = request.query_params, 15 if request.query_params.get("refresh") else 0
-        notice = done.get(asked.get("done", ""), "")
-        return HTMLResponse(watch.sheet(notice=notice, refresh=refresh))
+        return HTMLResponse(watch.sheet(done=asked.get("done", ""), refresh=refresh))
 
     def state(request: Any) -> Any:
         return JSONResponse(desk_record(watch.look()))

@@ -393,6 +393,15 @@ def test_reduce_halts_less_and_softens_no_halt(folder, bundle):
     assert [line["outcome"] for line in audit(folder)] == ["done", "done", "halted already"]
 
 
+def test_an_address_claims_nothing_that_the_switch_does_not_say(folder, bundle):
+    with serving(folder, bundle) as place:
+        for claim in ("HALTED", "REDUCING", "ACTIVE"):
+            assert "was written" not in place.ask(f"/?done={claim}")[2]
+        assert place.halt()[0] == 303
+        assert "HALTED was written to the kill switch." in place.ask("/?done=HALTED")[2]
+        assert "was written" not in place.ask("/?done=REDUCING")[2]
+
+
 @pytest.mark.parametrize(
     "headers",
     [
