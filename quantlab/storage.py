@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plain_json', 'parse_json', 'named_once', 'canonical_json', 'readable_json', 'sha256', 'writing', 'write_all',
            'sync_folder', 'sweep_leftovers', 'replacing', 'write_durably', 'hold', 'locked', 'split_lines',
-           'append_lines', 'as_path', 'is_text', 'check_text', 'in_words', 'sweep', 'create']
+           'append_lines', 'as_path', 'is_text', 'check_text', 'in_words', 'printable', 'sweep', 'create']
 
 # %% ../nbs/04_storage.ipynb #a74a6758
 import contextlib
@@ -292,6 +292,11 @@ def check_text(value: Any, name: str) -> str:
 def in_words(error: Exception) -> str:
     "Why something could not be written or read"
     return getattr(error, "strerror", None) or str(error)
+
+
+def printable(text: str) -> str:
+    "A text on one line, with what would move a cursor or turn the order of letters spelled out"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def sweep(folder: Path, pattern: str) -> None:
