@@ -3755,6 +3755,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'quantlab.live.page._Watch.look': ('85_live/page.html#_watch.look', 'quantlab/live/page.py'),
                                     'quantlab.live.page._Watch.sheet': ('85_live/page.html#_watch.sheet', 'quantlab/live/page.py'),
                                     'quantlab.live.page._events': ('85_live/page.html#_events', 'quantlab/live/page.py'),
+                                    'quantlab.live.page._every': ('85_live/page.html#_every', 'quantlab/live/page.py'),
                                     'quantlab.live.page._form': ('85_live/page.html#_form', 'quantlab/live/page.py'),
                                     'quantlab.live.page._names': ('85_live/page.html#_names', 'quantlab/live/page.py'),
                                     'quantlab.live.page._news': ('85_live/page.html#_news', 'quantlab/live/page.py'),

@@ -179,6 +179,14 @@ class _Buttons:
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+def _every(host: str) -> SpecificationError:
+    "The error for a host that is every address at once"
+    return SpecificationError(
+        f"`host` must be one address or name of this computer; got {host!r}, which is all of "
+        "them, and the page would not know under which name it is asked for."
+    )
+
+
 def _names(host: Any) -> frozenset[str]:
     "Names that a page is served under: those of this computer, and one more"
     check_kind(host, str, "host", "such as '127.0.0.1'")
@@ -187,10 +195,7 @@ def _names(host: Any) -> frozenset[str]:
     except ValueError:
         every = False
     if every:
-        raise SpecificationError(
-            f"`host` must be one address or name of this computer; got {host!r}, which is all of "
-            "them, and the page would not know under which name it is asked for."
-        )
+        raise _every(host)
     return frozenset((*_LOOPBACK, host.lower()))
 
 
@@ -311,6 +316,9 @@ def page_server(
         raise SpecificationError(
             f"The page cannot be served at {host}, port {port} ({in_words(error)}); name another."
         ) from None
+    if ipaddress.ip_address(place.getsockname()[0].partition("%")[0]).is_unspecified:
+        place.close()  # "0" is read as 0.0.0.0 by the system alone
+        raise _every(host)
     settings = uvicorn.Config(
         page, access_log=False, log_level="warning", proxy_headers=False, server_header=False,
         lifespan="off", ws="none", timeout_graceful_shutdown=2, timeout_keep_alive=15,
