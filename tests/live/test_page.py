@@ -221,6 +221,13 @@ def test_values_of_another_kind_are_shown_as_they_are(folder, bundle):
     assert record["events"][0]["type"] == "feed"
 
 
+def test_a_name_cannot_turn_the_order_of_its_letters(folder, bundle):
+    KillSwitch(folder / "kill_switch.jsonl").trip("\u202ella si llew", by="Z\u00f6e")
+    with serving(folder, bundle) as place:
+        page = place.ask("/")[2]
+    assert "\u202e" not in page and r"\u202ella si llew" in page and "Z\u00f6e" in page
+
+
 def test_a_journal_of_another_bundle_is_not_judged(folder, world, tmp_path):
     other = a_bundle(tmp_path, *world, costs=COSTS, rules={"drawdown": 0.55})
     desk = read_desk(folder, other, now=RealClock().now())
