@@ -17,6 +17,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,14 +234,17 @@ def hold(file: IO | int, *, wait: bool = True) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    "Hold `folder` alone among processes and threads that ask for it"
+def locked(folder: Path, *, patience: float = math.inf) -> Iterator[None]:
+    """Hold `folder` alone among processes and threads that ask for it; after `patience` in seconds
+    go on without"""
     if _IS_WINDOWS:  # no folder can be opened there; the file is in .gitignore
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     else:
         descriptor = os.open(folder, os.O_RDONLY)
+    end = time.monotonic() + patience
     try:
-        hold(descriptor)
+        while not hold(descriptor, wait=patience == math.inf) and time.monotonic() < end:
+            time.sleep(0.01)
         yield
     finally:
         os.close(descriptor)
