@@ -80,10 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from quantlab.errors import QuantlabError
 
+    if change := getattr(sys.stdout, "reconfigure", None):  # a name that it cannot show is spelled
+        change(errors="backslashreplace")
     try:
         args = _parser(COMMANDS).parse_args(arguments)
         code = args.function(args)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except Usage as error:
         return _stop(2, str(error))

@@ -65,32 +65,48 @@ DESK = Command(
 )
 
 # %% ../nbs/95_desk_commands.ipynb #5e17c002
+_NAME = "kill_switch.jsonl"
+
+
 def _file(given: str) -> Path:
     "The file of a switch: given, or that of a folder"
     path = Path(given)
-    return path / "kill_switch.jsonl" if path.is_dir() else path
+    return path / _NAME if path.is_dir() else path
+
+
+def _check_place(file: Path) -> None:
+    "Refuse to write where no engine looks: who halts by a wrong name must learn that none was"
+    from quantlab.trading.killswitch import KillSwitch
+
+    history, own = KillSwitch(file).history(), file.name == _NAME
+    told = "name the engine's folder. NOTHING was changed."
+    if not file.exists() and not (own and (file.parent / "lock").exists()):
+        raise Usage(f"there is no kill switch {file}; {told}")
+    if not (own or history == [] or any(entry["by"] != "nobody" for entry in history or [])):
+        raise Usage(f"{file} is no kill switch; {told}")
 
 
 def _switch(args: argparse.Namespace) -> int:
     "Show, throw or reset a kill switch"
+    from quantlab.storage import printable
     from quantlab.trading.killswitch import KillSwitch
     from quantlab.trading.states import State
 
     file = _file(args.folder)
     switch = KillSwitch(file)
     by, reason = args.by or "somebody at a shell", args.reason or "no reason given"
+    if args.action != "show":
+        _check_place(file)
     if args.action in ("halt", "reduce"):
         switch.trip(reason, by=by, state=State.HALTED if args.action == "halt" else State.REDUCING)
     elif args.action == "reset":
         if not (args.by and args.reason):
             raise Usage("switch reset needs --by NAME and --reason TEXT")
-        if not file.is_file():
-            raise Usage(f"there is no kill switch {file} to reset; name the engine's folder")
         switch.reset(args.reason, by=args.by)
     for entry in switch.history() or []:
         when, who = entry.get("time", "unknown"), entry["by"]
-        print(f"{when}  {entry['state']:<8}  {who}: {entry['reason']}")
-    print(f"{file} says {switch.state}: {switch.reason}")
+        print(printable(f"{when}  {entry['state']:<8}  {who}: {entry['reason']}"))
+    print(printable(f"{file} says {switch.state}: {switch.reason}"))
     return 0
 
 

@@ -9,6 +9,7 @@ __all__ = ['BROKERS', 'LIVE']
 import argparse
 import asyncio
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -233,18 +234,16 @@ def _went_wrong(result: "PaperResult", line: Any) -> list[str]:
     return [*lines, "Venue: no differences."]
 
 
-def _stands(engine: "LiveEngine") -> list[str]:
+def _stands(engine: "LiveEngine", state: str, failed: bool) -> list[str]:
     "The kill switch, and what follows"
     switch = engine.kill_switch
     lines = [f"Kill switch: {switch.state} ({switch.reason}, by {switch.by})."]
-    if switch.state == "ACTIVE":
-        return [*lines, "Next: the same command goes on from here."]
-    return [
-        *lines,
-        "Next: find out why; then a person resets it, and the same command goes on: python -c "
-        f"\"from quantlab.trading import KillSwitch; KillSwitch('{switch.path}')"
-        ".reset('REASON', by='NAME')\"",
-    ]
+    if switch.state != "ACTIVE":
+        reset = f"quantlab switch {shlex.quote(state)} reset --by NAME --reason TEXT"
+        why = "Next: find out why; then a person resets it, and the same command goes on:"
+        return [*lines, f"{why} {reset}"]
+    first = "mend what the error says, and then " if failed else ""
+    return [*lines, f"Next: {first}the same command goes on from here."]
 
 # %% ../nbs/95_live_commands.ipynb #95115012
 def _took(engine: "LiveEngine") -> list[str]:
@@ -262,18 +261,35 @@ def _took(engine: "LiveEngine") -> list[str]:
     return lines
 
 
-def _report(args: argparse.Namespace, bundle: "Bundle", engine: "LiveEngine", line: Any) -> str:
-    "The end report; never an error, since it may follow one"
+def _traded(path: Path, bundle: "Bundle", line: Any) -> list[str]:
+    "What the journal tells, where it is of this bundle and can be read"
     from quantlab.errors import QuantlabError
     from quantlab.handoff import read_journal
 
-    path = Path(args.state) / "journal.jsonl"
     try:
         result = read_journal(path.read_bytes())
-        lines = [*_earned(result, bundle), *_ordered(result), *_went_wrong(result, line)]
+        if result.seal == bundle.seal:
+            return [*_earned(result, bundle), *_ordered(result), *_went_wrong(result, line)]
     except (OSError, QuantlabError):
-        lines = [f"{path} has no day yet."]
-    return "\n".join([*lines, *_took(engine), f"Journal: {path}.", *_stands(engine)])
+        return [f"{path} has no day yet."]
+    except (ValueError, KeyError, TypeError):
+        return [f"{path} is torn or was edited, and is not told of."]
+    return [
+        f"{path} is of the bundle {result.seal[:12]} and not of {bundle.seal[:12]}, which was to "
+        "be traded; it is not told of."
+    ]
+
+
+def _report(
+    args: argparse.Namespace, bundle: "Bundle", engine: "LiveEngine", line: Any, *,
+    failed: bool = False,
+) -> str:
+    "The end report; never an error, since it may follow one, where the run has `failed`"
+    from quantlab.storage import printable
+
+    path = Path(args.state) / "journal.jsonl"
+    lines = [*_traded(path, bundle, line), *_took(engine), f"Journal: {path}."]
+    return "\n".join(map(printable, [*lines, *_stands(engine, args.state, failed)]))
 
 # %% ../nbs/95_live_commands.ipynb #95115014
 def _live(args: argparse.Namespace) -> int:
@@ -284,10 +300,14 @@ def _live(args: argparse.Namespace) -> int:
     _broker(args.broker)
     bundle = load_bundle(args.bundle, as_of=as_of(args), reviewers=reviewers(args))
     engine, line = _engine(args, bundle)
+    failed = False
     try:
         asyncio.run(_run(engine, _Progress(Path(args.state), engine)))
+    except Exception:
+        failed = True
+        raise
     finally:
-        print(_report(args, bundle, engine, line), flush=True)
+        print(_report(args, bundle, engine, line, failed=failed), flush=True)
     return 0
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plain_json', 'parse_json', 'named_once', 'canonical_json', 'readable_json', 'sha256', 'writing', 'write_all',
            'sync_folder', 'sweep_leftovers', 'replacing', 'write_durably', 'hold', 'locked', 'split_lines',
-           'append_lines', 'as_path', 'is_text', 'check_text', 'in_words', 'sweep', 'create']
+           'append_lines', 'as_path', 'is_text', 'check_text', 'in_words', 'printable', 'sweep', 'create']
 
 # %% ../nbs/04_storage.ipynb #a74a6758
 import contextlib
@@ -17,6 +17,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,14 +234,17 @@ def hold(file: IO | int, *, wait: bool = True) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    "Hold `folder` alone among processes and threads that ask for it"
+def locked(folder: Path, *, patience: float = math.inf) -> Iterator[None]:
+    """Hold `folder` alone among processes and threads that ask for it; after `patience` in seconds
+    go on without"""
     if _IS_WINDOWS:  # no folder can be opened there; the file is in .gitignore
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     else:
         descriptor = os.open(folder, os.O_RDONLY)
+    end = time.monotonic() + patience
     try:
-        hold(descriptor)
+        while not hold(descriptor, wait=patience == math.inf) and time.monotonic() < end:
+            time.sleep(0.01)
         yield
     finally:
         os.close(descriptor)
@@ -292,6 +296,11 @@ def check_text(value: Any, name: str) -> str:
 def in_words(error: Exception) -> str:
     "Why something could not be written or read"
     return getattr(error, "strerror", None) or str(error)
+
+
+def printable(text: str) -> str:
+    "A text on one line, with what would move a cursor or turn the order of letters spelled out"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def sweep(folder: Path, pattern: str) -> None:

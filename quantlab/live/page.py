@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 # %% ../../nbs/85_live/55_page.ipynb #b646d080
+def _noticed(desk: Desk, done: str) -> dict[str, str]:
+    "What became of a press, as long as the switch says so: an address can claim anything"
+    holds = done in ("HALTED", "REDUCING") and desk.state == done
+    return {"notice": f"{done} was written to the kill switch."} if holds else {}
+
+
 class _Watch:
     "Looks at a folder, one request after the other"
 
@@ -45,13 +51,15 @@ class _Watch:
         with self._lock:
             return self._reader.read(self._clock.now())
 
-    def sheet(self, **options: Any) -> str:
+    def sheet(self, *, done: str = "", **options: Any) -> str:
         "The page now; where it cannot be made, what is left of it with the buttons"
         try:
-            return desk_sheet(self.look(), **options)
+            desk = self.look()
+            return desk_sheet(desk, **options, **_noticed(desk, done))
         except Exception as error:  # whatever it is, who wants to halt must find the button
             note = f"the desk cannot be shown ({type(error).__name__}); the buttons work"
-            return desk_sheet(self._reader.blank(self._clock.now(), note), **options)
+            desk = self._reader.blank(self._clock.now(), note)
+            return desk_sheet(desk, **options, **_noticed(desk, done))
 
 
 def _news(desk: Desk) -> str:
@@ -171,6 +179,14 @@ class _Buttons:
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+def _every(host: str) -> SpecificationError:
+    "The error for a host that is every address at once"
+    return SpecificationError(
+        f"`host` must be one address or name of this computer; got {host!r}, which is all of "
+        "them, and the page would not know under which name it is asked for."
+    )
+
+
 def _names(host: Any) -> frozenset[str]:
     "Names that a page is served under: those of this computer, and one more"
     check_kind(host, str, "host", "such as '127.0.0.1'")
@@ -179,10 +195,7 @@ def _names(host: Any) -> frozenset[str]:
     except ValueError:
         every = False
     if every:
-        raise SpecificationError(
-            f"`host` must be one address or name of this computer; got {host!r}, which is all of "
-            "them, and the page would not know under which name it is asked for."
-        )
+        raise _every(host)
     return frozenset((*_LOOPBACK, host.lower()))
 
 
@@ -190,12 +203,9 @@ def _reading(watch: _Watch) -> dict[str, Callable]:
     "What is read, by its address"
     from starlette.responses import HTMLResponse, JSONResponse, Response
 
-    done = {state: f"{state} was written to the kill switch." for state in ("HALTED", "REDUCING")}
-
     def page(request: Any) -> Any:
         asked, refresh = request.query_params, 15 if request.query_params.get("refresh") else 0
-        notice = done.get(asked.get("done", ""), "")
-        return HTMLResponse(watch.sheet(notice=notice, refresh=refresh))
+        return HTMLResponse(watch.sheet(done=asked.get("done", ""), refresh=refresh))
 
     def state(request: Any) -> Any:
         return JSONResponse(desk_record(watch.look()))
@@ -306,6 +316,9 @@ def page_server(
         raise SpecificationError(
             f"The page cannot be served at {host}, port {port} ({in_words(error)}); name another."
         ) from None
+    if ipaddress.ip_address(place.getsockname()[0].partition("%")[0]).is_unspecified:
+        place.close()  # "0" is read as 0.0.0.0 by the system alone
+        raise _every(host)
     settings = uvicorn.Config(
         page, access_log=False, log_level="warning", proxy_headers=False, server_header=False,
         lifespan="off", ws="none", timeout_graceful_shutdown=2, timeout_keep_alive=15,

@@ -21,6 +21,7 @@ from ..errors import needs
 from .desk import Desk
 from .latency import Histogram
 from ..results import FORMATS
+from ..storage import printable
 
 # %% ../../nbs/85_live/53_sheet.ipynb #44e99c3b
 _FORMATS = {"money": ",.0f", "count": ",.0f", "number": ",.4g", "return": FORMATS["return"]}
@@ -259,14 +260,14 @@ def _utc(moment: pd.Timestamp | None) -> str:
 
 @functools.cache
 def _environment() -> Any:
-    "Templates of the page, which escape what they are given"
+    "Templates of the page, which escape what they are given, also what turns letters around"
     with needs("live"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     files = FileSystemLoader(str(resources.files("quantlab.live") / "files"))
     return Environment(
         loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=lambda x: printable(x) if type(x) is str else x,
     )
 
 # %% ../../nbs/85_live/53_sheet.ipynb #d6dde055

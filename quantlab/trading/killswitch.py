@@ -9,6 +9,7 @@ __all__ = ['is_engine', 'KillSwitch']
 import datetime as dt
 import errno
 import json
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -164,12 +165,16 @@ def _remembered(memory: bytes, entry: dict, first: bool) -> bytes:
     return begun + memory if first else memory + _line(_from(entry, _history(memory)))
 
 
+# seconds; who halts waits no longer for whoever holds the folder, be it a process that is stopped
+_PATIENCE = {"ACTIVE": math.inf, "REDUCING": 1.0, "HALTED": 1.0}
+
+
 def _add_line(path: Path, entry: dict, first: bool) -> None:
     "Add an entry to the file, to an empty history alone where it is the `first`"
     written = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.parent):
+        with locked(path.parent, patience=_PATIENCE[entry["state"]]):
             if first:
                 create(path, _line(_from(entry, [])))
                 return

@@ -14,7 +14,7 @@ from floor import COSTS, FREE, a_bundle, a_feed, a_world
 
 from quantlab.handoff import PaperEngine, ReferenceBroker, load_bundle
 from quantlab.live import PlayedServer, RealClock, Trade, read_latency
-from quantlab.trading import save_feed
+from quantlab.trading import KillSwitch, save_feed
 
 ROOT = Path(__file__).parents[2]
 CODE = "import sys; from quantlab.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -159,3 +159,51 @@ def test_a_terminal_is_shown_one_line_that_moves(home):
     os.close(ours)
     process.stdout.close()
     assert b"equity" in shown and b"sent" in shown and b"\n" not in shown.strip(b"\r\n")
+
+
+def test_the_report_tells_of_no_other_bundle_and_does_not_promise_what_an_error_prevents(
+    home, tmp_path
+):
+    place, bundle, _ = home
+    words = ("--feed", str(place / "feed.parquet"), "--state", "held")
+    assert ended(begun(tmp_path, bundle, *words))[0] == 0
+    market, weights = a_world(5)
+    other = a_bundle(tmp_path / "handoff", market, weights, costs=COSTS)
+    code, said, wrong = ended(begun(tmp_path, other, *words))
+    assert code == 1 and "belongs to another bundle" in wrong
+    assert f"is of the bundle {bundle.seal[:12]} and not of {other.seal[:12]}" in said
+    assert "Equity" not in said and "days" not in said
+    assert said.endswith(
+        "Next: mend what the error says, and then the same command goes on from here.\n"
+    )
+
+
+def switched(folder, *words, **environment):
+    "`quantlab switch`, in a process of its own"
+    given = [sys.executable, "-c", CODE, "switch", str(folder), *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(given, env=environment, capture_output=True, timeout=60)
+
+
+def test_a_halt_by_a_wrong_name_is_refused_aloud(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "journal.jsonl").write_bytes(b'{"type":"start"}\n')
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("lvie", "no/such/folder", "project", "journal.jsonl"):
+        told = switched(tmp_path / name, "halt", "--by", "Ada", "--reason", "a rumour")
+        assert (told.returncode, told.stdout) == (2, b""), told
+        assert b"NOTHING was changed" in told.stderr and told.stderr.count(b"\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "journal.jsonl").read_bytes() == b'{"type":"start"}\n'
+
+
+@posix
+def test_a_halt_is_written_and_told_whatever_its_reason_holds(tmp_path):
+    KillSwitch(tmp_path / "kill_switch.jsonl").start()
+    words = ("halt", "--by", b"Zo\xc3\xab \xff", "--reason", "mad\n\x1b[2J\u202eorders")
+    told = switched(tmp_path, *words, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count(b"\n") == 3 and b"\x1b" not in told.stdout
+    assert rb"mad\n\x1b[2J\u202eorders" in told.stdout and b"Zo\\xeb" in told.stdout
+    switch = KillSwitch(tmp_path / "kill_switch.jsonl")
+    assert (switch.state, switch.reason) == ("HALTED", words[-1])

@@ -221,6 +221,13 @@ def test_values_of_another_kind_are_shown_as_they_are(folder, bundle):
     assert record["events"][0]["type"] == "feed"
 
 
+def test_a_name_cannot_turn_the_order_of_its_letters(folder, bundle):
+    KillSwitch(folder / "kill_switch.jsonl").trip("\u202ella si llew", by="Z\u00f6e")
+    with serving(folder, bundle) as place:
+        page = place.ask("/")[2]
+    assert "\u202e" not in page and r"\u202ella si llew" in page and "Z\u00f6e" in page
+
+
 def test_a_journal_of_another_bundle_is_not_judged(folder, world, tmp_path):
     other = a_bundle(tmp_path, *world, costs=COSTS, rules={"drawdown": 0.55})
     desk = read_desk(folder, other, now=RealClock().now())
@@ -391,6 +398,15 @@ def test_reduce_halts_less_and_softens_no_halt(folder, bundle):
         assert status == 409 and "HALTED already" in page and switch.state == "HALTED"
         assert "the desk" not in switch.by and place.ask("/reset", {"token": TOKEN})[0] == 404
     assert [line["outcome"] for line in audit(folder)] == ["done", "done", "halted already"]
+
+
+def test_an_address_claims_nothing_that_the_switch_does_not_say(folder, bundle):
+    with serving(folder, bundle) as place:
+        for claim in ("HALTED", "REDUCING", "ACTIVE"):
+            assert "was written" not in place.ask(f"/?done={claim}")[2]
+        assert place.halt()[0] == 303
+        assert "HALTED was written to the kill switch." in place.ask("/?done=HALTED")[2]
+        assert "was written" not in place.ask("/?done=REDUCING")[2]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -38,6 +39,17 @@ def line(**changes):
 @pytest.fixture
 def switch(tmp_path):
     return KillSwitch(tmp_path / "switch", clock=lambda: NOON)
+
+
+def test_who_halts_waits_for_nobody_who_holds_the_folder(switch, tmp_path):
+    switch.start()
+    with storage.locked(tmp_path):
+        halting = threading.Thread(target=switch.trip, args=("a rumour",), daemon=True)
+        halting.start()
+        halting.join(60)
+        assert KillSwitch(switch.path).reason == "a rumour"
+    switch.reset("checked", by="Ada")
+    assert [entry["state"] for entry in switch.history()] == ["ACTIVE", "HALTED", "ACTIVE"]
 
 
 def test_the_lines_that_the_faults_are_made_of_are_good(switch):
