@@ -2728,6 +2728,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'quantlab/handoff/engine.py'),
                                          'quantlab.handoff.engine.check_session': ( '80_handoff/engine.html#check_session',
                                                                                     'quantlab/handoff/engine.py'),
+                                         'quantlab.handoff.engine.open_desk': ( '80_handoff/engine.html#open_desk',
+                                                                                'quantlab/handoff/engine.py'),
                                          'quantlab.handoff.engine.replay_bundle': ( '80_handoff/engine.html#replay_bundle',
                                                                                     'quantlab/handoff/engine.py'),
                                          'quantlab.handoff.engine.resume_session': ( '80_handoff/engine.html#resume_session',

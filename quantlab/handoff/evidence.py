@@ -270,7 +270,7 @@ def _shares_of_envelope(
     "Largest fall within the horizon up to each day: as a share of the envelope, itself, and that"
     horizon, seen = int(days[-1]), np.arange(1, len(returns) + 1)
     # what is lost of nothing, or beyond all numbers, is everything
-    with np.errstate(all="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         wealth = np.r_[1.0, np.cumprod(1 + returns.to_numpy())]
         starts = np.maximum(seen - horizon, 0)
         stretches = (wealth[a : t + 1] / wealth[a] for a, t in zip(starts, seen))

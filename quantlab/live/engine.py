@@ -19,7 +19,7 @@ from ..errors import HandoffError, SpecificationError
 from ..handoff.bundle import Bundle, load_bundle
 from ..handoff.day import check_bar, check_same_bar, traded_on
 from quantlab.handoff.engine import (
-    Desk, begin_session, check_flat, check_rules, resume_session, targets_by_day, trade_day,
+    Desk, begin_session, check_flat, open_desk, resume_session, trade_day,
 )
 from ..handoff.halt import withdrawn
 from ..handoff.journal import PaperResult, read_journal
@@ -31,9 +31,8 @@ from .mirror import Mirror, at_close, difference, with_fills
 from .store import LiveStore, Progress
 from .venue import ReferenceVenue, ShownVenue, Venue
 from ..storage import as_path
-from ..trading.gate import PreTradeGate
 from ..trading.killswitch import KillSwitch
-from ..trading.limits import DeskRules, Limits, limits_from
+from ..trading.limits import DeskRules, Limits
 from ..trading.states import State
 
 # %% ../../nbs/85_live/30_engine.ipynb #e1300007
@@ -315,18 +314,16 @@ class LiveEngine:
         _check_parts(self.bundle, feed, venue, clock, kill_switch)
         self.feed, self.venue, self.clock = feed, venue, clock
         self.silence = check_number(silence, "silence", low=0, strict=True)
-        folder, agreed = as_path(folder, "folder"), self.bundle.limits
-        self.limits = agreed if limits is None else agreed.tighter(limits_from(limits))
+        folder = as_path(folder, "folder")
         self._own_switch = kill_switch is None
         self.kill_switch = kill_switch or KillSwitch(folder / "kill_switch.jsonl")
         self.latency = Latency(folder)
         self._store = LiveStore(folder)
         self._mirror = Mirror(self._store, venue)
-        gate = PreTradeGate(self.limits, check_rules(rules))
-        self._desk = Desk(
-            self.bundle, self.limits, self._mirror, self.kill_switch, gate, self._store,
-            targets_by_day(self.bundle.target_weights),
+        self._desk = open_desk(
+            self.bundle, self._mirror, self.kill_switch, self._store, limits=limits, rules=rules
         )
+        self.limits = self._desk.limits
 
     async def run(self) -> PaperResult:
         """Trade until the feed ends, or no equity is left.
