@@ -99,6 +99,9 @@ class _Streams:
         "Answer /events"
         from starlette.responses import PlainTextResponse, StreamingResponse
 
+        if scope["method"] == "HEAD":  # which would hold a place, and hear nothing
+            await PlainTextResponse(media_type="text/event-stream")(scope, receive, send)
+            return
         if self._open >= _MOST:
             wait = {"retry-after": "30"}
             full = PlainTextResponse("Too many streams; try again.", 503, headers=wait)

@@ -16,6 +16,7 @@ import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import jsonschema
 import pandas as pd
@@ -219,6 +220,15 @@ def test_values_of_another_kind_are_shown_as_they_are(folder, bundle):
         page, record = place.ask("/")[2], json.loads(place.ask("/state.json")[2])
     assert "&lt;script&gt;" in page and "cannot be shown" not in page
     assert record["events"][0]["type"] == "feed"
+
+
+def test_who_asks_for_the_head_of_a_stream_holds_no_place(folder, bundle):
+    with serving(folder, bundle) as place:
+        for _ in range(40):
+            with urlopen(Request(f"{place.url}/events", method="HEAD"), timeout=30) as answer:
+                assert (answer.status, answer.read()) == (200, b"")
+        with urlopen(f"{place.url}/events", timeout=30) as stream:
+            assert stream.readline() == b"retry: 2000\n"
 
 
 def test_a_name_cannot_turn_the_order_of_its_letters(folder, bundle):
