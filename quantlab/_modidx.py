@@ -2686,6 +2686,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'quantlab/handoff/distribution.py'),
                                                'quantlab.handoff.distribution.clustered_block_length': ( '80_handoff/distribution.html#clustered_block_length',
                                                                                                          'quantlab/handoff/distribution.py'),
+                                               'quantlab.handoff.distribution.envelope_from': ( '80_handoff/distribution.html#envelope_from',
+                                                                                                'quantlab/handoff/distribution.py'),
                                                'quantlab.handoff.distribution.expected_distribution': ( '80_handoff/distribution.html#expected_distribution',
                                                                                                         'quantlab/handoff/distribution.py')},
             'quantlab.handoff.engine': { 'quantlab.handoff.engine.Desk': ('80_handoff/engine.html#desk', 'quantlab/handoff/engine.py'),

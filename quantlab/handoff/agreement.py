@@ -18,6 +18,7 @@ import pandas as pd
 from ..checks import check_frame, check_integer, check_number, check_option
 from ..errors import DataError, HandoffError, SpecificationError
 from .actions import DEFAULT_ACTIONS, check_actions
+from .distribution import envelope_from
 from .expectation import sequential_test_from
 from .manifest import as_day
 from .times import MOST_SESSIONS
@@ -188,6 +189,8 @@ def _check_distribution(distribution: Mapping) -> None:
             f"{reprlib.repr(distribution['sequential_test'])}."
         )
     sequential_test_from(distribution["sequential_test"])
+    if "drawdown_envelope" in distribution:
+        envelope_from(distribution["drawdown_envelope"])
 
 
 def check_exit(manifest: Mapping) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from ..checks import underwater
 from .bet import betting_chart
 from .bundle import Bundle
-from .distribution import MONTH
+from .distribution import MONTH, envelope_from
 from .expectation import SequentialTest
 from .journal import PaperResult
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
@@ -288,7 +288,7 @@ def drawdown_rows(
     envelope = bundle.expected_distribution.get("drawdown_envelope")
     if not envelope or not len(returns):
         return []
-    days, bars = np.array([float(d) for d in envelope]), np.array([*envelope.values()])
+    days, bars = envelope_from(envelope)
     share, falls, bar = _shares_of_envelope(returns, days, bars)
     worst = share.to_numpy().argmax()
     backed = (share > 1) & (shares.max(axis=1) > CORROBORATED)

@@ -117,6 +117,7 @@ def sequential_test_from(values: Mapping[str, Any]) -> SequentialTest:
         else:
             positive = spec.name in (
                 "volatility", "abs_std", "mean_threshold", "volatility_threshold",
+                "average_run_length",
             )
             numbers[spec.name] = check_number(
                 values[spec.name], spec.name, low=0 if positive else -math.inf, strict=positive

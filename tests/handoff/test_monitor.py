@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest.engine import run_backtest
-from quantlab.errors import DataError, HandoffError
+from quantlab.errors import DataError, HandoffError, SpecificationError
 from quantlab.handoff import (
     Limits,
     PaperEngine,
@@ -373,3 +373,52 @@ def test_days_may_carry_the_hour_of_their_close(tmp_path, stated):
     replay = bundle.expected[["returns"]]
     hours = replay.set_axis(replay.index + pd.Timedelta(hours=16))
     assert monitor(bundle, hours).triage.equals(monitor(bundle, replay).triage)
+
+
+@pytest.mark.parametrize(
+    "envelope", [{}, {"0": 0.5}, {"1": -0.1}, {"one": 0.1}, {"1": "x"}, [0.1], None]
+)
+def test_an_envelope_that_is_none_is_refused_when_it_is_agreed(tmp_path, stated, envelope):
+    market, weights = a_world(11)
+    with pytest.raises(HandoffError, match="must map days, from 1 on, to falls"):
+        a_bundle(
+            tmp_path,
+            stated,
+            market,
+            weights,
+            expected_distribution=stated | {"drawdown_envelope": envelope},
+        )
+    assert not list(tmp_path.glob("*/manifest.json"))
+
+
+@pytest.mark.parametrize("length", [0, -5])
+def test_a_run_length_that_is_none_is_refused_when_it_is_agreed(tmp_path, stated, length):
+    market, weights = a_world(12)
+    test = stated["sequential_test"] | {"average_run_length": length}
+    with pytest.raises(SpecificationError, match="`average_run_length` must be"):
+        a_bundle(
+            tmp_path,
+            stated,
+            market,
+            weights,
+            expected_distribution=stated | {"sequential_test": test},
+        )
+
+
+def test_the_envelope_is_read_in_the_order_of_its_days(tmp_path, stated):
+    "A manifest sorts its keys as text, so day 100 stands before day 20"
+    market, weights = a_world(13)
+    envelope = {str(day): 0.01 * day for day in (1, 5, 20, 60, 100, 150)}
+    bundle = a_bundle(
+        tmp_path,
+        stated,
+        market,
+        weights,
+        expected_distribution=stated | {"drawdown_envelope": envelope},
+    )
+    fallen = pd.Series(0.0, pd.bdate_range("2020-01-06", periods=150))
+    fallen.iloc[9], fallen.iloc[99] = -0.05, -0.95  # 95.25 % within a hundred days, agreed 100 %
+    told = monitor(bundle, fallen).triage.set_index("check")
+    row = told.loc["drawdown (share of the envelope)"]
+    assert row["value"] == pytest.approx(0.9525)
+    assert "95.25% lost by 2020-05-22, the envelope then at 100.00%" in row["evidence"]
