@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -301,6 +302,8 @@ def _live(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.bundle, as_of=as_of(args), reviewers=reviewers(args))
     engine, line = _engine(args, bundle)
     failed = False
+    # whoever asks it to end, a service for instance, gets what Ctrl-C gets
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         asyncio.run(_run(engine, _Progress(Path(args.state), engine)))
     except Exception:

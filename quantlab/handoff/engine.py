@@ -27,7 +27,7 @@ from quantlab.handoff.day import (
 from .halt import check_policy, closing, withdrawn
 from .journal import WAY_BACK, PaperResult, Store, read_journal
 from .schema import is_number
-from ..storage import as_path, canonical_json
+from ..storage import as_path, canonical_json, sha256
 from ..trading.broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
 from ..trading.gate import Account, Decision, PreTradeGate
 from ..trading.killswitch import KillSwitch
@@ -147,8 +147,10 @@ class Desk:
 
     @property
     def name(self) -> str:
-        "Who halts, in the file of the switch"
-        return f"engine {self.bundle.seal[:12]}"
+        "Who halts, in the file of the switch: another folder of the same bundle is somebody else"
+        folder = self.store.folder
+        place = "" if folder is None else f" {sha256(str(folder.resolve()).encode())[:6]}"
+        return f"engine {self.bundle.seal[:12]}{place}"
 
     def resets(self) -> int:
         "How often trading was begun or taken up again"

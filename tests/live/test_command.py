@@ -63,13 +63,15 @@ def paper(bundle, feed):
 
 
 @posix
-def test_ctrl_c_ends_with_the_report_and_a_second_start_goes_on(home):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_ends_with_the_report_and_a_second_start_goes_on(home, name):
     place, bundle, feed = home
-    journal = place / "stopped/journal.jsonl"
-    words = ("--feed", "feed.parquet", "--state", "stopped")
+    state = f"stopped by {name}"
+    journal = place / state / "journal.jsonl"
+    words = ("--feed", "feed.parquet", "--state", state)
     process = begun(place, bundle, *words, "--speed", str(86_400 * 10))
     wait_for(journal, 3, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     code, said, wrong = ended(process)
     assert code == 130 and "stopped by Ctrl-C" in wrong and wrong.count("\n") == 1, wrong
     first = days_in(journal)
@@ -80,7 +82,7 @@ def test_ctrl_c_ends_with_the_report_and_a_second_start_goes_on(home):
     assert f": {len(feed)} days" in said
     # nobody is known here, so it runs in the shadow, and so does what it is compared with
     assert journal.read_bytes() == paper(load_bundle(bundle.path), feed).journal
-    assert read_latency(place / "stopped")["ticks"].n == len(feed)
+    assert read_latency(place / state)["ticks"].n == len(feed)
 
 
 def test_a_known_reviewer_makes_it_paper(home):
