@@ -144,7 +144,7 @@ def tracking_rows(
     apart = both.iloc[:, 0] - both.iloc[:, 1]
     square = (apart / test.volatility) ** 2
     months = np.sqrt(square.rolling(MONTH, min_periods=5).mean())
-    told = f"paper less backtest sums to {apart.sum():+.3%}{cause}"
+    told = f"paper less backtest sums to {round(apart.sum(), 5) + 0.0:+.3%}{cause}"
     return [
         evidence_row(
             "implementation", "tracking error (share of volatility)", math.sqrt(square.mean()),
