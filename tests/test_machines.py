@@ -564,6 +564,8 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         (words.split()[0], a) for words, actions in commands for a in (actions or "").split("|")
     }
     assert {"run", "check", "plan", "trials", "handoff", "paper", "live", "report"} | {
+        "desk",
+        "switch",
         "init",
         "dag",
         "new-strategy",

@@ -41,10 +41,10 @@ def _typical(values: np.ndarray) -> float:
 
 
 def _spike(values: np.ndarray, test: SequentialTest) -> float:
-    "Largest day, in the larger of the agreed volatility and that of the month around it"
+    "Largest day, in the larger of the agreed volatility and that of the month up to it"
     size = np.abs(values - test.mean)
-    around = pd.Series(size).rolling(MONTH, min_periods=1, center=True).median().to_numpy()
-    return float((size / np.maximum(test.volatility, around / NORMAL_MEDIAN)).max(initial=0))
+    typical = pd.Series(size).rolling(MONTH, min_periods=1).median().to_numpy()
+    return float((size / np.maximum(test.volatility, typical / NORMAL_MEDIAN)).max(initial=0))
 
 
 def evidence_row(
