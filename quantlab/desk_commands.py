@@ -8,31 +8,20 @@ __all__ = ['DESK', 'SWITCH']
 # %% ../nbs/95_desk_commands.ipynb #3f26dc29
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from .bundle_arguments import KNOWN, reviewers
 from .ledger_commands import Command, Usage
 
-if TYPE_CHECKING:
-    from quantlab.handoff import Bundle
-
 # %% ../nbs/95_desk_commands.ipynb #52fef876
-def _bundle(args: argparse.Namespace) -> "Bundle":
-    "The bundle, with the reviewers that are known here"
-    from quantlab.handoff import load_bundle
-    from quantlab.handoff.keys import REVIEWERS
-
-    here = Path.cwd()
-    project = next((f for f in (here, *here.parents) if (f / "dvc.yaml").is_file()), here)
-    return load_bundle(args.bundle, reviewers=args.reviewers or project / REVIEWERS)
-
-
 def _desk(args: argparse.Namespace) -> int:
     "Serve the page of a desk until Ctrl-C"
+    from quantlab.handoff import load_bundle
     from quantlab.live import desk_page, page_server, read_token
 
     token = read_token()
+    bundle = load_bundle(args.bundle, reviewers=reviewers(args))
     page = desk_page(
-        args.folder, _bundle(args), token=token, host=args.host, kill_switch=args.kill_switch
+        args.folder, bundle, token=token, host=args.host, kill_switch=args.kill_switch
     )
     server, place = page_server(page, host=args.host, port=args.port)
     name = f"[{args.host}]" if ":" in args.host else args.host
@@ -57,10 +46,7 @@ DESK = Command(
         "--kill-switch": {
             "metavar": "FILE", "help": "a switch shared with other engines (default: the folder's)"
         },
-        "--reviewers": {
-            "metavar": "FILE",
-            "help": "file of the known reviewers (default: the project's reviewers.json)",
-        },
+        "--reviewers": KNOWN,
     },
 )
 

@@ -18,7 +18,7 @@ from numba import njit
 
 from ..checks import check_integer, check_number, check_option, check_series
 from ..errors import HandoffError, QuantlabError
-from .distribution import clustered_block_length
+from .distribution import block_length_of
 from ..results import Result, as_scalar
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 from ..volatility.garch import fit_garch
@@ -367,11 +367,7 @@ def calibrate_monitor(
         expected_returns, "expected_returns", min_length=60, allow_constant=False
     ).to_numpy()
     target = check_number(average_run_length, "average_run_length", low=20)
-    block = (
-        clustered_block_length(returns)
-        if block_length is None
-        else check_number(block_length, "block_length", low=1)
-    )
+    block = block_length_of(returns, block_length)
     n_resamples = check_integer(n_resamples, "n_resamples", low=100)
     mean, volatility = float(returns.mean()), float(returns.std(ddof=1))
     z = (returns - mean) / volatility

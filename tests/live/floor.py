@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quantlab.handoff import Limits, ReferenceBroker, bars, load_bundle, write_bundle
+from quantlab.handoff import Limits, PaperEngine, ReferenceBroker, bars, load_bundle, write_bundle
 from quantlab.handoff.agreement import Agreement, Origin
 from quantlab.handoff.keys import make_key
 from quantlab.handoff.signing import sign_bundle
@@ -206,6 +206,12 @@ def engine(bundle, feed, venue, folder, **options):
 def live(bundle, feed, folder, *, venue=None, **options):
     "Run a live engine to the end of its feed"
     return asyncio.run(engine(bundle, feed, venue or reference(bundle), folder, **options).run())
+
+
+def paper(bundle, feed, **options):
+    "What the daily engine makes of the same bars"
+    broker = ReferenceBroker(bundle.costs, capital=bundle.capital, periods_per_year=252)
+    return PaperEngine(bundle, broker, **options).run(feed)
 
 
 def a_feed(market):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from floor import COSTS, FREE, a_bundle, a_feed, a_world
+from floor import COSTS, FREE, a_bundle, a_feed, a_world, paper
 
-from quantlab.handoff import PaperEngine, ReferenceBroker, load_bundle
+from quantlab.handoff import load_bundle
 from quantlab.live import PlayedServer, RealClock, Trade, read_latency
 from quantlab.trading import KillSwitch, save_feed
 
@@ -55,11 +55,6 @@ def wait_for(path, n, process):
     while days_in(path) < n:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-
-
-def paper(bundle, feed):
-    broker = ReferenceBroker(bundle.costs, capital=bundle.capital, periods_per_year=252)
-    return PaperEngine(bundle, broker).run(feed)
 
 
 @posix

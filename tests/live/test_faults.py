@@ -12,10 +12,10 @@ import floor
 import ledger
 import pandas as pd
 import pytest
-from floor import COSTS, START, a_bundle, a_feed, a_world, live
+from floor import COSTS, START, a_bundle, a_feed, a_world, live, paper
 
 from quantlab.errors import DataWarning, HandoffError
-from quantlab.handoff import KillSwitch, PaperEngine, ReferenceBroker, load_bundle
+from quantlab.handoff import KillSwitch, load_bundle
 from quantlab.live import (
     LiveEngine,
     ManualClock,
@@ -47,11 +47,6 @@ def feed(world):
 @pytest.fixture(scope="module")
 def bundle(world, tmp_path_factory):
     return a_bundle(tmp_path_factory.mktemp("bundle"), *world, costs=COSTS)
-
-
-def paper(bundle, feed):
-    broker = ReferenceBroker(bundle.costs, capital=bundle.capital, periods_per_year=252)
-    return PaperEngine(bundle, broker).run(feed)
 
 
 # Disks

@@ -12,12 +12,24 @@ import floor
 import numpy as np
 import pandas as pd
 import pytest
-from floor import CAPITAL, COSTS, FREE, START, WIDE, Exchange, a_bundle, a_feed, a_world, live
+from floor import (
+    CAPITAL,
+    COSTS,
+    FREE,
+    START,
+    WIDE,
+    Exchange,
+    a_bundle,
+    a_feed,
+    a_world,
+    live,
+    paper,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.errors import DataError, HandoffError, QuantlabError, SpecificationError
-from quantlab.handoff import Bar, KillSwitch, PaperEngine, ReferenceBroker
+from quantlab.handoff import Bar, KillSwitch, ReferenceBroker
 from quantlab.live import (
     TRANSITIONS,
     Close,
@@ -58,11 +70,6 @@ def bundle(world, tmp_path_factory):
 def free(world, tmp_path_factory):
     "The same without costs, for the exchange, which charges none"
     return a_bundle(tmp_path_factory.mktemp("free"), *world, costs=FREE)
-
-
-def paper(bundle, feed, **options):
-    broker = ReferenceBroker(bundle.costs, capital=bundle.capital, periods_per_year=252)
-    return PaperEngine(bundle, broker, **options).run(feed)
 
 
 def trip_at(feed, number, switch, **how):
