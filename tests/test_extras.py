@@ -12,6 +12,7 @@ NEEDS = {  # what a part of the library asks for beyond the base
         ("data", "ledger", "trading", "validation", "cointegration", "volatility", "factors"), ""
     ),
     **dict.fromkeys(("backtest", "review", "handoff", "simulate", "errors", "cli", "live"), ""),
+    "venues": "",
     "pipeline": "pipeline",
     "contracts": "pipeline",
     "rendering": "pipeline",
