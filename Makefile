@@ -66,8 +66,8 @@ repro: check  ## raw data to dossier and hand-over bundle
 	    awk '{ total += $$1 } END { printf "%8.1f s  all stages that ran\n", total }' artifacts/times.txt; fi
 	@$(BIN)/quantlab check --reproduced || true
 
-test: data  ## all tests
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2
+test: data  ## all tests; at the end, what was skipped and how to have it
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 -rs
 
 lab: env  ## JupyterLab, opened on the first tutorial
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab nbs/tutorials/1_first_hour.ipynb
