@@ -153,7 +153,7 @@ class _Connection:
         options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
         given = {"options": options} | _ALIVE | _read_dsn(self.place["dsn"])
         db = psycopg.connect(**given, autocommit=True)
-        db.execute(f"SET search_path TO {self.schema}")
+        db.execute(f'SET search_path TO "{self.schema}"')
         return db
 
     def close(self) -> None:
@@ -257,8 +257,8 @@ class PostgresDatabase(_Transactions):
         "Make the schema where it is missing, and be its last writer"
         self._db.execute("BEGIN")
         if not self.run("SELECT 1 FROM pg_namespace WHERE nspname = ?", self.schema):
-            self.run(f"CREATE SCHEMA {self.schema}")
-        if self.run("SELECT to_regclass(?)", f"{self.schema}.writer") == [(None,)]:
+            self.run(f'CREATE SCHEMA "{self.schema}"')
+        if self.run("SELECT to_regclass(?)", f'"{self.schema}".writer') == [(None,)]:
             self.run(_WRITER)
             self.run("INSERT INTO writer VALUES (0, 0)")
         self._epoch = self.run("UPDATE writer SET epoch = epoch + 1 RETURNING epoch")[0][0]

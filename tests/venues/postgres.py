@@ -93,6 +93,6 @@ class Postgres(Server):
 
     def rows(self, statement, schema="public"):
         with psycopg.connect(self.dsn(), autocommit=True) as db:
-            db.execute(f"SET search_path TO {schema}")
+            db.execute(f'SET search_path TO "{schema}"')
             cursor = db.execute(statement)
             return cursor.fetchall() if cursor.description else []
