@@ -10,7 +10,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ from ..handoff.journal import PaperResult, read_journal
 from ..handoff.monitor import MonitorResult, monitor
 from .events import check_time
 from .latency import Histogram, read_latency
+from .store import LiveStore
 from ..results import Result
 from ..storage import as_path, canonical_json, in_words, sha256, split_lines
 from ..trading.killswitch import KillSwitch
@@ -105,26 +106,6 @@ def _paper_session(folder: Path) -> dict:
     return saved["session"]
 
 # %% ../../nbs/85_live/50_desk.ipynb #0ae267e1
-_WORKING = "SELECT date, asset, notional, filled, state FROM orders WHERE state IN ('new', \
-'accepted', 'partly filled') ORDER BY number DESC LIMIT 50"
-_COUNTED = "SELECT CASE WHEN state = 'new' AND sent = 0 THEN 'decided, not sent' ELSE state END, \
-COUNT(*) FROM orders GROUP BY 1 ORDER BY 1"
-
-
-def _live_session(folder: Path) -> tuple[dict, pd.Series, pd.DataFrame]:
-    "Session, orders by state, and orders that have not ended, as a LiveEngine saved them"
-    path = (folder / "live.sqlite").resolve()
-    open_now = path.with_name("live.sqlite-shm").exists()
-    how = "mode=ro&readonly_shm=1" if open_now else "immutable=1"
-    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=0.2)) as database:
-        database.execute("BEGIN")
-        saved = database.execute("SELECT content FROM session").fetchone()
-        counts = dict(database.execute(_COUNTED).fetchall())
-        rows = database.execute(_WORKING).fetchall()
-    working = pd.DataFrame(rows, columns=["date", "asset", "notional", "filled", "state"])
-    return json.loads(saved[0]) if saved else {}, pd.Series(counts, dtype=int), working
-
-
 def _paper_orders(told: PaperResult, session: Mapping) -> pd.Series:
     "Orders of a PaperEngine by what became of them"
     filled, waiting = (told.fills["notional"] != 0).sum(), session["backend"].get("pending", ())
@@ -290,15 +271,16 @@ def _moment(session: Mapping, told: PaperResult | None) -> pd.Timestamp | None:
     return max(last, pd.Timestamp(until)) if until else last
 
 # %% ../../nbs/85_live/50_desk.ipynb #2a146460
-def _saved(folder: Path, told: PaperResult | None, notes: list[str]) -> dict[str, Any]:
+def _saved(store: LiveStore, told: PaperResult | None, notes: list[str]) -> dict[str, Any]:
     "What the engine saved beside its journal: positions, orders, the moment of its last bar"
-    live = (folder / "live.sqlite").exists()
+    folder = store.folder
+    live = any((folder / name).exists() for name in ("live.sqlite", "store.json"))
     paper = not live and (folder / "state.json").exists()
     found: dict[str, Any] = {"kind": "live" if live else "paper" if paper else None}
     session: dict = {}
     if live:
-        with _noted(notes, "live.sqlite"):
-            session, found["orders"], found["working"] = _live_session(folder)
+        with _noted(notes, store.database.name):
+            session, found["orders"], found["working"] = store.look()
     elif paper or told is not None:
         with _noted(notes, "state.json"):
             session = _paper_session(folder)
@@ -326,6 +308,8 @@ class DeskReader:
         What the engine trades.
     kill_switch : path, optional
         The file of a switch that is shared with other engines; by default the one in `folder`.
+    store : LiveStore, optional
+        Of a LiveEngine that was given one, such as a PostgresStore; by default the one in `folder`.
 
     Raises
     ------
@@ -334,7 +318,8 @@ class DeskReader:
     """
 
     def __init__(
-        self, folder: str | Path, bundle: Bundle, *, kill_switch: str | Path | None = None
+        self, folder: str | Path, bundle: Bundle, *, kill_switch: str | Path | None = None,
+        store: LiveStore | None = None,
     ):
         self.folder = as_path(folder, "folder")
         if not self.folder.is_dir():
@@ -344,6 +329,7 @@ class DeskReader:
         self.bundle = check_kind(bundle, Bundle, "bundle", "from `load_bundle`")
         given = self.folder / "kill_switch.jsonl" if kill_switch is None else kill_switch
         self.kill_switch = as_path(given, "kill_switch")
+        self.store = LiveStore(self.folder) if store is None else store
         self._mark: tuple | None = None
         self._judged = _Judged()
 
@@ -373,7 +359,7 @@ class DeskReader:
         """
         judged, bundle = self._journal(), self.bundle
         notes, told = list(judged.notes), judged.told
-        saved = _saved(self.folder, told, notes)
+        saved = _saved(self.store, told, notes)
         return Desk(
             now=check_time(now, "now"), strategy=bundle.strategy, mode=bundle.mode,
             seal=bundle.seal, capital=bundle.capital, kind=saved["kind"],

@@ -53,6 +53,18 @@ def _check_parts(bundle: Bundle, feed: Any, venue: Any, clock: Any, switch: Any)
         check_kind(switch, KillSwitch, "kill_switch", "as quantlab.trading has it")
 
 
+def _its_store(folder: Path, store: LiveStore | None) -> LiveStore:
+    "The store of a folder; one that was given must be of the same"
+    if store is None:
+        return LiveStore(folder)
+    check_kind(store, LiveStore, "store", "such as a PostgresStore")
+    if store.folder.resolve() != folder.resolve():
+        raise SpecificationError(
+            f"`store` is of the folder {store.folder} and the engine of {folder}; give both one."
+        )
+    return store
+
+
 def _refusals(told: list[tuple], date: str) -> list[dict]:
     "Lines for orders that the venue has rejected since the last close"
     fill = {"type": "fill", "date": date, "notional": 0.0, "cost": 0.0}
@@ -302,13 +314,15 @@ class LiveEngine:
         one in `folder`.
     silence : float
         Seconds without an event that are an event, positive.
+    store : LiveStore, optional
+        Of the same folder, such as a PostgresStore; by default a SQLite file in it.
     """
 
     def __init__(
         self, bundle: Bundle | str | Path, feed: Feed, venue: Venue, *, clock: Clock,
         folder: str | Path, limits: Limits | Mapping | None = None,
         rules: DeskRules | Mapping | None = None, kill_switch: KillSwitch | None = None,
-        silence: float = 60.0,
+        silence: float = 60.0, store: LiveStore | None = None,
     ):
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         _check_parts(self.bundle, feed, venue, clock, kill_switch)
@@ -318,7 +332,7 @@ class LiveEngine:
         self._own_switch = kill_switch is None
         self.kill_switch = kill_switch or KillSwitch(folder / "kill_switch.jsonl")
         self.latency = Latency(folder)
-        self._store = LiveStore(folder)
+        self._store = _its_store(folder, store)
         self._mirror = Mirror(self._store, venue)
         self._desk = open_desk(
             self.bundle, self._mirror, self.kill_switch, self._store, limits=limits, rules=rules

@@ -6,3 +6,8 @@ from .reports import (
 from .marks import (
     Marks as Marks,
 )
+from .postgres import (
+    PostgresStore as PostgresStore,
+    schema_of as schema_of,
+    store_of as store_of,
+)

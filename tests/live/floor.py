@@ -198,8 +198,11 @@ class Exchange:
         self.marks, self.booked, self.cash = kept["marks"], kept["booked"], kept["cash"]
 
 
+STORE = None  # how the store of a folder is made; None is the engine's own
+
+
 def engine(bundle, feed, venue, folder, **options):
-    options = {"clock": ManualClock(START)} | options
+    options = {"clock": ManualClock(START), "store": STORE and STORE(folder)} | options
     return LiveEngine(bundle, ReplayFeed(feed), venue, folder=folder, **options)
 
 

@@ -1,5 +1,6 @@
 """Kill -9 an engine at random moments, begin it again until it is done, and compare: a program."""
 
+import functools
 import os
 import signal
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import floor
 import numpy as np
+
+from quantlab.venues import PostgresStore
 
 
 def child(bundle, feed, folder, exchange):
@@ -42,7 +45,9 @@ def until_done(bundle, feed, folder, exchange, rng, kills):
             return killed
 
 
-def main(kills, seed):
+def main(kills, seed, dsn=None):
+    if dsn is not None:
+        floor.STORE = functools.partial(PostgresStore, dsn=dsn)
     rng, work = np.random.default_rng(seed), Path(tempfile.mkdtemp())
     market, weights = floor.a_world(n_days=150, n_assets=5)
     feed, total = floor.a_feed(market), 0
@@ -76,4 +81,4 @@ def main(kills, seed):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -1,10 +1,11 @@
 """What an engine says that it did, beside what an exchange outside remembers."""
 
 import json
-import sqlite3
 from collections import Counter
 
 import floor
+
+from quantlab.venues import store_of
 
 
 def compare(folder, exchange):
@@ -20,8 +21,8 @@ def compare(folder, exchange):
     filled = Counter()
     for report in memory.told():
         filled[report.order] += report.notional
-    with sqlite3.connect(folder / "live.sqlite") as database:
-        kept = dict(database.execute("SELECT id, filled FROM orders"))
+    with store_of(folder).database.reading() as run:
+        kept = dict(run("SELECT id, filled FROM orders"))
     known = {i: kept.get(i, 0.0) for i in there}
     return {
         "days": len(days),

@@ -424,8 +424,8 @@ def test_a_full_disk_stops_the_engine_and_loses_nothing(bundle, feed, tmp_path, 
         nonlocal count
         count += 1
         if count == 150:
-            self._db.execute(f"PRAGMA max_page_count = {1}")
-            self._db.execute("CREATE TABLE IF NOT EXISTS filler (x)")
+            self.database.run(f"PRAGMA max_page_count = {1}")
+            self.database.run("CREATE TABLE IF NOT EXISTS filler (x)")
         return run(self, statement, *values)
 
     monkeypatch.setattr(LiveStore, "_run", filling)
