@@ -29,7 +29,7 @@ from quantlab.live import DeskReader, Quote, read_desk  # noqa: E402
 from quantlab.live.states import OrderState, Report  # noqa: E402
 from quantlab.live.store import STEPS, LiveStore, Progress, migrate  # noqa: E402
 from quantlab.trading.orders import make_order  # noqa: E402
-from quantlab.venues import PostgresStore, store_of  # noqa: E402
+from quantlab.venues import QUERIES, PostgresStore, store_of  # noqa: E402
 
 world, feed, bundle, free = both.world, both.feed, both.bundle, both.free
 
@@ -273,6 +273,24 @@ def test_the_desk_reads_the_orders_where_they_are(bundle, feed, tmp_path, server
     assert "keeps its orders in PostgreSQL (schema page of 127.0.0.1:" in blind.notes[0]
     with store_of(folder):  # while an engine is there
         assert DeskReader(folder, bundle, store=store_of(folder)).read(now).notes == seen.notes
+
+
+def test_each_question_of_the_page_is_answered_as_in_sqlite(free, feed, tmp_path, server):
+    answers = []
+    for store in (LiveStore(tmp_path / "a"), a_store(server, tmp_path / "b", schema="asked")):
+        venue = Exchange(tmp_path / f"exchange {len(answers)}.jsonl", reject=["S001"])
+        live(free, feed[:37], store.folder, venue=venue, store=store)
+        venue = Exchange(tmp_path / f"exchange {len(answers)}.jsonl", fill=False)
+        live(free, feed[:46], store.folder, venue=venue, store=store)
+        with store.database.reading() as run:
+            answers.append({question: run(query.strip()) for question, query in QUERIES.items()})
+    for question, query in QUERIES.items():
+        ours, theirs = (answer[question] for answer in answers)
+        assert ours, question
+        for mine, other in zip(sum(ours, ()), sum(theirs, ()), strict=True):
+            number = isinstance(mine, float)
+            assert mine == (pytest.approx(other, rel=1e-9, abs=1e-9) if number else other), question
+        assert server.rows(query, "asked") == theirs  # as it stands on the page
 
 
 # Kills, cuts and a full disk
