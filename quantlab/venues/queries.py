@@ -24,7 +24,7 @@ ORDER BY number""",
 SELECT asset, 1e4 * SUM(cost) / SUM(ABS(reports.notional)) AS bps,
     MAX(1e4 * cost / ABS(reports.notional)) AS worst
 FROM reports JOIN orders USING (id) WHERE reports.notional <> 0
-GROUP BY asset ORDER BY bps DESC""",
+GROUP BY asset ORDER BY bps DESC, asset""",
     "what was refused, and why": """
 SELECT orders.date, asset, orders.notional, reason, booked
 FROM reports JOIN orders USING (id) WHERE reports.state = 'rejected'
