@@ -9,7 +9,8 @@ __all__ = ['SCHEMAS', 'Recorder', 'RecordedFeed', 'read_events', 'record_fills']
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -43,10 +44,13 @@ _KINDS: dict[type, str] = {Quote: "quotes", Trade: "trades", Close: "closes"}
 
 def _rows(event: Event) -> list[tuple]:
     "The rows of an event"
-    moment = event.time.as_unit("ns").value
-    if not isinstance(event, Close):
-        return [(moment, *astuple(event)[1:])]
-    bar, session = event.bar, event.bar.date.as_unit("ns").value
+    moment = event.time.value  # nanoseconds
+    if isinstance(event, Quote):
+        prices = event.bid, event.ask, event.bid_size, event.ask_size
+        return [(moment, event.asset, *prices)]
+    if isinstance(event, Trade):
+        return [(moment, event.asset, event.price, event.size)]
+    bar, session = event.bar, event.bar.date.value
     assets = sorted({asset for part in _PARTS for asset in getattr(bar, part)})
     return [
         (moment, asset, session, *(getattr(bar, part).get(asset) for part in _PARTS))
@@ -154,6 +158,12 @@ def _heard(folder: Path) -> dict[str, int]:
 _ALL, _A_DAY = 1 << 62, 86_400 * 10**9
 
 
+@lru_cache(100)
+def _date(day: int) -> str:
+    "The date of so many days after 1970"
+    return str(pd.Timestamp(day * _A_DAY).date())
+
+
 def _at(folder: Path, name: str, moment: int) -> set[tuple]:
     "What is written of an asset at a moment of a day"
     paths = sorted(folder.glob("part-*.parquet"))
@@ -165,7 +175,7 @@ class _Record:
     "The days of a record that are being written"
 
 
-    def __init__(self, folder: str | Path, *, room: int = 50_000, seconds: float = 60.0):
+    def __init__(self, folder: str | Path, *, room: int = 20_000, seconds: float = 60.0):
         self.folder = as_path(folder, "folder")
         self._room = check_integer(room, "room", low=1)
         self._patience = int(check_number(seconds, "seconds", low=0, strict=True) * 1e9)
@@ -248,7 +258,7 @@ class Recorder(_Record):
             raise SpecificationError(f"An event is a Quote, a Trade or a Close; got {event!r}.")
         rows, name = _rows(event), "" if isinstance(event, Close) else event.asset
         now = moment = rows[0][0]
-        date = str(event.time.date())
+        date = _date(now // _A_DAY)
         mark = rows[0]
         if isinstance(event, Close):  # a session ends once
             moment = rows[0][2] // _A_DAY * _A_DAY
