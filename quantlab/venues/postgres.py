@@ -128,7 +128,7 @@ _ALIVE = {
     **{"keepalives_count": 3, "tcp_user_timeout": 30_000, "application_name": "quantlab"},
     "client_encoding": "utf8",
 }
-_LOOKS = 50  # at a lock whose session is ending, a tenth of a second apart
+_LOOKS = 100  # at a lock whose session is ending, a tenth of a second apart
 _WRITER = "CREATE TABLE writer (version BIGINT NOT NULL, epoch BIGINT NOT NULL)"
 
 # %% ../../nbs/87_venues/20_postgres.ipynb #7284eef8
@@ -300,7 +300,8 @@ class PostgresDatabase(_Transactions):
     def _hold(self) -> None:
         "Hold the schema alone, as long as the connection lives"
         number = int(sha256(f"quantlab {self.schema}".encode())[:15], 16)
-        for _ in range(_LOOKS):  # the session of an engine that was killed takes a moment to end
+        looks = min(math.ceil(10 * self._patience), _LOOKS)
+        for _ in range(looks):  # the session of an engine that was killed takes a moment to end
             if self.run("SELECT pg_try_advisory_lock(?)", number) == [(True,)]:
                 return
             time.sleep(0.1)

@@ -24,7 +24,7 @@ import psycopg  # noqa: E402
 import test_live as both  # noqa: E402
 from floor import START, Exchange, live, paper  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from servers import Proxy  # noqa: E402
+from servers import Proxy, wait_until  # noqa: E402
 
 from quantlab.errors import HandoffError, SpecificationError  # noqa: E402
 from quantlab.live import DeskReader, Quote, read_desk  # noqa: E402
@@ -48,8 +48,8 @@ def in_postgres(server, monkeypatch):
     monkeypatch.setattr(floor, "STORE", functools.partial(PostgresStore, dsn=server.dsn()))
 
 
-def a_store(server, folder, *, schema=None):
-    return PostgresStore(folder, server.dsn(), schema=schema)
+def a_store(server, folder, **options):
+    return PostgresStore(folder, server.dsn(), **options)
 
 
 def rows_of(store):
@@ -124,6 +124,16 @@ def test_what_the_store_says_of_orders_is_the_same_in_both(tmp_path, server):
     assert said[0] == said[1]
 
 
+def test_a_zero_byte_in_what_a_venue_says_stops_nothing(tmp_path, server):
+    order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0)
+    with a_store(server, tmp_path) as store:
+        store.load()
+        store.add(order)
+        store.take(Report(1, order.id, OrderState.REJECTED, reason="no\0 such name"))
+        store.save({"date": "2026-01-05"})
+        assert store.refused() == [(order.id, "A", "no\ufffd such name")]
+
+
 def test_a_tick_touches_no_database(bundle, feed, tmp_path, server):
     counts = []
     for n, ticks in enumerate((0, 500)):
@@ -145,7 +155,7 @@ def test_a_tick_touches_no_database(bundle, feed, tmp_path, server):
 def test_a_second_engine_in_a_schema_is_refused_and_leaves_nothing(tmp_path, server):
     with a_store(server, tmp_path / "a", schema="one"):
         with pytest.raises(HandoffError, match="Another engine is running in schema one of"):
-            a_store(server, tmp_path / "b", schema="one").__enter__()
+            a_store(server, tmp_path / "b", schema="one", patience=3.0).__enter__()
         with a_store(server, tmp_path / "c", schema="another"):
             pass
     assert not (tmp_path / "b" / "store.json").exists()
@@ -461,24 +471,41 @@ def disk(tmp_path):
             subprocess.run(["umount", "-l", place], check=True)
 
 
-@pytest.mark.slow
-def test_a_database_that_fills_its_disk_loses_nothing(free, feed, undisturbed, tmp_path, disk):
-    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
-    sizes = {"max_wal_size": "32MB", "min_wal_size": "32MB", "autovacuum": "off"}
-    with Postgres(data=disk / "data", settings=sizes) as small:
-        store = a_store(small, folder, schema="full")
-        live(free, feed[:30], folder, venue=Exchange(path), store=store)
-        with open(disk / "filler", "wb", buffering=0) as filler, suppress(OSError):
+def fill_up(server, disk, leave):
+    "Fill a disk; with some room left, until the server cannot write its log, and breaks off"
+    with open(disk / "filler", "wb", buffering=0) as filler:
+        with suppress(OSError):
             while filler.write(b"x" * 4096):
                 pass
+        filler.truncate(filler.tell() - leave)
+    with suppress(psycopg.Error):
+        for _ in range(leave and 100):
+            server.rows("INSERT INTO junk SELECT repeat('x', 100) FROM generate_series(1, 10000)")
+            server.rows("TRUNCATE junk")
+        assert not leave, "the log of the server still has room"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", [0, 2_000_000])
+def test_a_database_that_fills_its_disk_loses_nothing(
+    free, feed, undisturbed, tmp_path, disk, leave
+):
+    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
+    sizes = {"max_wal_size": "32MB", "min_wal_size": "32MB", "autovacuum": "off"}
+    with Postgres(data=disk / "data", settings=sizes | {"wal_recycle": "off"}) as small:
+        store = a_store(small, folder, schema="full")
+        live(free, feed[:30], folder, venue=Exchange(path), store=store)
+        small.rows("CREATE TABLE junk (x TEXT)")
         before = rows_of(store)
+        fill_up(small, disk, leave)
         with pytest.raises(HandoffError, match="No space left|cannot be used") as raised:
             live(free, feed, folder, venue=Exchange(path), store=store)
         assert "\n" not in str(raised.value)
-        after = rows_of(store)
-        assert len(after["journal"]) >= len(before["journal"])
         (disk / "filler").unlink()
         if small.process.poll() is not None:
             small.start()
+        wait_until(small.takes)
+        after = rows_of(store)
+        assert after["journal"][: len(before["journal"])] == before["journal"]
         result = live(free, feed, folder, venue=Exchange(path), store=store)
         check_nothing_lost(result, undisturbed, folder, path)
