@@ -198,9 +198,9 @@ class _Connection:
     def __str__(self) -> str:
         return f"PostgreSQL ({self.name})"
 
-    def _connected(self) -> _Line:
+    def _connected(self, **usual: Any) -> _Line:
         "A line to the schema"
-        given = _read_dsn(self.place["dsn"])
+        given = usual | _read_dsn(self.place["dsn"])
         ours = [f"-c {name}={value}" for name, value in _SETTINGS.items()]
         options = " ".join([str(given.pop("options", "")), *ours])
         line = _Line(self._patience, **_ALIVE | given, options=options)
@@ -224,7 +224,7 @@ class _Connection:
     def reading(self) -> Iterator[Run]:
         "How a reader beside the writer runs statements, all on one state"
         try:
-            with closing(self._connected()) as db:
+            with closing(self._connected(connect_timeout=2)) as db:
                 db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield lambda statement: db.execute(_in_postgres(statement)).fetchall()
         except self.error as error:
