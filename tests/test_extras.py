@@ -122,6 +122,22 @@ def test_a_feed_over_the_network_asks_for_its_extra_and_messages_need_none():
     only_with("live", code.partition("for call")[0] + "for call in calls: call()\n")
 
 
+def test_a_store_in_postgresql_asks_for_its_extra_and_the_one_in_a_file_needs_none():
+    code = (
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.venues import PostgresStore, schema_of, store_of\n"
+        "schema_of('state'), store_of('state')\n"
+        "try:\n"
+        "    PostgresStore('state', 'host=127.0.0.1')\n"
+        "except MissingExtraError as error:\n"
+        "    assert all(w in str(error) for w in ('psycopg', 'quantlab[postgres]')), error\n"
+        "else:\n"
+        "    raise AssertionError('no error')\n"
+    )
+    only_with("", code)
+    only_with("postgres", code.partition("try:")[0] + "PostgresStore('state', 'host=127.0.0.1')\n")
+
+
 def test_the_page_of_a_desk_asks_for_its_extra():
     code = (
         "from quantlab.errors import MissingExtraError\n"

@@ -27,6 +27,7 @@ from .entrance import Answer, Entrance, Guard
 from .metrics import desk_metrics
 from .record import desk_record
 from .sheet import desk_sheet
+from .store import LiveStore
 from ..storage import in_words
 from ..trading.states import State
 
@@ -230,6 +231,7 @@ def _reading(watch: _Watch) -> dict[str, Callable]:
 def desk_page(
     folder: str | Path, bundle: Bundle, *, token: str, host: str = "127.0.0.1",
     kill_switch: str | Path | None = None, clock: Clock | None = None,
+    store: LiveStore | None = None,
 ) -> "FastAPI":
     """The page of a desk.
 
@@ -247,6 +249,8 @@ def desk_page(
         The file of a switch that is shared with other engines; by default the one in `folder`.
     clock : Clock, optional
         By default that of the computer.
+    store : LiveStore, optional
+        Of a LiveEngine that was given one; by default the one in `folder`.
 
     Returns
     -------
@@ -264,7 +268,8 @@ def desk_page(
         from fastapi import FastAPI
         from starlette.routing import Route
 
-    reader, clock = DeskReader(folder, bundle, kill_switch=kill_switch), clock or RealClock()
+    reader = DeskReader(folder, bundle, kill_switch=kill_switch, store=store)
+    clock = clock or RealClock()
     entrance = Entrance(reader.folder, reader.kill_switch, token=token, clock=clock)
     watch = _Watch(reader, clock)
     buttons = _Buttons(watch, entrance)

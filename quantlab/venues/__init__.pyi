@@ -11,3 +11,12 @@ from .postgres import (
     schema_of as schema_of,
     store_of as store_of,
 )
+from .recorder import (
+    RecordedFeed as RecordedFeed,
+    Recorder as Recorder,
+    read_events as read_events,
+    record_fills as record_fills,
+)
+from .queries import (
+    QUERIES as QUERIES,
+)

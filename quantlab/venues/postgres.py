@@ -7,14 +7,18 @@ __all__ = ['schema_of', 'PostgresDatabase', 'PostgresStore', 'store_of']
 
 # %% ../../nbs/87_venues/20_postgres.ipynb #efb914cc
 import json
+import math
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..checks import check_number
 from ..errors import HandoffError, SpecificationError, needs
 from ..live.store import LiveStore, Run
 from ..storage import as_path, canonical_json, sha256, write_durably
@@ -122,9 +126,56 @@ _SETTINGS = {  # of the connection; a server that drops a line must let go of it
 _ALIVE = {
     **{"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5},
     **{"keepalives_count": 3, "tcp_user_timeout": 30_000, "application_name": "quantlab"},
+    "client_encoding": "utf8",
 }
-_LOOKS = 50  # at a lock whose session is ending, a tenth of a second apart
+_LOOKS = 100  # at a lock whose session is ending, a tenth of a second apart
 _WRITER = "CREATE TABLE writer (version BIGINT NOT NULL, epoch BIGINT NOT NULL)"
+
+# %% ../../nbs/87_venues/20_postgres.ipynb #7284eef8
+class _Line:
+    "A connection of which no answer is waited for longer than a patience, in seconds"
+
+    def __init__(self, patience: float, **given: Any):
+        import psycopg
+
+        self._db = psycopg.connect(**given, autocommit=True)
+        self._patience, self._until = patience, math.inf
+        self._socket = socket.socket(fileno=self._db.fileno())
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+
+    def _look(self) -> None:
+        "Cut the line where an answer is overdue"
+        while not self._ended.wait(min(self._patience / 4, 1.0)):
+            if time.monotonic() > self._until:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def execute(self, statement: str, values: list | None = None) -> Any:
+        "The cursor of a statement, answered"
+        self._until = time.monotonic() + self._patience
+        try:
+            return self._db.execute(statement, values)
+        finally:
+            self._until = math.inf
+
+    @property
+    def is_within(self) -> bool:
+        "Is a transaction open?"
+        return bool(self._db.info.transaction_status)
+
+    @property
+    def is_closed(self) -> bool:
+        "Has the line ended?"
+        return self._db.closed
+
+    def close(self) -> None:
+        "End the line"
+        self._ended.set()
+        self._watch.join()
+        self._socket.detach()  # the descriptor is that of the connection
+        self._db.close()
 
 # %% ../../nbs/87_venues/20_postgres.ipynb #6cbe9bdb
 class _Connection:
@@ -132,29 +183,33 @@ class _Connection:
 
     advice = "Bring the server back, or give its disk room, and run again"
 
-    def __init__(self, folder: Path, dsn: str, schema: str, allow_network: bool):
+    def __init__(self, folder: Path, dsn: str, schema: str, network: bool, patience: float):
         given = _read_dsn(dsn)
         from psycopg import Error
 
         self.folder, self.schema, self.error = folder, schema, Error
-        where = _check_reach(given, allow_network)
+        where = _check_reach(given, network)
         host = where.get("host") or where.get("hostaddr") or "the local socket"
-        self.place = {"dsn": dsn, "schema": schema, "allow_network": allow_network}
+        self.place = {"dsn": dsn, "schema": schema, "allow_network": network}
         self.name = f"schema {schema} of {host}:{where.get('port')}"
         self._db: Any = None
+        self._patience = patience
 
     def __str__(self) -> str:
         return f"PostgreSQL ({self.name})"
 
-    def _connected(self) -> Any:
-        "A connection of which each statement stands alone, unless a transaction is begun"
-        import psycopg
-
-        options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
-        given = {"options": options} | _ALIVE | _read_dsn(self.place["dsn"])
-        db = psycopg.connect(**given, autocommit=True)
-        db.execute(f'SET search_path TO "{self.schema}"')
-        return db
+    def _connected(self, **usual: Any) -> _Line:
+        "A line to the schema"
+        given = usual | _read_dsn(self.place["dsn"])
+        ours = [f"-c {name}={value}" for name, value in _SETTINGS.items()]
+        options = " ".join([str(given.pop("options", "")), *ours])
+        line = _Line(self._patience, **_ALIVE | given, options=options)
+        try:
+            line.execute(f'SET search_path TO "{self.schema}"')
+        except BaseException:
+            line.close()
+            raise
+        return line
 
     def close(self) -> None:
         "Undo what was not committed, and let go"
@@ -169,7 +224,7 @@ class _Connection:
     def reading(self) -> Iterator[Run]:
         "How a reader beside the writer runs statements, all on one state"
         try:
-            with self._connected() as db:
+            with closing(self._connected(connect_timeout=2)) as db:
                 db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield lambda statement: db.execute(_in_postgres(statement)).fetchall()
         except self.error as error:
@@ -183,7 +238,7 @@ class _Transactions(_Connection):
 
     def begin(self) -> None:
         "Open a transaction where none is open, with proof that nobody has taken over"
-        if self._db.info.transaction_status:
+        if self._db.is_within:
             return
         proof = f"BEGIN; SELECT 1 FROM writer WHERE epoch = {self._epoch:d} FOR UPDATE"
         cursor = self._db.execute(proof)
@@ -196,7 +251,7 @@ class _Transactions(_Connection):
         try:
             said = self._db.execute("COMMIT").statusmessage
         except self.error as error:
-            if not self._db.closed:
+            if not self._db.is_closed:
                 raise
             raise HandoffError(
                 f"{self} was lost in a commit ({' '.join(str(error).split())}); run again: the "
@@ -245,7 +300,8 @@ class PostgresDatabase(_Transactions):
     def _hold(self) -> None:
         "Hold the schema alone, as long as the connection lives"
         number = int(sha256(f"quantlab {self.schema}".encode())[:15], 16)
-        for _ in range(_LOOKS):  # the session of an engine that was killed takes a moment to end
+        looks = min(math.ceil(10 * self._patience), _LOOKS)
+        for _ in range(looks):  # the session of an engine that was killed takes a moment to end
             if self.run("SELECT pg_try_advisory_lock(?)", number) == [(True,)]:
                 return
             time.sleep(0.1)
@@ -278,6 +334,8 @@ class PostgresStore(LiveStore):
         Of this engine alone; by default that of `schema_of`.
     allow_network : bool
         May another machine be spoken to? Only over TLS.
+    patience : float
+        Seconds in which the server must answer.
 
     Raises
     ------
@@ -289,11 +347,12 @@ class PostgresStore(LiveStore):
 
     def __init__(
         self, folder: str | Path, dsn: str, *, schema: str | None = None,
-        allow_network: bool = False,
+        allow_network: bool = False, patience: float = 30.0,
     ):
         folder = as_path(folder, "folder")
-        name = _check_schema(schema, folder)
-        super().__init__(folder, PostgresDatabase(folder, dsn, name, allow_network is True))
+        name, network = _check_schema(schema, folder), allow_network is True
+        patience = check_number(patience, "patience", low=0, strict=True)
+        super().__init__(folder, PostgresDatabase(folder, dsn, name, network, patience))
 
     def __repr__(self) -> str:
         return f"PostgresStore({str(self.folder)!r}, {self.database.name})"

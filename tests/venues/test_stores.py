@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,7 @@ from quantlab.live import DeskReader, Quote, read_desk  # noqa: E402
 from quantlab.live.states import OrderState, Report  # noqa: E402
 from quantlab.live.store import STEPS, LiveStore, Progress, migrate  # noqa: E402
 from quantlab.trading.orders import make_order  # noqa: E402
-from quantlab.venues import PostgresStore, store_of  # noqa: E402
+from quantlab.venues import QUERIES, PostgresStore, store_of  # noqa: E402
 
 world, feed, bundle, free = both.world, both.feed, both.bundle, both.free
 
@@ -46,8 +48,8 @@ def in_postgres(server, monkeypatch):
     monkeypatch.setattr(floor, "STORE", functools.partial(PostgresStore, dsn=server.dsn()))
 
 
-def a_store(server, folder, *, schema=None):
-    return PostgresStore(folder, server.dsn(), schema=schema)
+def a_store(server, folder, **options):
+    return PostgresStore(folder, server.dsn(), **options)
 
 
 def rows_of(store):
@@ -122,6 +124,16 @@ def test_what_the_store_says_of_orders_is_the_same_in_both(tmp_path, server):
     assert said[0] == said[1]
 
 
+def test_a_zero_byte_in_what_a_venue_says_stops_nothing(tmp_path, server):
+    order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0)
+    with a_store(server, tmp_path) as store:
+        store.load()
+        store.add(order)
+        store.take(Report(1, order.id, OrderState.REJECTED, reason="no\0 such name"))
+        store.save({"date": "2026-01-05"})
+        assert store.refused() == [(order.id, "A", "no\ufffd such name")]
+
+
 def test_a_tick_touches_no_database(bundle, feed, tmp_path, server):
     counts = []
     for n, ticks in enumerate((0, 500)):
@@ -143,7 +155,7 @@ def test_a_tick_touches_no_database(bundle, feed, tmp_path, server):
 def test_a_second_engine_in_a_schema_is_refused_and_leaves_nothing(tmp_path, server):
     with a_store(server, tmp_path / "a", schema="one"):
         with pytest.raises(HandoffError, match="Another engine is running in schema one of"):
-            a_store(server, tmp_path / "b", schema="one").__enter__()
+            a_store(server, tmp_path / "b", schema="one", patience=3.0).__enter__()
         with a_store(server, tmp_path / "c", schema="another"):
             pass
     assert not (tmp_path / "b" / "store.json").exists()
@@ -275,16 +287,48 @@ def test_the_desk_reads_the_orders_where_they_are(bundle, feed, tmp_path, server
         assert DeskReader(folder, bundle, store=store_of(folder)).read(now).notes == seen.notes
 
 
+def near(ours, theirs):
+    "Are rows the same, their numbers but for the order in which they were added up?"
+    ours, theirs = sum(ours, ()), sum(theirs, ())
+    return len(ours) == len(theirs) and all(
+        math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-9) if isinstance(x, float) else x == y
+        for x, y in zip(ours, theirs, strict=True)
+    )
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_each_question_of_the_page_is_answered_as_in_sqlite(
+    bundle, free, feed, tmp_path, server, outside
+):
+    "Outside the process something is refused and something left; the reference venue has costs"
+    answers, schema = [], f"asked_{outside}".lower()
+    for store in (LiveStore(tmp_path / "a"), a_store(server, tmp_path / "b", schema=schema)):
+        path = tmp_path / f"exchange {len(answers)}.jsonl"
+        if outside:
+            venue = Exchange(path, reject=["S001"])
+            live(free, feed[:37], store.folder, venue=venue, store=store)
+            live(free, feed[:46], store.folder, venue=Exchange(path, fill=False), store=store)
+        else:
+            live(bundle, feed, store.folder, store=store)
+        with store.database.reading() as run:
+            answers.append({question: run(query.strip()) for question, query in QUERIES.items()})
+    for question, query in QUERIES.items():
+        ours, theirs = (answer[question] for answer in answers)
+        assert near(ours, theirs) and (ours or not outside)
+        assert server.rows(query, schema) == theirs  # as it stands on the page
+    assert outside or all(row[-1] > 1 for row in answers[1]["cost by day, in basis points"])
+
+
 # Kills, cuts and a full disk
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_9_of_the_engine_at_random_loses_and_doubles_nothing(server):
-    command = [sys.executable, str(HERE.parent / "live/killed.py"), "20", "7", server.dsn()]
+    command = [sys.executable, str(HERE.parent / "live/killed.py"), "12", "7", server.dsn()]
     run = subprocess.run(command, capture_output=True, text=True, timeout=550, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "0 lost, 0 doubled" in run.stdout and int(run.stdout.split()[0]) >= 15, run.stdout
+    assert "0 lost, 0 doubled" in run.stdout and int(run.stdout.split()[0]) >= 8, run.stdout
 
 
 def until_done(bundle, feed, folder, exchange, store):
@@ -352,6 +396,8 @@ class Cutting(Proxy):
                 self.commits += 1
                 if self.commits in self.at:
                     return
+            while self.dead:
+                await asyncio.sleep(0.01)
             writer.write(data)
             await writer.drain()
 
@@ -384,6 +430,34 @@ def test_an_answer_to_a_commit_that_is_lost_is_found_out_at_the_next_start(
     assert sum("was lost in a commit" in sentence for sentence in said) > 10, said
 
 
+def test_a_line_that_is_dead_without_a_word_is_given_up(free, feed, undisturbed, tmp_path, server):
+    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
+    with cutting(server.port, ()) as proxy:
+        store = PostgresStore(folder, server.dsn(proxy.port), schema="dead", patience=4.0)
+
+        def dying():
+            for n, bar in enumerate(feed):
+                proxy.dead = n >= 30
+                yield bar
+
+        with pytest.raises(HandoffError, match="cannot be used|was lost in a commit"):
+            live(free, dying(), folder, venue=Exchange(path), store=store)
+        proxy.dead = False
+        result = live(free, feed, folder, venue=Exchange(path), store=store)
+        check_nothing_lost(result, undisturbed, folder, path)
+
+
+def test_a_server_that_was_stopped_is_given_up_and_goes_on(tmp_path):
+    with Postgres() as stopped, a_store(stopped, tmp_path) as store:
+        store.load()
+        store.database._patience = store.database._db._patience = 1.0
+        backend = store.database.run("SELECT pg_backend_pid()")[0][0]
+        os.kill(backend, signal.SIGSTOP)
+        with pytest.raises(HandoffError, match="cannot be used"):
+            store.add(make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0))
+        os.kill(backend, signal.SIGCONT)
+
+
 @pytest.fixture
 def disk(tmp_path):
     "A small disk of its own; needs the right to mount"
@@ -397,24 +471,40 @@ def disk(tmp_path):
             subprocess.run(["umount", "-l", place], check=True)
 
 
-@pytest.mark.slow
-def test_a_database_that_fills_its_disk_loses_nothing(free, feed, undisturbed, tmp_path, disk):
-    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
-    sizes = {"max_wal_size": "32MB", "min_wal_size": "32MB", "autovacuum": "off"}
-    with Postgres(data=disk / "data", settings=sizes) as small:
-        store = a_store(small, folder, schema="full")
-        live(free, feed[:30], folder, venue=Exchange(path), store=store)
-        with open(disk / "filler", "wb", buffering=0) as filler, suppress(OSError):
+def fill_up(server, disk, leave):
+    "Fill a disk; with some room left, until the server cannot write its log, and breaks off"
+    with open(disk / "filler", "wb", buffering=0) as filler:
+        with suppress(OSError):
             while filler.write(b"x" * 4096):
                 pass
+        filler.truncate(filler.tell() - leave)
+    with suppress(psycopg.Error):
+        for _ in range(leave and 100):
+            server.rows("INSERT INTO junk SELECT repeat('x', 100) FROM generate_series(1, 10000)")
+            server.rows("TRUNCATE junk")
+        assert not leave, "the log of the server still has room"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", [0, 2_000_000])
+def test_a_database_that_fills_its_disk_loses_nothing(
+    free, feed, undisturbed, tmp_path, disk, leave
+):
+    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
+    sizes = {"max_wal_size": "32MB", "min_wal_size": "32MB", "autovacuum": "off"}
+    with Postgres(data=disk / "data", settings=sizes | {"wal_recycle": "off"}) as small:
+        store = a_store(small, folder, schema="full")
+        live(free, feed[:30], folder, venue=Exchange(path), store=store)
+        small.rows("CREATE TABLE junk (x TEXT)")
         before = rows_of(store)
+        fill_up(small, disk, leave)
         with pytest.raises(HandoffError, match="No space left|cannot be used") as raised:
             live(free, feed, folder, venue=Exchange(path), store=store)
         assert "\n" not in str(raised.value)
-        after = rows_of(store)
-        assert len(after["journal"]) >= len(before["journal"])
         (disk / "filler").unlink()
-        if small.process.poll() is not None:
-            small.start()
+        small.end()  # it may have ended by itself, or be about to
+        small.start()
+        after = rows_of(store)
+        assert after["journal"][: len(before["journal"])] == before["journal"]
         result = live(free, feed, folder, venue=Exchange(path), store=store)
         check_nothing_lost(result, undisturbed, folder, path)
