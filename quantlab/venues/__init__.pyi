@@ -6,3 +6,12 @@ from .reports import (
 from .marks import (
     Marks as Marks,
 )
+from .streams import (
+    StreamStatistics as StreamStatistics,
+)
+from .redis_feed import (
+    RedisFeed as RedisFeed,
+)
+from .redis_publisher import (
+    RedisPublisher as RedisPublisher,
+)

@@ -1,0 +1,77 @@
+"""Buses that a test starts for itself, and the events it puts on them and takes from them."""
+
+import asyncio
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import pandas as pd
+from servers import Server, free_port, program
+
+sys.path.insert(1, str(Path(__file__).parents[1] / "live"))
+import floor  # noqa: E402
+
+from quantlab.live import Close, Quote, RealClock, ReplayFeed, Trade, close_of  # noqa: E402
+
+QUICK = {"clock": RealClock(), "first_wait": 0.02, "longest_wait": 0.2, "attempts": 200}
+
+
+def redis_server(folder, port=None):
+    "A Redis that has on the disk what it has acknowledged"
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    words = f"--port {port} --bind 127.0.0.1 --appendonly yes --appendfsync always"
+    command = [program("redis-server"), *words.split(), "--save", "", "--dir", str(folder)]
+    return Server(command, port, folder=folder)
+
+
+def ticks(n, begin=floor.START, asset="S000"):
+    "Trades and quotes, a second apart"
+    made = []
+    for number, moment in enumerate(pd.date_range(begin, periods=n, freq="s")):
+        price = 10.0 + number % 7
+        made.append(
+            Quote(moment, asset, price, price + 0.02, 5.0, 5.0)
+            if number % 2
+            else Trade(moment, asset, price, 1.0)
+        )
+    return made
+
+
+def days(market, n_ticks=4):
+    "The closes of a market, with a few ticks before each"
+    events = []
+    for bar in floor.a_feed(market):
+        close = close_of(bar)
+        events += [*ticks(n_ticks, close.time - pd.Timedelta(minutes=1)), close]
+    return events
+
+
+def put(publisher, events):
+    "Put events on a bus; how many were not there yet"
+    return asyncio.run(publisher.publish(ReplayFeed(events)))
+
+
+async def take(feed, n):
+    "The first so many events of a feed, the last of them not dealt with"
+    taken = []
+    async with asyncio.timeout(60), aclosing(feed.events()) as events:
+        async for event in events:
+            taken.append(event)
+            if len(taken) == n:
+                return taken
+    raise AssertionError("a feed from a bus has no end")
+
+
+class Until:
+    "A feed that ends when the close of a day has been dealt with"
+
+    def __init__(self, feed, day):
+        self.feed, self.day = feed, day
+
+    async def events(self):
+        async with aclosing(self.feed.events()) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, Close) and event.bar.date >= self.day:
+                    return
