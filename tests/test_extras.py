@@ -127,6 +127,10 @@ BUSES = {
         "lambda: venues.RedisFeed('redis://127.0.0.1', 's', group='g', clock=clock)",
         "lambda: venues.RedisPublisher('redis://127.0.0.1', 's', name='n', clock=clock)",
     ),
+    "rabbitmq": (
+        "lambda: venues.RabbitFeed('amqp://127.0.0.1', 'q', clock=clock)",
+        "lambda: venues.RabbitPublisher('amqp://127.0.0.1', 'e', name='n', clock=clock)",
+    ),
 }
 
 

@@ -15,3 +15,9 @@ from .redis_feed import (
 from .redis_publisher import (
     RedisPublisher as RedisPublisher,
 )
+from .rabbit_feed import (
+    RabbitFeed as RabbitFeed,
+)
+from .rabbit_publisher import (
+    RabbitPublisher as RabbitPublisher,
+)

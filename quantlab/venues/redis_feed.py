@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RedisPlace', 'no_longer', 'RedisFeed']
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #cfa47fe8
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #0436aca1
 import asyncio
 import re
 import secrets
@@ -22,7 +22,7 @@ from ..storage import check_text, in_words
 from .redis_scripts import LEAVE, READ, TAKE, redis_database
 from .streams import Again, Entry, StreamFeed, key_variables, read_secrets
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #41aab76f
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #fa349871
 class RedisPlace:
     "Where a stream is, and how to call there; holds the names of the secrets, not the secrets"
 
@@ -70,7 +70,7 @@ class RedisPlace:
             return in_words(error)
         return " ".join(filter(None, (type(error).__name__, word)))
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #53d8a6cd
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #4dd2831a
 def no_longer(place: str, stream: str, group: str, answer: list) -> NoReturn:
     "Say what a script found, in one sentence"
     where = f"The group {group} of the stream {stream} at {place}"
@@ -92,7 +92,7 @@ def no_longer(place: str, stream: str, group: str, answer: list) -> NoReturn:
         )
     raise DataError(said[answer[0]])
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #dbfc6dde
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #35d8d6bf
 class _RedisLine:
     "One connection after the other to a stream"
 
@@ -103,6 +103,9 @@ class _RedisLine:
         self.lost = self.again = 0
         self._client: Any = None
         self._after, self._last = "0-0", "0-0"
+
+    def begin(self) -> None:
+        pass
 
     def fault(self, error: BaseException) -> str:
         return self.at.fault(error)
@@ -137,7 +140,7 @@ class _RedisLine:
             with suppress(*self.errors):
                 await client.aclose()
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #404e0548
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #cfede442
 class _RedisPages(_RedisLine):
     "What a line acknowledges and reads"
 
@@ -180,7 +183,7 @@ def _entry(found: list) -> tuple:
     mark, reason, *line = found
     return mark.decode(), line[0] if line else b"", reason.decode()
 
-# %% ../../nbs/87_venues/12_redis_feed.ipynb #0326d7fc
+# %% ../../nbs/87_venues/12_redis_feed.ipynb #5cf0e4e9
 _ID = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 
 

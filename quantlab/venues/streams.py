@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Entry', 'Again', 'Line', 'StreamStatistics', 'key_variables', 'read_secrets', 'StreamFeed']
 
-# %% ../../nbs/87_venues/10_streams.ipynb #d785e000
+# %% ../../nbs/87_venues/10_streams.ipynb #62dab302
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +19,7 @@ from ..live.attempts import Attempts
 from ..live.clock import Clock
 from ..live.events import Close, Event, read_event
 
-# %% ../../nbs/87_venues/10_streams.ipynb #eb359c50
+# %% ../../nbs/87_venues/10_streams.ipynb #cfcd7829
 @dataclass(frozen=True, slots=True)
 class Entry:
     "What lies on a bus"
@@ -35,7 +35,7 @@ class Entry:
         except DataError:
             return "no event"
 
-# %% ../../nbs/87_venues/10_streams.ipynb #0dde3888
+# %% ../../nbs/87_venues/10_streams.ipynb #d42a5bdb
 class Again(Exception):
     "The connection is of no more use, another may be; never leaves this wing"
 
@@ -47,6 +47,9 @@ class Line(Protocol):
     errors: tuple[type[BaseException], ...]  # of the library, after which another may be opened
     lost: int  # entries that went before they were read
     again: int  # entries told a second time, and not handed on
+
+    def begin(self) -> None:
+        "Somebody begins to read"
 
     async def open(self) -> None:
         "Connect, and see to it that nobody else reads in this engine's place"
@@ -77,7 +80,7 @@ class StreamStatistics:
     refused: Mapping[str, int] = field(default_factory=dict)  # entries, by reason
     last_fault: str = ""  # why the last connection ended
 
-# %% ../../nbs/87_venues/10_streams.ipynb #cfff4ff2
+# %% ../../nbs/87_venues/10_streams.ipynb #77e26391
 def key_variables(key: Any) -> tuple[str, ...]:
     "Names of the environment variables of a password, or of user and password"
     names = () if key is None else (key,) if isinstance(key, str) else key
@@ -94,7 +97,7 @@ def read_secrets(names: tuple[str, ...]) -> dict[str, str]:
     values = read_key(names, hint="")
     return dict(zip(("password", "username"), reversed(values)))
 
-# %% ../../nbs/87_venues/10_streams.ipynb #2aa4e0f6
+# %% ../../nbs/87_venues/10_streams.ipynb #018b84f4
 class _Asking:
     "Asks a bus, over one line after the other, and counts"
 
@@ -140,7 +143,7 @@ class _Asking:
             self._answered = False
             await self._clock.sleep(wait)
 
-# %% ../../nbs/87_venues/10_streams.ipynb #8f63c960
+# %% ../../nbs/87_venues/10_streams.ipynb #c9c977db
 class StreamFeed(_Asking):
     "What the feeds from a bus share; made by them, over a line of their own"
 
@@ -162,6 +165,7 @@ class StreamFeed(_Asking):
             raise SpecificationError("The feed is being read already; it has one reader at a time.")
         self._busy, loop = True, asyncio.get_running_loop()
         self._done, self._garbage = [], []
+        self._line.begin()
         try:
             while True:
                 entries, told = await self._asked(more=True), loop.time()

@@ -1,12 +1,17 @@
 """Buses that a test starts for itself, and the events it puts on them and takes from them."""
 
 import asyncio
+import os
+import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 from contextlib import aclosing
 from pathlib import Path
 
 import pandas as pd
-from servers import Server, free_port, program
+from servers import Server, free_port, listens, program, wait_until
 
 sys.path.insert(1, str(Path(__file__).parents[1] / "live"))
 import floor  # noqa: E402
@@ -23,6 +28,50 @@ def redis_server(folder, port=None):
     words = f"--port {port} --bind 127.0.0.1 --appendonly yes --appendfsync always"
     command = [program("redis-server"), *words.split(), "--save", "", "--dir", str(folder)]
     return Server(command, port, folder=folder)
+
+
+class RabbitServer(Server):
+    "A RabbitMQ as a user of its own, with an Erlang port mapper of its own"
+
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        port, self.names, inner = free_port(), free_port(), free_port()
+        (folder / "plugins").write_text("[].\n")
+        env = {
+            "RABBITMQ_NODENAME": f"test{port}@localhost",
+            "RABBITMQ_NODE_PORT": port,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": inner,
+            "RABBITMQ_MNESIA_BASE": folder / "data",
+            "RABBITMQ_LOG_BASE": folder / "log",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
+            "RABBITMQ_CONF_ENV_FILE": folder / "none",
+            "RABBITMQ_CONFIG_FILE": folder / "none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_PORT": self.names,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "HOME": folder,
+        }
+        user = None
+        if os.geteuid() == 0:
+            user = "rabbitmq"
+            for place in (folder, folder / "plugins"):
+                shutil.chown(place, user)
+            for place in folder.parents:  # pytest's folders are for their owner alone
+                if str(place).startswith(tempfile.gettempdir() + "/"):
+                    place.chmod(place.stat().st_mode | 0o011)
+        env = {name: str(value) for name, value in env.items()}
+        command = [program("rabbitmq-server")]
+        super().__init__(command, port, folder=folder, env=env, user=user)
+
+    def end(self, how=signal.SIGKILL):
+        super().end(how)
+        wait_until(lambda: not listens(self.port))
+
+    def __exit__(self, *_):
+        self.end()
+        mapper = [program("epmd"), "-port", str(self.names), "-kill"]
+        subprocess.run(mapper, check=False, capture_output=True)
 
 
 def ticks(n, begin=floor.START, asset="S000"):
