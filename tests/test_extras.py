@@ -131,6 +131,10 @@ BUSES = {
         "lambda: venues.RabbitFeed('amqp://127.0.0.1', 'q', clock=clock)",
         "lambda: venues.RabbitPublisher('amqp://127.0.0.1', 'e', name='n', clock=clock)",
     ),
+    "kafka": (
+        "lambda: venues.KafkaFeed('kafka://127.0.0.1', 't', group='g', clock=clock)",
+        "lambda: venues.KafkaPublisher('kafka://127.0.0.1', 't', name='n', clock=clock)",
+    ),
 }
 
 

@@ -21,3 +21,9 @@ from .rabbit_feed import (
 from .rabbit_publisher import (
     RabbitPublisher as RabbitPublisher,
 )
+from .kafka_feed import (
+    KafkaFeed as KafkaFeed,
+)
+from .kafka_publisher import (
+    KafkaPublisher as KafkaPublisher,
+)

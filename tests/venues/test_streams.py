@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
@@ -437,3 +439,14 @@ def test_what_comes_twice_or_out_of_order_makes_no_order_twice_and_loses_none(bu
     expected = floor.live(bundle, events, tmp_path / "whole", venue=venue)
     assert ledger.faults(found) == {} and "feed" in set(result.events["type"])
     assert result.orders["id"].tolist() == expected.orders["id"].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_some_seconds_of_an_hour_with_kills_of_everybody():
+    "A share of what the program does by hand: tests/venues/hour.py"
+    words = ["--seconds", "10", "--close", "0.4", "--events", "7", "--seed", "3"]
+    command = [sys.executable, str(HERE / "hour.py"), *words]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 lost, 0 doubled, 0 decided twice, no day missing" in run.stdout
