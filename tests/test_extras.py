@@ -138,6 +138,43 @@ def test_a_store_in_postgresql_asks_for_its_extra_and_the_one_in_a_file_needs_no
     only_with("postgres", code.partition("try:")[0] + "PostgresStore('state', 'host=127.0.0.1')\n")
 
 
+BUSES = {
+    "redis": (
+        "lambda: venues.RedisFeed('redis://127.0.0.1', 's', group='g', clock=clock)",
+        "lambda: venues.RedisPublisher('redis://127.0.0.1', 's', name='n', clock=clock)",
+    ),
+    "rabbitmq": (
+        "lambda: venues.RabbitFeed('amqp://127.0.0.1', 'q', clock=clock)",
+        "lambda: venues.RabbitPublisher('amqp://127.0.0.1', 'e', name='n', clock=clock)",
+    ),
+    "kafka": (
+        "lambda: venues.KafkaFeed('kafka://127.0.0.1', 't', group='g', clock=clock)",
+        "lambda: venues.KafkaPublisher('kafka://127.0.0.1', 't', name='n', clock=clock)",
+    ),
+}
+
+
+@pytest.mark.parametrize("extra", BUSES)
+def test_a_feed_from_a_bus_asks_for_its_extra(extra):
+    package = {"redis": "redis", "rabbitmq": "aio_pika", "kafka": "aiokafka"}[extra]
+    code = (
+        "from quantlab import venues\n"
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.live import RealClock\n"
+        "clock = RealClock()\n"
+        f"calls = [{', '.join(BUSES[extra])}]\n"
+        "for call in calls:\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        f"        assert all(w in str(error) for w in ({package!r}, 'quantlab[{extra}]')), error\n"
+        "    else:\n"
+        "        raise AssertionError('no error')\n"
+    )
+    only_with("", code)
+    only_with(extra, code.partition("for call")[0] + "for call in calls: call()\n")
+
+
 def test_the_page_of_a_desk_asks_for_its_extra():
     code = (
         "from quantlab.errors import MissingExtraError\n"

@@ -185,3 +185,5 @@ async def watched(
         for task in (coming, alarm):
             task.cancel()
         await asyncio.gather(coming, alarm, return_exceptions=True)
+        if close := getattr(source, "aclose", None):
+            await close()

@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from ..checks import check_integer, check_kind, check_number, check_option, check_texts, warn
 from ..errors import DataError, DataWarning, SpecificationError, needs
 from .clock import Clock
 from .events import Quote, Trade
+from .attempts import Attempts
 from .access import Request, blotted, check_url, key_names, read_key, write_request
 from .messages import SHAPES, Control, Received, read_message
 from ..storage import in_words
@@ -232,27 +231,20 @@ class _Line:
 class _Caller:
     "Opens the line, again and again"
 
-    def __init__(self, url: str, *, far: bool, attempts: int, end_on_close: bool, seed: int):
+    def __init__(self, url: str, attempts: Attempts, *, far: bool, end_on_close: bool):
         self._connect, self._errors = _connector()
         self._url, self._proxy = url, True if far else None  # a proxy would be another computer
-        self._attempts, self._end_on_close = attempts, end_on_close
-        self._rng, self.fault = np.random.default_rng(seed), ""
+        self._attempts, self._end_on_close, self.fault = attempts, end_on_close, ""
 
     async def read(self, line: _Line, clock: Clock, waiting: _Waiting) -> None:
         "Listen until the events have ended, or too many attempts in a row brought none"
-        failures = 0
         while True:
             before = line.counts["events"]
             ended = await self._attempt(line, clock, waiting)
             if ended:
                 return
-            failures = failures + 1 if line.counts["events"] == before else 0
-            if failures >= self._attempts:
-                raise DataError(
-                    f"The venue brought nothing in {failures} attempts in a row, the last time "
-                    f"because: {self.fault}; see whether it is up, and begin again."
-                )
-            await clock.sleep(self._wait(failures, line.seconds))
+            brought = line.counts["events"] != before
+            await clock.sleep(self._attempts.wait(brought, self.fault))
 
     async def _attempt(self, line: _Line, clock: Clock, waiting: _Waiting) -> bool:
         "One connection; was its end the end of the events?"
@@ -273,11 +265,6 @@ class _Caller:
             code = getattr(getattr(error, "rcvd", None), "code", None)
             return self._end_on_close and code == 1000
         return False
-
-    def _wait(self, failures: int, seconds: Mapping[str, float]) -> float:
-        "Seconds before another attempt: doubled for each that failed, and drawn"
-        wait = seconds["first_wait"] * 2.0 ** min(max(failures - 1, 0), 60)
-        return min(wait, seconds["longest_wait"]) * self._rng.uniform(0.5, 1.0)
 
 # %% ../../nbs/85_live/42_websocket.ipynb #add72443
 def _check_seconds(**seconds: float) -> dict[str, float]:
@@ -347,19 +334,16 @@ class WebSocketFeed:
     ):
         self._place, far = check_url(url, allow_network)
         check_option(shape, "shape", SHAPES)
-        seconds = _check_seconds(
-            first_wait=first_wait, longest_wait=longest_wait, ping=ping, silence=silence,
-            opening=opening,
-        )
+        seconds = _check_seconds(ping=ping, silence=silence, opening=opening)
         self._line = _Line(shape, _check_assets(assets), key_names(key, shape), seconds)
         self._clock = check_kind(clock, Clock, "clock", "such as RealClock()")
         self._room, self._busy = check_integer(room, "room", low=1), False
         self._waiting = _Waiting(self._room)
-        self._caller = _Caller(
-            url, far=far, attempts=check_integer(attempts, "attempts", low=1),
-            end_on_close=check_option(end_on_close, "end_on_close", (True, False)),
-            seed=check_integer(seed, "seed"),
+        again = Attempts(
+            attempts=attempts, first_wait=first_wait, longest_wait=longest_wait, seed=seed
         )
+        check_option(end_on_close, "end_on_close", (True, False))
+        self._caller = _Caller(url, again, far=far, end_on_close=end_on_close)
 
     def __repr__(self) -> str:
         return f"WebSocketFeed({self._place}, {self._line.shape}, {len(self._line.assets)} assets)"

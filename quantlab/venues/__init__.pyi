@@ -6,6 +6,27 @@ from .reports import (
 from .marks import (
     Marks as Marks,
 )
+from .streams import (
+    StreamStatistics as StreamStatistics,
+)
+from .redis_feed import (
+    RedisFeed as RedisFeed,
+)
+from .redis_publisher import (
+    RedisPublisher as RedisPublisher,
+)
+from .rabbit_feed import (
+    RabbitFeed as RabbitFeed,
+)
+from .rabbit_publisher import (
+    RabbitPublisher as RabbitPublisher,
+)
+from .kafka_feed import (
+    KafkaFeed as KafkaFeed,
+)
+from .kafka_publisher import (
+    KafkaPublisher as KafkaPublisher,
+)
 from .postgres import (
     PostgresStore as PostgresStore,
     schema_of as schema_of,

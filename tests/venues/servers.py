@@ -15,6 +15,7 @@ import pytest
 PACKAGES = {  # program: Debian's package
     "redis-server": "redis-server",
     "rabbitmq-server": "rabbitmq-server",
+    "epmd": "rabbitmq-server",
     "initdb": "postgresql",
 }
 FOLDERS = (*os.get_exec_path(), "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
