@@ -1,13 +1,15 @@
 """An hour of a feed played through Redis, with kills of the engine and of the server, and cuts.
 
     python tests/venues/hour.py [--seconds 3600] [--rate 250] [--close 10] [--events 140]
+                                [--postgres]
 
 A publisher in a process of its own puts trades and quotes on a stream at real pace, and a close
 every `--close` seconds. The engine reads them with a group of its own, through a line that is cut
 or goes dead now and then; it is ended with kill -9 at random moments and begun again, and so are
-the publisher and Redis itself, which has every acknowledged write on the disk. At the end the
-journal and the database are compared with what the exchange remembers, and the days with those
-that were published.
+the publisher and Redis itself, which has every acknowledged write on the disk. With `--postgres`
+the engine keeps its orders there, and that server is killed as well. At the end the journal and
+the database are compared with what the exchange remembers, and the days with those that were
+published.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import buses
@@ -28,12 +30,16 @@ import ledger
 import numpy as np
 import pandas as pd
 import redis
+from postgres import Postgres
 from servers import Proxy
 
+from quantlab.errors import HandoffError
 from quantlab.live import Close, LiveEngine, RealClock, close_of
+from quantlab.venues import PostgresStore
 from quantlab.venues.redis_feed import RedisFeed
 from quantlab.venues.redis_publisher import RedisPublisher
 
+NO_STORE = 3  # exit code of an engine whose database went away
 AGAIN = {"first_wait": 0.05, "longest_wait": 0.5, "attempts": 1_000}
 
 
@@ -95,15 +101,27 @@ def publish(url, asked, bars, began):
     asyncio.run(out.publish(feed))
 
 
-def trade(url, bundle, place, counts, last):
+def trade(url, bundle, place, counts, last, dsn):
     "One start of the engine"
     clock = RealClock()
     feed = RedisFeed(url, "market", group="momentum", clock=clock, lease=1.0, opening=2.0, **AGAIN)
     venue = floor.Exchange(place / "exchange.jsonl")
-    engine = LiveEngine(  # the one place that says where an engine keeps its state
-        bundle, Counted(feed, counts, last), venue, clock=clock, folder=place / "state", silence=600
+    folder = place / "state"
+    engine = LiveEngine(
+        bundle,
+        Counted(feed, counts, last),
+        venue,
+        clock=clock,
+        folder=folder,
+        silence=600,
+        store=PostgresStore(folder, dsn, schema="desk") if dsn else None,
     )
-    asyncio.run(engine.run())
+    try:
+        asyncio.run(engine.run())
+    except HandoffError as error:
+        if "PostgreSQL" not in str(error):
+            raise
+        os._exit(NO_STORE)
 
 
 def between(port, place, seconds, seed):
@@ -139,6 +157,9 @@ class Hour:
         self.counts = {n: multiprocessing.RawValue("q", 0) for n in ("events", "closes")}
         self.said = dict.fromkeys(("engines killed", "publishers killed", "servers killed"), 0)
         self.server, self.began = buses.redis_server(place / "redis"), time.time()
+        self.store = Postgres() if asked.postgres else None
+        if self.store:
+            self.said |= {"stores killed": 0, "ended without their store": 0}
         self.processes = {}
 
     def start(self, name):
@@ -146,7 +167,8 @@ class Hour:
         if name == "engine":
             url = f"redis://127.0.0.1:{(self.place / 'port').read_text()}"
             last = self.bars[-1].date
-            work = (trade, url, self.bundle, self.place, self.counts, last)
+            dsn = self.store.dsn() if self.store else None
+            work = (trade, url, self.bundle, self.place, self.counts, last, dsn)
         elif name == "publisher":
             work = (publish, url, self.asked, self.bars, self.began)
         else:
@@ -157,26 +179,38 @@ class Hour:
         "Kill -9, unless it has ended by itself, and begin again"
         process = self.processes[name]
         os.kill(process, signal.SIGKILL)
-        _, status = os.waitpid(process, 0)
-        if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status):
-            raise SystemExit(f"the {name} failed")
-        self.said[f"{name}s killed"] += os.WIFSIGNALED(status)
+        self.said[f"{name}s killed"] += self.ended(name, process) < 0
         self.start(name)
+
+    def ended(self, name, process):
+        "The exit code of a process, below zero where it was killed"
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        if code == NO_STORE and self.store:
+            self.said["ended without their store"] += 1
+        elif code > 0:
+            raise SystemExit(f"the {name} failed")
+        return code
+
+    def restart(self, server, said):
+        "Kill a server, and begin it again with what it had on the disk"
+        server.end()
+        server.start()
+        self.said[said] += 1
 
     def happen(self):
         "One of the things that happen"
         chance = self.rng.random()
         if chance < 0.1:
-            self.server.end()
-            self.server.start()
-            self.said["servers killed"] += 1
+            self.restart(self.server, "servers killed")
         elif chance < 0.2:
             self.kill("publisher")
+        elif chance < 0.25 and self.store:
+            self.restart(self.store, "stores killed")
         else:
             self.kill("engine")
 
     def run(self):
-        with self.server:
+        with self.server, self.store or nullcontext():
             try:
                 self.start("between")
                 while not (self.place / "port").exists():
@@ -188,8 +222,10 @@ class Hour:
                     time.sleep(self.rng.uniform(0.2, 1.8) * self.asked.seconds / self.asked.events)
                     self.happen()
                 for name in ("publisher", "engine"):
-                    if os.waitpid(self.processes.pop(name), 0)[1]:
-                        raise SystemExit(f"the {name} failed at the end")
+                    while self.ended(name, self.processes[name]):
+                        self.start(name)  # without its store
+                    del self.processes[name]
+                self.found = self.compared()
                 with redis.Redis(port=self.server.port) as client:
                     self.there = client.xlen("market")
             finally:
@@ -198,10 +234,13 @@ class Hour:
                         os.kill(process, signal.SIGKILL)
                         os.waitpid(process, 0)
 
+    def compared(self):
+        "What the journal and the database say beside what the exchange remembers"
+        return ledger.compare(self.place / "state", self.place / "exchange.jsonl")
+
     def report(self):
         "The summary; exit code 1 where something is wrong"
-        state = self.place / "state"
-        found = ledger.compare(state, self.place / "exchange.jsonl")
+        state, found = self.place / "state", self.found
         venue = floor.Exchange(self.place / "undisturbed.jsonl")
         whole = floor.live(self.bundle, self.bars, self.place / "whole", venue=venue)
         published = len(self.bars) * (int(self.asked.close * self.asked.rate) + 1)
@@ -225,6 +264,7 @@ def main():
     parser.add_argument("--close", type=float, default=10)
     parser.add_argument("--events", type=int, default=140, help="kills, about")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--postgres", action="store_true", help="the engine's orders kept there")
     hour = Hour(parser.parse_args(), Path(tempfile.mkdtemp()))
     hour.run()
     raise SystemExit(hour.report())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from buses import QUICK, put, redis_server, take, ticks
 from killing import child, until_done
-from servers import Proxy
+from servers import Proxy, program
 
 from quantlab.errors import DataError, DataWarning, SpecificationError
 from quantlab.live import Close, LiveEngine, MergedFeed, RealClock, ReplayFeed, event_line
@@ -443,9 +443,12 @@ def test_what_comes_twice_or_out_of_order_makes_no_order_twice_and_loses_none(bu
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_some_seconds_of_an_hour_with_kills_of_everybody():
+@pytest.mark.parametrize("where", [[], ["--postgres"]], ids=["sqlite", "postgres"])
+def test_some_seconds_of_an_hour_with_kills_of_everybody(where):
     "A share of what the program does by hand: tests/venues/hour.py"
-    words = ["--seconds", "10", "--close", "0.4", "--events", "7", "--seed", "3"]
+    for name in ("redis-server", *(["initdb"] if where else [])):
+        program(name)
+    words = ["--seconds", "10", "--close", "0.4", "--events", "7", "--seed", "3", *where]
     command = [sys.executable, str(HERE / "hour.py"), *words]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
