@@ -95,6 +95,30 @@ class _KafkaLine:
     def fault(self, error: BaseException) -> str:
         return self.at.fault(error)
 
+    def _lose(self, low: int) -> None:
+        gone, self._next = low - (self._next or 0), low
+        where = f"The topic {self._topic} at {self.place}"
+        said = f"{where} has lost {gone} entries before offset {low}"
+        if not self._options["lenient"]:
+            raise DataError(
+                f"{said}: they were trimmed before the group {self._group} had read them. Keep "
+                "more of it; go on without them with lost='warn'."
+            )
+        self.lost += gone
+        warn(f"{said}, which `statistics` counts.", DataWarning)
+
+    async def close(self) -> None:
+        "Leave, as well as that can be done"
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with suppress(*self.errors):
+                async with asyncio.timeout(1):
+                    await consumer.stop()
+
+# %% ../../nbs/87_venues/18_kafka_feed.ipynb #dbb16de6
+class _KafkaOpened(_KafkaLine):
+    "How a line is opened"
+
     async def open(self) -> None:
         "Connect, and go where the group or this reader is"
         from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -132,27 +156,8 @@ class _KafkaLine:
             self._lose(low)
         consumer.seek(part, self._next)
 
-    def _lose(self, low: int) -> None:
-        gone, self._next = low - (self._next or 0), low
-        said = f"The topic {self._topic} at {self.place} has lost {gone} entries before offset {low}"
-        if not self._options["lenient"]:
-            raise DataError(
-                f"{said}: they were trimmed before the group {self._group} had read them. Keep "
-                "more of it; go on without them with lost='warn'."
-            )
-        self.lost += gone
-        warn(f"{said}, which `statistics` counts.", DataWarning)
-
-    async def close(self) -> None:
-        "Leave, as well as that can be done"
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            with suppress(*self.errors):
-                async with asyncio.timeout(1):
-                    await consumer.stop()
-
 # %% ../../nbs/87_venues/18_kafka_feed.ipynb #47ec517b
-class _KafkaPages(_KafkaLine):
+class _KafkaPages(_KafkaOpened):
     "What a line commits and reads"
 
     async def tell(self, done: list) -> None:

@@ -28,9 +28,10 @@ class RedisPlace:
 
     def __init__(self, url: str, *, key: Any, allow_network: bool, opening: float):
         self.place, _ = check_url(url, allow_network, ("redis", "rediss"), 6379)
-        self.database, self.key = redis_database(url), key_variables(key)
+        self.key = key_variables(key)
         parts = urlsplit(url)
-        self._at = {"host": parts.hostname, "port": parts.port or 6379, "db": self.database}
+        self._at: dict[str, Any] = {"host": parts.hostname, "port": parts.port or 6379}
+        self._at["db"] = redis_database(url)
         self._safe = parts.scheme == "rediss"
         self.opening = check_number(opening, "opening", low=0, strict=True)
         with needs("redis"):

@@ -106,7 +106,9 @@ class _Asking:
     ):
         self._line, self._attempts, self._page, self._seconds = line, attempts, page, seconds
         self._clock = check_kind(clock, Clock, "clock", "such as RealClock()")
-        self._counts, self._refused, self._fault = Counter(), Counter(), ""
+        self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._fault = ""
         self._busy = self._open = self._answered = False
         self._done: list[Any] = []  # dealt with, and the bus does not know
         self._garbage: list[Any] = []  # since the last event
