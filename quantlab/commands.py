@@ -51,6 +51,7 @@ def _run(args: argparse.Namespace) -> int:
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
+    print(end="".join(f"{run.stage}: {note}\n" for note in run.notes))
     # DVC does not track it
     with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:
         times.write(f"{seconds:8.1f} s  {run.stage}\n")

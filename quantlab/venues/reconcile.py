@@ -226,14 +226,16 @@ class EngineReconciliation(Result):
     }
 
     @property
-    def agrees(self) -> bool:
-        "Is every order and every day within the tolerance, and nothing unexplained beyond it?"
-        differences = (
-            self.max_equity_difference, abs(self.final_difference), self.backtest_difference,
-            self.unexplained,
-        )
+    def engines_agree(self) -> bool:
+        "Is every order and every day of both within the tolerance, and nothing left unexplained?"
+        differences = (self.max_equity_difference, abs(self.final_difference), self.unexplained)
         alike = self.n_unmatched == self.n_apart == 0
         return alike and all(x <= self.tolerance for x in differences)
+
+    @property
+    def agrees(self) -> bool:
+        "Do the engines agree, and the backtest with them?"
+        return self.engines_agree and self.backtest_difference <= self.tolerance
 
     def plot(self, ax: Any = None) -> Any:
         "The difference of each day by cause, in millionths of the capital"

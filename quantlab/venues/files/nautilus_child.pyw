@@ -55,13 +55,14 @@ class Costs(FeeModel):
 
     def __init__(self, costs):
         super().__init__()
-        unknown = set(costs) - {
-            "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year",
-        }  # fmt: skip
-        if any(costs[name] for name in unknown):
-            raise ValueError(f"the costs hold {sorted(unknown)}, which this venue cannot charge")
-        self.linear = (costs.get("commission_bps", 0.0) + costs.get("half_spread_bps", 0.0)) * 1e-4
+        shares = ("commission_per_share", "financing_bps_per_year")
+        if asked := [name for name in shares if costs.get(name)]:
+            raise ValueError(f"the costs hold {asked[0]}, which this venue cannot charge")
+        self.commission = costs.get("commission_bps", 0.0) * 1e-4
+        self.least = costs.get("minimum_commission", 0.0)
+        self.spread = costs.get("half_spread_bps", 0.0) * 1e-4
         self.impact = costs.get("impact_coefficient", 0.0)
+        self.power = costs.get("impact_exponent", 0.5)
         self.market, self.free = {}, False
 
     def priced(self, volume, volatility):
@@ -71,12 +72,14 @@ class Costs(FeeModel):
         return volume is not None and volume > 0 and volatility is not None and volatility >= 0
 
     def get_commission(self, order, fill_qty, fill_px, instrument):
+        if self.free:
+            return Money(0, CURRENCY)
         value = fill_qty.as_double() * fill_px.as_double()
-        rate = self.linear
-        if self.impact and not self.free:
+        cost = max(value * self.commission, self.least) + value * self.spread
+        if self.impact:
             volume, volatility = self.market[order.client_order_id.value]
-            rate += self.impact * volatility * math.sqrt(value / volume)
-        return Money(0.0 if self.free else value * rate, CURRENCY)
+            cost += value * self.impact * volatility * (value / volume) ** self.power
+        return Money(cost, CURRENCY)
 
 
 class Lender(SimulationModule):
