@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .data_commands import DATA
 from .desk_commands import DESK, SWITCH
+from .doctor_commands import DOCTOR
 from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 from .live_commands import LIVE
@@ -234,5 +235,5 @@ _DAG = Command(
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
     INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
-    NEW_STRATEGY, NEW_FACTOR, DATA,
+    NEW_STRATEGY, NEW_FACTOR, DATA, DOCTOR,
 )

@@ -161,8 +161,9 @@ class Account:
                 risk_engine=RiskEngineConfig(max_order_submit_rate=rate),
             )
         )  # fmt: skip
+        money = Money.from_decimal(Decimal(balance), CURRENCY)  # by a float it would lose digits
         self.engine.add_venue(
-            VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(Decimal(balance), CURRENCY)],
+            VENUE, OmsType.NETTING, AccountType.MARGIN, [money],
             base_currency=CURRENCY, default_leverage=Decimal(1), fee_model=self.costs,
             modules=[self.lender], use_message_queue=False,
         )  # fmt: skip
@@ -194,7 +195,8 @@ class Account:
         return Price(self.prices[asset], DIGITS["price"])
 
     def value(self, asset, position):
-        return float(position.signed_qty) * self.shown(asset).as_double()
+        size = position.quantity.as_double() * self.shown(asset).as_double()
+        return size if position.is_long else -size
 
     def held(self):
         "Open positions by asset"
