@@ -4574,6 +4574,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'quantlab/trading/broker.py'),
                                          'quantlab.trading.broker.SimulatedVenue': ( '16_trading/broker.html#simulatedvenue',
                                                                                      'quantlab/trading/broker.py'),
+                                         'quantlab.trading.broker.SimulatedVenue.cancel': ( '16_trading/broker.html#simulatedvenue.cancel',
+                                                                                            'quantlab/trading/broker.py'),
                                          'quantlab.trading.broker._as_pending': ( '16_trading/broker.html#_as_pending',
                                                                                   'quantlab/trading/broker.py'),
                                          'quantlab.trading.broker._executed': ( '16_trading/broker.html#_executed',

@@ -9,6 +9,7 @@ __all__ = ['Bar', 'bars', 'save_feed', 'load_feed', 'Fill', 'ExecutionBackend', 
 import dataclasses
 import io
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,8 +208,12 @@ class ExecutionBackend(Protocol):
         "Go back to a snapshot"
 
 # %% ../../nbs/16_trading/25_broker.ipynb #51a70002
-class SimulatedVenue:
+class SimulatedVenue(ExecutionBackend):
     "Base of the venues that reach no market, and move no money whatever they are told"
+
+    @abstractmethod
+    def cancel(self, ids: Iterable[str] | None = None) -> list[str]:
+        "Withdraw orders that are not filled yet, by default all; the ids of those withdrawn"
 
 # %% ../../nbs/16_trading/25_broker.ipynb #049173bb
 def _executed(costs: CostModel, orders: list[dict]) -> tuple[list[float], list[float]]:

@@ -8,7 +8,7 @@ __all__ = ['FIRST_PRICE', 'NautilusBackend']
 # %% ../../nbs/87_venues/34_nautilus.ipynb #f63211dc
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,17 @@ def _asked(bar: Bar) -> dict[str, Any]:
 _KEPT = ("time", "balance", "positions", "prices", "market", "pending")
 
 
-def _speaking(path: Path, python: str | Path | None, digits: str, patience: float) -> LineProcess:
+_MODES = ("backtest", "sandbox")
+
+
+def _speaking(
+    path: Path, python: str | Path | None, told: Sequence[str], patience: float
+) -> LineProcess:
     "NautilusTrader's side, started in the folder of a bundle"
     if not (path / "manifest.json").is_file():
         raise HandoffError(f"{path} is no bundle: it has no manifest.json; give its folder.")
     own = environment_python() if python is None else str(python)
-    command = [own, "-I", str(package_file("nautilus_child.pyw")), ".", digits]
+    command = [own, "-I", str(package_file("nautilus_child.pyw")), ".", *told]
     return LineProcess(command, folder=path, name="NautilusTrader", patience=patience)
 
 
@@ -105,7 +110,7 @@ class _Books(SimulatedVenue):
 
 # %% ../../nbs/87_venues/34_nautilus.ipynb #f2625f5a
 class NautilusBackend(_Books):
-    """NautilusTrader's backtest engine as a venue; ended by `close`, or with its block.
+    """NautilusTrader as a venue; ended by `close`, or with its block.
 
     Parameters
     ----------
@@ -113,6 +118,8 @@ class NautilusBackend(_Books):
         Whose folder its process reads.
     python : path, optional
         Of the environment; by default the one that `find_environment` finds.
+    mode : str
+        "backtest", its backtest engine, or "sandbox", a live node on the machine's clock.
     digits : mapping, optional
         Decimals of "money", "quantity" and "price", by default 16 each.
     patience : float
@@ -127,12 +134,13 @@ class NautilusBackend(_Books):
 
     def __init__(
         self, bundle: Bundle | str | Path, *, python: str | Path | None = None,
-        digits: Mapping[str, int] | None = None, patience: float = 120.0,
+        mode: str = "backtest", digits: Mapping[str, int] | None = None, patience: float = 120.0,
     ):
         path = bundle.path if isinstance(bundle, Bundle) else as_bundle_path(bundle)
         self.digits = _digits(digits)
         self.reasons: dict[str, str] = {}  # of orders that it did not fill
-        self._line = _speaking(path, python, json.dumps(self.digits), patience)
+        told = (json.dumps(self.digits), check_option(mode, "mode", _MODES))
+        self._line = _speaking(path, python, told, patience)
         try:
             begun = self._line.hear("start")
             self.version = _version(begun)

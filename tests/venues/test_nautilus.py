@@ -21,6 +21,7 @@ from quantlab.backtest import run_backtest
 from quantlab.cli import main
 from quantlab.errors import HandoffError
 from quantlab.handoff import PaperEngine, load_bundle, load_feed, replay_bundle
+from quantlab.live import ReferenceVenue
 from quantlab.trading.broker import Bar
 from quantlab.trading.orders import Order
 from quantlab.venues import (
@@ -33,7 +34,7 @@ from quantlab.venues.environment import base_python, cached_folder, locked_versi
 from quantlab.venues.second_engine import second_opinion
 
 sys.path.append(str(ROOT / "tests/live"))
-from floor import COSTS, FREE, WIDE, a_bundle, a_feed, a_world, paper  # noqa: E402
+from floor import COSTS, FREE, WIDE, a_bundle, a_feed, a_world, live, paper  # noqa: E402
 
 HOW = "`quantlab doctor --build` builds its environment where there is a registry"
 
@@ -292,6 +293,32 @@ def test_engines_that_do_not_agree_fail_the_stage_in_one_sentence(environment, d
     fills = free.fills.assign(cost=0.0)
     with pytest.raises(HandoffError, match="do not keep one book.*most of it by"):
         second_opinion(bundle, feed, replace(free, fills=fills))
+
+
+def test_a_live_node_keeps_the_same_book_by_the_day_and_by_the_event(environment, desk, tmp_path):
+    bundle, feed = desk
+    daily = by_nautilus(bundle, feed, mode="sandbox")
+    found = reconcile_engines(bundle, feed, paper(bundle, feed), daily)
+    assert found.agrees and found.max_equity_difference < 1e-12, found.summary()
+    with NautilusBackend(bundle, mode="sandbox") as venue:
+        events = live(bundle, feed, tmp_path, venue=ReferenceVenue(venue))
+    assert events.journal == daily.journal
+
+
+def test_a_live_engine_goes_on_in_a_new_node_after_the_last_was_killed(environment, desk, tmp_path):
+    bundle, feed = desk
+    with NautilusBackend(bundle, mode="sandbox") as venue:
+        whole = live(bundle, feed, tmp_path / "whole", venue=ReferenceVenue(venue))
+    with NautilusBackend(bundle, mode="sandbox") as venue:
+        live(bundle, feed[:25], tmp_path / "killed", venue=ReferenceVenue(venue))
+        os.kill(venue.pid, signal.SIGKILL)
+        with pytest.raises(HandoffError, match="exit code -9"):
+            venue.advance(feed[25])
+    with NautilusBackend(bundle, mode="sandbox") as venue:
+        result = live(bundle, feed, tmp_path / "killed", venue=ReferenceVenue(venue))
+        with pytest.raises(HandoffError, match="the sandbox has traded already"):
+            venue.restore(venue.snapshot())
+    assert result.journal == whole.journal
 
 
 BUILD = "from quantlab.venues import build_environment as b; print(b().version)"

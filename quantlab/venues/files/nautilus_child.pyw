@@ -4,9 +4,11 @@ Run by the Python of an environment that has nautilus_trader, never by quantlab'
 folder of a bundle: its manifest says capital and costs, its weights name the assets. Nothing of
 quantlab is imported, so that what it says is a second opinion. Prices are what 1,000 became by the
 returns of the bars, quantities are notional over price; money, quantities and prices are rounded to
-as many decimals as it is told, at most the 16 of the wheels.
+as many decimals as it is told, at most the 16 of the wheels. What it trades in is a BacktestEngine,
+or a live TradingNode with the sandbox as its execution client.
 """
 
+import asyncio
 import json
 import math
 import os
@@ -19,11 +21,22 @@ os.dup2(2, 1)
 
 import pyarrow.parquet as pq  # noqa: E402
 from nautilus_trader import __version__  # noqa: E402
+from nautilus_trader.adapters.sandbox import execution as sandbox_execution  # noqa: E402
+from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig  # noqa: E402
+from nautilus_trader.adapters.sandbox.factory import SandboxLiveExecClientFactory  # noqa: E402
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig  # noqa: E402
 from nautilus_trader.backtest.config import SimulationModuleConfig  # noqa: E402
 from nautilus_trader.backtest.models import FeeModel  # noqa: E402
 from nautilus_trader.backtest.modules import SimulationModule  # noqa: E402
-from nautilus_trader.config import LoggingConfig, RiskEngineConfig, StrategyConfig  # noqa: E402
+from nautilus_trader.config import (  # noqa: E402
+    LiveExecEngineConfig,
+    LiveRiskEngineConfig,
+    LoggingConfig,
+    RiskEngineConfig,
+    StrategyConfig,
+    TradingNodeConfig,
+)
+from nautilus_trader.live.node import TradingNode  # noqa: E402
 from nautilus_trader.model.currencies import Currency  # noqa: E402
 from nautilus_trader.model.data import QuoteTick  # noqa: E402
 from nautilus_trader.model.enums import (  # noqa: E402
@@ -47,6 +60,7 @@ from nautilus_trader.trading.strategy import Strategy  # noqa: E402
 FIRST, DEPTH = 1000.0, 1_000_000_000_000
 VENUE, DAY = Venue("QUANTLAB"), 86_400_000_000_000
 DIGITS = json.loads(sys.argv[2])  # of money, quantity and price
+RATE = "1000000000/00:00:01"  # its own limit of 100 orders a second is one for humans
 CURRENCY = Currency("QLC", DIGITS["money"], 0, "currency of the bundle", CurrencyType.FIAT)
 
 
@@ -131,6 +145,20 @@ def quantity_of(number):
     return Quantity.from_str(f"{number:.{DIGITS['quantity']}f}")
 
 
+def instruments_of(assets):
+    "An instrument without margins for each asset"
+    price, size, none = DIGITS["price"], DIGITS["quantity"], Decimal(0)
+    instruments = {}
+    for i, asset in enumerate(assets):
+        symbol = Symbol(f"A{i}")
+        instruments[asset] = Cfd(
+            InstrumentId(symbol, VENUE), symbol, AssetClass.EQUITY, CURRENCY, price, size,
+            Price.from_str(step(price)), Quantity.from_str(step(size)), 0, 0,
+            margin_init=none, margin_maint=none,
+        )  # fmt: skip
+    return instruments
+
+
 class Account:
     "One account in a BacktestEngine, moved close by close"
 
@@ -154,11 +182,10 @@ class Account:
             self.engine.dispose()
         self.lender = Lender()
         quiet = LoggingConfig(bypass_logging=True)
-        rate = "1000000000/00:00:01"  # its own limit of 100 orders a second is one of live trading
         self.engine = BacktestEngine(
             BacktestEngineConfig(
                 trader_id=TraderId("QUANTLAB-1"), logging=quiet, run_analysis=False,
-                risk_engine=RiskEngineConfig(max_order_submit_rate=rate),
+                risk_engine=RiskEngineConfig(max_order_submit_rate=RATE),
             )
         )  # fmt: skip
         money = Money.from_decimal(Decimal(balance), CURRENCY)  # by a float it would lose digits
@@ -167,17 +194,20 @@ class Account:
             base_currency=CURRENCY, default_leverage=Decimal(1), fee_model=self.costs,
             modules=[self.lender], use_message_queue=False,
         )  # fmt: skip
-        self.instruments, price, size = {}, DIGITS["price"], DIGITS["quantity"]
-        for i, asset in enumerate(self.assets):
-            symbol = Symbol(f"A{i}")
-            self.instruments[asset] = Cfd(
-                InstrumentId(symbol, VENUE), symbol, AssetClass.EQUITY, CURRENCY, price, size,
-                Price.from_str(step(price)), Quantity.from_str(step(size)), 0, 0,
-                margin_init=Decimal(0), margin_maint=Decimal(0),
-            )  # fmt: skip
-            self.engine.add_instrument(self.instruments[asset])
+        self.cache, self.portfolio = self.engine.cache, self.engine.portfolio
+        self.instruments = instruments_of(self.assets)
+        for instrument in self.instruments.values():
+            self.engine.add_instrument(instrument)
         self.hand, self.time = Hand(), 0
         self.engine.add_strategy(self.hand)
+
+    def charge(self, fee):
+        "Take what was borrowed for from the account"
+        self.lender.charge(fee)
+
+    def send(self, asset, name, quantity, buy):
+        "Have an order sent, until what came of it is known"
+        self.hand.send(self.instruments[asset], name, quantity, buy)
 
     def quote(self, time):
         "Show the prices that there are as bid and ask"
@@ -201,10 +231,10 @@ class Account:
     def held(self):
         "Open positions by asset"
         names = {instrument.id: asset for asset, instrument in self.instruments.items()}
-        return {names[p.instrument_id]: p for p in self.engine.cache.positions_open()}
+        return {names[p.instrument_id]: p for p in self.cache.positions_open()}
 
     def equity(self):
-        equity = self.engine.portfolio.equity(VENUE)
+        equity = self.portfolio.equity(VENUE)
         return equity[CURRENCY].as_double() if equity else self.capital
 
     def submit(self, order):
@@ -218,7 +248,7 @@ class Account:
 
     def size(self, asset, notional):
         "Quantity of an order; one that takes back what is held takes back all of it"
-        for position in self.engine.cache.positions_open(None, self.instruments[asset].id):
+        for position in self.cache.positions_open(None, self.instruments[asset].id):
             value = self.value(asset, position)
             if abs(value + notional) <= 1e-12 * abs(value):
                 return position.quantity
@@ -238,7 +268,7 @@ class Account:
             quantity, self.hand.told = self.size(asset, notional), []
             done[name][4] = "not filled"
             if quantity.as_double():
-                self.hand.send(self.instruments[asset], name, quantity, notional > 0)
+                self.send(asset, name, quantity, notional > 0)
             for _, last, price, cost, reason in self.hand.told:
                 value = last.as_double() * price.as_double() if last is not None else 0.0
                 done[name][2] += math.copysign(value, notional)
@@ -249,7 +279,11 @@ class Account:
 
     def advance(self, bar):
         "Trade at the last close, pay for what is borrowed, and go to the next close"
-        time = bar["time"]
+        time, volumes, risks = bar["time"], bar["dollar_volume"], bar["volatility"]
+        market = {a: (volumes.get(a), risks.get(a)) for a in volumes.keys() | risks.keys()}
+        if not bar["returns"] and not self.pending:  # nothing moves, and nothing is to be done
+            self.market = market
+            return {"fills": []}
         if not self.time:
             self.quote(time - DAY)
         if time <= self.time:
@@ -257,12 +291,11 @@ class Account:
         fills = self.trade()
         short = math.fsum(-value for value in self.state()["positions"].values() if value < 0)
         if self.borrow and short:
-            self.lender.charge(self.borrow * short)
+            self.charge(self.borrow * short)
         for asset, change in bar["returns"].items():
             if change is not None and asset in self.prices:
                 self.prices[asset] *= 1 + change
-        volumes, risks = bar["dollar_volume"], bar["volatility"]
-        self.market = {a: (volumes.get(a), risks.get(a)) for a in volumes.keys() | risks.keys()}
+        self.market = market
         self.quote(time)
         return {"fills": fills}
 
@@ -273,7 +306,7 @@ class Account:
 
     def snapshot(self):
         "All that is needed to go on; its size is that of the book, not of the history"
-        account = self.engine.portfolio.account(VENUE)
+        account = self.portfolio.account(VENUE)
         positions = {
             asset: [str(p.quantity.as_decimal() * (1 if p.is_long else -1)), p.avg_px_open]
             for asset, p in self.held().items()
@@ -300,10 +333,109 @@ class Account:
         for i, (asset, (signed, _)) in enumerate(kept["positions"].items()):
             size = Decimal(signed)
             name = f"restored-{i}"
-            self.hand.send(self.instruments[asset], name, quantity_of(abs(size)), size > 0)
+            self.send(asset, name, quantity_of(abs(size)), size > 0)
         self.costs.free = False
         self.prices = dict(kept["prices"])
         self.quote(kept["time"])
+
+
+class Client(sandbox_execution.SandboxExecutionClient):
+    "The sandbox, kept where the fee for what is borrowed can be taken from its account"
+
+    exchanges = []
+
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        self.exchanges.append(self.exchange)
+
+
+class Factory(SandboxLiveExecClientFactory):
+    @staticmethod
+    def create(loop, name, config, portfolio, msgbus, cache, clock):
+        return Client(loop, portfolio, msgbus, cache, clock, config)
+
+
+Factory.__name__ = SandboxLiveExecClientFactory.__name__  # only this name is given a portfolio
+
+
+class Sandbox(Account):
+    """The same account in a live TradingNode, on the machine's clock, with its engines' queues.
+
+    The loop turns while something is asked, and until what was asked has come of it.
+    """
+
+    def open(self, balance):
+        "A node whose account has this balance, and no position"
+        if self.engine is not None:
+            self.settle(balance)
+            return
+        Currency.register(CURRENCY)
+        sandbox_execution.MakerTakerFeeModel = lambda: self.costs  # the sandbox asks for no other
+        self.loop, name = asyncio.new_event_loop(), VENUE.value
+        asyncio.set_event_loop(self.loop)
+        account = SandboxExecutionClientConfig(
+            venue=name, base_currency=CURRENCY.code, starting_balances=[f"0 {CURRENCY.code}"]
+        )
+        self.engine = TradingNode(
+            TradingNodeConfig(
+                trader_id=TraderId("QUANTLAB-1"), logging=LoggingConfig(log_level="OFF"),
+                exec_engine=LiveExecEngineConfig(reconciliation=False),
+                risk_engine=LiveRiskEngineConfig(max_order_submit_rate=RATE),
+                exec_clients={name: account},
+            ),
+            loop=self.loop,
+        )  # fmt: skip
+        self.engine.add_exec_client_factory(name, Factory)
+        self.engine.build()
+        self.cache, self.portfolio = self.engine.cache, self.engine.portfolio
+        self.instruments = instruments_of(self.assets)
+        for instrument in self.instruments.values():
+            self.cache.add_instrument(instrument)
+        self.hand, self.time = Hand(), 0
+        self.engine.trader.add_strategy(self.hand)
+        self.running = self.loop.create_task(self.engine.run_async())
+        self.turn(lambda: self.engine.trader.is_running)
+        self.settle(balance)
+
+    def settle(self, balance):
+        "Bring the account to a balance; only before something is traded"
+        if self.cache.orders():
+            raise ValueError("the sandbox has traded already; begin with a new one")
+        there = self.portfolio.account(VENUE).balance_total().as_decimal()
+        self.adjust(Money.from_decimal(Decimal(balance) - there, CURRENCY))
+
+    def adjust(self, money):
+        Client.exchanges[0].adjust_account(money)
+
+    def charge(self, fee):
+        self.adjust(Money(-fee, CURRENCY))
+
+    def turn(self, done):
+        "Turn the loop until something is so"
+
+        async def waited():
+            while not done():
+                if self.running.done():
+                    raise RuntimeError("the node has stopped")
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(waited())
+
+    def quote(self, time):
+        depth, now = Quantity(DEPTH, DIGITS["quantity"]), self.engine.kernel.clock.timestamp_ns()
+        for asset, instrument in self.instruments.items():
+            price = self.shown(asset)
+            tick = QuoteTick(instrument.id, price, price, depth, depth, now, now)
+            self.engine.kernel.data_engine.process(tick)
+        ids = [instrument.id for instrument in self.instruments.values()]
+        at = lambda one: getattr(self.cache.quote_tick(one), "ts_init", 0)
+        self.turn(lambda: all(at(one) >= now for one in ids))
+        self.time = time
+
+    def send(self, asset, name, quantity, buy):
+        super().send(asset, name, quantity, buy)
+        order = self.cache.order(ClientOrderId(name))
+        self.turn(lambda: order.is_closed)
 
 
 def answer(account, asked):
@@ -331,7 +463,7 @@ def say(**said):
 
 def main():
     try:
-        account = Account(Path(sys.argv[1]))
+        account = (Sandbox if sys.argv[3] == "sandbox" else Account)(Path(sys.argv[1]))
     except Exception as error:
         say(error=f"{type(error).__name__}: {error}")
         return
