@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .data_commands import DATA
 from .desk_commands import DESK, SWITCH
+from .doctor_commands import DOCTOR
 from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 from .live_commands import LIVE
@@ -51,6 +52,7 @@ def _run(args: argparse.Namespace) -> int:
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
     print(f"{run.stage}: {seconds:.1f} s, notebook {run.notebook}")
+    print(end="".join(f"{run.stage}: {note}\n" for note in run.notes))
     # DVC does not track it
     with open(find_project() / "artifacts/times.txt", "a", encoding="utf-8") as times:
         times.write(f"{seconds:8.1f} s  {run.stage}\n")
@@ -233,5 +235,5 @@ _DAG = Command(
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
     INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
-    NEW_STRATEGY, NEW_FACTOR, DATA,
+    NEW_STRATEGY, NEW_FACTOR, DATA, DOCTOR,
 )

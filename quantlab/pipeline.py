@@ -379,6 +379,13 @@ def _strip_output(output: Any) -> Any | None:
     return output
 
 
+def _notes(nb: Any) -> tuple[str, ...]:
+    "What an executed notebook says to whoever runs it, and to no reader of its page"
+    outputs = [o for cell in nb.cells for o in cell.get("outputs", []) if o.get("name") == "stderr"]
+    lines = [line for output in outputs for line in output.text.splitlines()]
+    return tuple(line for line in lines if line.startswith("note: "))
+
+
 def strip_notebook(nb: Any) -> Any:
     "Remove run times, ids and progress from an executed notebook, in place; return it"
     nb.metadata = {
@@ -672,6 +679,7 @@ class StageRun(Result):
     stage: str  # name
     # executed notebook, stripped; its parameters and the md5 of its inputs are in its metadata
     notebook: str
+    notes: tuple[str, ...] = ()  # lines for whoever ran it
 
 
 def run_stage(
@@ -703,7 +711,8 @@ def run_stage(
     if problems := import_problems(root):
         raise PipelineError(" ".join(problems))
     with stage_environment():
-        nb = strip_notebook(_execute(Path(notebook).resolve(), parameters, root, stage))
+        executed = _execute(Path(notebook).resolve(), parameters, root, stage)
+        notes, nb = _notes(executed), strip_notebook(executed)
         if missing := _undrawn(nb):
             raise PipelineError(
                 f"Stage {stage} has no picture in cell {missing[0]}, which draws one; a stage "
@@ -715,7 +724,7 @@ def run_stage(
         "stage": stage, "parameters": plain(parameters), "inputs": inputs,
         "panel": _panel(stage, root, inputs),
     }
-    executed = Path("artifacts/notebooks") / f"{stage}.ipynb"
-    write_text(root / executed, readable_json(nb))
+    target = Path("artifacts/notebooks") / f"{stage}.ipynb"
+    write_text(root / target, readable_json(nb))
     (root / "failed" / f"{stage}.ipynb").unlink(missing_ok=True)
-    return StageRun(stage, executed.as_posix())
+    return StageRun(stage, target.as_posix(), notes)

@@ -571,6 +571,7 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         "new-strategy",
         "new-factor",
         "data",
+        "doctor",
     } == {c for c, _ in called}
     for command, action in called:
         with pytest.raises(SystemExit) as stop:

@@ -79,6 +79,7 @@ from quantlab.trading.broker import (
     ExecutionBackend as ExecutionBackend,
     Fill as Fill,
     ReferenceBroker as ReferenceBroker,
+    SimulatedVenue as SimulatedVenue,
     bars as bars,
     load_feed as load_feed,
     save_feed as save_feed,

@@ -28,7 +28,9 @@ from .halt import check_policy, closing, withdrawn
 from .journal import WAY_BACK, PaperResult, Store, read_journal
 from .schema import is_number
 from ..storage import as_path, canonical_json, sha256
-from ..trading.broker import Bar, ExecutionBackend, Fill, ReferenceBroker, load_feed
+from quantlab.trading.broker import (
+    Bar, ExecutionBackend, Fill, ReferenceBroker, SimulatedVenue, load_feed,
+)
 from ..trading.gate import Account, Decision, PreTradeGate
 from ..trading.killswitch import KillSwitch
 from ..trading.limits import DeskRules, Limits, limits_from
@@ -43,10 +45,10 @@ def _check_venue(bundle: Bundle, backend: Any, kill_switch: Any) -> None:
             "`backend` must have the five verbs of an ExecutionBackend; got "
             f"{type(backend).__name__}."
         )
-    if bundle.mode != "paper" and not isinstance(backend, ReferenceBroker):
+    if bundle.mode != "paper" and not isinstance(backend, SimulatedVenue):
         raise HandoffError(
-            f"{bundle.strategy} {bundle.why_shadow}; in shadow mode only the ReferenceBroker is "
-            "allowed as backend."
+            f"{bundle.strategy} {bundle.why_shadow}; in shadow mode only a simulated venue, "
+            "such as the ReferenceBroker, is allowed as backend."
         )
     if kill_switch is not None and not isinstance(kill_switch, KillSwitch):
         raise SpecificationError(f"`kill_switch` must be a KillSwitch; got {kill_switch!r}.")

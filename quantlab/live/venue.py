@@ -16,7 +16,7 @@ from ..checks import check_integer, check_kind
 from ..errors import HandoffError
 from .events import Close, Event
 from .states import OrderState, Report
-from ..trading.broker import Bar, ReferenceBroker
+from ..trading.broker import Bar, SimulatedVenue
 from ..trading.orders import Order
 
 # %% ../../nbs/85_live/20_venue.ipynb #e1200006
@@ -102,17 +102,17 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
 
 # %% ../../nbs/85_live/20_venue.ipynb #e120000c
 class ReferenceVenue:
-    """The reference broker, asked as a live venue is.
+    """The reference broker, or another simulated one, asked as a live venue is.
 
     Parameters
     ----------
-    broker : ReferenceBroker
+    broker : SimulatedVenue
         Fills on the next close at the prices of the decision, with the bundle's costs.
     """
 
-    def __init__(self, broker: ReferenceBroker):
-        source = "which fills as the backtest does"
-        self._broker = check_kind(broker, ReferenceBroker, "broker", source)
+    def __init__(self, broker: SimulatedVenue):
+        source = "such as the ReferenceBroker, which fills as the backtest does"
+        self._broker = check_kind(broker, SimulatedVenue, "broker", source)
         self._teller, self._seen = _Teller(), Bar(pd.Timestamp(0), {})
 
     async def submit(self, order: Order) -> None:

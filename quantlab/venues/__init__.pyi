@@ -41,3 +41,15 @@ from .recorder import (
 from .queries import (
     QUERIES as QUERIES,
 )
+from .environment import (
+    NautilusEnvironment as NautilusEnvironment,
+    build_environment as build_environment,
+    find_environment as find_environment,
+)
+from .nautilus import (
+    NautilusBackend as NautilusBackend,
+)
+from .reconcile import (
+    EngineReconciliation as EngineReconciliation,
+    reconcile_engines as reconcile_engines,
+)

@@ -57,8 +57,11 @@ def a_world(seed=3, n_days=90, n_assets=5, every=5):
     return market, weights
 
 
-def a_bundle(folder, market, weights, *, costs, limits=WIDE, rules=None):
+def a_bundle(folder, market, weights, *, costs, limits=WIDE, rules=None, expected=None):
     "A bundle signed by somebody known, so that it may trade on paper"
+    if expected is None:
+        nothing = dict.fromkeys(("returns", "turnover", "costs"), 0.0)
+        expected = pd.DataFrame(nothing, index=market.returns.index)
     rules = {"daily_loss": 0.5, "drawdown": 0.6, "sequential_test": False} | (rules or {})
     path = write_bundle(
         folder,
@@ -66,9 +69,7 @@ def a_bundle(folder, market, weights, *, costs, limits=WIDE, rules=None):
         verdict="approved",
         parameters={"window": 10},
         target_weights=weights,
-        expected=pd.DataFrame(
-            dict.fromkeys(("returns", "turnover", "costs"), 0.0), index=market.returns.index
-        ),
+        expected=expected,
         universe=weights.columns,
         origin=Origin(inputs={}, code="none"),
         agreement=Agreement(
