@@ -27,30 +27,35 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def check_url(url: Any, allow_network: bool) -> tuple[str, bool]:
-    "Host and port of an address that the feed may talk to, which alone are shown; is it far?"
+def check_url(
+    url: Any, allow_network: bool, *, scheme: str = "ws", who: str = "a feed"
+) -> tuple[str, bool]:
+    "Host and port of an address that may be talked to, which alone are shown; is it far?"
+    secure = f"{scheme}s"
     try:
-        parts = urlsplit(check_kind(url, str, "url", "such as 'ws://127.0.0.1:8765'"))
+        parts = urlsplit(check_kind(url, str, "url", f"such as '{scheme}://127.0.0.1:8765'"))
         host, place = parts.hostname or "", parts.netloc
-        usable = parts.scheme in ("ws", "wss") and host and "@" not in place and parts.port != 0
+        usable = parts.scheme in (scheme, secure) and host and "@" not in place and parts.port != 0
     except ValueError as error:
         if isinstance(error, SpecificationError):
             raise
         usable = False
     if not usable:
         raise SpecificationError(
-            "`url` must be an address such as 'ws://127.0.0.1:8765' or 'wss://host/path', with no "
-            "user or password in it."
+            f"`url` must be an address such as '{scheme}://127.0.0.1:8765' or "
+            f"'{secure}://host/path', with no user or password in it."
         )
     if _is_loopback(host):
         return place, False
     if allow_network is not True:
         raise SpecificationError(
-            f"{place} is not this computer: a feed stays on 127.0.0.1 unless it is made with "
+            f"{place} is not this computer: {who} stays on 127.0.0.1 unless it is made with "
             "allow_network=True."
         )
-    if parts.scheme != "wss":
-        raise SpecificationError(f"{place} is not this computer: over the network use wss://.")
+    if parts.scheme != secure:
+        raise SpecificationError(
+            f"{place} is not this computer: over the network use {secure}://."
+        )
     return place, True
 
 # %% ../../nbs/85_live/41_access.ipynb #52be686f

@@ -6,3 +6,11 @@ from .reports import (
 from .marks import (
     Marks as Marks,
 )
+from .alpaca_line import (
+    LIVE_URL as LIVE_URL,
+    PAPER_URL as PAPER_URL,
+)
+from .alpaca import (
+    AlpacaStatistics as AlpacaStatistics,
+    AlpacaVenue as AlpacaVenue,
+)
