@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AlpacaStatistics', 'AlpacaVenue']
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #186cfbc0
+# %% ../../nbs/87_venues/46_alpaca.ipynb #fd1b09aa
 import asyncio
 import json
 import math
@@ -31,7 +31,7 @@ from .alpaca_orders import AlpacaLedger, AlpacaReader
 from .alpaca_updates import AlpacaUpdates
 from .marks import Marks
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #52b57865
+# %% ../../nbs/87_venues/46_alpaca.ipynb #5026e15b
 _SKEW, _LOOKS = 5.0, 3  # seconds that two clocks may be apart without a word
 
 
@@ -48,7 +48,7 @@ class AlpacaStatistics:
     is_open: bool = False  # was the market, at the start?
     last_fault: str = ""  # why the last line of the stream ended
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #ce10dc56
+# %% ../../nbs/87_venues/46_alpaca.ipynb #dd28f7f3
 class _Connected:
     "A line, a stream and a ledger, begun at the first question"
 
@@ -91,7 +91,7 @@ class _Connected:
             is_open=self._is_open, last_fault=self._updates.fault,
         )
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #8453803d
+# %% ../../nbs/87_venues/46_alpaca.ipynb #557c4e1d
 class _Looking(_Connected):
     "What is read at the beginning, and now and then"
 
@@ -135,7 +135,7 @@ class _Looking(_Connected):
             self._missed()
             raise
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #d7e5238a
+# %% ../../nbs/87_venues/46_alpaca.ipynb #3160f241
 class _Sender(_Looking):
     "How an order is sent"
 
@@ -190,7 +190,7 @@ class _Sender(_Looking):
         said = self._line.blotted(words) or f"HTTP status {status}"
         self._ledger.refuse(name, f"{said} ({code})" if code else said)
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #172f0c10
+# %% ../../nbs/87_venues/46_alpaca.ipynb #0401d352
 class _Asked(_Sender):
     "How orders are withdrawn, and what is held"
 
@@ -225,7 +225,7 @@ class _Asked(_Sender):
     async def positions(self) -> dict[str, float]:
         "Value of each position at the last close; of an asset without a mark, at what was paid"
         await self._ready()
-        await self._catch_up()
+        self._missed()  # what is held now has been filled: the next reports tell of it
         held = read_positions(await self._line.get("/v2/positions"))
         self._shares = {asset: shares for asset, (shares, _) in held.items()}
         known = self._ledger.marks.snapshot()["prices"]
@@ -242,7 +242,7 @@ class _Asked(_Sender):
                 break
         return math.fsum([cash, *values.values()])
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #1712845d
+# %% ../../nbs/87_venues/46_alpaca.ipynb #3450b8da
 class AlpacaVenue(_Asked):
     """Trade whole shares at a broker in Alpaca's shape; never run against Alpaca itself.
 

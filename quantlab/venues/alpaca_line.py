@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAPER_URL', 'LIVE_URL', 'check_endpoint', 'wait_asked', 'AlpacaLine']
 
-# %% ../../nbs/87_venues/42_alpaca_line.ipynb #33f9e502
+# %% ../../nbs/87_venues/42_alpaca_line.ipynb #ffc9f8e5
 import asyncio
 import json
 import math
@@ -25,7 +25,7 @@ from ..live.access import blotted, check_url, key_names, read_key
 from ..live.clock import Clock
 from .alpaca_messages import read_refusal
 
-# %% ../../nbs/87_venues/42_alpaca_line.ipynb #18eddb1f
+# %% ../../nbs/87_venues/42_alpaca_line.ipynb #eb79d2e6
 PAPER_URL, LIVE_URL = "https://paper-api.alpaca.markets", "https://api.alpaca.markets"
 
 
@@ -69,7 +69,7 @@ def check_endpoint(
         )
     return place, far
 
-# %% ../../nbs/87_venues/42_alpaca_line.ipynb #962e7348
+# %% ../../nbs/87_venues/42_alpaca_line.ipynb #42c75edb
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 
 
@@ -97,7 +97,7 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError, OverflowError):
         return None
 
-# %% ../../nbs/87_venues/42_alpaca_line.ipynb #b48a1305
+# %% ../../nbs/87_venues/42_alpaca_line.ipynb #f928f9d1
 _AGAIN = (408, 425, 429)  # and those from 500
 
 
@@ -151,7 +151,7 @@ class _Attempts:
         said = f"HTTP status {answer.status_code}"
         return answer, said if answer.status_code in _AGAIN or answer.status_code >= 500 else ""
 
-# %% ../../nbs/87_venues/42_alpaca_line.ipynb #8f1353cb
+# %% ../../nbs/87_venues/42_alpaca_line.ipynb #e04bc6ef
 class AlpacaLine(_Attempts):
     """Ask a broker in Alpaca's shape, again where no answer comes.
 
