@@ -122,6 +122,26 @@ def test_a_feed_over_the_network_asks_for_its_extra_and_messages_need_none():
     only_with("live", code.partition("for call")[0] + "for call in calls: call()\n")
 
 
+def test_a_broker_asks_for_its_extra(tmp_path):
+    code = (
+        "import os\n"
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.live import RealClock\n"
+        "from quantlab.venues import AlpacaVenue\n"
+        "os.environ |= {'APCA_API_KEY_ID': 'PKA1', 'APCA_API_SECRET_KEY': 'x/1'}\n"
+        f"given = {{'folder': {str(tmp_path)!r}, 'clock': RealClock()}}\n"
+        "made = lambda: AlpacaVenue({'KO': 70.0}, url='http://127.0.0.1:9', **given)\n"
+        "try:\n"
+        "    made()\n"
+        "except MissingExtraError as error:\n"
+        "    assert all(w in str(error) for w in ('httpx', 'quantlab[alpaca]')), error\n"
+        "else:\n"
+        "    raise AssertionError('no error')\n"
+    )
+    only_with("", code)
+    only_with("alpaca", code.partition("try:")[0] + "made()\n")
+
+
 def test_the_page_of_a_desk_asks_for_its_extra():
     code = (
         "from quantlab.errors import MissingExtraError\n"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AlpacaStatistics', 'AlpacaVenue']
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #fd1b09aa
+# %% ../../nbs/87_venues/46_alpaca.ipynb #8178ac9b
 import asyncio
 import json
 import math
@@ -31,7 +31,7 @@ from .alpaca_orders import AlpacaLedger, AlpacaReader
 from .alpaca_updates import AlpacaUpdates
 from .marks import Marks
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #5026e15b
+# %% ../../nbs/87_venues/46_alpaca.ipynb #9d8de411
 _SKEW, _LOOKS = 5.0, 3  # seconds that two clocks may be apart without a word
 
 
@@ -48,18 +48,20 @@ class AlpacaStatistics:
     is_open: bool = False  # was the market, at the start?
     last_fault: str = ""  # why the last line of the stream ended
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #dd28f7f3
+# %% ../../nbs/87_venues/46_alpaca.ipynb #96791a51
 class _Connected:
     "A line, a stream and a ledger, begun at the first question"
 
     _clock: Clock
 
-    def __init__(self, url: str, ledger: AlpacaLedger, options: dict[str, Any], poll: float):
-        self._url, self._ledger, self._options, self._poll = url, ledger, options, poll
+    def __init__(
+        self, url: str, ledger: AlpacaLedger, options: dict[str, Any], poll: float, ping: float
+    ):
+        self._ledger, self._poll = ledger, poll
         self._line = AlpacaLine(url, **options)
         self._reader = AlpacaReader(self._line, ledger)
         self._updates = AlpacaUpdates(
-            url, self._line, order=ledger.take, gap=self._missed, far=options["far"]
+            url, self._line, order=ledger.take, gap=self._missed, far=options["far"], ping=ping,
         )
         self._task: asyncio.Task | None = None
         self._looked: pd.Timestamp | None = None  # None where something may have been missed
@@ -91,7 +93,7 @@ class _Connected:
             is_open=self._is_open, last_fault=self._updates.fault,
         )
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #557c4e1d
+# %% ../../nbs/87_venues/46_alpaca.ipynb #709d71b8
 class _Looking(_Connected):
     "What is read at the beginning, and now and then"
 
@@ -135,7 +137,7 @@ class _Looking(_Connected):
             self._missed()
             raise
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #3160f241
+# %% ../../nbs/87_venues/46_alpaca.ipynb #7954fe1f
 class _Sender(_Looking):
     "How an order is sent"
 
@@ -190,7 +192,7 @@ class _Sender(_Looking):
         said = self._line.blotted(words) or f"HTTP status {status}"
         self._ledger.refuse(name, f"{said} ({code})" if code else said)
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #0401d352
+# %% ../../nbs/87_venues/46_alpaca.ipynb #ed662291
 class _Asked(_Sender):
     "How orders are withdrawn, and what is held"
 
@@ -242,7 +244,7 @@ class _Asked(_Sender):
                 break
         return math.fsum([cash, *values.values()])
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #3450b8da
+# %% ../../nbs/87_venues/46_alpaca.ipynb #6a7ff9b1
 class AlpacaVenue(_Asked):
     """Trade whole shares at a broker in Alpaca's shape; never run against Alpaca itself.
 
@@ -267,8 +269,9 @@ class AlpacaVenue(_Asked):
         Smallest part of a share that is traded.
     time_in_force : {"day", "opg", "cls"}
         Until when an order stands, in Alpaca's words.
-    poll, patience : float
-        Seconds between two looks without need; and for orders to end that are withdrawn.
+    poll, patience, ping : float
+        Seconds between two looks without need; for orders to end that are withdrawn; and between
+        pings of the stream, and for the answer to one.
     attempts : int
         Of a request.
     timeout, first_wait, longest_wait : float
@@ -291,7 +294,7 @@ class AlpacaVenue(_Asked):
         url: str = PAPER_URL, bundle: Bundle | None = None, live: bool = False,
         allow_network: bool = False, key: tuple[str, str] | None = None, step: float = 1.0,
         time_in_force: Literal["day", "opg", "cls"] = "day", poll: float = 15.0,
-        patience: float = 10.0, attempts: int = 6, timeout: float = 10.0,
+        patience: float = 10.0, ping: float = 20.0, attempts: int = 6, timeout: float = 10.0,
         first_wait: float = 0.5, longest_wait: float = 60.0, seed: int = 0,
     ):
         place, far = check_endpoint(url, allow_network=allow_network, live=live, bundle=bundle)
@@ -305,7 +308,9 @@ class AlpacaVenue(_Asked):
             "seed": seed,
         }
         ledger = AlpacaLedger(folder, Marks(prices, step=step))
-        super().__init__(url, ledger, options, check_number(poll, "poll", low=0, strict=True))
+        poll = check_number(poll, "poll", low=0, strict=True)
+        ping = check_number(ping, "ping", low=0, strict=True)
+        super().__init__(url, ledger, options, poll, ping)
 
     def __repr__(self) -> str:
         return f"AlpacaVenue({self._line.place})"

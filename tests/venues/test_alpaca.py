@@ -369,6 +369,24 @@ def test_pages_are_read_to_the_end(port, tmp_path):
     assert kept["cursor"] == control(port)["fills"][-1]["id"]
 
 
+def test_a_fill_makes_an_order_known_that_neither_list_nor_stream_shows(port, tmp_path):
+    headers = {name.replace("_", "-"): value for name, value in KEY.items()}
+    body = {"symbol": "KO", "qty": "7", "side": "buy", "type": "market", "time_in_force": "day"}
+
+    async def work(venue):
+        await venue.equity()
+        control(port, tell="none", lag=1000)
+        httpx.post(
+            f"http://127.0.0.1:{port}/v2/orders",
+            json=body | {"client_order_id": "by hand"},
+            headers=headers,
+        )
+        await venue.positions()
+        return await venue.reports(0)
+
+    assert sums(asked(port, tmp_path, work)) == {"by hand": (700.0, "filled")}
+
+
 BEGIN = {"since": "1970-01-01T00:00:00+00:00", "cursor": ""}
 
 
@@ -395,14 +413,13 @@ def test_a_stream_that_is_cut_garbled_or_silent_loses_nothing(port, tmp_path, ki
 def test_a_stream_that_is_dead_without_a_word_is_left_for_another(port, tmp_path):
     async def main():
         async with Proxy(port) as proxy:
-            options = {"timeout": 0.3, "attempts": 100}
+            options = {"timeout": 0.3, "attempts": 100, "ping": 0.2}
             async with venue_of(proxy.port, {"KO": 100.0}, tmp_path, **options) as venue:
-                venue._updates._ping = 0.2
                 await venue.equity()
                 while venue.statistics.connections < 1:
                     await asyncio.sleep(0.01)
                 proxy.dead = True
-                while venue._updates.listening:
+                while not venue.statistics.last_fault:
                     await asyncio.sleep(0.01)
                 proxy.dead = False
                 await venue.submit(wish("a"))
@@ -509,7 +526,11 @@ def test_a_halt_after_a_kill_withdraws_an_order_that_no_list_shows_yet(
     control(port, fill="no")
     switch = KillSwitch(tmp_path / "state/kill_switch.jsonl")
     switch.start()
-    monkeypatch.setattr(AlpacaVenue, "_accepted", lambda *given: exec("raise KeyboardInterrupt"))
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AlpacaVenue, "_accepted", dies)
     with pytest.raises(KeyboardInterrupt):
         trade(bundle, bars, port, tmp_path, switch=switch)
     monkeypatch.undo()
@@ -587,6 +608,30 @@ def test_recorded_answers_are_read():
     assert read["activity"][1:] == (whole.id, 142.0)
     assert read["refusal_duplicate"] == (40010001, "client_order_id must be unique")
     assert read["clock"][0] == pd.Timestamp("2026-01-06 14:30:00.5", tz="UTC")
+
+
+def test_recorded_answers_are_played_to_the_venue(port, tmp_path):
+    played = {
+        "/v2/clock": RECORDS["clock"],
+        "/v2/account/activities": [RECORDS["activity"]],
+        "/v2/account": RECORDS["account"],
+        "/v2/positions": RECORDS["positions"],
+        "/v2/orders/": RECORDS["order_filled"],
+        "/v2/orders": [RECORDS["order_filled"]],
+    }
+    fault = {"method": "GET", "kind": "status", "status": 200, "times": 1000}
+    bodies = [fault | {"path": path, "body": json.dumps(r)} for path, r in played.items()]
+    control(port, faults=bodies)
+
+    async def work(venue):
+        return await venue.positions(), await venue.equity(), await venue.reports(0)
+
+    with pytest.warns(DataWarning, match="seconds from ours"):  # its clock is of the record
+        held, equity, reports = asked(port, tmp_path, work)
+    assert held == {"KO": -14_200.0, "PEP": 250.0} and equity == 9_999_123.45 - 13_950
+    (report,) = reports
+    assert (report.order, report.state) == ("49669e0370ff974b8897", OrderState.FILLED)
+    assert report.notional == -14_200.0 and abs(report.cost - 142 * (100 - 69.612)) < 1e-6
 
 
 def places(record, path=()):
