@@ -243,6 +243,14 @@ class Broker:
                 events += self.fill(each) if self.control["fill"] != "no" else []
                 self.tell(events)
             self.save()
+        elif name == "many":  # orders, one after the other, each written down at the end
+            self.save, save = lambda: None, self.save
+            wish = {"side": "buy", "type": "market", "time_in_force": "day"}
+            for n in range(action["n"]):
+                named = {"symbol": action["asset"], "qty": "1", "client_order_id": f"n{n}"}
+                self.place(wish | named)
+            self.save = save
+            self.save()
         elif name == "reset":
             self.kept, self.control = json.loads(json.dumps(FIRST)), dict(CONTROL)
             self.muted = False
