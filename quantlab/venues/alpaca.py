@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AlpacaStatistics', 'AlpacaVenue']
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #8178ac9b
+# %% ../../nbs/87_venues/46_alpaca.ipynb #8194708b
 import asyncio
 import json
 import math
@@ -25,13 +25,13 @@ from ..live.states import OrderState, Report
 from ..trading.orders import Order
 from .alpaca_line import PAPER_URL, AlpacaLine, check_endpoint
 from quantlab.venues.alpaca_messages import (
-    read_account, read_order, read_positions, read_refusal,
+    read_account, read_clock, read_order, read_positions, read_refusal,
 )
 from .alpaca_orders import AlpacaLedger, AlpacaReader
 from .alpaca_updates import AlpacaUpdates
 from .marks import Marks
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #9d8de411
+# %% ../../nbs/87_venues/46_alpaca.ipynb #9b523d42
 _SKEW, _LOOKS = 5.0, 3  # seconds that two clocks may be apart without a word
 
 
@@ -48,7 +48,7 @@ class AlpacaStatistics:
     is_open: bool = False  # was the market, at the start?
     last_fault: str = ""  # why the last line of the stream ended
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #96791a51
+# %% ../../nbs/87_venues/46_alpaca.ipynb #3f2d8db0
 class _Connected:
     "A line, a stream and a ledger, begun at the first question"
 
@@ -93,17 +93,17 @@ class _Connected:
             is_open=self._is_open, last_fault=self._updates.fault,
         )
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #709d71b8
+# %% ../../nbs/87_venues/46_alpaca.ipynb #bda9ecb5
 class _Looking(_Connected):
     "What is read at the beginning, and now and then"
 
     async def _begin(self) -> None:
         "The first question: whose clock, which account, and from where on"
         before = self._clock.now()
-        time, self._is_open = await self._reader.begin()
-        half = (self._clock.now() - before) / 2
-        self._skew = round((time - before - half).total_seconds(), 3)
-        if abs(self._skew) > _SKEW:
+        time, self._is_open = read_clock(await self._line.get("/v2/clock"))
+        half = (self._clock.now() - before).total_seconds() / 2
+        self._skew = round((time - before).total_seconds() - half, 3)
+        if abs(self._skew) > _SKEW + half:  # it is known no better than the answer took
             warn(
                 f"The clock of {self._line.place} is {self._skew:+.0f} seconds from ours; its own "
                 "times and ids decide what is new.", DataWarning,
@@ -113,6 +113,7 @@ class _Looking(_Connected):
             raise HandoffError(
                 f"The account at {self._line.place} may not trade ({blocked}); see to it there."
             )
+        await self._reader.begin()
         self._task = asyncio.create_task(self._updates.listen())
 
     async def _ready(self) -> None:
@@ -137,7 +138,7 @@ class _Looking(_Connected):
             self._missed()
             raise
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #7954fe1f
+# %% ../../nbs/87_venues/46_alpaca.ipynb #9f5f1ed7
 class _Sender(_Looking):
     "How an order is sent"
 
@@ -192,7 +193,7 @@ class _Sender(_Looking):
         said = self._line.blotted(words) or f"HTTP status {status}"
         self._ledger.refuse(name, f"{said} ({code})" if code else said)
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #ed662291
+# %% ../../nbs/87_venues/46_alpaca.ipynb #d89fe6ec
 class _Asked(_Sender):
     "How orders are withdrawn, and what is held"
 
@@ -244,7 +245,7 @@ class _Asked(_Sender):
                 break
         return math.fsum([cash, *values.values()])
 
-# %% ../../nbs/87_venues/46_alpaca.ipynb #6a7ff9b1
+# %% ../../nbs/87_venues/46_alpaca.ipynb #5ce10c57
 class AlpacaVenue(_Asked):
     """Trade whole shares at a broker in Alpaca's shape; never run against Alpaca itself.
 

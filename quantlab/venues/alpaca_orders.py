@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AlpacaLedger', 'AlpacaReader']
 
-# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #b7b00fe6
+# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #a666007f
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,11 @@ import pandas as pd
 from ..errors import DataError
 from ..live.states import OrderState, Report
 from .alpaca_line import AlpacaLine
-from .alpaca_messages import BrokerOrder, read_clock, read_fill, read_order
+from .alpaca_messages import BrokerOrder, read_fill, read_order
 from .marks import Marks
 from .reports import ReportFile
 
-# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #f9052201
+# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #171a6024
 @dataclass(frozen=True, slots=True)
 class _Told:
     "What was told of an order"
@@ -31,7 +31,7 @@ class _Told:
 
 _ROUNDING = 1e-9
 
-# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #c92f8e73
+# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #5efe9914
 class AlpacaLedger:
     """What the broker's orders add to what was told.
 
@@ -102,7 +102,7 @@ class AlpacaLedger:
         "The reports with a number above `after`"
         return self._file.since(after)
 
-# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #28eb4175
+# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #d54cdc41
 _PAGES, _ORDERS, _FILLS = 1000, 500, 100  # at most so many pages; rows of one
 _ACTIVITIES, _BEGIN = "/v2/account/activities/FILL", pd.Timestamp(0, tz="UTC")
 
@@ -118,7 +118,7 @@ def _text(time: pd.Timestamp) -> str:
     "A time as the broker takes it"
     return time.isoformat().replace("+00:00", "Z")
 
-# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #c3f84f63
+# %% ../../nbs/87_venues/45_alpaca_orders.ipynb #1b0c72a6
 class AlpacaReader:
     """What the broker knows since the last look.
 
@@ -135,16 +135,14 @@ class AlpacaReader:
         self.since: pd.Timestamp | None = None  # the broker's time of the last order seen
         self.cursor = ""  # the last fill seen
 
-    async def begin(self) -> tuple[pd.Timestamp, bool]:
-        "Where a first start begins: what was before is not ours; the broker's clock"
-        time, is_open = read_clock(await self._line.get("/v2/clock"))
+    async def begin(self) -> None:
+        "Where a first start begins: what was before is not ours"
         if self.since is None:
             newest = await self._line.get("/v2/orders", status="all", limit=1, direction="desc")
             orders = [read_order(record) for record in _listed(newest)]
             self.since = max([order.submitted for order in orders], default=_BEGIN)
             fills = await self._line.get(_ACTIVITIES, page_size=1, direction="desc")
             self.cursor = next((read_fill(record)[0] for record in _listed(fills)), "")
-        return time, is_open
 
     async def find(self, name: str, tries: int = 1) -> BrokerOrder | None:
         "The order of our id, taken; None where there is none, as often as it is asked"

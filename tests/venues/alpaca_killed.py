@@ -48,10 +48,10 @@ def trouble(port, rng):
     kinds = [{"kind": "hang"}, {"kind": "status", "status": 503}]
     places = [("POST", "/v2/orders"), ("GET", "/v2/orders"), ("DELETE", "/v2/orders")]
     made = []
-    for _ in range(int(rng.integers(0, 3))):
-        method, path = places[rng.integers(len(places))]
+    for _ in range(int(rng.integers(0, 6))):
+        method, path = places[rng.choice(len(places), p=[0.7, 0.2, 0.1])]
         fault = {"method": method, "path": path, "times": 1, "done": bool(rng.random() < 0.6)}
-        made.append(fault | kinds[int(rng.random() < 0.7)])
+        made.append(fault | kinds[rng.integers(len(kinds))])
     actions = [{"do": "cut"}] if rng.random() < 0.3 else []
     tell = ["all", "none", "shuffled"][rng.integers(3)]
     fill = ["now", "parts"][rng.integers(2)]
