@@ -122,47 +122,45 @@ def test_a_feed_over_the_network_asks_for_its_extra_and_messages_need_none():
     only_with("live", code.partition("for call")[0] + "for call in calls: call()\n")
 
 
-def test_a_store_in_postgresql_asks_for_its_extra_and_the_one_in_a_file_needs_none():
-    code = (
-        "from quantlab.errors import MissingExtraError\n"
-        "from quantlab.venues import PostgresStore, schema_of, store_of\n"
-        "schema_of('state'), store_of('state')\n"
-        "try:\n"
-        "    PostgresStore('state', 'host=127.0.0.1')\n"
-        "except MissingExtraError as error:\n"
-        "    assert all(w in str(error) for w in ('psycopg', 'quantlab[postgres]')), error\n"
-        "else:\n"
-        "    raise AssertionError('no error')\n"
-    )
-    only_with("", code)
-    only_with("postgres", code.partition("try:")[0] + "PostgresStore('state', 'host=127.0.0.1')\n")
-
-
-BUSES = {
+VENUES = {  # extra: its package, and what asks for it
     "redis": (
+        "redis",
         "lambda: venues.RedisFeed('redis://127.0.0.1', 's', group='g', clock=clock)",
         "lambda: venues.RedisPublisher('redis://127.0.0.1', 's', name='n', clock=clock)",
     ),
     "rabbitmq": (
+        "aio_pika",
         "lambda: venues.RabbitFeed('amqp://127.0.0.1', 'q', clock=clock)",
         "lambda: venues.RabbitPublisher('amqp://127.0.0.1', 'e', name='n', clock=clock)",
     ),
     "kafka": (
+        "aiokafka",
         "lambda: venues.KafkaFeed('kafka://127.0.0.1', 't', group='g', clock=clock)",
         "lambda: venues.KafkaPublisher('kafka://127.0.0.1', 't', name='n', clock=clock)",
+    ),
+    "postgres": ("psycopg", "lambda: venues.PostgresStore(folder, 'host=127.0.0.1')"),
+    "alpaca": (
+        "httpx",
+        "lambda: venues.AlpacaVenue("
+        "{'KO': 70.0}, folder=folder, clock=clock, url='http://127.0.0.1:9')",
     ),
 }
 
 
-@pytest.mark.parametrize("extra", BUSES)
-def test_a_feed_from_a_bus_asks_for_its_extra(extra):
-    package = {"redis": "redis", "rabbitmq": "aio_pika", "kafka": "aiokafka"}[extra]
-    code = (
+@pytest.mark.parametrize("extra", VENUES)
+def test_what_plugs_in_asks_for_its_extra(extra, tmp_path):
+    package, *calls = VENUES[extra]
+    begin = (
+        "import os\n"
         "from quantlab import venues\n"
         "from quantlab.errors import MissingExtraError\n"
         "from quantlab.live import RealClock\n"
-        "clock = RealClock()\n"
-        f"calls = [{', '.join(BUSES[extra])}]\n"
+        "os.environ |= {'APCA_API_KEY_ID': 'PKA1', 'APCA_API_SECRET_KEY': 'x/1'}\n"
+        f"folder, clock = {str(tmp_path)!r}, RealClock()\n"
+        "venues.store_of(folder), venues.schema_of(folder)\n"
+        f"calls = [{', '.join(calls)}]\n"
+    )
+    code = (
         "for call in calls:\n"
         "    try:\n"
         "        call()\n"
@@ -171,8 +169,8 @@ def test_a_feed_from_a_bus_asks_for_its_extra(extra):
         "    else:\n"
         "        raise AssertionError('no error')\n"
     )
-    only_with("", code)
-    only_with(extra, code.partition("for call")[0] + "for call in calls: call()\n")
+    only_with("", begin + code)
+    only_with(extra, begin + "for call in calls: call()\n")
 
 
 def test_the_page_of_a_desk_asks_for_its_extra():

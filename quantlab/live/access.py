@@ -28,9 +28,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_url(
-    url: Any, allow_network: bool, schemes: tuple[str, str] = ("ws", "wss"), port: int = 8765
+    url: Any, allow_network: bool, schemes: tuple[str, str] = ("ws", "wss"), port: int = 8765,
+    *, who: str = "a feed",
 ) -> tuple[str, bool]:
-    "Host and port of an address that the feed may talk to, which alone are shown; is it far?"
+    "Host and port of an address that may be talked to, which alone are shown; is it far?"
     near, far = schemes
     try:
         parts = urlsplit(check_kind(url, str, "url", f"such as '{near}://127.0.0.1:{port}'"))
@@ -49,7 +50,7 @@ def check_url(
         return place, False
     if allow_network is not True:
         raise SpecificationError(
-            f"{place} is not this computer: a feed stays on 127.0.0.1 unless it is made with "
+            f"{place} is not this computer: {who} stays on 127.0.0.1 unless it is made with "
             "allow_network=True."
         )
     if parts.scheme != far:

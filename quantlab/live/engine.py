@@ -150,16 +150,26 @@ async def _reconcile(floor: _Floor, date: str) -> None:
     floor.halt(str(sentence), date)
     floor.save()
 
+# %% ../../nbs/85_live/30_engine.ipynb #e13000a1
+async def _withhold(floor: _Floor, ids: list[str], date: str) -> None:
+    "Keep orders back; one that left before a kill, though no list showed it, is recalled"
+    await floor.venue.cancel(ids)
+    await _collect(floor, date)
+    there, unsent = await floor.venue.orders(), {order.id for order in floor.store.unsent()}
+    held = [name for name in ids if name in unsent and name not in there]
+    floor.store.mark([name for name in ids if name not in held], Progress.WITHDRAWN)
+    floor.store.drop(held)
+    if held:
+        reason = floor.desk.switch.reason
+        floor.desk.write([{"type": "withheld", "date": date, "orders": held, "reason": reason}])
+
 
 async def _send(floor: _Floor) -> None:
     "Send what is saved and unsent; nothing after a halt that came in the meantime"
     switch, date, waiting = floor.desk.switch, floor.session["date"], floor.store.unsent()
     for place, order in enumerate(waiting):
         if switch.state.stricter_than(State(floor.session["state"])):
-            ids = [held.id for held in waiting[place:]]
-            floor.store.drop(ids)
-            line = {"type": "withheld", "date": date, "orders": ids, "reason": switch.reason}
-            floor.desk.write([line])
+            await _withhold(floor, [held.id for held in waiting[place:]], date)
             break
         await floor.venue.submit(order)
         floor.latency.sent()

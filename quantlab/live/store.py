@@ -257,8 +257,8 @@ class _Orders(_Saved):
         return self._ids(f"sent >= {Progress.WITHDRAWN:d} AND {_OPEN}")
 
     def withdrawn(self) -> list[str]:
-        "Ids of what was to be withdrawn, and no line has said so"
-        return self._ids(f"sent = {Progress.WITHDRAWN:d}")
+        "Ids of what was to be withdrawn, has not been filled, and no line has said so"
+        return self._ids(f"sent = {Progress.WITHDRAWN:d} AND state != 'filled'")
 
     def mark(self, ids: Iterable[str], progress: Progress) -> None:
         "Note what was done with orders"

@@ -53,3 +53,11 @@ from .reconcile import (
     EngineReconciliation as EngineReconciliation,
     reconcile_engines as reconcile_engines,
 )
+from .alpaca_line import (
+    LIVE_URL as LIVE_URL,
+    PAPER_URL as PAPER_URL,
+)
+from .alpaca import (
+    AlpacaStatistics as AlpacaStatistics,
+    AlpacaVenue as AlpacaVenue,
+)

@@ -66,7 +66,7 @@ class Marks:
         self, order: str, asset: str, quantity: float, price: float, fee: float = 0.0
     ) -> tuple[float, float]:
         "Notional and cost of so many shares (signed) of an order, filled at a price, for a fee"
-        mark = self._decided.get(order, None) or self.price(asset)
+        mark = self._decided.setdefault(order, self.price(asset))
         return quantity * mark, quantity * (price - mark) + fee
 
     def forget(self, order: str) -> None:

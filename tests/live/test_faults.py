@@ -311,3 +311,46 @@ def test_what_reached_the_venue_before_a_kill_is_withdrawn_by_a_halt_and_not_wit
     found = ledger.compare(folder, path)
     assert ledger.faults(found) == {} and found["orders"] == 2
     assert {"withheld", "cancelled"} <= set(got.events["type"])
+
+
+class Lagging(floor.Exchange):
+    "An exchange whose list does not show yet what it has taken, and which finds it by its id"
+
+    seen = frozenset()
+
+    async def orders(self):
+        return {
+            name: state for name, state in (await super().orders()).items() if name in self.seen
+        }
+
+    async def cancel(self, ids):
+        self.seen |= set(ids)
+        await super().cancel(ids)
+
+
+def test_what_a_list_does_not_show_yet_is_withdrawn_by_a_halt_and_not_withheld(
+    world, feed, tmp_path
+):
+    "Killed after the venue took an order; somebody halts; the venue's list lags at the next start"
+    bundle = a_bundle(tmp_path / "bundle", *world, costs=floor.FREE)
+    path, folder = tmp_path / "exchange.jsonl", tmp_path / "state"
+    switch = KillSwitch(folder / "kill_switch.jsonl")
+    switch.start()
+    dying = Lagging(path, fill=False)
+    submit = dying.submit
+
+    async def dying_submit(order):
+        await submit(order)
+        raise KeyboardInterrupt
+
+    dying.submit = dying_submit
+    with pytest.raises(KeyboardInterrupt):
+        live(bundle, feed[:40], folder, venue=dying, kill_switch=switch)
+    switch.trip("a rumour", by="desk")
+    venue = Lagging(path, fill=False)
+    assert len(venue.lines()) == 1 and asyncio.run(venue.orders()) == {}
+    got = live(bundle, feed[:40], folder, venue=venue, kill_switch=switch)
+    assert asyncio.run(floor.Exchange(path).orders()) == {}
+    found = ledger.compare(folder, path)
+    assert ledger.faults(found) == {} and found["orders"] == 1
+    assert {"withheld", "unfilled"} <= set(got.events["type"])
