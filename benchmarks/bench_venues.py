@@ -10,9 +10,9 @@ the other side idle meanwhile.
 
 What is done in between is not the same. Ours books the day, asks the gate and the kill switch, and
 has the day in its journal (fsync) and in SQLite (synchronous=FULL) before the order leaves, so that
-a power cut loses nothing; NautilusTrader keeps orders in memory and asks its risk engine. `--folder`
-puts our files elsewhere, such as a file system in memory, to see what the disk costs. No figure is
-printed unless both sent the same orders.
+a power cut loses nothing; NautilusTrader keeps orders in memory and asks its risk engine.
+`--folder` puts our files elsewhere, such as a file system in memory, to see what the disk costs.
+No figure is printed unless both sent the same orders.
 """
 
 import os
@@ -35,7 +35,11 @@ from quantlab.handoff.agreement import Agreement, Origin  # noqa: E402
 from quantlab.live import LiveEngine, RealClock, ReferenceVenue, close_of  # noqa: E402
 from quantlab.simulate import factor_world  # noqa: E402
 from quantlab.trading import CostModel, bars  # noqa: E402
-from quantlab.venues.environment import environment_python, package_file  # noqa: E402
+from quantlab.venues.environment import (  # noqa: E402
+    environment_python,
+    find_environment,
+    package_file,
+)
 from quantlab.venues.process import LineProcess  # noqa: E402
 
 WARM = 200  # orders that are not counted
@@ -145,4 +149,7 @@ if __name__ == "__main__":
     parser.add_argument("--block", type=int, default=100)
     parser.add_argument("--folder", default=None, help="where our files are, by default TMPDIR")
     given = parser.parse_args()
-    main(given.orders, given.block, given.folder)
+    if (found := find_environment()).fits:
+        main(given.orders, given.block, given.folder)
+    else:
+        print(f"no second engine here: {found.problem}; `quantlab doctor` says how to have it")

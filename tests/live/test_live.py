@@ -514,7 +514,7 @@ BAR = Bar(pd.Timestamp("2026-01-05"), {"A": 0.0})
         (lambda: ReplayFeed(BAR), "A replay needs bars or events, not Bar"),
         (lambda: ReplayFeed([], speed=-1), "`speed` must be"),
         (lambda: ManualClock(None), "`start` must be a Timestamp in UTC"),
-        (lambda: ReferenceVenue(None), "`broker` must be a ReferenceBroker"),
+        (lambda: ReferenceVenue(None), "`broker` must be a SimulatedVenue"),
         (lambda: follow(OrderRecord("b", 1.0), Report(1, "a", OrderState.FILLED)), "not b"),
         (lambda: Report(1, "a", OrderState.FILLED, "much"), "`notional` must be a finite number"),
     ],

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from quantlab.backtest import run_backtest
 from quantlab.cli import main
 from quantlab.errors import HandoffError
-from quantlab.handoff import PaperEngine, load_bundle, load_feed, replay_bundle
+from quantlab.handoff import PaperEngine, load_bundle, load_feed, replay_bundle, save_feed
 from quantlab.live import ReferenceVenue
+from quantlab.pipeline import run_stage
 from quantlab.trading.broker import Bar
 from quantlab.trading.orders import Order
 from quantlab.venues import (
@@ -285,6 +286,40 @@ def test_the_record_is_the_same_where_it_is_made_and_where_it_is_read(
     assert made.sentence == again.sentence == read.sentence
     gone = second_opinion(bundle, feed, first, earlier=made.record | {"engine": "another"})
     assert not gone.reconciled and "no environment here" in gone.sentence
+
+
+@pytest.mark.slow
+def test_the_page_of_the_stage_is_the_same_with_and_without_the_engine(
+    environment, tmp_path, monkeypatch
+):
+    kept = ("artifacts/bundle.json", "artifacts/metrics/confirm_holdout.json", "handoff")
+    if not all((ROOT / name).exists() for name in (*kept, "artifacts/feed.parquet")):
+        pytest.skip("the sample's replay is not here: `make repro` makes it")
+    for name in (*kept, "dvc.yaml", "params.yaml", "nbs/stages"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    save_feed(tmp_path / "artifacts/feed.parquet", load_feed(ROOT / "artifacts/feed.parquet")[:40])
+    page, record = (
+        tmp_path / f"artifacts/{name}"
+        for name in ("notebooks/paper_replay.ipynb", "metrics/second_engine.json")
+    )
+
+    def stage():
+        notebook = tmp_path / "nbs/stages/10_paper_replay.ipynb"
+        (note,) = run_stage(notebook, project=tmp_path).notes
+        return note, page.read_bytes(), record.read_bytes()
+
+    note, *made = stage()
+    assert "ran here" in note and b"an engine that others wrote" in made[0]
+    monkeypatch.setenv("QUANTLAB_NAUTILUS", "off")
+    note, *read = stage()
+    assert "did not run here" in note and read == made
+    record.unlink()
+    note, *without = stage()
+    assert "no record is of this bundle" in note
+    assert b"Not reconciled by a second engine: no environment here" in without[0]
+    assert json.loads(without[1])["reconciled"] is False
 
 
 def test_engines_that_do_not_agree_fail_the_stage_in_one_sentence(environment, desk):
