@@ -9,7 +9,7 @@ sandbox execution client. Blocks of closes are taken in turn on the same machine
 the other side idle meanwhile.
 
 What is done in between is not the same. Ours books the day, asks the gate and the kill switch, and
-has the day in its journal (fsync) and in SQLite (synchronous=FULL) before the order leaves, so that
+has the day in its journal (fsync) and in SQLite (synchronous=FULL) before the order leaves, so
 a power cut loses nothing; NautilusTrader keeps orders in memory and asks its risk engine.
 `--folder` puts our files elsewhere, such as a file system in memory, to see what the disk costs.
 No figure is printed unless both sent the same orders.

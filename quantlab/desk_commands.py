@@ -17,11 +17,13 @@ def _desk(args: argparse.Namespace) -> int:
     "Serve the page of a desk until Ctrl-C"
     from quantlab.handoff import load_bundle
     from quantlab.live import desk_page, page_server, read_token
+    from quantlab.venues import store_of
 
     token = read_token()
     bundle = load_bundle(args.bundle, reviewers=reviewers(args))
     page = desk_page(
-        args.folder, bundle, token=token, host=args.host, kill_switch=args.kill_switch
+        args.folder, bundle, token=token, host=args.host, kill_switch=args.kill_switch,
+        store=store_of(args.folder),
     )
     server, place = page_server(page, host=args.host, port=args.port)
     name = f"[{args.host}]" if ":" in args.host else args.host

@@ -274,7 +274,7 @@ def _moment(session: Mapping, told: PaperResult | None) -> pd.Timestamp | None:
 def _saved(store: LiveStore, told: PaperResult | None, notes: list[str]) -> dict[str, Any]:
     "What the engine saved beside its journal: positions, orders, the moment of its last bar"
     folder = store.folder
-    live = any((folder / name).exists() for name in ("live.sqlite", "store.json"))
+    live = store.was_opened
     paper = not live and (folder / "state.json").exists()
     found: dict[str, Any] = {"kind": "live" if live else "paper" if paper else None}
     session: dict = {}

@@ -125,15 +125,16 @@ _MINUTE, _LOOKS = pd.Timedelta(minutes=1), 3
 
 
 async def _collect(floor: _Floor, date: str) -> bool:
-    "Take the reports of the venue; were there any?"
+    "Take the reports of the venue; were there new ones?"
     reports = await floor.venue.reports(floor.store.after)
+    new = any(not floor.store.knows(report.number) for report in reports)
     for report in reports:
         known = floor.store.take(report)
         if known is None:
             floor.halt(f"the venue told of an order {report.order} that is not ours", date)
         elif known.is_overfilled:
             floor.halt(f"order {known.id} was filled beyond what was wished", date)
-    return bool(reports)
+    return new
 
 
 async def _reconcile(floor: _Floor, date: str) -> None:

@@ -150,9 +150,12 @@ def _open(database: Any) -> None:
             database.close()
             raise
 
-# %% ../../nbs/85_live/25_store.ipynb #e125000a
-class _Saved(Store):
-    "Journal and session, in a folder"
+# %% ../../nbs/85_live/25_store.ipynb #9f9cbbe9
+_PLACE = "store.json"  # says where the orders are, when not in the folder
+
+
+class _Placed(Store):
+    "A folder, and where its orders are"
 
     folder: Path
 
@@ -160,7 +163,24 @@ class _Saved(Store):
         super().__init__(folder)
         self.database = database or SqliteDatabase(self.folder)
 
+    @property
+    def was_opened(self) -> bool:
+        "Has an engine kept its orders here before, whatever the database?"
+        return any((self.folder / name).exists() for name in ("live.sqlite", _PLACE))
+
+    def _check_place(self) -> None:
+        "Refuse the file of a folder whose orders are elsewhere"
+        place = self.folder / _PLACE
+        if place.exists() and isinstance(self.database, SqliteDatabase):
+            where = json.loads(place.read_bytes())["where"]
+            raise HandoffError(f"the engine keeps its orders in {where}, and is to be read there")
+
+# %% ../../nbs/85_live/25_store.ipynb #e125000a
+class _Saved(_Placed):
+    "Journal and session, in a folder"
+
     def __enter__(self) -> Any:
+        self._check_place()
         super().__enter__()
         try:
             self._lines: list[bytes] = []
@@ -294,10 +314,7 @@ class _Shown(_Orders):
 
     def look(self) -> Look:
         "What somebody who only reads is told, while the engine runs or not"
-        place = self.folder / "store.json"
-        if place.exists() and isinstance(self.database, SqliteDatabase):
-            where = json.loads(place.read_bytes())["where"]
-            raise HandoffError(f"the engine keeps its orders in {where}, and is to be read there")
+        self._check_place()
         with self.database.reading() as run:
             saved, counts, rows = run("SELECT content FROM session"), run(_COUNTED), run(_WORKING)
         working = pd.DataFrame(rows, columns=["date", "asset", "notional", "filled", "state"])
@@ -329,9 +346,13 @@ class LiveStore(_Shown):
         "The number up to which every report of the venue is known"
         return self._after
 
+    def knows(self, number: int) -> bool:
+        "Was the report of this number taken down?"
+        return number in self._ahead or number <= self._after
+
     def take(self, report: Report) -> OrderRecord | None:
         "Write a report down, once, and move its order on; None where there is no such order"
-        number, known = report.number, report.number in self._ahead or report.number <= self._after
+        number, known = report.number, self.knows(report.number)
         told = report.notional, report.cost, report.reason
         if not known:
             row = (number, report.order, str(report.state), *told)
