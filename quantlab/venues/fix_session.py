@@ -305,7 +305,7 @@ class _Passing(_Side):
         if since(self.said) >= self.heartbeat:
             self.say("0", {}, now)
         if self.tested != _LONG_AGO:
-            if since(self.tested) > self.patience:
+            if since(self.tested) > self.heartbeat:
                 self.ended = "no answer to a test request"
         elif since(self.heard) > 1.2 * self.heartbeat:
             self.tested = now
@@ -348,7 +348,8 @@ class FixSession(_Passing):
     accuracy : float
         Seconds that the clocks of both sides may be apart.
     patience : float
-        Seconds for the answer to a logon, a logout, a test request or a resend request.
+        Seconds for the answer to a logon, a logout or a resend request; for that to a test request
+        it is the silence that was tested.
     resends : callable, optional
         Which business messages may be sent again as they are; by default all but orders.
     """

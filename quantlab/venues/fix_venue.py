@@ -121,8 +121,7 @@ class _Opener:
             return "nobody answered in time"
         except OSError as error:
             return in_words(error)
-        reset, self._reset = self._reset, False
-        return await self._desk.line.carry(reader, writer, reset=reset)
+        return await self._desk.line.carry(reader, writer, reset=self._reset)
 
     async def _keep(self) -> None:
         failures = refusals = 0
@@ -134,7 +133,7 @@ class _Opener:
             refusals = refusals + 1 if "logon was refused" in why else 0
             if self._closing:
                 return
-            if refusals == 3 or failures >= self._attempts:
+            if "too low" in why or refusals == 3 or failures >= self._attempts:
                 raise HandoffError(
                     f"The FIX session with {self._desk.session.target} cannot be kept up, "
                     f"after {failures} attempts: {why}; see to it, and begin again."
@@ -338,7 +337,8 @@ class FixVenue(_Shown):
     patience : float
         Seconds until the broker must have answered, through any number of lines.
     reset : bool
-        Whether both sides begin with the number 1 anew, at the first logon.
+        Whether both sides begin with the number 1 anew at each logon, as some brokers want; what
+        they had not told by then is asked for, order by order.
     clock : Clock, optional
         Of the session; by default the computer's.
     """
