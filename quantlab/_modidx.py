@@ -5078,6 +5078,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'quantlab/venues/fix_book.py'),
                                           'quantlab.venues.fix_book.FixBook.order': ( '87_venues/fix_book.html#fixbook.order',
                                                                                       'quantlab/venues/fix_book.py'),
+                                          'quantlab.venues.fix_book.FixBook.refused_kind': ( '87_venues/fix_book.html#fixbook.refused_kind',
+                                                                                             'quantlab/venues/fix_book.py'),
                                           'quantlab.venues.fix_book.FixBook.sent': ( '87_venues/fix_book.html#fixbook.sent',
                                                                                      'quantlab/venues/fix_book.py'),
                                           'quantlab.venues.fix_book.FixBook.told': ( '87_venues/fix_book.html#fixbook.told',

@@ -116,6 +116,10 @@ class FixBook:
         "Orders that have not ended"
         return [order for order in self.orders.values() if not order.state.is_final]
 
+    def refused_kind(self, message: FixMessage) -> str:
+        "Kind of the message of ours that was refused"
+        return self.numbers.get(message.get(45), ("", ""))[0]
+
     def named(self, name: str) -> str:
         "The order that a ClOrdID is about, empty where there is none"
         return self.names.get(name, "")

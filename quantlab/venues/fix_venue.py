@@ -20,7 +20,7 @@ from ..errors import HandoffError, SpecificationError, needs
 from ..live.clock import Clock, RealClock
 from ..live.events import Close, Event
 from ..live.states import OrderState, Report
-from ..storage import in_words
+from ..storage import in_words, printable
 from ..trading.orders import Order
 from .fix_book import FixBook, FixOrder
 from .fix_file import FixFile
@@ -38,7 +38,7 @@ class _Desk:
         self, session: FixSession, book: FixBook, reports: ReportFile, marks: Marks, clock: Clock
     ):
         self.session, self.book, self.reports, self.marks = session, book, reports, marks
-        self.clock, self.lines = clock, 0
+        self.clock, self.lines, self.fault = clock, 0, ""
         self.line = FixLine(session, self.clock, self.take, self.turned)
         self.unanswered: set[str] = set()  # orders asked about on this connection
         self.changed, self.greeted = asyncio.Event(), False
@@ -68,12 +68,14 @@ class _Desk:
     def take(self, message: FixMessage) -> None:
         "A message that came"
         self.keep(message)
+        if message.kind in ("3", "j") and self.book.refused_kind(message) == "H":
+            self.fault = f"it does not say where an order is: {printable(message.get(58))}"
         if message.kind == "8" and message.get(43) != "Y":
             self.unanswered -= {self.book.named(message.get(tag)) for tag in (11, 41)}
 
     def send(self, kind: str, fields: Mapping[int, Any]) -> None:
         "Send and book a message"
-        number = self.line.send(FixMessage.of(kind, {**fields, 60: self.line.now()}))
+        number = self.line.send(FixMessage.of(kind, fields))
         sent = self.session.file.sent(number)
         if sent is not None:
             self.book.sent(sent)
@@ -152,7 +154,11 @@ class _Keeper(_Opener):
             self._task.add_done_callback(lambda _: self._desk.changed.set())
         try:
             async with asyncio.timeout(patience):
-                while not true():
+                while self._desk.fault or not true():
+                    if self._desk.fault:
+                        raise HandoffError(
+                            f"{self._desk.session.target} cannot be traded with, {self._desk.fault}"
+                        )
                     if self._task.done():
                         self._task.result()
                         raise HandoffError("The FIX session was closed; make another venue.")
@@ -206,7 +212,7 @@ class _Orders:
             side = 1 if shares > 0 else 2 if held + shares >= 0 else 5
             self._desk.send("D", self._fields | {
                 11: order.id, 97: True if known else None, 55: order.asset, 54: side,
-                38: abs(shares), 40: 1,
+                38: abs(shares), 40: 1, 60: self._desk.line.now(),
             })
             await self._answered(order.id)
 
@@ -247,9 +253,10 @@ class _Changes(_Orders):
         mark = {"F": "c", "G": "r"}[kind]
         while not order.state.is_final:
             name, line = f"{order.id}-{mark}{order.requests + 1}", self._desk.lines
-            self._desk.send(kind, self._fields | {
+            own = self._fields if kind == "G" else {1: self._fields.get(1)}
+            self._desk.send(kind, own | {
                 11: name, 41: order.name, 55: order.asset, 54: order.side, 38: quantity,
-                40: 1 if kind == "G" else None,
+                40: 1 if kind == "G" else None, 60: self._desk.line.now(),
             })
             await self._keeper.until(
                 partial(self._is_over, order, name, line), f"answer for order {order.id}",
@@ -327,7 +334,8 @@ class FixVenue(_Shown):
     time_in_force : {"0", "1", "2"}
         Of each order (tag 59): the day, until cancelled, at the opening.
     extra : mapping of int to object, optional
-        Fields that the broker wants in each order and cancellation, by tag, such as {1: "ACCOUNT"}.
+        Fields that the broker wants in each order, by tag, such as {1: "ACCOUNT"}; the account is
+        in each cancellation too.
     heartbeat : float
         Seconds of silence that are tested.
     allow_network : bool

@@ -1,6 +1,7 @@
 """FIX order entry over real sockets: an engine, an acceptor in another process, any accident."""
 
 import asyncio
+import os
 import random
 import shutil
 import subprocess
@@ -62,7 +63,7 @@ def test_engine_and_acceptor_killed_at_random_lose_and_double_nothing():
         capture_output=True,
         text=True,
         cwd=program.parent,
-        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert "0 lost, 0 doubled" in done.stdout, done.stdout + done.stderr
 
