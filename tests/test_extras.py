@@ -211,3 +211,23 @@ def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
         "        assert not stop.code, line\n"
     )
     only_with("", code)
+
+
+def test_a_fix_session_asks_for_its_extra():
+    code = (
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.venues import FixMessage, FixVenue, write_fix\n"
+        "named = {'sender': 'A', 'target': 'B', 'prices': {}, 'capital': 1.0, 'folder': 'x'}\n"
+        "calls = [\n"
+        "    lambda: FixVenue('127.0.0.1:9', **named), lambda: write_fix(FixMessage('0')),\n"
+        "]\n"
+        "for call in calls:\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert all(w in str(error) for w in ('simplefix', 'quantlab[fix]')), error\n"
+        "    else:\n"
+        "        raise AssertionError('no error')\n"
+    )
+    only_with("", code)
+    only_with("fix", code.partition("calls")[0] + "write_fix(FixMessage('0'))\n")
