@@ -1,7 +1,7 @@
 """QuickFIX, a FIX engine of others in C++, as broker or as desk: a program.
 
-It is told what to do on its standard input, a line each (trade o-1 50, send D 11=o-1 ..., stop),
-and says what came on its standard output, as JSON.
+It is told what to do on its standard input, a line each (trade o-1 50, send D 11=o-1 ...) until
+it is killed, and says what came on its standard output, as JSON.
 """
 
 import json
@@ -136,11 +136,8 @@ def main(role, port, folder, more):
         what, name, *rest = line.split()
         if what == "trade":
             side.trade(name, int(rest[0]))
-        elif what == "send":
-            side.send(name, {int(t): v for t, v in (field.split("=") for field in rest)})
         else:
-            break
-    engine.stop()
+            side.send(name, {int(t): v for t, v in (field.split("=") for field in rest)})
 
 
 if __name__ == "__main__":
