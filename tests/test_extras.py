@@ -160,3 +160,20 @@ def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
         "        assert not stop.code, line\n"
     )
     only_with("", code)
+
+
+def test_what_builds_the_second_engine_is_asked_for_in_one_sentence(tmp_path):
+    code = (
+        "import os\n"
+        "os.environ.pop('QUANTLAB_NAUTILUS', None)\n"
+        f"os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}\n"
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.venues import build_environment\n"
+        "try:\n"
+        "    build_environment()\n"
+        "except MissingExtraError as error:\n"
+        "    assert all(w in str(error) for w in ('uv is not', 'quantlab[dev]')), error\n"
+        "else:\n"
+        "    raise AssertionError('built without uv')\n"
+    )
+    only_with("", code)
