@@ -23,7 +23,8 @@ from quantlab.errors import HandoffError
 from quantlab.handoff import PaperEngine, load_bundle, load_feed, replay_bundle, save_feed
 from quantlab.live import ReferenceVenue
 from quantlab.pipeline import run_stage
-from quantlab.trading.broker import Bar
+from quantlab.trading.broker import Bar, bars
+from quantlab.trading.costs import CostModel
 from quantlab.trading.orders import Order
 from quantlab.venues import (
     NautilusBackend,
@@ -111,6 +112,14 @@ def test_three_engines_keep_one_book(environment, tmp_path_factory, seed, costs,
     assert found.agrees, found.summary()
     assert found.n_orders > 20 and found.max_equity_difference < 1e-12
     assert (found.orders["filled_1"] < 0).any()  # a book with shorts
+
+
+def test_a_feed_without_volumes_is_traded_alike(environment, tmp_path):
+    market, weights = a_world(seed=5, n_days=40, n_assets=4)
+    bundle = a_bundle(tmp_path, market, weights, costs=CostModel(half_spread_bps=4))
+    feed = list(bars(market.returns))
+    found = reconcile_engines(bundle, feed, paper(bundle, feed), by_nautilus(bundle, feed))
+    assert found.engines_agree and found.n_orders > 20, found.summary()
 
 
 @pytest.mark.slow
