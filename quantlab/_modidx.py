@@ -5252,6 +5252,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'quantlab/venues/environment.py'),
                                              'quantlab.venues.environment._candidates': ( '87_venues/environment.html#_candidates',
                                                                                           'quantlab/venues/environment.py'),
+                                             'quantlab.venues.environment._fill': ( '87_venues/environment.html#_fill',
+                                                                                    'quantlab/venues/environment.py'),
                                              'quantlab.venues.environment._python_in': ( '87_venues/environment.html#_python_in',
                                                                                          'quantlab/venues/environment.py'),
                                              'quantlab.venues.environment._run': ( '87_venues/environment.html#_run',

@@ -108,8 +108,8 @@ async def _run(engine: "LiveEngine", progress: _Progress) -> None:
     telling = asyncio.create_task(_tell(progress))
     try:
         async with AsyncExitStack() as stack:
-            if hasattr(engine.venue, "__aenter__"):  # a line to a broker outside
-                await stack.enter_async_context(engine.venue)
+            if leave := getattr(engine.venue, "close", None):  # a line to a broker outside
+                stack.push_async_callback(leave)
             await engine.run()
     finally:
         telling.cancel()

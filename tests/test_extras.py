@@ -144,6 +144,12 @@ VENUES = {  # extra: its package, and what asks for it
         "lambda: venues.AlpacaVenue("
         "{'KO': 70.0}, folder=folder, clock=clock, url='http://127.0.0.1:9')",
     ),
+    "fix": (
+        "simplefix",
+        "lambda: venues.FixVenue('127.0.0.1:9', sender='A', target='B', prices={}, capital=1.0, "
+        "folder=folder)",
+        "lambda: venues.write_fix(venues.FixMessage('0'))",
+    ),
 }
 
 
@@ -213,21 +219,18 @@ def test_the_ledger_and_a_bundle_are_checked_with_the_base_alone():
     only_with("", code)
 
 
-def test_a_fix_session_asks_for_its_extra():
+def test_what_builds_the_second_engine_is_asked_for_in_one_sentence(tmp_path):
     code = (
+        "import os\n"
+        "os.environ.pop('QUANTLAB_NAUTILUS', None)\n"
+        f"os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}\n"
         "from quantlab.errors import MissingExtraError\n"
-        "from quantlab.venues import FixMessage, FixVenue, write_fix\n"
-        "named = {'sender': 'A', 'target': 'B', 'prices': {}, 'capital': 1.0, 'folder': 'x'}\n"
-        "calls = [\n"
-        "    lambda: FixVenue('127.0.0.1:9', **named), lambda: write_fix(FixMessage('0')),\n"
-        "]\n"
-        "for call in calls:\n"
-        "    try:\n"
-        "        call()\n"
-        "    except MissingExtraError as error:\n"
-        "        assert all(w in str(error) for w in ('simplefix', 'quantlab[fix]')), error\n"
-        "    else:\n"
-        "        raise AssertionError('no error')\n"
+        "from quantlab.venues import build_environment\n"
+        "try:\n"
+        "    build_environment()\n"
+        "except MissingExtraError as error:\n"
+        "    assert all(w in str(error) for w in ('uv is not', 'quantlab[dev]')), error\n"
+        "else:\n"
+        "    raise AssertionError('built without uv')\n"
     )
     only_with("", code)
-    only_with("fix", code.partition("calls")[0] + "write_fix(FixMessage('0'))\n")

@@ -194,6 +194,21 @@ def _run(command: list[str], what: str) -> None:
         )
 
 
+def _fill(folder: Path, lock: Path) -> None:
+    "Build an environment beside its place, then put it there"
+    for old in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(old, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    made = [_uv(), "venv", "--quiet", "--relocatable", "--no-project", "--python", base_python()]
+    _run([*made, str(beside)], "Making the environment")
+    wanted = ["--require-hashes", "--requirement", str(lock), "--python", str(_python_in(beside))]
+    _run([_uv(), "pip", "install", "--quiet", *wanted], "Installing from the lock")
+    write_durably(beside / _STAMP, f"{locked_version()}\n".encode())
+    if folder.exists():
+        shutil.rmtree(folder)
+    beside.rename(folder)
+
+
 def build_environment() -> NautilusEnvironment:
     """Build the environment of the lock in the cache, where it is not there yet.
 
@@ -217,13 +232,7 @@ def build_environment() -> NautilusEnvironment:
     try:
         with _alone(folder):
             if not find_environment().fits:
-                (folder / _STAMP).unlink(missing_ok=True)
-                uv, python = _uv(), str(_python_in(folder))
-                made = [uv, "venv", "--quiet", "--clear", "--no-project", "--python", base_python()]
-                _run([*made, str(folder)], "Making the environment")
-                wanted = ["--require-hashes", "--requirement", str(lock), "--python", python]
-                _run([uv, "pip", "install", "--quiet", *wanted], "Installing from the lock")
-                write_durably(folder / _STAMP, f"{locked_version()}\n".encode())
+                _fill(folder, lock)
     except OSError as error:
         raise HandoffError(
             f"The environment {folder} cannot be written ({error.strerror or error}); make room, "

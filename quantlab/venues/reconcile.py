@@ -146,9 +146,10 @@ class _World:
 def _world(bundle: Bundle, days: list[Bar]) -> _World:
     "Returns, market and costs of a bundle"
     costs = costs_from(bundle.costs)
-    market = {name: _wide(days, name) for name in ("dollar_volume", "volatility")}
+    returns, names = _wide(days, "returns").fillna(0.0), ("dollar_volume", "volatility")
+    market = {name: _wide(days, name).reindex(columns=returns.columns) for name in names}
     borrow = costs.borrow_rate(bundle.periods_per_year or 1.0)
-    return _World(_wide(days, "returns").fillna(0.0), market, costs, borrow, bundle.capital)
+    return _World(returns, market, costs, borrow, bundle.capital)
 
 
 def _implied(both: pd.DataFrame, k: str, world: _World) -> tuple[np.ndarray, np.ndarray]:
