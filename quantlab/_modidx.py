@@ -4750,6 +4750,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._of_people': ( '16_trading/killswitch.html#_of_people',
                                                                                          'quantlab/trading/killswitch.py'),
+                                             'quantlab.trading.killswitch._parsed': ( '16_trading/killswitch.html#_parsed',
+                                                                                      'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._remembered': ( '16_trading/killswitch.html#_remembered',
                                                                                           'quantlab/trading/killswitch.py'),
                                              'quantlab.trading.killswitch._reset': ( '16_trading/killswitch.html#_reset',

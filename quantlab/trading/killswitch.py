@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,11 +74,17 @@ def _standing(history: list[dict] | None) -> dict:
     return standing
 
 
-def _history(content: bytes) -> list[dict]:
-    "The changes of state in a file; a line that cannot be read is HALTED"
+@lru_cache(16)  # an engine looks several times a close; the file is read each time
+def _parsed(content: bytes) -> tuple[dict, ...]:
+    "What the lines of a file say; one that cannot be read is HALTED"
     lines, rest = split_lines(content)
     entries = [_entry(line, number) for number, line in enumerate(lines, 1)]
-    return [*entries, _entry(rest, len(lines) + 1, ended=False)] if rest else entries
+    return (*entries, _entry(rest, len(lines) + 1, ended=False)) if rest else tuple(entries)
+
+
+def _history(content: bytes) -> list[dict]:
+    "The changes of state in a file, the caller's own"
+    return [dict(entry) for entry in _parsed(content)]
 
 
 def _file_history(path: Path) -> list[dict] | None:
