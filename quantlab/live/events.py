@@ -202,7 +202,10 @@ def _bar_from(record: Mapping[str, Any]) -> Bar:
     return Bar(pd.Timestamp(record["date"]), **parts)
 
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, QuantlabError)
+_UNREADABLE = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, QuantlabError),
+)
 
 
 def read_event(line: bytes | str) -> Event:
