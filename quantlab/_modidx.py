@@ -6016,6 +6016,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'quantlab/venues/redis_feed.py'),
                                             'quantlab.venues.redis_feed.RedisPlace.__init__': ( '87_venues/redis_feed.html#redisplace.__init__',
                                                                                                 'quantlab/venues/redis_feed.py'),
+                                            'quantlab.venues.redis_feed.RedisPlace._check_refusal': ( '87_venues/redis_feed.html#redisplace._check_refusal',
+                                                                                                      'quantlab/venues/redis_feed.py'),
                                             'quantlab.venues.redis_feed.RedisPlace.client': ( '87_venues/redis_feed.html#redisplace.client',
                                                                                               'quantlab/venues/redis_feed.py'),
                                             'quantlab.venues.redis_feed.RedisPlace.fault': ( '87_venues/redis_feed.html#redisplace.fault',
