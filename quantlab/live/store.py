@@ -229,6 +229,12 @@ class _Saved(_Placed):
                 f"The journal in {self.folder} is not the one that {self.database.name} was saved "
                 f"with; restore both, or {_AWAY}"
             )
+        if (ahead := journal.count(b'"type":"day"', end)) > 1:  # a kill leaves one at most
+            raise HandoffError(
+                f"The journal in {self.folder} has {ahead} days of which {self.database.name} knows "
+                f"nothing, as where an older copy of it was restored; restore the last one, or "
+                f"{_AWAY}"
+            )
         if len(journal) > end:
             os.truncate(self.folder / "journal.jsonl", end)
         self._size, self._digest = end, hashlib.sha256(journal[:end])

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -261,6 +262,26 @@ def test_two_folders_of_one_schema_are_refused_once_they_differ(bundle, feed, tm
         live(bundle, feed, folders[1], store=store_of(folders[1]))
     got = live(bundle, feed, folders[0], store=store_of(folders[0]))
     assert got.journal == paper(bundle, feed).journal
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_a_database_that_went_back_by_days_is_refused_and_the_journal_stays(
+    bundle, feed, tmp_path, server, where
+):
+    "An old copy that was restored, or a standby that lagged behind"
+    folder, journal = tmp_path / "state", tmp_path / "state" / "journal.jsonl"
+    store = LiveStore(folder) if where == "sqlite" else a_store(server, folder, schema="older")
+    live(bundle, feed[:20], folder, store=store)
+    whole, end = journal.read_bytes(), "DELETE FROM journal WHERE date > '{}'"
+    if where == "sqlite":
+        with sqlite3.connect(folder / "live.sqlite") as database:
+            database.execute(end.format(feed[16].date.date()))
+        database.close()
+    else:
+        server.rows(end.format(feed[16].date.date()), "older")
+    with pytest.raises(HandoffError, match="has 3 days of which .* knows nothing"):
+        live(bundle, feed, folder, store=store)
+    assert journal.read_bytes() == whole
 
 
 def test_a_place_that_is_torn_is_one_sentence(tmp_path):
