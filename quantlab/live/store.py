@@ -231,9 +231,9 @@ class _Saved(_Placed):
             )
         if (ahead := journal.count(b'"type":"day"', end)) > 1:  # a kill leaves one at most
             raise HandoffError(
-                f"The journal in {self.folder} has {ahead} days of which {self.database.name} knows "
-                f"nothing, as where an older copy of it was restored; restore the last one, or "
-                f"{_AWAY}"
+                f"The journal in {self.folder} has {ahead} days of which {self.database.name} "
+                "knows nothing, as where an older copy of it was restored; restore the last one, "
+                f"or {_AWAY}"
             )
         if len(journal) > end:
             os.truncate(self.folder / "journal.jsonl", end)

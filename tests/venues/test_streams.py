@@ -327,6 +327,25 @@ def test_a_feed_that_is_cancelled_while_it_leaves_closes_its_line(bus, recwarn):
     assert [str(w.message) for w in recwarn if "nclosed" in str(w.message)] == []
 
 
+def test_who_leaves_lets_the_next_one_in_and_ends_the_lease_of_nobody_else(bus):
+    client, url = bus
+    events = ticks(20)
+    put(publisher_of(url), events)
+    first(feed_of(url, lease=1_000.0), 1)
+    assert client.hget("market:momentum:reader", "until") == b"0"
+
+    async def both():
+        async with aclosing(feed_of(url, lease=0.1).events()) as slow:
+            await anext(slow)
+            await asyncio.sleep(0.2)
+            async with aclosing(feed_of(url, lease=1_000.0).events()) as quick:
+                await anext(quick)
+                await slow.aclose()
+                return client.hget("market:momentum:reader", "until")
+
+    assert asyncio.run(both()) != b"0"
+
+
 def test_a_feed_has_one_reader_at_a_time(bus):
     _, url = bus
     put(publisher_of(url), ticks(3))
