@@ -206,7 +206,8 @@ class RabbitFeed(StreamFeed):
         Whether the address may be another computer's; then amqps:// alone.
     lost : {"refuse", "warn"}
         Whether entries of a stream that went before they were read end the feed, or are counted
-        and warned of.
+        and warned of. A queue that is deleted while it is read ends the feed with the first,
+        and is made anew with the second.
     page : int
         Entries that are not acknowledged, at most; so many in a row that are no events end the
         feed.
