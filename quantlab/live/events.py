@@ -40,9 +40,11 @@ def check_time(value: Any, name: str = "time") -> pd.Timestamp:
     Raises
     ------
     SpecificationError
-        It is no Timestamp, is missing, has no zone, or one that is not UTC.
+        It is no Timestamp, is missing, has no zone or one that is not UTC, or is of a year that
+        nanoseconds cannot count.
     """
-    if isinstance(value, pd.Timestamp) and value is not pd.NaT and str(value.tz) == "UTC":
+    is_moment = isinstance(value, pd.Timestamp) and value is not pd.NaT
+    if is_moment and str(value.tz) == "UTC" and 1677 < value.year < 2262:  # fits nanoseconds
         return value
     raise SpecificationError(
         f"`{name}` must be a Timestamp in UTC, such as pd.Timestamp('2026-01-05 14:30', "
@@ -202,7 +204,10 @@ def _bar_from(record: Mapping[str, Any]) -> Bar:
     return Bar(pd.Timestamp(record["date"]), **parts)
 
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, QuantlabError)
+_UNREADABLE = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, QuantlabError),
+)
 
 
 def read_event(line: bytes | str) -> Event:

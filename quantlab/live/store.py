@@ -172,7 +172,10 @@ class _Placed(Store):
         "Refuse the file of a folder whose orders are elsewhere"
         place = self.folder / _PLACE
         if place.exists() and isinstance(self.database, SqliteDatabase):
-            where = json.loads(place.read_bytes())["where"]
+            try:
+                where = json.loads(place.read_bytes())["where"]
+            except (OSError, ValueError, KeyError, TypeError):
+                where = f"a database, though {place} is torn and does not say which"
             raise HandoffError(f"the engine keeps its orders in {where}, and is to be read there")
 
 # %% ../../nbs/85_live/25_store.ipynb #e125000a
@@ -225,6 +228,12 @@ class _Saved(_Placed):
             raise HandoffError(
                 f"The journal in {self.folder} is not the one that {self.database.name} was saved "
                 f"with; restore both, or {_AWAY}"
+            )
+        if (ahead := journal.count(b'"type":"day"', end)) > 1:  # a kill leaves one at most
+            raise HandoffError(
+                f"The journal in {self.folder} has {ahead} days of which {self.database.name} "
+                "knows nothing, as where an older copy of it was restored; restore the last one, "
+                f"or {_AWAY}"
             )
         if len(journal) > end:
             os.truncate(self.folder / "journal.jsonl", end)
@@ -353,7 +362,8 @@ class LiveStore(_Shown):
     def take(self, report: Report) -> OrderRecord | None:
         "Write a report down, once, and move its order on; None where there is no such order"
         number, known = report.number, self.knows(report.number)
-        told = report.notional, report.cost, report.reason
+        reason = report.reason.encode(errors="replace").decode()  # half a letter is in no database
+        told = report.notional, report.cost, reason
         if not known:
             row = (number, report.order, str(report.state), *told)
             self._run("INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, NULL)", *row)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..checks import check_number
 from ..errors import HandoffError, SpecificationError, needs
+from ..live.access import is_loopback
 from ..live.store import LiveStore, Run
 from ..storage import as_path, canonical_json, sha256, write_durably
 
@@ -45,7 +46,7 @@ def _read_dsn(dsn: Any) -> dict[str, Any]:
 
 def _is_here(host: str) -> bool:
     "Is a host this machine?"
-    return host.startswith(("/", "@", "127.")) or host in ("", "localhost", "::1")
+    return host.startswith(("/", "@")) or host == "" or is_loopback(host)
 
 
 def _check_reach(given: dict[str, Any], allow_network: bool) -> dict[str, Any]:
@@ -121,6 +122,7 @@ def _value(value: Any) -> Any:
 _SETTINGS = {  # of the connection; a server that drops a line must let go of its lock
     **dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), "0"),
     **{"idle_session_timeout": "0", "lock_timeout": "10s", "tcp_keepalives_idle": "10"},
+    "extra_float_digits": "3",  # a number comes back as it was written, whatever the role says
     **{"tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30s"},
 }
 _ALIVE = {
@@ -268,24 +270,25 @@ class _Transactions(_Connection):
         "Write down the last step, with the step"
         self.run("UPDATE writer SET version = ?", number)
 
-# %% ../../nbs/87_venues/20_postgres.ipynb #7c82c30d
-class PostgresDatabase(_Transactions):
-    "The database of an engine, a schema of a PostgreSQL server; every commit is on the disk"
+# %% ../../nbs/87_venues/20_postgres.ipynb #8ec766cc
+class _Checked(_Transactions):
+    "What a server must be, and where the folder says that it is"
 
-    def open(self) -> None:
-        "Open it as its only writer"
-        self._db = self._connected()
-        try:
-            self._check_durable()
-            self._hold()
-            self._take_over()
-        except BaseException:
-            self.close()
-            raise
+    def note_place(self) -> None:
+        "Have the folder say where its orders are"
         said = canonical_json(self.place | {"kind": "postgresql", "where": str(self)})
         path = self.folder / "store.json"
         if not path.exists() or path.read_bytes() != said:
             write_durably(path, said)
+
+    def _check_letters(self) -> None:
+        "Have room for every name; refused where the database knows the letters of some languages"
+        encoding = self.run("SHOW server_encoding")[0][0]
+        if encoding not in ("UTF8", "SQL_ASCII"):
+            raise HandoffError(
+                f"{self} is in a database of the encoding {encoding}, which has not every letter "
+                "that a venue may say; make one with ENCODING 'UTF8', and name it in `dsn`."
+            )
 
     def _check_durable(self) -> None:
         "Have every commit on the disk; refused where the server does not write it there"
@@ -296,6 +299,22 @@ class PostgresDatabase(_Transactions):
             )
         if self.run("SHOW synchronous_commit") == [("off",)]:
             self.run("SET synchronous_commit TO on")
+
+# %% ../../nbs/87_venues/20_postgres.ipynb #7c82c30d
+class PostgresDatabase(_Checked):
+    "The database of an engine, a schema of a PostgreSQL server; every commit is on the disk"
+
+    def open(self) -> None:
+        "Open it as its only writer"
+        self._db = self._connected()
+        try:
+            self._check_durable()
+            self._check_letters()
+            self._hold()
+            self._take_over()
+        except BaseException:
+            self.close()
+            raise
 
     def _hold(self) -> None:
         "Hold the schema alone, as long as the connection lives"
@@ -317,7 +336,13 @@ class PostgresDatabase(_Transactions):
         if self.run("SELECT to_regclass(?)", f'"{self.schema}".writer') == [(None,)]:
             self.run(_WRITER)
             self.run("INSERT INTO writer VALUES (0, 0)")
-        self._epoch = self.run("UPDATE writer SET epoch = epoch + 1 RETURNING epoch")[0][0]
+        epochs = self.run("UPDATE writer SET epoch = epoch + 1 RETURNING epoch")
+        if len(epochs) != 1:
+            raise HandoffError(
+                f"{self} has a table writer with {len(epochs)} rows, where an engine keeps one; "
+                "restore it, or use another schema."
+            )
+        self._epoch = epochs[0][0]
         self.commit()
 
 # %% ../../nbs/87_venues/20_postgres.ipynb #86cb0d66
@@ -354,6 +379,12 @@ class PostgresStore(LiveStore):
         patience = check_number(patience, "patience", low=0, strict=True)
         super().__init__(folder, PostgresDatabase(folder, dsn, name, network, patience))
 
+    def load(self) -> dict | None:
+        "The saved session; once it is seen to belong to the journal, the folder says where it is"
+        saved = super().load()
+        self.database.note_place()
+        return saved
+
     def __repr__(self) -> str:
         return f"PostgresStore({str(self.folder)!r}, {self.database.name})"
 
@@ -378,7 +409,7 @@ def store_of(folder: str | Path) -> LiveStore:
         return PostgresStore(folder, said["dsn"], schema=said["schema"], allow_network=network)
     except FileNotFoundError:
         return LiveStore(folder)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise HandoffError(
             f"{folder / 'store.json'} does not say where the orders are; start the engine with its "
             "PostgresStore, which writes it anew."

@@ -16,7 +16,7 @@ from ..live.attempts import Attempts
 from ..live.clock import Clock
 from ..storage import check_text
 from .publishing import StreamPublisher
-from .rabbit_feed import RabbitPlace
+from .rabbit_feed import RabbitPlace, check_short
 
 # %% ../../nbs/87_venues/17_rabbit_publisher.ipynb #d9b0e95e
 class _RabbitOut:
@@ -31,7 +31,13 @@ class _RabbitOut:
         pass
 
     def fault(self, error: BaseException) -> str:
-        if type(error).__name__ in ("DeliveryError", "PublishError"):
+        kind = type(error).__name__
+        if kind == "DeliveryError":
+            raise DataError(
+                f"A queue of the exchange {self._to} at {self.place} refused what was sent, as one "
+                "does that is full; have it read, or give it room, and begin again."
+            ) from None
+        if kind == "PublishError":
             raise DataError(
                 f"No queue at {self.place} took what was sent to the exchange {self._to}; start "
                 "the feed that makes and binds its queue first."
@@ -119,6 +125,6 @@ class RabbitPublisher(StreamPublisher):
         again = Attempts(
             attempts=attempts, first_wait=first_wait, longest_wait=longest_wait, seed=seed
         )
-        names = check_text(exchange, "exchange"), check_text(name, "name")
+        names = check_short(exchange, "exchange"), check_text(name, "name")
         line = _RabbitOut(at, *names, check_integer(first, "first", low=1))
         super().__init__(line, clock=clock, attempts=again, page=200)

@@ -23,7 +23,9 @@ from ..errors import DataError, HandoffError, SpecificationError
 from ..handoff.journal import read_journal
 from ..live.events import Close, Event, Quote, Trade
 from ..live.feed import Feed
-from ..storage import as_path, canonical_json, hold, split_lines, write_durably
+from quantlab.storage import (
+    as_path, canonical_json, hold, in_words, split_lines, write_durably,
+)
 from ..trading.broker import Bar
 
 # %% ../../nbs/87_venues/25_recorder.ipynb #d102be61
@@ -47,9 +49,9 @@ def _rows(event: Event) -> list[tuple]:
     moment = event.time.value  # nanoseconds
     if isinstance(event, Quote):
         prices = event.bid, event.ask, event.bid_size, event.ask_size
-        return [(moment, event.asset, *prices)]
+        return [(moment, event.asset, *map(float, prices))]
     if isinstance(event, Trade):
-        return [(moment, event.asset, event.price, event.size)]
+        return [(moment, event.asset, float(event.price), float(event.size))]
     bar, session = event.bar, event.bar.date.value
     assets = sorted({asset for part in _PARTS for asset in getattr(bar, part)})
     return [
@@ -83,7 +85,10 @@ def _events(kind: str, rows: Iterable[tuple]) -> list[Event]:
 def _read_part(path: Path, *, rows: bool = True) -> Any:
     "A part as a table, or its schema alone"
     try:
-        return pq.read_table(path, partitioning=None) if rows else pq.read_schema(path)
+        found = pq.read_table(path, partitioning=None) if rows else pq.read_schema(path)
+        if b"last" not in ((found.schema if rows else found).metadata or {}):
+            raise ValueError("no recorder wrote it")
+        return found
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{path} is no part of a record ({' '.join(str(error).split())}); take it away, and "
@@ -340,6 +345,16 @@ _FILLS = pa.schema(
 )
 
 
+def _check_fills(place: Path, table: pa.Table) -> None:
+    "Refuse to write the fills of one journal over those of another"
+    there = set(_tuples(pq.read_table(place, partitioning=None)))
+    if not there <= set(_tuples(table)):
+        raise HandoffError(
+            f"{place} has fills that this journal has not; give the fills of each engine a folder "
+            "of their own."
+        )
+
+
 def record_fills(journal: str | Path, folder: str | Path) -> int:
     """Write the fills of an engine, a file a session that had any.
 
@@ -354,18 +369,30 @@ def record_fills(journal: str | Path, folder: str | Path) -> int:
     -------
     int
         How many fills there are.
+
+    Raises
+    ------
+    HandoffError
+        The journal cannot be read, or the folder has fills of another one.
     """
     path, folder = as_path(journal, "journal"), as_path(folder, "folder")
-    lines, _ = split_lines(path.read_bytes())
+    try:
+        lines, _ = split_lines(path.read_bytes())
+    except OSError as error:
+        raise HandoffError(
+            f"{path} cannot be read ({in_words(error)}); give the journal.jsonl of an engine."
+        ) from None
     fills = read_journal(b"".join(line + b"\n" for line in lines)).fills
     fills = fills[fills["notional"] != 0]
     for date, rows in fills.groupby(pd.to_datetime(fills["date"]).dt.date, sort=True):
         columns = [pa.array(rows[name].tolist(), _FILLS.field(name).type) for name in _FILLS.names]
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_arrays(columns, schema=_FILLS), sink, compression="zstd")
+        sink, table = pa.BufferOutputStream(), pa.Table.from_arrays(columns, schema=_FILLS)
+        pq.write_table(table, sink, compression="zstd")
         place = folder / "fills" / f"date={date}" / "part-00001.parquet"
         content = sink.getvalue().to_pybytes()
         if not place.exists() or place.read_bytes() != content:
+            if place.exists():
+                _check_fills(place, table)
             place.parent.mkdir(parents=True, exist_ok=True)
             write_durably(place, content)
     return len(fills)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ..checks import check_integer, check_number, check_option, warn
 from ..errors import DataError, DataWarning, SpecificationError, needs
-from ..live.access import check_url
+from ..live.access import blotted, check_url
 from ..live.attempts import Attempts
 from ..live.clock import Clock
 from ..storage import check_text, in_words
@@ -69,7 +69,21 @@ class RedisPlace:
             ) from None
         if isinstance(error, OSError) and error.strerror:
             return in_words(error)
+        self._check_refusal(str(error).partition(", with args")[0])
         return " ".join(filter(None, (type(error).__name__, word)))
+
+    def _check_refusal(self, text: str) -> None:
+        "DataError for what this user may not do, and for a database that there is not"
+        said = blotted(" ".join(text.split()), self.key)
+        if re.search("no permission|can't (run|access)", text):  # within a script in other words
+            raise DataError(
+                f"{self.place} does not let this user do what is needed ({said}); give it the "
+                "rights of a reader or publisher: its keys, scripts, and the commands for streams."
+            ) from None
+        if "DB index" in text:
+            raise DataError(
+                f"{self.place} has no database {self._at['db']} ({said}); see the end of `url`."
+            ) from None
 
 # %% ../../nbs/87_venues/12_redis_feed.ipynb #4dd2831a
 def no_longer(place: str, stream: str, group: str, answer: list) -> NoReturn:
@@ -104,6 +118,7 @@ class _RedisLine:
         self.lost = self.again = 0
         self._client: Any = None
         self._after, self._last = "0-0", "0-0"
+        self._begun = False  # was this reader in the group before?
 
     def begin(self) -> None:
         pass
@@ -125,8 +140,9 @@ class _RedisLine:
         "Connect and take the place, when the lease of a reader who was killed has run out"
         self._client, self._after = self.at.client(), "0-0"
         for _ in range(3):
-            answer = await self._ask(TAKE, "engine", self._options["start"])
+            answer = await self._ask(TAKE, "engine", self._options["start"], int(self._begun))
             if answer[0] == "ok":
+                self._begun = True
                 return
             await asyncio.sleep(answer[1] / 1e3 + 0.01)
         no_longer(self.place, self._stream, self._group, answer)
@@ -135,11 +151,13 @@ class _RedisLine:
         "Leave, as well as that can be done"
         client, self._client = self._client, None
         if client is not None:
-            with suppress(*self.errors):
-                keys = (self._stream, self._record)
-                await client.register_script(LEAVE)(keys, (self._token,))
-            with suppress(*self.errors):
-                await client.aclose()
+            try:
+                with suppress(*self.errors):
+                    keys = (self._stream, self._record)
+                    await client.register_script(LEAVE)(keys, (self._token,))
+            finally:  # also where this was cancelled
+                with suppress(*self.errors):
+                    await client.aclose()
 
 # %% ../../nbs/87_venues/12_redis_feed.ipynb #cfede442
 class _RedisPages(_RedisLine):

@@ -9,6 +9,7 @@ __all__ = ['RedisPublisher']
 from typing import Any
 
 from ..checks import check_integer, check_option
+from ..errors import DataError
 from ..live.attempts import Attempts
 from ..live.clock import Clock
 from ..storage import check_text
@@ -45,7 +46,14 @@ class _RedisOut:
 
     async def add(self, number: int, lines: list[bytes]) -> int:
         "Put events there; how many were not there yet"
-        _, added = await self._ask(number + (self._before or 0), lines)
+        first = number + (self._before or 0)
+        last, added = await self._ask(first, lines)
+        if added < 0:
+            raise DataError(
+                f"{self.place} knows {last} of the {first - 1} events that {self._name} has put on "
+                f"{self._keys[0]}: it was emptied meanwhile. Begin again; a record begins with its "
+                "first event."
+            )
         return added
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ local function named(flat)
 end
 local function group_of(stream, group)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err and not string.find(groups.err, 'no such key') then error(groups) end
   if groups.err then return nil end
   for _, flat in ipairs(groups) do
     local map = named(flat)
@@ -43,14 +44,17 @@ local token, lease, group, lenient = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4
 TAKE = (
     COMMON
     + """
-local consumer, start = ARGV[5], ARGV[6]
-local kept = redis.call('HMGET', record, 'token', 'until', 'last')
+local consumer, start, again = ARGV[5], ARGV[6], ARGV[7] == '1'
+local kept = redis.call('HMGET', record, 'token', 'until', 'last', 'lease')
 local now = milliseconds()
-if kept[1] and kept[1] ~= token and tonumber(kept[2]) > now then
-  return {'held', tonumber(kept[2]) - now}
+local left = (tonumber(kept[2]) or 0) - now
+if kept[1] and kept[1] ~= token and left > 0 then
+  local most = tonumber(kept[4]) or left
+  if left > most then redis.call('HSET', record, 'until', now + most) end
+  return {'held', math.min(left, most)}
 end
 local known = group_of(stream, group)
-if kept[3] and not known and not lenient then return {'gone'} end
+if (kept[3] or again) and not known and not lenient then return {'gone'} end
 if not known then
   redis.call('XGROUP', 'CREATE', stream, group, start, 'MKSTREAM')
   kept[3] = false
@@ -68,7 +72,7 @@ if not kept[3] then
   if last ~= '0-0' and before == 0 and removed > 0 and info['length'] > 0 then before = -1 end
   redis.call('HSET', record, 'last', last, 'read', removed + before, 'gone', 0)
 end
-redis.call('HSET', record, 'token', token, 'until', now + lease)
+redis.call('HSET', record, 'token', token, 'until', now + lease, 'lease', lease)
 local cursor = '0-0'
 repeat
   local claimed = redis.call('XAUTOCLAIM', stream, group, consumer, 0, cursor, 'JUSTID')
@@ -85,7 +89,9 @@ READ = (
     + """
 local consumer, page, after = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local wanted, largest = ARGV[8], tonumber(ARGV[9])
-if redis.call('HGET', record, 'token') ~= token then return {'taken'} end
+local holder = redis.call('HGET', record, 'token')
+if not holder then return {'gone'} end
+if holder ~= token then return {'taken'} end
 redis.call('HSET', record, 'until', milliseconds() + lease)
 for i = 10, #ARGV do redis.call('XACK', stream, group, ARGV[i]) end
 if page == 0 then return {'ok'} end
@@ -141,6 +147,7 @@ ADD = """
 local stream, record, name = KEYS[1], KEYS[2], ARGV[1]
 local number, keep, wanted = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local last, added = tonumber(redis.call('HGET', record, name) or 0), 0
+if number > last + 1 then return {last, -1} end
 for i = 5, #ARGV do
   if number > last then
     if keep == '' then

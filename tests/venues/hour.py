@@ -22,7 +22,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import nullcontext, suppress
+from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 
 import buses
@@ -77,10 +77,11 @@ class Counted:
         self.feed, self.counts = buses.Until(feed, last), counts
 
     async def events(self):
-        async for event in self.feed.events():
-            yield event
-            self.counts["events"].value += 1
-            self.counts["closes"].value += isinstance(event, Close)
+        async with aclosing(self.feed.events()) as events:
+            async for event in events:
+                yield event
+                self.counts["events"].value += 1
+                self.counts["closes"].value += isinstance(event, Close)
 
 
 def forked(work):

@@ -186,6 +186,46 @@ def test_a_publisher_without_a_queue_and_a_queue_of_another_kind_are_said(url, n
         asyncio.run(take(feed_of(url, name, replay="first"), 1))
 
 
+def test_a_queue_that_is_deleted_is_said_and_made_anew_only_where_that_is_allowed(url, name):
+    events = ticks(20)
+
+    async def main(**options):
+        feed = feed_of(url, name, **options)
+        await bound(feed_of(url, name))
+        await publisher_of(url, name).publish(ReplayFeed(events[:10]))
+        async with asyncio.timeout(60), aclosing(feed.events()) as coming:
+            for _ in range(10):
+                await anext(coming)
+            connection = await feed._line.at.connection()
+            channel = await connection.channel()
+            await channel.queue_delete(name)
+            await connection.close()
+            following = asyncio.ensure_future(anext(coming))
+            if options:
+                while feed.statistics.connections < 2:
+                    await asyncio.sleep(0.01)
+                await publisher_of(url, name, first=11).publish(ReplayFeed(events[10:]))
+            return await following
+
+    with pytest.raises(DataError, match="is gone, and with it what was not read"):
+        asyncio.run(main())
+    assert asyncio.run(main(lost="warn")) == events[10]
+
+
+def test_a_queue_that_is_full_says_so(url, name):
+    async def main():
+        connection = await feed_of(url, name)._line.at.connection()
+        channel = await connection.channel()
+        small = {"x-max-length": 3, "x-overflow": "reject-publish"}
+        queue = await channel.declare_queue(name, durable=True, arguments=small)
+        await queue.bind(await channel.declare_exchange(f"to {name}", "fanout", durable=True))
+        await connection.close()
+        await publisher_of(url, name).publish(ReplayFeed(ticks(20)))
+
+    with pytest.raises(DataError, match="refused what was sent, as one does that is full"):
+        asyncio.run(main())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("replay", [None, "first"])
 def test_an_engine_killed_at_random_has_the_journal_of_one_that_was_not(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantlab.errors import DataError
+from quantlab.errors import DataError, HandoffError
 from quantlab.handoff import Bar
 from quantlab.live import Close, Quote, ReplayFeed, Trade, event_line
 from quantlab.live.feed import Guard
@@ -181,6 +181,45 @@ def test_a_part_that_was_damaged_is_one_sentence(tmp_path):
     (tmp_path / "quotes" / "date=2026-01-05" / "part-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="take it away, and replay that day"):
         record(tmp_path, ticks(60))
+
+
+def test_a_part_of_somebody_else_is_one_sentence(tmp_path):
+    place = tmp_path / "trades" / "date=2026-01-05" / "part-00001.parquet"
+    place.parent.mkdir(parents=True)
+    pd.DataFrame({"price": [1.0]}).to_parquet(place)
+    with pytest.raises(DataError, match="no recorder wrote it"):
+        record(tmp_path, [Trade(START, "A", 1.0, 1.0)])
+    with pytest.raises(DataError, match="no recorder wrote it"):
+        list(read_events(tmp_path))
+
+
+def test_whole_numbers_that_no_float_holds_exactly_are_written(tmp_path):
+    "JSON has them: the size of a trade in a coin of many digits"
+    events = [
+        Trade(START, "A", 1, 2**53 + 1),
+        Trade(START, "B", 10**30, 0),
+        Quote(START, "A", 1, 2, 10**17 + 1, 0),
+    ]
+    record(tmp_path, events)
+    assert [e.size for e in read_events(tmp_path) if isinstance(e, Trade)] == [2.0**53, 0.0]
+
+
+def test_the_fills_of_another_journal_are_not_written_over(tmp_path):
+    import floor
+
+    market, weights = floor.a_world()
+    feed = floor.a_feed(market)
+    for number, costs in enumerate((floor.COSTS, floor.FREE)):
+        folder = tmp_path / str(number)
+        bundle = floor.a_bundle(folder / "bundle", market, weights, costs=costs)
+        floor.live(bundle, feed, folder / "state")
+    record_fills(tmp_path / "0/state/journal.jsonl", tmp_path / "record")
+    before = files(tmp_path / "record")
+    with pytest.raises(HandoffError, match="has fills that this journal has not"):
+        record_fills(tmp_path / "1/state/journal.jsonl", tmp_path / "record")
+    assert files(tmp_path / "record") == before
+    with pytest.raises(HandoffError, match="cannot be read .No such file"):
+        record_fills(tmp_path / "none.jsonl", tmp_path / "record")
 
 
 def test_the_fills_of_an_engine_are_those_of_its_journal_and_written_once(tmp_path):

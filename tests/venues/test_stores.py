@@ -4,7 +4,9 @@ import asyncio
 import functools
 import math
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -134,6 +136,33 @@ def test_a_zero_byte_in_what_a_venue_says_stops_nothing(tmp_path, server):
         assert store.refused() == [(order.id, "A", "no\ufffd such name")]
 
 
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_half_a_letter_in_what_a_venue_says_stops_nothing(tmp_path, server, where):
+    "JSON may hold half of a pair, which no encoding has"
+    order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0)
+    with LiveStore(tmp_path) if where == "sqlite" else a_store(server, tmp_path) as store:
+        store.load()
+        store.add(order)
+        store.take(Report(1, order.id, OrderState.REJECTED, reason="no \ud83d name"))
+        store.save({"date": "2026-01-05"})
+        assert store.refused() == [(order.id, "A", "no ? name")]
+
+
+def test_a_number_comes_back_as_it_was_written_whatever_the_role_was_told(tmp_path, server):
+    order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 0.1 + 0.2)
+    server.rows("ALTER ROLE desk SET extra_float_digits TO -5")
+    try:
+        with a_store(server, tmp_path) as store:
+            store.load()
+            store.add(order)
+            store.save({"date": "2026-01-05"})
+            assert store.unsent() == [order]
+        with store.database.reading() as run:
+            assert run("SELECT notional FROM orders") == [(order.notional,)]
+    finally:
+        server.rows("ALTER ROLE desk RESET extra_float_digits")
+
+
 def test_a_tick_touches_no_database(bundle, feed, tmp_path, server):
     counts = []
     for n, ticks in enumerate((0, 500)):
@@ -203,12 +232,85 @@ def test_a_journal_and_a_schema_that_do_not_belong_together_are_refused(
     live(bundle, feed[:9], tmp_path / "a", store=with_store(tmp_path / "a"))
     with pytest.raises(HandoffError, match="is not the one that schema belongs of"):
         live(bundle, feed, tmp_path / "b", store=with_store(tmp_path / "b"))
-    with pytest.raises(HandoffError, match="is not the one that live.sqlite was saved with"):
+    with pytest.raises(HandoffError, match="keeps its orders in PostgreSQL .schema belongs"):
         live(bundle, feed, tmp_path / "a")
     with pytest.raises(SpecificationError, match="give both one"):
         live(bundle, feed, tmp_path / "a", store=with_store(tmp_path / "b"))
     got = live(bundle, feed, tmp_path / "a", store=with_store(tmp_path / "a"))
     assert got.journal == paper(bundle, feed).journal
+
+
+def test_a_wrong_dsn_does_not_make_a_folder_forget_where_its_orders_are(
+    bundle, feed, tmp_path, server
+):
+    folder = tmp_path / "state"
+    live(bundle, feed[:9], folder, store=a_store(server, folder, schema="right"))
+    before = (folder / "store.json").read_bytes()
+    with pytest.raises(HandoffError, match="is not the one that schema wrong of"):
+        live(bundle, feed, folder, store=a_store(server, folder, schema="wrong"))
+    assert (folder / "store.json").read_bytes() == before
+    got = live(bundle, feed, folder, store=store_of(folder))
+    assert got.journal == paper(bundle, feed).journal
+
+
+def test_two_folders_of_one_schema_are_refused_once_they_differ(bundle, feed, tmp_path, server):
+    folders = tmp_path / "a", tmp_path / "b"
+    live(bundle, feed[:9], folders[0], store=a_store(server, folders[0], schema="copied"))
+    shutil.copytree(*folders)
+    live(bundle, feed[:12], folders[0], store=store_of(folders[0]))
+    with pytest.raises(HandoffError, match="is not the one that schema copied of"):
+        live(bundle, feed, folders[1], store=store_of(folders[1]))
+    got = live(bundle, feed, folders[0], store=store_of(folders[0]))
+    assert got.journal == paper(bundle, feed).journal
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_a_database_that_went_back_by_days_is_refused_and_the_journal_stays(
+    bundle, feed, tmp_path, server, where
+):
+    "An old copy that was restored, or a standby that lagged behind"
+    folder, journal = tmp_path / "state", tmp_path / "state" / "journal.jsonl"
+    store = LiveStore(folder) if where == "sqlite" else a_store(server, folder, schema="older")
+    live(bundle, feed[:20], folder, store=store)
+    whole, end = journal.read_bytes(), "DELETE FROM journal WHERE date > '{}'"
+    if where == "sqlite":
+        with sqlite3.connect(folder / "live.sqlite") as database:
+            database.execute(end.format(feed[16].date.date()))
+        database.close()
+    else:
+        server.rows(end.format(feed[16].date.date()), "older")
+    with pytest.raises(HandoffError, match="has 3 days of which .* knows nothing"):
+        live(bundle, feed, folder, store=store)
+    assert journal.read_bytes() == whole
+
+
+def test_a_place_that_is_torn_is_one_sentence(tmp_path):
+    for number, torn in enumerate([b'{"wh', b"[]", b"\xff", None]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if torn is None:
+            (folder / "store.json").mkdir()
+        else:
+            (folder / "store.json").write_bytes(torn)
+        with pytest.raises(HandoffError, match="does not say where the orders are"):
+            store_of(folder)
+        for look in (LiveStore(folder).look, LiveStore(folder).__enter__):
+            with pytest.raises(HandoffError, match="torn and does not say which"):
+                look()
+
+
+def test_a_database_without_every_letter_and_a_writer_that_is_gone_are_refused(tmp_path, server):
+    server.rows(
+        "CREATE DATABASE western ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    western = server.dsn().replace("dbname=postgres", "dbname=western")
+    with pytest.raises(HandoffError, match="of the encoding LATIN1, which has not every letter"):
+        PostgresStore(tmp_path, western).__enter__()
+    with a_store(server, tmp_path, schema="emptied"):
+        pass
+    server.rows("DELETE FROM writer", "emptied")
+    with pytest.raises(HandoffError, match="has a table writer with 0 rows"):
+        a_store(server, tmp_path, schema="emptied").__enter__()
 
 
 def test_a_version_is_brought_up_to_date_and_a_newer_one_refused(tmp_path, server):

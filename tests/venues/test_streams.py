@@ -1,6 +1,7 @@
 """Feeds from real buses: told again, never lost without a word, one order of each decision."""
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -185,6 +186,64 @@ def test_a_start_that_is_gone_and_a_group_that_is_gone_are_said(bus):
         asyncio.run(take(RedisFeed(url, "word", group="g", **QUICK), 1))
 
 
+def test_a_server_that_was_emptied_is_said_by_whoever_lives(bus):
+    client, url = bus
+    events = ticks(40)
+
+    async def reading(port=None):
+        async with Proxy(int(url.split(":")[2].split("/")[0])) as proxy:
+            feed = feed_of(f"redis://127.0.0.1:{proxy.port}/0")
+            async with aclosing(feed.events()) as coming:
+                for _ in range(20):
+                    await anext(coming)
+                client.flushall()
+                await publisher_of(url).publish(ReplayFeed(events[:5]))
+                if port:
+                    proxy.cut()
+                await anext(coming)
+
+    for cut in (False, True):
+        client.flushall()
+        put(publisher_of(url), events[:20])
+        with pytest.raises(DataError, match="is gone, and with it what was not read"):
+            asyncio.run(reading(cut))
+
+    class Emptying:
+        async def events(self):
+            for number, event in enumerate(events):
+                if number == 20:
+                    await asyncio.sleep(0.2)  # the page before has been sent
+                    client.flushall()
+                yield event
+
+    with pytest.raises(DataError, match="knows 0 of the 20 events that replay has put on market"):
+        asyncio.run(publisher_of(url).publish(Emptying()))
+    assert put(publisher_of(url), events) == 40
+
+
+def test_a_user_without_the_rights_and_a_database_that_there_is_not_are_one_sentence(
+    bus, monkeypatch
+):
+    client, url = bus
+    monkeypatch.setenv("BUS_USER", "s3cret-user")
+    monkeypatch.setenv("BUS_WORD", "s3cret-word")
+    put(publisher_of(url), ticks(3))
+    first(feed_of(url), 1)
+    key = ("BUS_USER", "BUS_WORD")
+    rights = ["on", ">s3cret-word", "resetkeys", "~*", "+@all"]
+    for odd in (["-xinfo"], ["-evalsha"], ["-xreadgroup"], ["resetkeys", "~other"]):
+        client.execute_command("ACL", "SETUSER", "s3cret-user", *rights, *odd)
+        with pytest.raises(DataError, match="does not let this user do what is needed") as raised:
+            first(feed_of(url, key=key, attempts=3), 1)
+        assert "s3cret" not in str(raised.value)
+    client.execute_command("ACL", "SETUSER", "s3cret-user", *rights, "-xadd")
+    with pytest.raises(DataError, match="does not let this user do what is needed"):
+        put(publisher_of(url, key=key, attempts=3), ticks(5))
+    client.execute_command("ACL", "DELUSER", "s3cret-user")
+    with pytest.raises(DataError, match="has no database 99"):
+        first(feed_of(url.replace("/0", "/99"), attempts=3), 1)
+
+
 # Two readers
 
 
@@ -224,6 +283,67 @@ def test_a_reader_that_was_silent_for_too_long_is_told_so_and_reads_no_more(bus)
     client.xreadgroup("momentum", "stranger", {"market": ">"})
     with pytest.raises(DataError, match="was read or moved by somebody else"):
         first(feed_of(url), 1)
+
+
+def test_a_lease_of_a_server_whose_clock_was_set_back_runs_out_in_its_own_length(bus):
+    client, url = bus
+    put(publisher_of(url), ticks(5))
+    first(feed_of(url), 1)
+    seconds, _ = client.time()
+    client.hset(
+        "market:momentum:reader", mapping={"token": "dead", "until": 1000 * seconds + 10**8}
+    )
+    assert first(feed_of(url), 5) == ticks(5)
+
+
+def test_more_than_a_page_of_what_another_consumer_left_is_claimed(bus):
+    client, url = bus
+    events = ticks(450)
+    put(publisher_of(url), events)
+    first(feed_of(url, page=400), 1)
+    client.xautoclaim("market", "momentum", "renamed", 0, count=400)
+    assert client.xpending_range("market", "momentum", "-", "+", 500, "engine") == []
+    assert first(feed_of(url, page=50), 450) == events
+
+
+def test_a_feed_that_is_cancelled_while_it_leaves_closes_its_line(bus, recwarn):
+    "Nobody answers when it says that it leaves; who waits no longer leaves nothing open"
+    _, url = bus
+    put(publisher_of(url), ticks(3))
+
+    async def main():
+        async with Proxy(int(url.split(":")[2].split("/")[0])) as proxy:
+            feed = feed_of(f"redis://127.0.0.1:{proxy.port}/0", opening=30.0)
+            coming = feed.events()
+            await anext(coming)
+            proxy.dead = True
+            leaving = asyncio.create_task(coming.aclose())
+            await asyncio.sleep(0.1)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+
+    asyncio.run(main())
+    gc.collect()
+    assert [str(w.message) for w in recwarn if "nclosed" in str(w.message)] == []
+
+
+def test_who_leaves_lets_the_next_one_in_and_ends_the_lease_of_nobody_else(bus):
+    client, url = bus
+    events = ticks(20)
+    put(publisher_of(url), events)
+    first(feed_of(url, lease=1_000.0), 1)
+    assert client.hget("market:momentum:reader", "until") == b"0"
+
+    async def both():
+        async with aclosing(feed_of(url, lease=0.1).events()) as slow:
+            await anext(slow)
+            await asyncio.sleep(0.2)
+            async with aclosing(feed_of(url, lease=1_000.0).events()) as quick:
+                await anext(quick)
+                await slow.aclose()
+                return client.hget("market:momentum:reader", "until")
+
+    assert asyncio.run(both()) != b"0"
 
 
 def test_a_feed_has_one_reader_at_a_time(bus):
@@ -360,7 +480,7 @@ def test_the_password_is_in_the_environment_and_nowhere_else(tmp_path, monkeypat
         assert first(feed, 3) == ticks(3)
         for key, words in ((None, "not given: name it with `key`"), ("BUS_WRONG", "in BUS_WRONG")):
             with pytest.raises(DataError, match=words) as raised:
-                first(feed_of(url, key=key), 1)
+                first(feed_of(url, key=key, attempts=3), 1)
             said.append(str(raised.value))
     everywhere = caplog.text + repr(feed) + str(vars(feed)) + str(vars(feed._line)) + str(said)
     assert "s3cret-word" not in everywhere and "wr0ng-word" not in everywhere
