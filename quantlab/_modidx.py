@@ -3564,6 +3564,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'quantlab.live.engine._check_parts': ('85_live/engine.html#_check_parts', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._close': ('85_live/engine.html#_close', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._collect': ('85_live/engine.html#_collect', 'quantlab/live/engine.py'),
+                                      'quantlab.live.engine._is_far': ('85_live/engine.html#_is_far', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._is_news': ('85_live/engine.html#_is_news', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._its_store': ('85_live/engine.html#_its_store', 'quantlab/live/engine.py'),
                                       'quantlab.live.engine._note_silence': ( '85_live/engine.html#_note_silence',
