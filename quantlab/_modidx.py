@@ -5683,6 +5683,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'quantlab/venues/marks.py'),
                                        'quantlab.venues.marks.Marks.restore': ( '87_venues/marks.html#marks.restore',
                                                                                 'quantlab/venues/marks.py'),
+                                       'quantlab.venues.marks.Marks.see': ('87_venues/marks.html#marks.see', 'quantlab/venues/marks.py'),
                                        'quantlab.venues.marks.Marks.snapshot': ( '87_venues/marks.html#marks.snapshot',
                                                                                  'quantlab/venues/marks.py'),
                                        'quantlab.venues.marks.Marks.told': ('87_venues/marks.html#marks.told', 'quantlab/venues/marks.py'),

@@ -55,6 +55,7 @@ class _Desk:
     def keep(self, message: FixMessage) -> None:
         "Book a message, and write down what it reports"
         for told in self.book.told(message):
+            self.marks.see(told.asset, told.price)
             if told.key in self.reports:
                 continue
             at = told.order, told.asset, told.quantity, told.price, told.fee
@@ -193,9 +194,8 @@ class _Orders:
 
     async def _ready(self) -> None:
         "Until the session stands and every open order was asked about"
-        await self._keeper.until(
-            lambda: self._desk.is_whole, "bring the session up", patience=self._patience
-        )
+        what = "bring the session up, and say where each order is,"
+        await self._keeper.until(lambda: self._desk.is_whole, what, patience=self._patience)
 
     async def submit(self, order: Order) -> None:
         "Take an order; the same id twice is one order"

@@ -228,6 +228,68 @@ def test_a_trade_that_cannot_be_or_is_never_told_is_asked_for(tmp_path, odd, end
     assert sum(r.notional for r in told) == 1_200.0 and sum(r.cost for r in told) == 60.0
 
 
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_broker_that_does_not_say_where_an_order_is(tmp_path, refuses):
+    "It refuses the question, or says nothing; the order stands, and is not sent again"
+
+    async def run():
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await venue.submit(wish("o-1"))
+            await venue.close()
+            client = acceptor.client("DESK")
+            take, no = client.take, {372: "H", 380: 3, 58: "not spoken here"}
+
+            def deaf(message):
+                if message.kind != "H":
+                    take(message)
+                elif refuses:
+                    client.line.send(FixMessage.of("j", {45: message.get(34)} | no))
+
+            client.take = deaf
+            said = await refused(tmp_path / "desk", acceptor.port, patience=1.0)
+            client.take = take
+            again = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await again.submit(wish("o-1"))
+            working = await again.orders()
+            await again.close()
+        return said, list(working), set(client.held)
+
+    said, working, held = asyncio.run(run())
+    words = (
+        "does not say where an order is: not spoken here" if refuses else "say where each order is"
+    )
+    assert words in said and said.count("\n") == 0
+    assert working == ["o-1"] and held == {"o-1"}
+    new = [f[11] for kind, f in fix_floor.lines(tmp_path / "there/DESK", "in") if kind == "D"]
+    assert new == ["o-1"]
+
+
+def test_an_asset_that_somebody_trades_by_hand_is_held_and_told_also_after_a_restart(tmp_path):
+    "So that the engine halts on it, and is not kept from starting for want of a price"
+
+    async def run():
+        found = []
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            before, _ = venue.snapshot(), await venue.orders()
+            fields = {37: "X9", 17: "e9", 150: "F", 39: "2", 55: "XYZ", 54: 2, 151: 0, 14: 10, 6: 5}
+            fields |= {11: "by hand", 38: 10, 32: 10, 31: 5}
+            acceptor.client("DESK").line.send(FixMessage.of("8", fields))
+            await until(lambda: venue._desk.book.shares)
+            for _ in range(2):
+                told = [(r.order, r.notional) for r in await venue.reports(0)]
+                found.append((await venue.positions(), await venue.equity(), told))
+                await venue.close()
+                venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+                venue.restore(before)  # what was saved before a kill
+            await venue.close()
+        return found
+
+    first, second = asyncio.run(run())
+    assert first == second == ({"XYZ": -50.0}, floor.CAPITAL, [("by hand", -50.0)])
+
+
 def test_a_fill_at_no_price_is_a_sentence_and_is_not_booked(tmp_path):
     async def run():
         async with an_acceptor(tmp_path, fills=False) as acceptor:
