@@ -40,14 +40,14 @@ class FixOrder:
     name: str = ""  # its ClOrdID now, another one after a replacement
     requests: int = 0  # to cancel or replace it
     arrived: bool = True  # False: the broker said that it does not know it
-    traded: dict[str, tuple[float, float]] = field(default_factory=dict)  # by ExecID
+    traded: dict[str, tuple[float, float, float]] = field(default_factory=dict)  # by ExecID
     undone: dict[str, str] = field(default_factory=dict)  # ExecID: what took its place
     covered: float = 0.0  # shares up to which all is booked, by a status
 
     @property
     def filled(self) -> float:
         "Shares, unsigned"
-        return abs(sum(quantity for quantity, _ in self.traded.values()))
+        return abs(sum(quantity for quantity, _, _ in self.traded.values()))
 
 
 _SIGNS = {"1": 1.0, "3": 1.0, "2": -1.0, "4": -1.0, "5": -1.0, "6": -1.0}
@@ -135,11 +135,13 @@ class FixBook:
         self.names[name] = name
         return self.orders.setdefault(name, made)
 
-    def book(self, order: FixOrder, key: str, shares: float, price: float) -> None:
+    def book(
+        self, order: FixOrder, key: str, shares: float, price: float, fee: float = 0.0
+    ) -> None:
         "Take in a trade, signed, that is counted by its key"
-        order.traded[key] = shares, price
+        order.traded[key] = shares, price, fee
         self.shares[order.asset] = self.shares.get(order.asset, 0.0) + shares
-        self.cash -= shares * price
+        self.cash -= shares * price + fee
 
 # %% ../../nbs/87_venues/54_fix_book.ipynb #f1540008
 def _moved(order: FixOrder, message: FixMessage, key: str) -> Iterable[FixTold]:
@@ -177,19 +179,18 @@ def _on_trade(book: FixBook, order: FixOrder, message: FixMessage) -> Iterable[F
     if kind in ("G", "H"):
         while before in order.undone and order.undone[before]:
             before = order.undone[before]
-        old, paid = order.traded.pop(before, (0.0, 0.0))
+        old, paid, cost = order.traded.pop(before, (0.0, 0.0, 0.0))
         order.undone[before] = key if kind == "G" else ""
         if old:
             book.shares[order.asset] -= old
-            book.cash += old * paid
-            yield FixTold(f"{told}:undone", order.id, order.asset, state, -old, paid)
+            book.cash += old * paid + cost
+            yield FixTold(f"{told}:undone", order.id, order.asset, state, -old, paid, -cost)
     if kind == "H":
         order.undone[key] = ""
         return
     sign, fee = _SIGNS.get(message.get(54), 1.0), _fee(message)
     shares, price = sign * message.number(32), message.number(31)
-    book.book(order, key, shares, price)
-    book.cash -= fee
+    book.book(order, key, shares, price, fee)
     yield FixTold(told, order.id, order.asset, state, shares, price, fee)
 
 # %% ../../nbs/87_venues/54_fix_book.ipynb #f15400a8
@@ -210,7 +211,7 @@ def _on_status(book: FixBook, order: FixOrder, message: FixMessage) -> Iterable[
         return
     there, filled = message.number(14), order.filled
     if _lacks(order, message):
-        spent = sum(abs(shares) * price for shares, price in order.traded.values())
+        spent = sum(abs(shares) * price for shares, price, _ in order.traded.values())
         missing, sign = there - filled, _SIGNS.get(message.get(54), 1.0)
         key, price = f"status:{there:g}", (message.number(6) * there - spent) / missing
         if price <= 0:

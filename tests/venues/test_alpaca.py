@@ -491,6 +491,27 @@ def test_an_account_that_is_not_flat_is_refused(bundle, bars, port, tmp_path):
         trade(bundle, bars, port, tmp_path / "c")
 
 
+def test_a_fill_between_cash_and_positions_is_in_both_or_in_none(port, tmp_path):
+    control(port, fill="no")
+
+    async def work(venue):
+        await venue.submit(wish("a"))
+        get, filled = venue._line.get, []
+
+        async def between(path, **query):
+            found = await get(path, **query)
+            if path == "/v2/account" and not filled:
+                filled.append(path)
+                control(port, prices={"KO": 150.0})
+                control(port, {"do": "fill", "order": "a"})
+            return found
+
+        venue._line.get = between
+        return await venue.equity(), len(filled)
+
+    assert asked(port, tmp_path, work) == (1e7 - 500.0, 1)  # ten shares of 100, bought at 150
+
+
 class Meddled(Priced):
     "Somebody else does something at a close"
 
