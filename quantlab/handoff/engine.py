@@ -69,8 +69,9 @@ def check_flat(backend: ExecutionBackend, capital: float) -> None:
     held, equity = backend.positions(), backend.equity()
     if held or not math.isclose(equity, capital, rel_tol=1e-12):
         raise HandoffError(
-            f"The backend must start flat with the bundle's capital of {capital:,.0f}; it "
-            f"holds {len(held)} positions and {equity:,.0f}."
+            f"The backend must start flat with the bundle's capital of {capital:,.2f}; it "
+            f"holds {len(held)} positions and {equity:,.2f}. Close what it holds, and bring the "
+            "account to the capital, or hand over a bundle whose `capital` is the account's."
         )
 
 

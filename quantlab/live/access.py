@@ -29,6 +29,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")  # of others a client may make an address that none has seen
+
+
 def check_url(
     url: Any, allow_network: bool, schemes: tuple[str, str] = ("ws", "wss"), port: int = 8765,
     *, who: str = "a feed",
@@ -38,7 +41,8 @@ def check_url(
     try:
         parts = urlsplit(check_kind(url, str, "url", f"such as '{near}://127.0.0.1:{port}'"))
         host, place = parts.hostname or "", parts.netloc
-        usable = parts.scheme in schemes and host and "@" not in place and parts.port != 0
+        usable = parts.scheme in schemes and "@" not in place and parts.port != 0
+        usable = usable and _HOST.fullmatch(host) is not None
     except ValueError as error:
         if isinstance(error, SpecificationError):
             raise
@@ -46,7 +50,7 @@ def check_url(
     if not usable:
         raise SpecificationError(
             f"`url` must be an address such as '{near}://127.0.0.1:{port}' or '{far}://host/path', "
-            "with no user or password in it."
+            "with no user or password in it, and of plain letters (an international name is xn--)."
         )
     if is_loopback(host):
         return place, False

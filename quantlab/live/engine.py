@@ -28,6 +28,7 @@ from .events import Close, Event
 from .feed import Feed, Guard, Notes, Silence, watched
 from .latency import Latency
 from .mirror import Mirror, at_close, difference, with_fills
+from .states import Report
 from .store import LiveStore, Progress
 from .venue import ReferenceVenue, ShownVenue, Venue
 from ..storage import as_path
@@ -122,6 +123,13 @@ class _Floor:
 
 # %% ../../nbs/85_live/30_engine.ipynb #e130000b
 _MINUTE, _LOOKS = pd.Timedelta(minutes=1), 3
+_FAR, _FEE = 0.3, 1e-4  # of a fill, and of equity: beyond both a cost is a wrong price
+
+
+def _is_far(floor: _Floor, report: Report) -> bool:
+    "Was an order filled at another price than its mark can have become?"
+    most = max(_FAR * abs(report.notional), _FEE * abs(floor.mirror.worth))
+    return abs(report.cost) > most and not isinstance(floor.venue, ReferenceVenue)
 
 
 async def _collect(floor: _Floor, date: str) -> bool:
@@ -134,6 +142,9 @@ async def _collect(floor: _Floor, date: str) -> bool:
             floor.halt(f"the venue told of an order {report.order} that is not ours", date)
         elif known.is_overfilled:
             floor.halt(f"order {known.id} was filled beyond what was wished", date)
+        elif _is_far(floor, report):
+            why = "far from its mark: a wrong price, a split?"
+            floor.halt(f"order {known.id} was filled {why}", date)
     return new
 
 

@@ -249,6 +249,9 @@ class _Asked(_Sender):
 class AlpacaVenue(_Asked):
     """Trade whole shares at a broker in Alpaca's shape; never run against Alpaca itself.
 
+    An order that would turn a position from long to short, or back, closes it; the rest is wished
+    again at the next decision.
+
     Parameters
     ----------
     prices : mapping of str to float

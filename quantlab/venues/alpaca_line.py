@@ -56,7 +56,12 @@ def check_endpoint(
     check_option(live, "live", (True, False))
     place, far = check_url(url, allow_network, ("http", "https"), 8080, who="a broker")
     host = (urlsplit(url).hostname or "").rstrip(".")
-    if host != urlsplit(LIVE_URL).hostname:
+    paper, real = (urlsplit(known).hostname for known in (PAPER_URL, LIVE_URL))
+    if "alpaca.markets" in host and host not in (paper, real):
+        raise SpecificationError(
+            f"{place} is neither {PAPER_URL} nor {LIVE_URL}, and looks like them; use one of these."
+        )
+    if host != real:
         if live:
             raise SpecificationError(
                 f"`live` is for {LIVE_URL} alone; {place} is another, so leave it out."

@@ -114,7 +114,7 @@ def read_order(record: Any) -> BrokerOrder:
     if side not in ("buy", "sell"):
         raise DataError("The broker's order has a side that is not known; it is not read.")
     filled = _decimal(record, "filled_qty", what, low=0)
-    price = _decimal(record, "filled_avg_price", what, low=0) if filled else 0.0
+    price = _decimal(record, "filled_avg_price", what, low=1e-9) if filled else 0.0
     working = OrderState.PARTLY_FILLED if filled else OrderState.ACCEPTED
     return BrokerOrder(
         _text(record, "id", what), _text(record, "client_order_id", what),

@@ -40,14 +40,14 @@ class FixOrder:
     name: str = ""  # its ClOrdID now, another one after a replacement
     requests: int = 0  # to cancel or replace it
     arrived: bool = True  # False: the broker said that it does not know it
-    traded: dict[str, tuple[float, float]] = field(default_factory=dict)  # by ExecID
+    traded: dict[str, tuple[float, float, float]] = field(default_factory=dict)  # by ExecID
     undone: dict[str, str] = field(default_factory=dict)  # ExecID: what took its place
     covered: float = 0.0  # shares up to which all is booked, by a status
 
     @property
     def filled(self) -> float:
         "Shares, unsigned"
-        return abs(sum(quantity for quantity, _ in self.traded.values()))
+        return abs(sum(quantity for quantity, _, _ in self.traded.values()))
 
 
 _SIGNS = {"1": 1.0, "3": 1.0, "2": -1.0, "4": -1.0, "5": -1.0, "6": -1.0}
@@ -84,6 +84,7 @@ class FixBook:
         self.cash, self.shares = float(capital), dict[str, float]()
         self.orders: dict[str, FixOrder] = {}
         self.doubts: set[str] = set()  # orders of which the broker should be asked
+        self.fault = ""  # what the broker said that cannot be, though it was asked
         self.names: dict[str, str] = {}  # ClOrdID of each request: the order
         self.numbers: dict[str, tuple[str, str]] = {}  # MsgSeqNum: kind and ClOrdID
         self.answered: set[str] = set()  # ClOrdIDs of requests that were refused
@@ -134,11 +135,13 @@ class FixBook:
         self.names[name] = name
         return self.orders.setdefault(name, made)
 
-    def book(self, order: FixOrder, key: str, shares: float, price: float) -> None:
+    def book(
+        self, order: FixOrder, key: str, shares: float, price: float, fee: float = 0.0
+    ) -> None:
         "Take in a trade, signed, that is counted by its key"
-        order.traded[key] = shares, price
+        order.traded[key] = shares, price, fee
         self.shares[order.asset] = self.shares.get(order.asset, 0.0) + shares
-        self.cash -= shares * price
+        self.cash -= shares * price + fee
 
 # %% ../../nbs/87_venues/54_fix_book.ipynb #f1540008
 def _moved(order: FixOrder, message: FixMessage, key: str) -> Iterable[FixTold]:
@@ -159,30 +162,41 @@ def _settle(order: FixOrder, state: OrderState) -> OrderState:
     return state
 
 
+def _is_told(order: FixOrder, message: FixMessage) -> bool:
+    "Was a trade booked before, or can it not be, so that the broker is asked?"
+    kind, key = message.get(150), message.get(17)
+    known = key in order.traded or key in order.undone
+    odd = kind != "H" and not (message.number(32) > 0 and message.number(31) > 0)
+    return known or odd or (kind == "F" and message.number(14) <= order.covered)
+
+
 def _on_trade(book: FixBook, order: FixOrder, message: FixMessage) -> Iterable[FixTold]:
     "A trade, a correction of one, or its end"
     kind, key, before = message.get(150), message.get(17), message.get(19)
-    known = key in order.traded or key in order.undone
-    if known or (kind == "F" and message.number(14) <= order.covered):
+    if _is_told(order, message):
         return
     state, told = _settle(order, _state(message)), f"{order.id}:{key}"
     if kind in ("G", "H"):
         while before in order.undone and order.undone[before]:
             before = order.undone[before]
-        old, paid = order.traded.pop(before, (0.0, 0.0))
+        old, paid, cost = order.traded.pop(before, (0.0, 0.0, 0.0))
         order.undone[before] = key if kind == "G" else ""
         if old:
             book.shares[order.asset] -= old
-            book.cash += old * paid
-            yield FixTold(f"{told}:undone", order.id, order.asset, state, -old, paid)
+            book.cash += old * paid + cost
+            yield FixTold(f"{told}:undone", order.id, order.asset, state, -old, paid, -cost)
     if kind == "H":
         order.undone[key] = ""
         return
     sign, fee = _SIGNS.get(message.get(54), 1.0), _fee(message)
     shares, price = sign * message.number(32), message.number(31)
-    book.book(order, key, shares, price)
-    book.cash -= fee
+    book.book(order, key, shares, price, fee)
     yield FixTold(told, order.id, order.asset, state, shares, price, fee)
+
+# %% ../../nbs/87_venues/54_fix_book.ipynb #f15400a8
+def _lacks(order: FixOrder, message: FixMessage) -> bool:
+    "Does the broker count more shares than it has told of?"
+    return message.number(14) > order.filled * (1 + 1e-9) + 1e-9
 
 
 def _on_status(book: FixBook, order: FixOrder, message: FixMessage) -> Iterable[FixTold]:
@@ -196,10 +210,13 @@ def _on_status(book: FixBook, order: FixOrder, message: FixMessage) -> Iterable[
             yield FixTold(key, order.id, order.asset, order.state, reason="unknown to the broker")
         return
     there, filled = message.number(14), order.filled
-    if there > filled + 1e-9 * max(there, 1.0):
-        spent = sum(abs(shares) * price for shares, price in order.traded.values())
+    if _lacks(order, message):
+        spent = sum(abs(shares) * price for shares, price, _ in order.traded.values())
         missing, sign = there - filled, _SIGNS.get(message.get(54), 1.0)
         key, price = f"status:{there:g}", (message.number(6) * there - spent) / missing
+        if price <= 0:
+            book.fault = f"{there:g} shares of order {order.id} were filled, it says, at no price"
+            return
         state = _settle(order, _state(message))
         book.book(order, key, sign * missing, price)
         order.covered = there
@@ -229,7 +246,8 @@ def _on_execution(book: FixBook, message: FixMessage) -> Iterable[FixTold]:
     book.doubts.discard(order.id)
     if kind == "I":
         yield from _on_status(book, order, message)
-    elif kind in ("F", "G", "H"):
+        return
+    if kind in ("F", "G", "H"):
         yield from _on_trade(book, order, message)
     elif kind == "8" and message.get(103) == "6":  # it has the order already
         book.doubts.add(order.id)
@@ -237,3 +255,5 @@ def _on_execution(book: FixBook, message: FixMessage) -> Iterable[FixTold]:
         if kind == "5":
             order.quantity, order.name = message.number(38), message.get(11)
         yield from _moved(order, message, message.get(17))
+    if _lacks(order, message):
+        book.doubts.add(order.id)

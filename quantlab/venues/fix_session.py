@@ -61,6 +61,7 @@ class _Known:
     def __init__(self) -> None:
         self.state: Literal["down", "logon", "up", "logout"] = "down"
         self.ended, self.resetting, self.reader = "", False, FixReader()
+        self.refused = False  # was a business message refused, of which the content is not known?
         self.out: list[bytes] = []
         self.asked: tuple[int, int, pd.Timestamp] | None = None  # from, for what up to, when
         self.heard = self.said = self.since = self.tested = _LONG_AGO
@@ -109,6 +110,7 @@ class _Side(_Known):
 
     def reject(self, message: FixMessage, number: int, fault: FixFault, now: pd.Timestamp) -> None:
         if message.kind != "3":
+            self.refused |= message.kind not in ADMINISTRATIVE
             self.say("3", {
                 45: number, 371: fault.tag or None, 372: message.kind, 373: fault.reason,
                 58: f"{fault.text} (tag {fault.tag})",

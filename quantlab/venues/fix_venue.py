@@ -50,17 +50,16 @@ class _Desk:
                 self.book.sent(message)
             else:
                 self.keep(message)
-        self.book.doubts.clear()
+        self.book.doubts, self.book.fault = set(), ""
 
     def keep(self, message: FixMessage) -> None:
         "Book a message, and write down what it reports"
         for told in self.book.told(message):
+            self.marks.see(told.asset, told.price)
             if told.key in self.reports:
                 continue
-            notional = cost = 0.0
-            if told.quantity:
-                told_at = told.order, told.asset, told.quantity, told.price, told.fee
-                notional, cost = self.marks.told(*told_at)
+            at = told.order, told.asset, told.quantity, told.price, told.fee
+            notional, cost = self.marks.told(*at) if told.quantity else (0.0, 0.0)
             self.reports.take(
                 told.key, told.order, told.state, notional=notional, cost=cost, reason=told.reason
             )
@@ -68,6 +67,7 @@ class _Desk:
     def take(self, message: FixMessage) -> None:
         "A message that came"
         self.keep(message)
+        self.fault = self.fault or self.book.fault
         if message.kind in ("3", "j") and self.book.refused_kind(message) == "H":
             self.fault = f"it does not say where an order is: {printable(message.get(58))}"
         if message.kind == "8" and message.get(43) != "Y":
@@ -85,9 +85,10 @@ class _Desk:
         if self.session.state != "up":
             self.greeted, self.unanswered = False, set()
         else:
-            asked = {order.id for order in self.book.open()} if not self.greeted else set()
+            ask = self.session.refused or not self.greeted  # also where a fill made no sense
+            asked = {order.id for order in self.book.open()} - self.unanswered if ask else set()
             self.lines += not self.greeted
-            self.greeted = True
+            self.greeted, self.session.refused = True, False
             for name in sorted(asked | self.book.doubts):
                 _ask(self, self.book.orders[name])
             self.book.doubts.clear()
@@ -193,9 +194,8 @@ class _Orders:
 
     async def _ready(self) -> None:
         "Until the session stands and every open order was asked about"
-        await self._keeper.until(
-            lambda: self._desk.is_whole, "bring the session up", patience=self._patience
-        )
+        what = "bring the session up, and say where each order is,"
+        await self._keeper.until(lambda: self._desk.is_whole, what, patience=self._patience)
 
     async def submit(self, order: Order) -> None:
         "Take an order; the same id twice is one order"

@@ -23,7 +23,7 @@ def _checked(prices: Mapping[str, float]) -> dict[str, float]:
         check_number(price, f"prices[{name!r}]", low=0, strict=True)
     return {str(name): float(price) for name, price in prices.items()}
 
-
+# %% ../../nbs/87_venues/07_marks.ipynb #feef43a3
 class Marks:
     """Prices at the last close, and at the decision of each order.
 
@@ -47,6 +47,11 @@ class Marks:
                 "first."
             )
         return self._prices[asset]
+
+    def see(self, asset: str, price: float) -> None:
+        "Take the price of a fill as mark where there is none: of an asset that is not traded here"
+        if price > 0:
+            self._prices.setdefault(asset, price)
 
     def observe(self, event: Event) -> None:
         "Move each mark by the return of a close"

@@ -35,6 +35,8 @@ CONTROL = {
     "tell": "all",  # or "none", "shuffled"
     "prices": {},
     "faults": [],  # {"method", "path", "kind": "status" | "hang" | "drop", "done", "times", ...}
+    "nth": 0,  # request from now that gets no answer: done before, or else not at all
+    "done": False,
     "lag": 0,  # lists that do not show the last order yet
     "skew": 0,  # seconds
     "blocked": False,
@@ -438,6 +440,11 @@ def made(broker):
             headers = [request.headers.get(name.replace("_", "-")) for name in KEY]
             if headers != list(KEY.values()):
                 return JSONResponse({"message": "forbidden."}, 403)
+            broker.control["nth"] -= 1
+            if broker.control["nth"] == 0:
+                if broker.control["done"]:
+                    await go_on(request)
+                return Response("<html>Bad Gateway</html>", 502)
         for fault in broker.control["faults"]:
             hit = request.method == fault["method"] and request.url.path.startswith(fault["path"])
             if hit and fault["times"] > 0:

@@ -220,6 +220,35 @@ def test_a_broker_that_is_gone_is_one_sentence_and_the_order_is_sent_after_it_is
         assert len(control(server.port)["orders"]) == 1
 
 
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("fill", ["now", "no"])
+def test_whichever_request_fails_a_second_start_comes_to_the_same(
+    bundle, bars, port, tmp_path, fill, done
+):
+    "Every one of a session in turn, by hand; here some, of which the answer is a page of HTML"
+
+    def run(folder, nth):
+        control(port, {"do": "reset"}, fill=fill, nth=nth, done=done)
+        stopped = True
+        with suppress(DataError):
+            trade(bundle, bars[:14], port, folder, attempts=1)
+            stopped = False
+        got, seen = trade(bundle, bars[:14], port, folder, attempts=1)
+        kept = control(port)
+        assert faults(compare(folder, kept)) == {} and got.n_days == 14, nth
+        orders = {o["client_order_id"]: (o["side"], o["qty"]) for o in kept["orders"]}
+        return stopped, (orders, kept["cash"], got.state)
+
+    _, whole = run(tmp_path / "whole", 0)
+    assert len(whole[0]) == 5
+    stops = 0
+    for nth in range(1 + 3 * done, 75, 9):
+        stopped, got = run(tmp_path / str(nth), nth)
+        assert got == whole, nth
+        stops += stopped
+    assert stops >= 4
+
+
 # Refusals
 
 
@@ -450,6 +479,37 @@ def test_an_account_that_is_not_flat_is_refused(bundle, bars, port, tmp_path):
     control(port, {"do": "hold", "asset": "TSLA", "shares": "-3"})
     with pytest.raises(HandoffError, match="must start flat"):
         trade(bundle, bars, port, tmp_path / "b")
+    headers = {name.replace("_", "-"): value for name, value in KEY.items()}
+    with pytest.raises(HandoffError, match=r"of 10,000,000.00; it holds 0 .* 9,999,900.00. Close"):
+        control(port, {"do": "reset"}, prices={"KO": 200.0})
+        body = {"symbol": "KO", "type": "market", "time_in_force": "day", "qty": "1"}
+        for side in ("buy", "sell"):
+            httpx.post(
+                f"http://127.0.0.1:{port}/v2/orders", json=body | {"side": side}, headers=headers
+            )
+            control(port, prices={"KO": 100.0})
+        trade(bundle, bars, port, tmp_path / "c")
+
+
+def test_a_fill_between_cash_and_positions_is_in_both_or_in_none(port, tmp_path):
+    control(port, fill="no")
+
+    async def work(venue):
+        await venue.submit(wish("a"))
+        get, filled = venue._line.get, []
+
+        async def between(path, **query):
+            found = await get(path, **query)
+            if path == "/v2/account" and not filled:
+                filled.append(path)
+                control(port, prices={"KO": 150.0})
+                control(port, {"do": "fill", "order": "a"})
+            return found
+
+        venue._line.get = between
+        return await venue.equity(), len(filled)
+
+    assert asked(port, tmp_path, work) == (1e7 - 500.0, 1)  # ten shares of 100, bought at 150
 
 
 class Meddled(Priced):
@@ -484,6 +544,19 @@ def test_an_order_that_is_not_ours_halts(bundle, bars, port, tmp_path):
     got, _ = run_meddled(bundle, bars, port, tmp_path, 25, place)
     assert got.state == "HALTED" and "that is not ours" in got.reason
     assert got.n_days == len(bars)
+
+
+@pytest.mark.parametrize("times", [0.1, 0.5, 2 / 3, 10.0])
+def test_prices_that_are_not_the_markets_halt_at_the_first_fill(
+    bundle, bars, port, tmp_path, times
+):
+    "A price in another unit, or a split that no return told of, would be a gain that looks right"
+    prices = prices_of(bundle)
+    feed = Priced(port, bars[:16], {asset: times * price for asset, price in prices.items()})
+    got, _ = asyncio.run(traded(bundle, feed, port, prices, tmp_path))
+    assert got.state == "HALTED" and "far from its mark: a wrong price, a split?" in got.reason
+    first = got.events[got.events["type"] == "difference"].iloc[0]
+    assert not got.orders.loc[got.orders["date"] > first["date"], "sent"].any()
 
 
 def test_a_session_that_ends_expires_orders_and_the_next_close_withdraws(

@@ -181,6 +181,131 @@ def test_executions_told_again_late_corrected_and_taken_back_are_counted_once(tm
     assert sum(r.cost for r in told) == 120.0 and equity == floor.CAPITAL - 120.0
 
 
+ODD = {
+    "without a price": {31: None},
+    "of nothing": {32: 0},
+    "of less than nothing": {32: -100},
+    "with a field that makes no sense": {44: "none"},
+    "never": None,
+}
+
+
+@pytest.mark.parametrize("end", ["open", "cancelled"])
+@pytest.mark.parametrize("odd", list(ODD))
+def test_a_trade_that_cannot_be_or_is_never_told_is_asked_for(tmp_path, odd, end):
+    "As the broker's own status has it: its last word in `end` counts all that was filled"
+
+    async def run():
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await venue.submit(wish("o-1"))
+            client = acceptor.client("DESK")
+            send, change = client.line.send, ODD[odd]
+
+            def altered(message):
+                if message.get(150) == "F" and change is None:
+                    return None
+                more = change if message.get(150) == "F" else {}
+                return send(FixMessage.of("8", dict(message.fields) | more))
+
+            client.line.send = altered
+            client.trade(client.held["o-1"], 60.0, 21.0)
+            client.line.send = send
+            if end == "cancelled":
+                client.report(client.held["o-1"], "4", _39="4", _151=0)
+            elif odd == "never":
+                await venue.cancel(["o-1"])
+            await until(lambda: venue._desk.book.shares.get("AAA") == 60.0)
+            held, equity = await venue.positions(), await venue.equity()
+            told = await venue.reports(0)
+            await venue.close()
+        again = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+        again._desk.fold()
+        return held, equity, told, again._desk.book.shares, again._desk.session.file.close()
+
+    held, equity, told, kept, _ = asyncio.run(run())
+    assert held == {"AAA": 1_200.0} and equity == floor.CAPITAL - 60.0 and kept == {"AAA": 60.0}
+    assert sum(r.notional for r in told) == 1_200.0 and sum(r.cost for r in told) == 60.0
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_broker_that_does_not_say_where_an_order_is(tmp_path, refuses):
+    "It refuses the question, or says nothing; the order stands, and is not sent again"
+
+    async def run():
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await venue.submit(wish("o-1"))
+            await venue.close()
+            client = acceptor.client("DESK")
+            take, no = client.take, {372: "H", 380: 3, 58: "not spoken here"}
+
+            def deaf(message):
+                if message.kind != "H":
+                    take(message)
+                elif refuses:
+                    client.line.send(FixMessage.of("j", {45: message.get(34)} | no))
+
+            client.take = deaf
+            said = await refused(tmp_path / "desk", acceptor.port, patience=1.0)
+            client.take = take
+            again = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await again.submit(wish("o-1"))
+            working = await again.orders()
+            await again.close()
+        return said, list(working), set(client.held)
+
+    said, working, held = asyncio.run(run())
+    words = (
+        "does not say where an order is: not spoken here" if refuses else "say where each order is"
+    )
+    assert words in said and said.count("\n") == 0
+    assert working == ["o-1"] and held == {"o-1"}
+    new = [f[11] for kind, f in fix_floor.lines(tmp_path / "there/DESK", "in") if kind == "D"]
+    assert new == ["o-1"]
+
+
+def test_an_asset_that_somebody_trades_by_hand_is_held_and_told_also_after_a_restart(tmp_path):
+    "So that the engine halts on it, and is not kept from starting for want of a price"
+
+    async def run():
+        found = []
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            before, _ = venue.snapshot(), await venue.orders()
+            fields = {37: "X9", 17: "e9", 150: "F", 39: "2", 55: "XYZ", 54: 2, 151: 0, 14: 10, 6: 5}
+            fields |= {11: "by hand", 38: 10, 32: 10, 31: 5}
+            acceptor.client("DESK").line.send(FixMessage.of("8", fields))
+            await until(lambda: venue._desk.book.shares)
+            for _ in range(2):
+                told = [(r.order, r.notional) for r in await venue.reports(0)]
+                found.append((await venue.positions(), await venue.equity(), told))
+                await venue.close()
+                venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+                venue.restore(before)  # what was saved before a kill
+            await venue.close()
+        return found
+
+    first, second = asyncio.run(run())
+    assert first == second == ({"XYZ": -50.0}, floor.CAPITAL, [("by hand", -50.0)])
+
+
+def test_a_fill_at_no_price_is_a_sentence_and_is_not_booked(tmp_path):
+    async def run():
+        async with an_acceptor(tmp_path, fills=False) as acceptor:
+            venue = fix_floor.venue(tmp_path / "desk", ["AAA"], acceptor.port)
+            await venue.submit(wish("o-1"))
+            client = acceptor.client("DESK")
+            client.report(client.held["o-1"], "I", _17="0", _39="2", _14=100, _151=0, _6=0)
+            await until(lambda: venue._desk.fault)
+            with pytest.raises(HandoffError, match="100 shares of order o-1 .* no price") as raised:
+                await venue.equity()
+            assert venue._desk.book.shares == {} and str(raised.value).count("\n") == 0
+            await venue.close()
+
+    asyncio.run(run())
+
+
 async def refused(folder, port, **options):
     "What a venue says that cannot come up"
     options = {"attempts": 3} | options
