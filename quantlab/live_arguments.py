@@ -147,7 +147,7 @@ def _fix(bundle: "Bundle", folder: Path, clock: "Clock", options: Mapping) -> "V
     extra = options.get("extra")
     if isinstance(extra, dict):  # whose tags are texts in JSON
         tags = {int(tag) if tag.isdecimal() else tag: value for tag, value in extra.items()}
-        options = options | {"extra": tags}
+        options = {**options, "extra": tags}
     return _made(FixVenue, fixed, {"allow_network": True} | dict(options))
 
 
