@@ -118,7 +118,7 @@ class _RedisLine:
         self.lost = self.again = 0
         self._client: Any = None
         self._after, self._last = "0-0", "0-0"
-        self._begun = False  # was this reader in the group before?
+        self._begun = options["known"]  # was this reader in the group before?
 
     def begin(self) -> None:
         pass
@@ -245,6 +245,8 @@ class RedisFeed(StreamFeed):
         Seconds for a connection, and for an answer.
     seed : int
         Of the waits.
+    known : bool
+        Whether the group was read before, so that one that is missing is lost and not new.
 
     Raises
     ------
@@ -260,6 +262,7 @@ class RedisFeed(StreamFeed):
         allow_network: bool = False, lost: Literal["refuse", "warn"] = "refuse",
         page: int = 500, largest: int = 1_000_000, lease: float = 10.0, attempts: int = 10,
         first_wait: float = 1.0, longest_wait: float = 60.0, opening: float = 10.0, seed: int = 0,
+        known: bool = False,
     ):
         at = RedisPlace(url, key=key, allow_network=allow_network, opening=opening)
         if start not in ("0", "$") and not (isinstance(start, str) and _ID.fullmatch(start)):
@@ -273,6 +276,7 @@ class RedisFeed(StreamFeed):
             "page": check_integer(page, "page", low=1, high=5_000),
             "largest": check_integer(largest, "largest", low=1),
             "lease": check_number(lease, "lease", low=0, strict=True),
+            "known": check_option(known, "known", (True, False)),
         }
         self._name = check_text(stream, "stream"), check_text(group, "group")
         again = Attempts(
