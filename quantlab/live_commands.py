@@ -188,6 +188,9 @@ def _went_wrong(result: "PaperResult", line: Any) -> list[str]:
 def _stands(engine: "LiveEngine", state: str, failed: bool) -> list[str]:
     "The kill switch, and what follows"
     switch = engine.kill_switch
+    if switch.history() is None and not (Path(state) / "journal.jsonl").exists():
+        said = "Next: mend what the error says, and then the same command begins."
+        return ["Kill switch: none yet, since nothing has begun.", said]
     lines = [f"Kill switch: {switch.state} ({switch.reason}, by {switch.by})."]
     if switch.state != "ACTIVE":
         reset = f"quantlab switch {shlex.quote(state)} reset --by NAME --reason TEXT"
