@@ -242,9 +242,11 @@ class _Transactions(_Connection):
         "Open a transaction where none is open, with proof that nobody has taken over"
         if self._db.is_within:
             return
-        proof = f"BEGIN; SELECT 1 FROM writer WHERE epoch = {self._epoch:d} FOR UPDATE"
-        cursor = self._db.execute(proof)
-        cursor.nextset()
+        here = f'SET LOCAL search_path TO "{self.schema}"'  # whoever shared the session before
+        proof = f"SELECT 1 FROM writer WHERE epoch = {self._epoch:d} FOR UPDATE"
+        cursor = self._db.execute(f"BEGIN; {here}; {proof}")
+        while cursor.nextset():
+            pass
         if cursor.fetchall() != [(1,)]:
             raise HandoffError(f"Another engine has taken over {self.name}; this one ends.")
 

@@ -188,8 +188,13 @@ class _Record:
         self._lock: IO | None = None
 
     def __enter__(self) -> Any:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / "lock", "w")  # noqa: SIM115
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / "lock", "w")  # noqa: SIM115
+        except OSError as error:
+            raise HandoffError(
+                f"{self.folder} is no folder to write in ({in_words(error)}); give another one."
+            ) from None
         if not hold(self._lock, wait=False):
             self._lock.close()
             raise HandoffError(
@@ -238,7 +243,8 @@ class Recorder(_Record):
         try:
             self.flush()
         finally:
-            cast(IO, self._lock).close()
+            lock, self._lock = cast(IO, self._lock), None
+            lock.close()
 
     def _is_new(self, kind: str, date: str, name: str, moment: int, mark: tuple) -> bool:
         "Is an event later than the last of its asset, or another one of the same moment?"
@@ -259,6 +265,8 @@ class Recorder(_Record):
 
     def take(self, event: Event) -> None:
         "Write an event down, with the next flush at the latest"
+        if self._lock is None:
+            raise HandoffError(f"The recorder of {self.folder} writes inside its `with` alone.")
         if (kind := _KINDS.get(type(event))) is None:
             raise SpecificationError(f"An event is a Quote, a Trade or a Close; got {event!r}.")
         rows, name = _rows(event), "" if isinstance(event, Close) else event.asset

@@ -243,3 +243,18 @@ def test_the_fills_of_an_engine_are_those_of_its_journal_and_written_once(tmp_pa
     assert frame["order"].tolist() == expected["order"].tolist()
     assert frame["cost"].tolist() == expected["cost"].tolist()
     assert frame["date"].astype(str).tolist() == expected["date"].astype(str).tolist()
+
+
+def test_a_recorder_outside_its_with_and_one_without_a_folder_are_said(tmp_path):
+    event = Trade(pd.Timestamp("2026-01-05", tz="UTC"), "A", 10.0, 1.0)
+    recorder = Recorder(tmp_path / "record")
+    with pytest.raises(HandoffError, match="writes inside its `with` alone"):
+        recorder.take(event)
+    with recorder:
+        recorder.take(event)
+    with pytest.raises(HandoffError, match="writes inside its `with` alone"):
+        recorder.take(event)
+    assert list(read_events(tmp_path / "record")) == [event]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HandoffError, match="is no folder to write in"), Recorder(tmp_path / "file"):
+        pass

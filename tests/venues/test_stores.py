@@ -126,6 +126,21 @@ def test_what_the_store_says_of_orders_is_the_same_in_both(tmp_path, server):
     assert said[0] == said[1]
 
 
+def test_a_session_that_somebody_else_turned_elsewhere_writes_in_its_own_schema(tmp_path, server):
+    "As a pool of connections may do between two transactions"
+    order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0)
+    with a_store(server, tmp_path / "one") as one, a_store(server, tmp_path / "two") as two:
+        for store in (one, two):
+            store.load()
+        elsewhere = two.database.schema
+        one.database._db.execute(f'SET search_path TO "{elsewhere}"')
+        one.add(order)
+        one.save({"date": "2026-01-05"})
+    with a_store(server, tmp_path / "one") as one, a_store(server, tmp_path / "two") as two:
+        assert one.load() and [o.id for o in one.unsent()] == [order.id]
+        assert two.load() is None and two.unsent() == []
+
+
 def test_a_zero_byte_in_what_a_venue_says_stops_nothing(tmp_path, server):
     order = make_order("seal", pd.Timestamp("2026-01-05"), "A", 1.0)
     with a_store(server, tmp_path) as store:
