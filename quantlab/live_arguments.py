@@ -80,13 +80,13 @@ def _from_bus(args: argparse.Namespace, clock: "Clock") -> "Feed":
 
     key = args.key and (args.key[0] if len(args.key) == 1 else tuple(args.key))
     given = {"clock": clock, "allow_network": True, "key": key, "lost": args.lost or "refuse"}
-    scheme = _scheme(args.feed)
+    scheme, known = _scheme(args.feed), make_store(args).was_opened
     if scheme.startswith("amqp"):
-        return RabbitFeed(args.feed, args.stream, **given)
+        return RabbitFeed(args.feed, args.stream, **given, known=known)
     given |= {"group": args.group or schema_of(args.state)}
     if scheme.startswith("kafka"):
         return KafkaFeed(args.feed, args.stream, **given)
-    return RedisFeed(args.feed, args.stream, **given, known=make_store(args).was_opened)
+    return RedisFeed(args.feed, args.stream, **given, known=known)
 
 
 def make_feed(

@@ -80,7 +80,7 @@ class _RabbitLine:
         self._queue, self._exchange, self._options = queue, exchange, options
         self.lost = self.again = self._turn = 0
         self._connection: Any = None
-        self._begun = False  # was the queue there before?
+        self._begun = options["known"]  # was the queue there before?
         self.begin()
 
     def begin(self) -> None:
@@ -92,7 +92,7 @@ class _RabbitLine:
         if "no queue" in str(error) and not self._options["lenient"]:
             raise DataError(
                 f"The queue {self._queue} at {self.place} is gone, and with it what was not read; "
-                "restore it, or begin again, which makes a new one."
+                "restore it, or begin anew with lost='warn'."
             ) from None
         return self.at.fault(error)
 
@@ -221,6 +221,8 @@ class RabbitFeed(StreamFeed):
         Seconds for a connection, and for an answer.
     seed : int
         Of the waits.
+    known : bool
+        Whether the queue was read before, so that one that is missing is lost and not new.
 
     Raises
     ------
@@ -236,7 +238,7 @@ class RabbitFeed(StreamFeed):
         key: str | tuple[str, str] | None = None, allow_network: bool = False,
         lost: Literal["refuse", "warn"] = "refuse", page: int = 500, largest: int = 1_000_000,
         attempts: int = 10, first_wait: float = 1.0, longest_wait: float = 60.0,
-        opening: float = 10.0, seed: int = 0,
+        opening: float = 10.0, seed: int = 0, known: bool = False,
     ):
         at = RabbitPlace(url, key=key, allow_network=allow_network, opening=opening)
         if replay not in (None, "first", "next"):
@@ -245,6 +247,7 @@ class RabbitFeed(StreamFeed):
             "replay": replay, "largest": check_integer(largest, "largest", low=1),
             "lenient": check_option(lost, "lost", ("refuse", "warn")) == "warn",
             "page": check_integer(page, "page", low=1, high=5_000),
+            "known": check_option(known, "known", (True, False)),
         }
         names = check_short(queue, "queue"), exchange and check_short(exchange, "exchange")
         again = Attempts(

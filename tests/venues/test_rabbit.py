@@ -210,6 +210,9 @@ def test_a_queue_that_is_deleted_is_said_and_made_anew_only_where_that_is_allowe
     with pytest.raises(DataError, match="is gone, and with it what was not read"):
         asyncio.run(main())
     assert asyncio.run(main(lost="warn")) == events[10]
+    # between two starts of an engine, whose folder knows of the first
+    with pytest.raises(DataError, match="begin anew with lost='warn'"):
+        asyncio.run(take(feed_of(url, f"{name} of yesterday", known=True), 1))
 
 
 def test_a_queue_that_is_full_says_so(url, name):
