@@ -111,7 +111,7 @@ def _cells(notebook: Path) -> list[str]:
 
 def _order(project: Path) -> list[str]:
     "The stages of a dvc.yaml as text, without what `quantlab check --write` writes"
-    raw = lambda d: d.endswith((".py", ".pyi")) or d.startswith("data/")
+    raw = lambda d: d.startswith(("quantlab/", "data/")) or d.endswith((".py", ".pyi"))
     stages = {}
     for name, spec in read_stages(project).items():
         deps = [d for d in spec.get("deps", []) if not raw(d)]
