@@ -74,13 +74,13 @@ def check_feed(args: argparse.Namespace) -> None:
         raise Usage("--group belongs to Redis and Kafka; in RabbitMQ an engine has its own queue.")
 
 # %% ../nbs/94_live_arguments.ipynb #a2efd1c3
-def _from_bus(args: argparse.Namespace, clock: "Clock") -> "Feed":
+def _from_bus(args: argparse.Namespace, clock: "Clock", known: bool) -> "Feed":
     "A stream, queue or topic; a group that was not named belongs to the folder of this engine"
     from quantlab.venues import KafkaFeed, RabbitFeed, RedisFeed, schema_of
 
     key = args.key and (args.key[0] if len(args.key) == 1 else tuple(args.key))
     given = {"clock": clock, "allow_network": True, "key": key, "lost": args.lost or "refuse"}
-    scheme, known = _scheme(args.feed), make_store(args).was_opened
+    scheme = _scheme(args.feed)
     if scheme.startswith("amqp"):
         return RabbitFeed(args.feed, args.stream, **given, known=known)
     given |= {"group": args.group or schema_of(args.state)}
@@ -90,15 +90,16 @@ def _from_bus(args: argparse.Namespace, clock: "Clock") -> "Feed":
 
 
 def make_feed(
-    args: argparse.Namespace, bundle: "Bundle", clock: "Clock"
+    args: argparse.Namespace, bundle: "Bundle", clock: "Clock", *, known: bool = False
 ) -> tuple["Feed", Any]:
-    "Where events come from, and the line with its statistics, if there is one"
+    """Where events come from, and the line with its statistics, if there is one; `known` where the
+    folder has been traded in before"""
     from quantlab.handoff import load_feed
     from quantlab.live import FileCloses, MergedFeed, ReplayFeed, WebSocketFeed
 
     scheme = _scheme(args.feed)
     if scheme in _BUSES:
-        feed = _from_bus(args, clock)
+        feed = _from_bus(args, clock, known)
         return feed, feed
     if scheme not in _LINES:
         return ReplayFeed(load_feed(args.feed), speed=args.speed, clock=clock), None

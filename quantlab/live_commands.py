@@ -36,10 +36,11 @@ def _engine(args: argparse.Namespace, bundle: "Bundle") -> tuple["LiveEngine", A
     from quantlab.live import LiveEngine, RealClock
 
     clock, folder, switch = RealClock(), Path(args.state), None
-    feed, line = make_feed(args, bundle, clock)
-    limits, rules = mapping(args.limits, "--limits"), mapping(args.rules, "--rules")
-    venue, store = make_venue(args, bundle, clock), make_store(args)
+    store = make_store(args)
     begun = store.was_opened
+    feed, line = make_feed(args, bundle, clock, known=begun)
+    limits, rules = mapping(args.limits, "--limits"), mapping(args.rules, "--rules")
+    venue = make_venue(args, bundle, clock)
     if args.policy:
         switch = KillSwitch(folder / "kill_switch.jsonl", policy=args.policy)
     engine = LiveEngine(

@@ -21,7 +21,7 @@ from typing import Any
 from ..checks import check_number
 from ..errors import HandoffError, SpecificationError, needs
 from ..live.access import is_loopback
-from ..live.store import LiveStore, Run
+from ..live.store import PLACE, LiveStore, Run
 from ..storage import as_path, canonical_json, sha256, write_durably
 
 # %% ../../nbs/87_venues/20_postgres.ipynb #9fe77e89
@@ -279,7 +279,7 @@ class _Checked(_Transactions):
     def note_place(self) -> None:
         "Have the folder say where its orders are"
         said = canonical_json(self.place | {"kind": "postgresql", "where": str(self)})
-        path = self.folder / "store.json"
+        path = self.folder / PLACE
         if not path.exists() or path.read_bytes() != said:
             write_durably(path, said)
 
@@ -406,13 +406,13 @@ def store_of(folder: str | Path) -> LiveStore:
     """
     folder = as_path(folder, "folder")
     try:
-        said = json.loads((folder / "store.json").read_bytes())
+        said = json.loads((folder / PLACE).read_bytes())
         network = said["allow_network"]
         return PostgresStore(folder, said["dsn"], schema=said["schema"], allow_network=network)
     except FileNotFoundError:
         return LiveStore(folder)
     except (OSError, ValueError, KeyError, TypeError):
         raise HandoffError(
-            f"{folder / 'store.json'} does not say where the orders are; start the engine with its "
+            f"{folder / PLACE} does not say where the orders are; start the engine with its "
             "PostgresStore, which writes it anew."
         ) from None
