@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -71,10 +70,10 @@ def test_engine_and_acceptor_killed_at_random_lose_and_double_nothing():
 def test_a_line_that_is_cut_and_goes_dead_loses_and_doubles_nothing(world, tmp_path):
     bundle, feed, assets = world
 
-    async def disturb(line, rng):
-        for turn in range(12):
-            await asyncio.sleep(rng.uniform(0.0, 0.3))
-            if turn % 6 == 5:
+    async def disturb(line, book):
+        for turn in range(12):  # at every fourth order, however fast the machine is
+            await until(lambda: len(book.orders) > 4 * turn, seconds=300)
+            if turn % 6 == 2:
                 line.dead = True  # until heartbeats are missed, and a test request is not answered
                 await asyncio.sleep(3.0)
                 line.dead = False
@@ -84,14 +83,14 @@ def test_a_line_that_is_cut_and_goes_dead_loses_and_doubles_nothing(world, tmp_p
         async with Proxy(port) as line:
             there = fix_floor.venue(tmp_path / "desk", assets, line.port, heartbeat=1.0)
             engine = floor.engine(bundle, feed, there, tmp_path / "desk", clock=RealClock())
-            trouble = asyncio.create_task(disturb(line, random.Random(0)))
+            trouble = asyncio.create_task(disturb(line, there._desk.book))
             await engine.run()
             trouble.cancel()
             await there.close()
             return there._desk.lines
 
     with fix_floor.acceptor(tmp_path / "there", assets) as server:
-        assert asyncio.run(run(server.port)) > 1
+        assert asyncio.run(run(server.port)) > 5
     found = fix_floor.compare(tmp_path / "desk", tmp_path / "there/DESK")
     assert found["orders"] > 10 and not fix_floor.faults(found), found
 
