@@ -4589,6 +4589,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'quantlab.style.percent_axis': ('style.html#percent_axis', 'quantlab/style.py'),
                                 'quantlab.style.picture': ('style.html#picture', 'quantlab/style.py'),
                                 'quantlab.style.report_style': ('style.html#report_style', 'quantlab/style.py')},
+            'quantlab.tables': { 'quantlab.tables.format_number': ('tables.html#format_number', 'quantlab/tables.py'),
+                                 'quantlab.tables.format_table': ('tables.html#format_table', 'quantlab/tables.py')},
             'quantlab.trading.broker': { 'quantlab.trading.broker.Bar': ('16_trading/broker.html#bar', 'quantlab/trading/broker.py'),
                                          'quantlab.trading.broker.ExecutionBackend': ( '16_trading/broker.html#executionbackend',
                                                                                        'quantlab/trading/broker.py'),
