@@ -83,11 +83,9 @@ def format_table(
         kinds = dict.fromkeys(table.columns, kinds)
     for column in kinds:
         check_option(column, "kinds", list(table.columns))
-    columns = [
-        table.iloc[:, j].astype(object).map(
-            lambda v, kind=kinds.get(c, ""): format_number(v, kind, missing=missing)
-        )
+    texts = [
+        [format_number(value, kinds.get(c, ""), missing=missing) for value in table.iloc[:, j]]
         for j, c in enumerate(table.columns)
     ]
-    texts = pd.concat(columns, axis=1) if columns else table.astype(object)
-    return texts.set_axis(table.columns, axis=1)
+    shown = pd.DataFrame(dict(enumerate(texts)), index=table.index, dtype=object)
+    return shown.set_axis(table.columns, axis=1)

@@ -72,7 +72,7 @@ def test_a_line_that_is_cut_and_goes_dead_loses_and_doubles_nothing(world, tmp_p
 
     async def disturb(line, book):
         for turn in range(12):  # at every fourth order, however fast the machine is
-            await until(lambda: len(book.orders) > 4 * turn, seconds=300)
+            await until(lambda n=4 * turn: len(book.orders) > n, seconds=300)
             if turn % 6 == 2:
                 line.dead = True  # until heartbeats are missed, and a test request is not answered
                 await asyncio.sleep(3.0)
