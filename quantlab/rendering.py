@@ -9,12 +9,13 @@ __all__ = ['align_text', 'render_notebook', 'render_index', 'render_pages', 'wat
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from .errors import PipelineError, QuantlabError, needs
-from .pages import index_page, mark_page, render_page
+from .pages import index_page, mark_page, render_template
 from quantlab.pipeline import (
     file_md5, find_project, read_file, read_stages, stage_environment, write_text,
 )
@@ -89,22 +90,16 @@ def render_notebook(nb: Any, *, md5: str = "") -> str:
         exclude_output_prompt=True, exclude_anchor_links=True,
     )
     body = align_text(exporter.from_notebook_node(nb)[0])
-    rows = lambda items: "".join(
-        f"<tr><td>{escape(str(k))}</td><td><code>{escape(str(v))}</code></td></tr>"
-        for k, v in items
-    )
-    footer = (
-        f"<p>Stage <code>{escape(origin['stage'])}</code></p>"
-        "<details><summary>Parameters</summary><table>"
-        f"{rows(origin['parameters'].items())}</table></details>"
-        "<details open><summary>Inputs "
-        f"(md5)</summary><table>{rows(origin['inputs'].items())}</table></details>"
-    )
     title = next(
         (c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"),
         origin["stage"],
     )
-    return render_page(title, body, footer, meta={"notebook": md5} if md5 else None)
+    return render_template(
+        "files/stage.html", title=title, body=Markup(body), stage=origin["stage"],
+        parameters=origin["parameters"].items(), inputs=origin["inputs"].items(),
+        meta={"notebook": md5} if md5 else {}, nav=(),
+    )
+
 
 # %% ../nbs/94_rendering.ipynb #bf632d28
 def _render(root: Path, executed: Sequence[Path]) -> list[str]:
@@ -142,19 +137,14 @@ _DOSSIER = "build_dossier"  # the stage that writes reports/dossier.html
 
 def _lead(status: ProjectStatus) -> str:
     "What stands above the list: what is stale, the verdict, and the bundle"
-    warning = "" if status.ok else f'\n<p class="stale-page">{escape(status.sentence)}</p>'
-    bundle = "No bundle has been handed over."
-    if status.bundle:
-        stale = {"current": "", "earlier run": ", of an earlier run"}
-        of = stale.get(status.bundle_state, ", about another panel")
-        said = ", ".join(filter(None, (status.bundle_verdict, status.bundle_mode))) + of
-        bundle = f"The current bundle: <code>{escape(status.bundle)}</code>, {escape(said)}."
-    kind = status.verdict if status.verdict in ("approved", "rejected") else ""
-    word = escape(status.verdict.capitalize() or "No verdict of this run yet")
-    why = f"<p>{escape(status.verdict_sentence)}</p>" if status.verdict_sentence else ""
-    return (
-        f'{warning}\n<div class="verdict {kind}"><span class="word">{word}</span>{why}'
-        f"<p>{bundle}</p></div>"
+    stale = {"current": "", "earlier run": ", of an earlier run"}
+    of = stale.get(status.bundle_state, ", about another panel")
+    return render_template(
+        "files/lead.html", ok=status.ok, sentence=status.sentence, bundle=status.bundle,
+        about=", ".join(filter(None, (status.bundle_verdict, status.bundle_mode))) + of,
+        kind=status.verdict if status.verdict in ("approved", "rejected") else "",
+        word=status.verdict.capitalize() or "No verdict of this run yet",
+        why=status.verdict_sentence,
     )
 
 

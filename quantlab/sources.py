@@ -8,6 +8,7 @@ __all__ = ['package_of', 'Sources', 'stage_sources', 'imported_modules']
 # %% ../nbs/91_sources.ipynb #2984973d
 import ast
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -72,6 +73,17 @@ def _parsed(file: Path) -> ast.AST:
         ) from None
 
 
+_NAMED = re.compile(r"""["']((?:\w+/)*files/[\w.-]+)["']""")
+
+
+def _named_files(package: Path, file: Path) -> set[Path]:
+    "Templates and style sheets of the package that a module or a template names by their path"
+    if not file.is_relative_to(package):
+        return set()
+    named = {package / name for name in _NAMED.findall(file.read_text(encoding="utf-8"))}
+    return {path for path in named if path.is_file()}
+
+
 def _closure(project: Path, package: Path, files: set[Path]) -> set[Path]:
     "`files` and all they import, inside the project and the package"
     done, todo = set(), set(files)
@@ -80,6 +92,9 @@ def _closure(project: Path, package: Path, files: set[Path]) -> set[Path]:
         done.add(file)
         # a face shows a whole wing; what is taken from it has been looked up
         if file.suffix == ".pyi":
+            continue
+        todo |= _named_files(package, file) - done
+        if file.suffix != ".py":
             continue
         root = package.parent if file.is_relative_to(package) else project
         home = file.relative_to(root).with_suffix("").parts

@@ -217,11 +217,36 @@ def test_a_changed_threshold_reruns_validate_and_what_follows():
     assert _rerun(first) == {"validate", *follow}
 
 
-@pytest.mark.parametrize("module", ["quantlab/pages.py", "quantlab/rendering.py"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "quantlab/pages.py",
+        "quantlab/rendering.py",
+        "quantlab/files/page.css",
+        "quantlab/files/page.html",
+    ],
+)
 def test_a_changed_look_of_the_pages_computes_nothing_again(module):
     first = {s for s, v in _stages().items() if module in v["deps"]}
     assert "render_pages" in first
     assert _rerun(first) <= {"build_dossier", "render_pages"}
+
+
+# a page that DVC fills itself, and the sentences of the dossier's template
+MARKUP = {"quantlab.dvc_plots", "quantlab.review.strategy"}
+
+
+def test_a_look_is_a_template_and_no_text_in_code():
+    "Whoever restyles a page edits a file of the package; markup in code would need somebody else"
+    tag = re.compile(
+        r"</?(p|div|span|table|th|td|tr|ul|ol|li|h[1-6]|figure|nav|details|style)\b[^>]*>"
+    )
+    for name, path in MODULES.items():
+        if name in MARKUP:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            assert not (isinstance(text, str) and tag.search(text)), f"{name}: {text!r:.80}"
 
 
 def test_tests_that_share_a_project_stay_in_one_process(tmp_path):

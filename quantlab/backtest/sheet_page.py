@@ -7,11 +7,11 @@ __all__ = ['PICTURES', 'sheet_figures', 'draw_sheet', 'first_screen', 'sheet_pag
 
 # %% ../../nbs/60_backtest/72_sheet_page.ipynb #ts72c003
 import base64
-import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from .performance import drawdowns
 from quantlab.backtest.sheet_pieces import (
@@ -19,7 +19,7 @@ from quantlab.backtest.sheet_pieces import (
     rolling_picture, turnover_picture,
 )
 from ..checks import check_option
-from ..pages import render_page
+from ..pages import render_template
 from ..results import FORMATS, as_text
 from ..style import figure_svg
 
@@ -126,18 +126,17 @@ def _figure(sheet: Any, kind: str) -> str:
     "One picture in markup; nothing where the sheet has none"
     if kind not in _drawable(sheet):
         return ""
-    return f"<figure>{figure_svg(draw_sheet(sheet, kind), prefix=kind)}</figure>\n"
+    drawing = Markup(figure_svg(draw_sheet(sheet, kind), prefix=kind))
+    return render_template("files/figure.html", drawing=drawing, caption="")
 
 
-def _image(sheet: Any, kind: str) -> str:
-    "One picture as an image in itself"
+def _image(sheet: Any, kind: str) -> tuple[str, str]:
+    "What one picture shows, and the picture as an image in itself"
     text = figure_svg(draw_sheet(sheet, kind), prefix=kind).encode()
-    said = html.escape(kind.replace("_", " "))
-    data = base64.b64encode(text).decode()
-    return f'<p><img alt="{said}" src="data:image/svg+xml;base64,{data}"></p>\n'
+    return kind.replace("_", " "), base64.b64encode(text).decode()
 
 
-def _key_table(sheet: Any) -> str:
+def _key_table(sheet: Any, style: str = "") -> str:
     "The figures of the first screen, in two columns of a table where the page is wide"
     table, formats = sheet_figures(sheet)
     shown = pd.DataFrame(
@@ -148,23 +147,24 @@ def _key_table(sheet: Any) -> str:
     parts = [shown.iloc[:half], shown.iloc[half:]]
     if (parts[1] == "\N{EN DASH}").all().get("benchmark", False):  # figures against it alone
         parts[1] = parts[1][["strategy"]]
-    return _beside(*(html_table(part).replace("text short", "num") for part in parts))
+    return _beside(*(html_table(part, style=style).replace("text short", "num") for part in parts))
 
 
 def _beside(*parts: str) -> str:
     "Parts side by side, below each other where the page is narrow"
-    inner = "".join(f'<div style="max-width:100%">{part}</div>' for part in parts)
-    return f'<div style="display:flex;flex-wrap:wrap;gap:0 2.5rem">{inner}</div>\n'
+    return render_template("files/beside.html", parts=[Markup(part) for part in parts])
 
 
 def first_screen(sheet: Any) -> str:
     """What a notebook shows: the sentence, the figures and the first pictures, as images, since
     JupyterLab takes drawings in markup out of a notebook that it did not run itself"""
     drawable = [k for k in ("growth", "drawdown", "rolling_sharpe") if k in _drawable(sheet)]
-    pictures = "".join(_image(sheet, kind) for kind in drawable)
-    table = _key_table(sheet).replace("<tr><th>", '<tr><th style="text-align:left">')
-    title, sentence = html.escape(sheet.title), html.escape(sheet.sentence())
-    return f"<p><b>{title}.</b> {sentence}</p>\n{table}{pictures}"
+    return render_template(
+        "files/first_screen.html", title=sheet.title, sentence=sheet.sentence(),
+        figures=Markup(_key_table(sheet, "text-align:left")),
+        pictures=[_image(sheet, kind) for kind in drawable],
+    )
+
 
 # %% ../../nbs/60_backtest/72_sheet_page.ipynb #ts72c009
 _LISTED = 20  # round trips on the page
@@ -189,10 +189,11 @@ def _trades_markup(sheet: Any) -> str:
     table = trips.loc[order[:_LISTED]].set_index("asset").rename(columns={"weight": "mean weight"})
     table["exit"] = table["exit"].map(as_text).mask(table["open"], "open")
     n_open = int(trips["open"].sum())
-    text = f"<p>{len(trips):,} round trips, {n_open:,} of them open on the last day"
+    text = f"{len(trips):,} round trips, {n_open:,} of them open on the last day"
     text += "" if len(trips) <= _LISTED else f"; the {_LISTED} with the largest contributions"
     formats = {"mean weight": _SHARE, "contribution": _RETURN, "days": _COUNT}
-    return f"{text}.</p>\n{html_table(table.drop(columns='open'), formats)}"
+    said = render_template("files/paragraph.html", text=f"{text}.")
+    return said + html_table(table.drop(columns="open"), formats)
 
 # %% ../../nbs/60_backtest/72_sheet_page.ipynb #ts72c010
 def _sections(sheet: Any) -> dict[str, str]:
@@ -204,7 +205,8 @@ def _sections(sheet: Any) -> dict[str, str]:
     falls["end"] = [end if pd.notna(end) else "not recovered" for end in falls["end"]]
     months = "" if sheet.months is None else html_table(100 * sheet.months, ".1f", shade=6)
     if months and sheet.n_waiting:
-        months += f"<p>Empty before {as_text(sheet.performance.start)}: not yet invested.</p>\n"
+        waited = f"Empty before {as_text(sheet.performance.start)}: not yet invested."
+        months += render_template("files/paragraph.html", text=waited)
     by_regime = {"periods": _COUNT, "sharpe_ratio": _RATIO, "worst": _RETURN}
     figure = lambda *kinds: "".join(_figure(sheet, kind) for kind in kinds)
     return {
@@ -230,13 +232,11 @@ def sheet_page(sheet: Any) -> str:
     p = sheet.performance
     span = f"{as_text(p.start)} to {as_text(p.end)}: {p.nobs:,} periods"
     span += f", {p.periods_per_year:g} a year"
-    body = f'<h1>{html.escape(sheet.title)}</h1>\n<p class="subtitle">{span}</p>\n'
-    body += f'<div class="verdict"><p>{html.escape(sheet.sentence())}</p></div>\n'
-    body += _key_table(sheet)
-    for heading, markup in _sections(sheet).items():
-        body += f"<h2>{heading}</h2>\n{markup}" if markup else ""
-    for heading, lines in (("How to read it", sheet.notes), ("Left out", sheet.left_out)):
-        if lines:
-            items = "".join(f"<li>{html.escape(line)}</li>\n" for line in lines)
-            body += f"<h2>{heading}</h2>\n<ul>\n{items}</ul>\n"
-    return render_page(sheet.title, body, "Made by quantlab from the returns of one strategy.")
+    sections = {k: Markup(markup) for k, markup in _sections(sheet).items()}
+    return render_template(
+        "files/sheet.html", title=sheet.title, span=span, sentence=sheet.sentence(),
+        figures=Markup(_key_table(sheet)), sections=sections, meta={}, nav=(),
+        lists={"How to read it": sheet.notes, "Left out": sheet.left_out},
+        footer="Made by quantlab from the returns of one strategy.",
+    )
+

@@ -7,13 +7,13 @@ __all__ = ['cell_text', 'html_table', 'growth_picture', 'drawdown_picture', 'rol
            'turnover_picture', 'legs_picture']
 
 # %% ../../nbs/60_backtest/71_sheet_pieces.ipynb #ts71c003
-import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ..pages import render_cell, render_table
 from ..results import FORMATS, as_text
 from ..style import COLOURS, date_axis, percent_axis, picture
 
@@ -37,29 +37,29 @@ def cell_text(value: Any, spec: str = "", missing: str = "") -> str:
 
 def html_table(
     table: pd.DataFrame, formats: Mapping[str, str] | str = "", *, caption: str = "",
-    missing: str = "", shade: float | None = None,
+    missing: str = "", shade: float | None = None, style: str = "",
 ) -> str:
     """Markup of a table; `formats` by column, or one for all. `shade`: the size at which the colour
-    behind a number, blue above zero and red below, is full"""
+    behind a number, blue above zero and red below, is full; `style`: CSS of the row heads"""
     spec = lambda column: formats if isinstance(formats, str) else formats.get(column, "")
     words = {c for c in table if table[c].map(lambda v: isinstance(v, str)).any()}
-    close = "" if shade is None else ' style="padding:.3rem"'
-    head = "".join(
-        f"<th{' class=text' if c in words else ''}{close}>{html.escape(_HEADS.get(c, str(c)))}</th>"
-        for c in table
-    )
-    corner = html.escape(str(table.index.name or ""))
-    body = ""
-    for label, row in zip(table.index, table.to_numpy(dtype=object)):
-        cells = "".join(
-            f'<td class="{"text short" if c in words else "num"}"{_shade(value, shade)}>'
-            f"{html.escape(cell_text(value, spec(c), missing))}</td>"
-            for c, value in zip(table, row)
-        )
-        body += f"<tr><th>{html.escape(cell_text(label))}</th>{cells}</tr>\n"
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    rows = f"<thead><tr><th>{corner}</th>{head}</tr></thead>\n<tbody>\n{body}</tbody>"
-    return f'<div class="table"><table>{title}{rows}</table></div>\n'
+    names = [_HEADS.get(c, str(c)) for c in table]
+    heads = [(str(table.index.name or ""), "text")]
+    heads += [(name, "text" if c in words else "") for c, name in zip(table, names)]
+    rows = [
+        [
+            render_cell(cell_text(label), "head", style=style),
+            *(
+                render_cell(
+                    cell_text(value, spec(c), missing), "text short" if c in words else "num",
+                    label=name, style=_shade(value, shade),
+                )
+                for c, name, value in zip(table, names, row)
+            ),
+        ]
+        for label, row in zip(table.index, table.to_numpy(dtype=object))
+    ]
+    return render_table(heads, rows, caption=caption)
 
 
 _HEADS = {
@@ -76,7 +76,7 @@ def _shade(value: Any, full: float | None) -> str:
     colour = COLOURS["blue" if value > 0 else "vermilion"]
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     depth = min(abs(value) / full, 1) if np.isfinite(value) else 0
-    return f' style="padding:.3rem;background:rgba({red},{green},{blue},{0.45 * depth:.2f})"'
+    return f"padding:.3rem;background:rgba({red},{green},{blue},{0.45 * depth:.2f})"
 
 # %% ../../nbs/60_backtest/71_sheet_pieces.ipynb #ts71c011
 def _dates(ax: "Axes", index: pd.Index) -> None:

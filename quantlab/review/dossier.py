@@ -7,7 +7,6 @@ __all__ = ['REPORT_NOTE', 'format_fact', 'Fact', 'Facts', 'Section', 'check_fact
            'VerifyResult', 'dossier_inputs', 'verify_dossier', 'diff_dossiers']
 
 # %% ../../nbs/70_review/30_dossier.ipynb #4d5a9843
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,12 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup, escape
 
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, QuantlabError, SpecificationError
 from ..results import Result, as_scalar
-from ..pages import render_page
+from ..pages import render_cell, render_table, render_template
 from ..storage import sha256
 
 # %% ../../nbs/70_review/30_dossier.ipynb #9c845279
@@ -77,13 +77,12 @@ class Fact(Result):
     def html(self, spec: str = "") -> str:
         "The value as the page shows it, with its birthplace in the markup"
         exact = json.dumps(as_scalar(self.value))
-        data = {
-            "stage": self.stage, "key": self.key, "value": exact, "format": spec, "md5": self.md5,
-        }
-        marks = "".join(f' data-{k}="{html.escape(v)}"' for k, v in data.items())
-        hover = html.escape(f"{self.name}: {exact} ({self.stage}, {self.key})")
-        shown = html.escape(format_fact(self.value, spec))
-        return f'<span class="fact" title="{hover}"{marks}>{shown}</span>'
+        return render_template(
+            "files/fact.html", stage=self.stage, key=self.key, value=exact, format=spec,
+            md5=self.md5, hover=f"{self.name}: {exact} ({self.stage}, {self.key})",
+            text=escape(format_fact(self.value, spec)),  # to the letter, for it is compared
+        )
+
 
 # %% ../../nbs/70_review/30_dossier.ipynb #235138a1
 _PLACEHOLDER = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
@@ -129,20 +128,23 @@ def _rows_table(
     words = lambda name, column: facts.has(stage, at(name, column)) and isinstance(
         _look_up(facts.metrics, stage, at(name, column)), str
     )
-    head = "" if listed else f"<th>{html.escape(row_header)}</th>"
-    for column, (heading, _) in columns.items():
-        text = any(words(name, column) for name in names)
-        head += f"<th{' class=text' if text else ''}>{html.escape(heading)}</th>"
-    body = ""
+    heads = [] if listed else [(row_header, "text")]
+    heads += [
+        (heading, "text" if any(words(name, column) for name in names) else "")
+        for column, (heading, _) in columns.items()
+    ]
+    body = []
     for name in names:
-        label = html.escape(labels.get(name, name.replace("_", " ")))
-        cells = "".join(
-            facts.cell(stage, at(name, column), spec) for column, (_, spec) in columns.items()
-        )
-        body += f"<tr>{'' if listed else f'<th>{label}</th>'}{cells}</tr>"
-    title = f"<caption>{facts.fill(caption)}</caption>" if caption else ""
-    table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="table">{table}</div>\n'
+        label = labels.get(name, name.replace("_", " "))
+        cells = [
+            Markup(facts.cell(stage, at(name, column), spec, heading))
+            for column, (heading, spec) in columns.items()
+        ]
+        body.append(cells if listed else [render_cell(label, "head"), *cells])
+    return render_table(
+        heads, body, caption=Markup(facts.fill(caption)), label="" if caption else row_header
+    )
+
 
 # %% ../../nbs/70_review/30_dossier.ipynb #324634c7
 class Facts:
@@ -182,25 +184,25 @@ class Facts:
         "What stands at `key` of `stage`; None where there is nothing"
         return _look_up(self.metrics, stage, key) if self.has(stage, key) else None
 
-    def _span(self, stage: str, key: str, spec: str = "") -> str:
+    def _span(self, stage: str, key: str, spec: str = "") -> Markup:
         "A fact in markup, or the words that it was not measured"
         if self.missing == "say" and not self.has(stage, key):
-            hover = html.escape(f"{stage}: {key}")
-            return f'<span class="missing" title="{hover}">not measured</span>'
-        return self.get(stage, key).html(spec)
+            return Markup(render_template("files/unmeasured.html", place=f"{stage}: {key}"))
+        return Markup(self.get(stage, key).html(spec))
 
     def fill(self, text: str) -> str:
         "Escaped text with every `{stage:key|format}` replaced by its fact"
-        pieces = _PLACEHOLDER.split(html.escape(text, quote=False))
+        pieces = _PLACEHOLDER.split(text)
         facts = (
-            self._span(*[html.unescape(part or "") for part in pieces[i : i + 3]])
+            self._span(*[part or "" for part in pieces[i : i + 3]])
             for i in range(1, len(pieces), 4)
         )
-        return "".join(piece + next(facts, "") for piece in pieces[::4])
+        return str(Markup("").join(escape(p) + next(facts, "") for p in pieces[::4]))
 
     def prose(self, *paragraphs: str) -> str:
         "Paragraphs of text and facts"
-        return "".join(f"<p>{self.fill(text)}</p>\n" for text in paragraphs)
+        filled = (Markup(self.fill(text)) for text in paragraphs)
+        return "".join(render_template("files/paragraph.html", text=text) for text in filled)
 
     def source(self, stage: str, key: str, inputs: Sequence[str] = ()) -> str:
         """The line under a table or a figure: stage, key and md5 of the metrics and of further
@@ -208,11 +210,7 @@ class Facts:
         names = [stage, *inputs]
         marks = " ".join(f"{name}={self.md5s.get(name, '')}" for name in names)
         text = ", ".join(f"{name} {self.md5s.get(name, '')[:10] or 'not given'}" for name in names)
-        return (
-            f'<div class="source" data-inputs="{html.escape(marks)}">Source: stage '
-            f"<code>{html.escape(stage)}</code>, "
-            f"<code>{html.escape(key)}</code>; md5 {html.escape(text)}</div>\n"
-        )
+        return render_template("files/source.html", stage=stage, key=key, marks=marks, files=text)
 
     def table(
         self, stage: str, key: str, columns: Mapping[str, tuple[str, str]], *, caption: str = "",
@@ -234,26 +232,28 @@ class Facts:
             Further names of `md5s` for the source line.
         """
         if self.missing == "say" and not self.has(stage, key):
-            place = f"stage {html.escape(stage)} has no {html.escape(key)}"
-            return f'<p class="missing">Not measured: {place}.</p>\n'
+            words = f"Not measured: stage {stage} has no {key}."
+            return render_template("files/missing.html", words=words)
         return _rows_table(
             self, stage, key, columns, caption=caption, row_header=row_header, labels=labels or {},
         ) + self.source(stage, key, inputs)
 
-    def cell(self, stage: str, key: str, spec: str) -> str:
-        "A table cell: numbers to the right, a yes green, a no red"
+    def cell(self, stage: str, key: str, spec: str, label: str = "") -> str:
+        "A table cell: numbers to the right, a yes green, a no red; `label`: words of its column"
         value = _look_up(self.metrics, stage, key) if self.has(stage, key) else None
         kind = "yes" if value is True else "no" if value is False else "num"
         if isinstance(value, str):
             kind = "text short" if len(value) <= 20 else "text long" if len(value) > 40 else "text"
-        return f'<td class="{kind}">{self._span(stage, key, spec)}</td>'
+        return str(render_cell(self._span(stage, key, spec), kind, label=label))
 
     def figure(
         self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()
     ) -> str:
         "A picture with the sentence that reads it and its source"
-        drawn = f"<figure>{svg}<figcaption>{self.fill(caption)}</figcaption></figure>\n"
+        said = Markup(self.fill(caption))
+        drawn = render_template("files/figure.html", drawing=Markup(svg), caption=said)
         return drawn + self.source(stage, key, inputs)
+
 
 # %% ../../nbs/70_review/30_dossier.ipynb #898ddf08
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -286,10 +286,11 @@ def verdict_box(facts: Facts, stage: str, key: str, *sentences: str) -> str:
         check_facts(facts).get(stage, key).value, f"{stage}:{key}",
         ("approved", "rejected", "unconfirmed"),
     )
-    return (
-        f'<div class="verdict {word}"><span class="word">Verdict: '
-        f"{facts.get(stage, key).html()}</span>\n{facts.prose(*sentences)}</div>\n"
+    return render_template(
+        "files/verdict.html", kind=word, word=Markup(facts.get(stage, key).html()),
+        reasons=Markup(facts.prose(*sentences)),
     )
+
 
 # %% ../../nbs/70_review/30_dossier.ipynb #07bcad01
 REPORT_NOTE = (
@@ -344,22 +345,16 @@ def render_dossier(
         raise SpecificationError(
             "`sections` must be one or more `Section`s; got " + repr(sections)[:60] + "."
         )
-    contents = "".join(
-        f'<li><a href="#s{i}">{html.escape(s.title)}</a></li>' for i, s in enumerate(sections, 1)
-    )
-    parts = [
-        f'<h2 id="s{i}">{i}. {html.escape(s.title)}</h2>\n{s.body}'
-        for i, s in enumerate(sections, 1)
-    ]
-    body = (
-        f'<h1>{html.escape(title)}</h1>\n<p class="subtitle">{subtitle}</p>\n{verdict}'
-        f'<nav class="contents"><ol>{contents}</ol></nav>\n' + "\n".join(parts)
-    )
-    count = (body + footer).count('class="fact"')
-    page = render_page(
-        title, body, footer, meta={"quantlab-facts": str(count), "quantlab-sha256": ""}
+    shown = [{"title": s.title, "body": Markup(s.body)} for s in sections]
+    parts = [subtitle, verdict, footer, *(s.body for s in sections)]
+    count = sum(part.count('class="fact"') for part in parts)
+    page = render_template(
+        "files/dossier.html", title=title, subtitle=Markup(subtitle), verdict=Markup(verdict),
+        sections=shown, footer=Markup(footer), nav=(),
+        meta={"quantlab-facts": str(count), "quantlab-sha256": ""},
     )
     return _SEALED.sub(lambda _: _seal(page), page, count=1)
+
 
 # %% ../../nbs/70_review/30_dossier.ipynb #2f918552
 class _Reader(HTMLParser):
