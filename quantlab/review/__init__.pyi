@@ -52,12 +52,14 @@ from .dossier import (
     Fact as Fact,
     Facts as Facts,
     Section as Section,
-    VerifyResult as VerifyResult,
-    diff_dossiers as diff_dossiers,
-    dossier_inputs as dossier_inputs,
     render_dossier as render_dossier,
     format_fact as format_fact,
     verdict_box as verdict_box,
+)
+from .verification import (
+    VerifyResult as VerifyResult,
+    diff_dossiers as diff_dossiers,
+    dossier_inputs as dossier_inputs,
     verify_dossier as verify_dossier,
 )
 from .judge import (
