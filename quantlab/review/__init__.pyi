@@ -48,6 +48,11 @@ from .research_plots import (
     var_exceedances as var_exceedances,
     volatility_forecast as volatility_forecast,
 )
+from .figures import (
+    FIGURE_INPUTS as FIGURE_INPUTS,
+    dossier_figures as dossier_figures,
+    draw_figure as draw_figure,
+)
 from .dossier import (
     Fact as Fact,
     Facts as Facts,

@@ -17,7 +17,7 @@ from typing import Any
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result, as_scalar
-from ..pages import render_page
+from ..pages import mark_page, render_page
 from ..storage import sha256
 
 # %% ../../nbs/70_review/30_dossier.ipynb #9c845279
@@ -303,8 +303,8 @@ def _seal(page: str) -> str:
 
 
 def is_as_written(page: str) -> bool:
-    "Does the page have the hash that it carries?"
-    return _seal(page) in page
+    "Does the page, without the note that it is stale, have the hash that it carries?"
+    return _seal(mark_page(page)) in page
 
 # %% ../../nbs/70_review/30_dossier.ipynb #6471aa3c
 def render_dossier(
