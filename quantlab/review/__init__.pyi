@@ -61,6 +61,10 @@ from .dossier import (
     format_fact as format_fact,
     verdict_box as verdict_box,
 )
+from .recomputation import (
+    Recomputed as Recomputed,
+    recompute as recompute,
+)
 from .verification import (
     VerifyResult as VerifyResult,
     diff_dossiers as diff_dossiers,
