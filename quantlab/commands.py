@@ -158,7 +158,7 @@ def _status(files: Sequence[str]) -> int:
 def _diff(files: Sequence[str]) -> int:
     "Compare the numbers of two dossiers"
     from quantlab.pipeline import read_file
-    from quantlab.review.dossier import diff_dossiers
+    from quantlab.review.verification import diff_dossiers
 
     if len(files) != 2:
         raise Usage("report diff needs two files")
@@ -170,7 +170,7 @@ def _diff(files: Sequence[str]) -> int:
 def _drawn_from(page: str, project: Path, known: Mapping[str, str]) -> dict[str, str]:
     "md5 of the files inside the project that the figures of a page were drawn from"
     from quantlab.pipeline import file_md5
-    from quantlab.review.dossier import dossier_inputs
+    from quantlab.review.verification import dossier_inputs
 
     names = [name for name in dossier_inputs(page) if name not in known]
     inside = [name for name in names if not {"..", "/"} & set(Path(name).parts)]
@@ -180,7 +180,8 @@ def _drawn_from(page: str, project: Path, known: Mapping[str, str]) -> dict[str,
 def _verify(files: Sequence[str]) -> int:
     "Recompute the numbers of dossiers from the metrics"
     from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review.dossier import REPORT_NOTE, verify_dossier
+    from quantlab.review.dossier import REPORT_NOTE
+    from quantlab.review.verification import verify_dossier
 
     project, ok = find_project(), True
     stages = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}

@@ -48,16 +48,27 @@ from .research_plots import (
     var_exceedances as var_exceedances,
     volatility_forecast as volatility_forecast,
 )
+from .figures import (
+    FIGURE_INPUTS as FIGURE_INPUTS,
+    dossier_figures as dossier_figures,
+    draw_figure as draw_figure,
+)
 from .dossier import (
     Fact as Fact,
     Facts as Facts,
     Section as Section,
-    VerifyResult as VerifyResult,
-    diff_dossiers as diff_dossiers,
-    dossier_inputs as dossier_inputs,
     render_dossier as render_dossier,
     format_fact as format_fact,
     verdict_box as verdict_box,
+)
+from .recomputation import (
+    Recomputed as Recomputed,
+    recompute as recompute,
+)
+from .verification import (
+    VerifyResult as VerifyResult,
+    diff_dossiers as diff_dossiers,
+    dossier_inputs as dossier_inputs,
     verify_dossier as verify_dossier,
 )
 from .judge import (
