@@ -2094,6 +2094,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'quantlab.errors.SmallSampleWarning': ('errors.html#smallsamplewarning', 'quantlab/errors.py'),
                                  'quantlab.errors.SpecificationError': ('errors.html#specificationerror', 'quantlab/errors.py'),
                                  'quantlab.errors.StorageError': ('errors.html#storageerror', 'quantlab/errors.py'),
+                                 'quantlab.errors.did_you_mean': ('errors.html#did_you_mean', 'quantlab/errors.py'),
                                  'quantlab.errors.needs': ('errors.html#needs', 'quantlab/errors.py')},
             'quantlab.experiments': { 'quantlab.experiments._count': ('experiments.html#_count', 'quantlab/experiments.py'),
                                       'quantlab.experiments._take_returns': ('experiments.html#_take_returns', 'quantlab/experiments.py'),

@@ -26,6 +26,7 @@ import pandas as pd
 
 from quantlab.errors import (
     DataError, MisalignedError, MissingDataError, QuantlabError, ScaleWarning, SpecificationError,
+    did_you_mean,
 )
 
 # %% ../nbs/01_checks.ipynb #0c74877e
@@ -141,10 +142,11 @@ def check_module(path: str, name: str, holds: str) -> ModuleType:
                     f"{type(error).__name__} in line {last.lineno} of {Path(last.filename).name} "
                     f"({error}); mend it."
                 ) from error
-    raise SpecificationError(
-        f"there is no module {path!r} to take {holds} from, which `{name}` names; a file "
-        "strategies/trend.py in the project's folder is 'strategies.trend'."
-    )
+    folder, stem = path.rpartition(".")[::2]
+    beside = [p.stem for p in Path(folder.replace(".", "/")).glob("*.py")]
+    rule = "a file strategies/trend.py in the project's folder is 'strategies.trend'."
+    said = f"there is no module {path!r} to take {holds} from, which `{name}` names"
+    raise SpecificationError(did_you_mean(said, stem, beside, rule))
 
 # %% ../nbs/01_checks.ipynb #f0e171e6
 def check_index(index: pd.Index, name: str) -> pd.Index:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import PipelineError, needs
+from .errors import PipelineError, did_you_mean, needs
 from quantlab.pipeline import (
     CODE, import_problems, installed_code, is_parameters, notebook_parameters, read_file,
     read_notebook, read_params, read_stages, read_yaml, stage_name, write_text, write_yaml,
@@ -185,11 +185,8 @@ def _check_pages(project: Path, spec: dict, stages: list[str], sections: dict) -
 # %% ../nbs/92_contracts.ipynb #c0de0008
 def _leftovers(nb: Any) -> list[Any]:
     "Cells with outputs or marks of a run"
-    return [
-        c
-        for c in nb.cells
-        if c.get("outputs") or c.get("execution_count") or set(c.metadata) - {"tags"}
-    ]
+    marked = lambda c: c.get("outputs") or c.get("execution_count") or set(c.metadata) - {"tags"}
+    return [c for c in nb.cells if marked(c)]
 
 
 def _check_clean(where: str, notebook: Path) -> list[str]:
@@ -222,7 +219,8 @@ def _check_values(stage: str, where: str, cell: dict, sections: dict) -> list[st
     own, base = sections.get(stage), sections.get("base", {})
     if own is None:
         return [f"params.yaml has no section {stage}."]
-    problems = [f"{where} lacks the parameter {n} of params.yaml." for n in own if n not in cell]
+    said = f"{where} lacks the parameter {{}} of params.yaml"
+    problems = [did_you_mean(said.format(n), n, cell) for n in own if n not in cell]
     for name, value in cell.items():
         production = {**base, **own}.get(name, value)
         if production != value:
@@ -236,15 +234,16 @@ def check_project(project: str | Path = ".") -> ProjectCheck:
     stages, sections = read_stages(project), read_params(project / "params.yaml")
     notebooks = stage_notebooks(project)
     problems = [
-        f"{p.name} has no stage in dvc.yaml." for s, p in notebooks.items() if s not in stages
+        did_you_mean(f"{p.name} has no stage in dvc.yaml", s, stages)
+        for s, p in notebooks.items() if s not in stages
     ]
     extra = set(sections) - {"base"} - set(stages)
-    problems += [f"Section {s} of params.yaml belongs to no stage." for s in sorted(extra)]
+    said = "Section {} of params.yaml belongs to no stage"
+    problems += [did_you_mean(said.format(s), s, stages) for s in sorted(extra)]
     used = {name for s, p in notebooks.items() if s in stages for name in notebook_parameters(p)}
     unused = [name for name in sections.get("base", {}) if name not in used]
-    problems += [
-        f"base of params.yaml has {name}, which no stage has as a parameter." for name in unused
-    ]
+    said = "base of params.yaml has {}, which no stage has as a parameter"
+    problems += [did_you_mean(said.format(name), name, used) for name in unused]
     for stage, spec in stages.items():
         if stage == PAGES:
             made = [s for s in stages if s in notebooks]

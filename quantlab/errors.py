@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['QuantlabError', 'DataError', 'MissingDataError', 'MisalignedError', 'LookaheadError', 'LossExceededError',
            'SpecificationError', 'ConvergenceError', 'LedgerError', 'GateError', 'StorageError', 'HandoffError',
-           'PipelineError', 'MissingExtraError', 'needs', 'QuantlabWarning', 'DataWarning', 'ConvergenceWarning',
-           'SmallSampleWarning', 'ScaleWarning']
+           'PipelineError', 'MissingExtraError', 'needs', 'did_you_mean', 'QuantlabWarning', 'DataWarning',
+           'ConvergenceWarning', 'SmallSampleWarning', 'ScaleWarning']
 
 # %% ../nbs/00_errors.ipynb #e77e1130
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 # %% ../nbs/00_errors.ipynb #da821681
@@ -80,6 +80,38 @@ def needs(extra: str) -> Iterator[None]:
             f"{package} is not installed; it comes with quantlab's extra \"{extra}\": pip install "
             f"'quantlab[{extra}]'.", name=package,
         ) from None
+
+# %% ../nbs/00_errors.ipynb #4d1d0a02
+def did_you_mean(
+    sentence: str, name: object, known: Iterable[object], otherwise: str = ""
+) -> str:
+    """A sentence about a name that there is not, with the known names that are spelt like it.
+
+    Parameters
+    ----------
+    sentence : str
+        What is wrong, without a mark at its end.
+    name : object
+        What was asked for and is not there.
+    known : iterable
+        What is there.
+    otherwise : str
+        What follows where nothing is spelt alike, such as a list of all that is there.
+
+    Returns
+    -------
+    str
+        The whole sentence.
+    """
+    from difflib import get_close_matches
+
+    others = [text for text in map(str, known) if text != str(name)]
+    folded = {text.casefold(): text for text in reversed(others)}
+    near = get_close_matches(str(name).casefold(), [*folded], n=2, cutoff=0.7)
+    if near:
+        otherwise = f"did you mean {' or '.join(repr(folded[text]) for text in near)}?"
+    return f"{sentence}; {otherwise}" if otherwise else f"{sentence}."
+
 
 # %% ../nbs/00_errors.ipynb #54701ca5
 class QuantlabWarning(UserWarning):

@@ -26,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import PipelineError, needs
+from .errors import PipelineError, did_you_mean, needs
 from .results import Result, as_scalar
 from .storage import readable_json, replacing
 
@@ -93,8 +93,10 @@ def read_file(path: str | Path) -> str:
     """Text of a file, or a sentence on what to do when it is not there or holds both sides of a
     merge"""
     if not Path(path).is_file():
+        beside = [p.name for p in Path(path).parent.glob("*")]
+        made = "run `dvc repro` (or the stage that writes it)."
         raise PipelineError(
-            f"{path} does not exist; run `dvc repro` (or the stage that writes it)."
+            did_you_mean(f"{path} does not exist", Path(path).name, beside, made)
         )
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -144,9 +146,12 @@ def read_notebook(notebook: str | Path) -> Any:
         import nbformat
 
     if not Path(notebook).is_file():
-        raise PipelineError(
-            f"{notebook} does not exist; name a notebook, nbs/stages/... for a stage."
-        )
+        stages = [*Path("nbs/stages").glob("*.ipynb")] if Path(notebook).suffix == "" else []
+        raise PipelineError(did_you_mean(
+            f"{notebook} does not exist", Path(notebook).name,
+            [p.name for p in (*Path(notebook).parent.glob("*.ipynb"), *stages)],
+            "name a notebook, nbs/stages/... for a stage.",
+        ))
     try:
         content = nbformat.reads(read_file(notebook), as_version=4)
         all(c.metadata is not None for c in content.cells)
@@ -248,7 +253,8 @@ def resolve_parameters(
     stage, cell, given = stage_name(notebook), notebook_parameters(notebook), dict(given or {})
     if stage not in sections:
         known = ", ".join(k for k in sections if k != "base")
-        raise PipelineError(f"params.yaml has no section {stage!r}; it has {known}.")
+        said = f"params.yaml has no section {stage!r}"
+        raise PipelineError(did_you_mean(said, stage, sections, f"it has {known}."))
     base, own = sections.get("base", {}), sections[stage]
     if moved := next(
         (name for name in given if str(cell.get(name, "")).startswith("trials/")), None
@@ -260,9 +266,8 @@ def resolve_parameters(
     values = {k: v for k, v in base.items() if k in cell} | own | given
     for name in [*own, *given]:
         if name not in cell:
-            raise PipelineError(
-                f"Stage {stage} has no parameter {name!r}; it has {', '.join(sorted(cell))}."
-            )
+            said, known = f"Stage {stage} has no parameter {name!r}", ", ".join(sorted(cell))
+            raise PipelineError(did_you_mean(said, name, cell, f"it has {known}."))
         if name in own and name in base:
             raise PipelineError(
                 f"Parameter {name!r} of stage {stage} stands twice in params.yaml, under base and "

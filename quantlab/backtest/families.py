@@ -20,7 +20,7 @@ from quantlab.checks import (
     check_integer, check_kind, check_module, check_number, check_option, check_texts,
 )
 from ..data.panel import Panel
-from ..errors import SpecificationError
+from ..errors import SpecificationError, did_you_mean
 from ..results import Result
 
 # %% ../../nbs/60_backtest/30_families.ipynb #1c467558
@@ -273,10 +273,9 @@ def _check_parameters(family: Family, parameters: Mapping[str, Any]) -> dict[str
     "The parameters, refused where one is unknown, missing or out of its range"
     check_kind(parameters, Mapping, "parameters", "of name to value")
     if unknown := sorted(set(parameters) - set(family.parameters), key=str):
-        known = ", ".join(sorted(family.parameters)) or "none"
-        raise SpecificationError(
-            f"the family {family.name!r} has no parameter {unknown[0]!r}; it has {known}."
-        )
+        known = f"it has {', '.join(sorted(family.parameters)) or 'none'}."
+        said = f"the family {family.name!r} has no parameter {unknown[0]!r}"
+        raise SpecificationError(did_you_mean(said, unknown[0], family.parameters, known))
     required = [name for name, rule in family.parameters.items() if len(rule) == 2]
     if missing := [name for name in required if name not in parameters]:
         raise SpecificationError(

@@ -18,7 +18,7 @@ from .families import Candidate, Family, load_families
 from .market import Market
 from ..checks import check_aligned, check_kind, check_number
 from ..data.panel import Panel
-from ..errors import MissingDataError, SpecificationError
+from ..errors import MissingDataError, SpecificationError, did_you_mean
 from ..ledger.record import check_written
 
 # %% ../../nbs/60_backtest/45_grid.ipynb #46fb56a5
@@ -27,9 +27,10 @@ def _among(families: Mapping[str, Family] | None, name: object, source: str) -> 
     families = load_families() if families is None else families
     check_kind(families, Mapping, "families", "from load_families")
     if name not in families:
+        known = f"known are {', '.join(families) or 'none'}."
+        said = did_you_mean(f"`{source}` has the family {name!r}", name, families, known)
         raise SpecificationError(
-            f"`{source}` has the family {name!r}; known are {', '.join(families) or 'none'}. One "
-            "of your own is named by its module under `families`."
+            f"{said} One of your own is named by its module under `families`."
         )
     return families[name]
 

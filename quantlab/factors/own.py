@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from ..checks import check_kind, check_module, check_texts
-from ..errors import SpecificationError
+from ..errors import SpecificationError, did_you_mean
 from .library import LIBRARY, Factor
 from ..ledger.record import check_written
 
@@ -72,8 +72,10 @@ def find_factor(name: str, own: Mapping[str, Factor] | None = None) -> Factor:
     "The factor of that name, of the library or among `own`"
     known = {**LIBRARY, **check_kind(own or {}, Mapping, "own", "from load_factors")}
     if not isinstance(name, str) or name not in known:
-        raise SpecificationError(
-            f"there is no factor {name!r}; it must be 'combined' or one of the {len(known)} "
-            "keys of `quantlab.factors.LIBRARY` and of what `factors` in params.yaml declares."
+        all_known = (
+            f"it must be 'combined' or one of the {len(known)} keys of `quantlab.factors.LIBRARY` "
+            "and of what `factors` in params.yaml declares."
         )
+        said = f"there is no factor {name!r}"
+        raise SpecificationError(did_you_mean(said, name, ["combined", *known], all_known))
     return known[name]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HandoffError
+from ..errors import HandoffError, did_you_mean
 from .manifest import seal_of
 from ..storage import named_once, readable_json
 
@@ -84,7 +84,9 @@ def _parsed(path: Path) -> tuple[Any, bool]:
             manifest.get("seal") == seal_of(manifest) and text == readable_json(manifest)
         )
     except FileNotFoundError:
-        raise HandoffError(f"There is no bundle at {path}: manifest.json is missing.") from None
+        beside = [p.name for p in path.parent.glob("*") if p.is_dir()]
+        said = f"There is no bundle at {path}: manifest.json is missing"
+        raise HandoffError(did_you_mean(said, path.name, beside)) from None
     except RecursionError:
         raise HandoffError(
             f"The manifest of {path.name} cannot be read (it is nested too deeply); restore it "

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import check_kind, check_number, warn
-from ..errors import QuantlabWarning, SpecificationError
+from ..errors import QuantlabWarning, SpecificationError, did_you_mean
 from ..results import Result
 
 # %% ../../nbs/70_review/05_criteria.ipynb #2cb320b0
@@ -101,9 +101,8 @@ def check_thresholds(thresholds: Mapping[str, Any] | None) -> dict[str, Any]:
     given = check_kind(thresholds or {}, Mapping, "thresholds", "each criterion to its value")
     unknown = sorted(str(k) for k in given if k not in THRESHOLDS and k not in INFORMING)
     if unknown:
-        raise SpecificationError(
-            f"`thresholds` may name {', '.join(THRESHOLDS)}; unknown: {', '.join(unknown)}."
-        )
+        said = f"`thresholds` may name {', '.join(THRESHOLDS)}; unknown: {', '.join(unknown)}"
+        raise SpecificationError(did_you_mean(said, unknown[0], THRESHOLDS))
     if unused := [name for name in INFORMING if given.get(name) is not None]:
         warn(
             f"{', '.join(unused)} inform and do not decide; the thresholds given for them are not "

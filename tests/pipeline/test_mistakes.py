@@ -90,10 +90,10 @@ def test_days_and_months_that_can_be_exchanged_are_asked_about(project, capsys):
     assert "--dates" in said
 
 
-def test_a_misspelt_parameter_is_named_with_those_that_exist(project, capsys):
+def test_a_misspelt_parameter_is_named_with_the_one_that_was_meant(project, capsys):
     write_params(project / "params.yaml", {"fit_volatility.windw": 250})
     said = says(capsys, "run", "nbs/stages/03_fit_volatility.ipynb", code=1)
-    assert "has no parameter 'windw'; it has" in said
+    assert "has no parameter 'windw'; did you mean 'window'?" in said
 
 
 def test_a_number_on_the_command_line_is_sent_to_params_yaml(project, capsys):
