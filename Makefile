@@ -76,7 +76,7 @@ bench: env  ## side by side with the peers
 	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
 docs: env  ## the notebooks as a site, in _docs
-	@PYTHONPATH=nbs $(BIN)/sphinx-build -q -b html nbs _docs/html && echo "open _docs/html/index.html"
+	@PYTHONPATH=nbs $(BIN)/sphinx-build -q -W --keep-going -j 2 -b html nbs _docs/html && echo "open _docs/html/index.html"
 
 check: env  ## contracts of stages, parameters and notebooks, and this machine
 	@$(BIN)/quantlab check
