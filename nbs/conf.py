@@ -201,7 +201,11 @@ def link_names(app, tree: nodes.document) -> None:
 def narrow(app, page: str, template: str, context: dict, tree) -> None:
     "The sidebar opens the part that is read: all pages on every page would be most of the site"
     if whole := context.get("toctree"):
-        context["toctree"] = lambda **options: whole(**options | {"collapse": True})
+        context["toctree"] = lambda **options: whole(**options | {"collapse": True}).replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
+    # what scrolls sideways can be scrolled by the keyboard
+    context["body"] = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
 
 
 def write_formula(translator, node) -> None:
