@@ -1,7 +1,8 @@
 """The site: every notebook is a page, its committed outputs are shown, nothing of it is run.
 
-Three marks in a page of Markdown are filled in here: `rooms` lists the notebooks of a folder by title and question,
-`names` describes the public names of a module, and `commands` shows each command with what it answers.
+Three marks in a page of Markdown are filled in here: `rooms` lists the notebooks of a folder by
+title and question, `names` describes the public names of a module, and `commands` shows each
+command with what it answers.
 """
 
 import ast
@@ -91,7 +92,7 @@ def _rooms_of(module: str) -> dict[str, list[str]]:
 
 @cache
 def public_paths() -> dict[str, list[str]]:
-    "Where each public name is described, by the name alone; one that two wings show is described in its own"
+    "Where each public name is described, by the name alone; of two wings it is its own"
     paths = defaultdict(list)
     for module in [f"quantlab.{wing}" for wing in WINGS] + ["quantlab.errors", "quantlab.simulate"]:
         for home, names in _rooms_of(module).items():
@@ -125,7 +126,8 @@ def _entry(module: str, home: str, name: str) -> str:
     kind = _kind(getattr(importlib.import_module(module), name))
     if not _own(module, home):
         there = f":py:obj:`quantlab.{home.split('.')[1]}.{name}`"
-        return f".. py:{kind}:: {module}.{name}\n   :no-contents-entry:\n\n   The same as {there}.\n"
+        head = f".. py:{kind}:: {module}.{name}\n   :no-contents-entry:"
+        return f"{head}\n\n   The same as {there}.\n"
     if kind == "data":
         return f".. py:data:: {module}.{name}\n\n   {_constant(module, name)}\n"
     return f".. auto{kind}:: {module}.{name}\n" + "   :members:\n" * (kind == "class")
@@ -140,7 +142,7 @@ def _line(module: str, home: str, name: str) -> str:
 
 
 def names(module: str) -> str:
-    "What a module has to offer: a table of all names, then each of them, by the page that defines it"
+    "What a module offers: a table of all names, then each, by the page that defines it"
     homes = _rooms_of(module)
     table = [_line(module, home, name) for home, all_names in homes.items() for name in all_names]
     parts = ["\n".join(["| Name | What it is |", "|---|---|", *table])]
@@ -171,7 +173,7 @@ MARKS = {"rooms": rooms, "names": names, "commands": commands}
 
 def fill(app, page: str, source: list[str]) -> None:
     "Put what a mark stands for in its place"
-    if not app.env.doc2path(page).suffix == ".md":
+    if app.env.doc2path(page).suffix != ".md":
         return
     mark = re.compile(rf"^<!-- ({'|'.join(MARKS)}):\s(.*?)\s-->$", re.MULTILINE | re.DOTALL)
     if mark.search(source[0]):
@@ -227,7 +229,7 @@ def setup(app) -> dict[str, bool]:
 project = "quantlab"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 napoleon_google_docstring = False
-napoleon_use_param = False  # types are prose ("array-like, 1-D"), and no words of it are names to look up
+napoleon_use_param = False  # types are prose ("array-like, 1-D"), not names to look up
 napoleon_use_rtype = False
 autodoc_typehints = "none"  # the description of each parameter says what it may be
 autodoc_preserve_defaults = True  # as they are written, not as they print

@@ -131,6 +131,9 @@ def test_every_public_name_is_described_by_its_public_path(site, pages):
     assert "engle_granger" in json.dumps(search)
 
 
+OF_ONE_MACHINE = {"quantlab doctor"}  # what it answers is of use to nobody else
+
+
 def test_every_command_has_its_help_and_an_answer(site, pages):
     page = pages[site / "reference/commands.html"]
     parts = dict(zip(*[iter(re.split(r"<h2>(.*?)<a", page, flags=re.DOTALL)[1:])] * 2, strict=True))
@@ -139,6 +142,8 @@ def test_every_command_has_its_help_and_an_answer(site, pages):
     for title, text in parts.items():
         assert f"usage: {title}" in text and f"$ {title}" in text
         assert "Traceback" not in text
+        answer = text.rpartition(f"$ {title}")[2].strip().splitlines()
+        assert len(answer) > 1 or title in OF_ONE_MACHINE, f"{title}: add an example to the page"
     for name, said in [
         ("init", "made ~/mine, with git and DVC"),
         ("paper", "equity at the end"),
