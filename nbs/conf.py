@@ -206,8 +206,6 @@ def narrow(app, page: str, template: str, context: dict, tree) -> None:
         context["toctree"] = lambda **options: whole(**options | {"collapse": True}).replace(
             'role="heading"', 'role="heading" aria-level="2"'
         )
-    # what scrolls sideways can be scrolled by the keyboard
-    context["body"] = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
 
 
 def write_formula(translator, node) -> None:
@@ -247,6 +245,7 @@ html_theme = "furo"
 html_title = "quantlab"
 html_static_path = ["reference/static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # it is fetched page by page, which a browser refuses for files
