@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from latex2mathml.converter import convert
-from sphinx.addnodes import desc_signature, pending_xref
+from sphinx.addnodes import desc, desc_parameter, desc_signature, pending_xref
 
 NOTEBOOKS = Path(__file__).parent
 WINGS = sorted(p.parent.name for p in (NOTEBOOKS.parent / "quantlab").glob("*/__init__.pyi"))
@@ -181,17 +181,33 @@ def fill(app, page: str, source: list[str]) -> None:
     source[0] = mark.sub(lambda found: MARKS[found[1]](found[2]), source[0])
 
 
+def _arguments(code: nodes.Node) -> set[str]:
+    "Names of the arguments of what is described around `code`: they are no public names there"
+    while code is not None and not isinstance(code, desc):
+        code = code.parent
+    found = code.findall(desc_parameter) if code is not None else ()
+    return {re.match(r"[*\w]*", argument.astext())[0] for argument in found}
+
+
+def _outside(code: nodes.Node) -> bool:
+    "Is `code` in no link, no title and no signature?"
+    while (code := code.parent) is not None:
+        if isinstance(code, (nodes.reference, nodes.title, pending_xref, desc_signature)):
+            return False
+    return True
+
+
 def link_names(app, tree: nodes.document) -> None:
-    "A public name in code, wherever it stands in a text, leads to its description"
+    """A public name in code, wherever it stands in a text, leads to its description.
+
+    A plain word (`rank`) may mean much else, and does so only with its brackets.
+    """
     for code in list(tree.findall(nodes.literal)):
         name = code.astext().removesuffix("()")
         paths = public_paths().get(name.rpartition(".")[2], [])
         paths = [path for path in paths if path == name] or (paths if "." not in name else [])
-        around = (nodes.reference, nodes.title, pending_xref, desc_signature)
-        parent = code.parent
-        while parent is not None and not isinstance(parent, around):
-            parent = parent.parent
-        if len(paths) == 1 and parent is None:
+        plain = name.isalpha() and name.islower() and name == code.astext()
+        if len(paths) == 1 and not plain and _outside(code) and name not in _arguments(code):
             link = pending_xref(
                 "", refdomain="py", reftype="obj", reftarget=paths[0], refexplicit=True,
                 refdoc=app.env.docname, refwarn=True,
