@@ -1,7 +1,8 @@
 """The site: every notebook is a page, its committed outputs are shown, nothing of it is run.
 
-Three marks in a page of Markdown are filled in here: `rooms` lists the notebooks of a folder by title and question,
-`names` describes the public names of a module, and `commands` shows each command with what it answers.
+Three marks in a page of Markdown are filled in here: `rooms` lists the notebooks of a folder by
+title and question, `names` describes the public names of a module, and `commands` shows each
+command with what it answers.
 """
 
 import ast
@@ -17,7 +18,7 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from latex2mathml.converter import convert
-from sphinx.addnodes import desc_signature, pending_xref
+from sphinx.addnodes import desc, desc_parameter, desc_signature, pending_xref
 
 NOTEBOOKS = Path(__file__).parent
 WINGS = sorted(p.parent.name for p in (NOTEBOOKS.parent / "quantlab").glob("*/__init__.pyi"))
@@ -91,7 +92,7 @@ def _rooms_of(module: str) -> dict[str, list[str]]:
 
 @cache
 def public_paths() -> dict[str, list[str]]:
-    "Where each public name is described, by the name alone; one that two wings show is described in its own"
+    "Where each public name is described, by the name alone; of two wings it is its own"
     paths = defaultdict(list)
     for module in [f"quantlab.{wing}" for wing in WINGS] + ["quantlab.errors", "quantlab.simulate"]:
         for home, names in _rooms_of(module).items():
@@ -125,7 +126,8 @@ def _entry(module: str, home: str, name: str) -> str:
     kind = _kind(getattr(importlib.import_module(module), name))
     if not _own(module, home):
         there = f":py:obj:`quantlab.{home.split('.')[1]}.{name}`"
-        return f".. py:{kind}:: {module}.{name}\n   :no-contents-entry:\n\n   The same as {there}.\n"
+        head = f".. py:{kind}:: {module}.{name}\n   :no-contents-entry:"
+        return f"{head}\n\n   The same as {there}.\n"
     if kind == "data":
         return f".. py:data:: {module}.{name}\n\n   {_constant(module, name)}\n"
     return f".. auto{kind}:: {module}.{name}\n" + "   :members:\n" * (kind == "class")
@@ -140,7 +142,7 @@ def _line(module: str, home: str, name: str) -> str:
 
 
 def names(module: str) -> str:
-    "What a module has to offer: a table of all names, then each of them, by the page that defines it"
+    "What a module offers: a table of all names, then each, by the page that defines it"
     homes = _rooms_of(module)
     table = [_line(module, home, name) for home, all_names in homes.items() for name in all_names]
     parts = ["\n".join(["| Name | What it is |", "|---|---|", *table])]
@@ -171,7 +173,7 @@ MARKS = {"rooms": rooms, "names": names, "commands": commands}
 
 def fill(app, page: str, source: list[str]) -> None:
     "Put what a mark stands for in its place"
-    if not app.env.doc2path(page).suffix == ".md":
+    if app.env.doc2path(page).suffix != ".md":
         return
     mark = re.compile(rf"^<!-- ({'|'.join(MARKS)}):\s(.*?)\s-->$", re.MULTILINE | re.DOTALL)
     if mark.search(source[0]):
@@ -179,17 +181,33 @@ def fill(app, page: str, source: list[str]) -> None:
     source[0] = mark.sub(lambda found: MARKS[found[1]](found[2]), source[0])
 
 
+def _arguments(code: nodes.Node) -> set[str]:
+    "Names of the arguments of what is described around `code`: they are no public names there"
+    while code is not None and not isinstance(code, desc):
+        code = code.parent
+    found = code.findall(desc_parameter) if code is not None else ()
+    return {re.match(r"[*\w]*", argument.astext())[0] for argument in found}
+
+
+def _outside(code: nodes.Node) -> bool:
+    "Is `code` in no link, no title and no signature?"
+    while (code := code.parent) is not None:
+        if isinstance(code, (nodes.reference, nodes.title, pending_xref, desc_signature)):
+            return False
+    return True
+
+
 def link_names(app, tree: nodes.document) -> None:
-    "A public name in code, wherever it stands in a text, leads to its description"
+    """A public name in code, wherever it stands in a text, leads to its description.
+
+    A plain word (`rank`) may mean much else, and does so only with its brackets.
+    """
     for code in list(tree.findall(nodes.literal)):
         name = code.astext().removesuffix("()")
         paths = public_paths().get(name.rpartition(".")[2], [])
         paths = [path for path in paths if path == name] or (paths if "." not in name else [])
-        around = (nodes.reference, nodes.title, pending_xref, desc_signature)
-        parent = code.parent
-        while parent is not None and not isinstance(parent, around):
-            parent = parent.parent
-        if len(paths) == 1 and parent is None:
+        plain = name.isalpha() and name.islower() and name == code.astext()
+        if len(paths) == 1 and not plain and _outside(code) and name not in _arguments(code):
             link = pending_xref(
                 "", refdomain="py", reftype="obj", reftarget=paths[0], refexplicit=True,
                 refdoc=app.env.docname, refwarn=True,
@@ -201,7 +219,9 @@ def link_names(app, tree: nodes.document) -> None:
 def narrow(app, page: str, template: str, context: dict, tree) -> None:
     "The sidebar opens the part that is read: all pages on every page would be most of the site"
     if whole := context.get("toctree"):
-        context["toctree"] = lambda **options: whole(**options | {"collapse": True})
+        context["toctree"] = lambda **options: whole(**options | {"collapse": True}).replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
 
 
 def write_formula(translator, node) -> None:
@@ -223,7 +243,7 @@ def setup(app) -> dict[str, bool]:
 project = "quantlab"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 napoleon_google_docstring = False
-napoleon_use_param = False  # types are prose ("array-like, 1-D"), and no words of it are names to look up
+napoleon_use_param = False  # types are prose ("array-like, 1-D"), not names to look up
 napoleon_use_rtype = False
 autodoc_typehints = "none"  # the description of each parameter says what it may be
 autodoc_preserve_defaults = True  # as they are written, not as they print
@@ -241,6 +261,7 @@ html_theme = "furo"
 html_title = "quantlab"
 html_static_path = ["reference/static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # it is fetched page by page, which a browser refuses for files

@@ -88,9 +88,15 @@ def close_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-# modules whose tests share a project that takes minutes to build: one process has all of a module,
-# and begins with them
-TOGETHER = {"test_pipeline.py", "test_project.py", "test_optional.py", "test_mistakes.py"}
+# modules whose tests share a project or a site that takes minutes to build: one process has all of
+# a module, and begins with them
+TOGETHER = {
+    "test_pipeline.py",
+    "test_project.py",
+    "test_optional.py",
+    "test_mistakes.py",
+    "test_site.py",
+}
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""Writes the page of the commands: runs each example it is given, in a project made for it, and shows what was said."""
+"""Writes the page of the commands: runs each example in a project made for it, and shows it."""
 
 import contextlib
 import glob
@@ -26,7 +26,8 @@ WATCH = {
     "mean": 4e-4, "volatility": 0.01, "abs_mean": 0.8, "abs_std": 0.6, "mean_allowance": 0.05,
     "volatility_allowance": 0.25, "mean_threshold": 1e6, "volatility_threshold": 1e6,
     "average_run_length": 1e3, "achieved_run_length": 1e3, "run_length_low": 5e2,
-    "run_length_high": 2e3, "detection_delay": 1e2, "block_length": 1.0, "n_resamples": 1, "seed": 0,
+    "run_length_high": 2e3, "detection_delay": 1e2, "block_length": 1.0, "n_resamples": 1,
+    "seed": 0,
 }  # fmt: skip
 LIMITS = {
     "max_order_notional": 6e6, "max_gross": 2.0, "max_position_weight": 0.6,
@@ -36,7 +37,7 @@ LIMITS = {
 
 
 def prepare(folder: Path) -> None:
-    "What the examples name: prices, a table of attempts, an agreement and six days that it is traded on"
+    "What the examples name: prices, attempts, two agreements, six days of bars"
     shutil.copy(PRICES, folder / "prices.csv.gz")
     days = pd.bdate_range("2015-07-01", periods=6)
     tried = pd.DataFrame({"fast": [0.01, -0.02] * 40, "slow": [0.01, 0.0] * 40})
@@ -96,7 +97,8 @@ def page(examples: list[str], folder: Path) -> str:
     "A section for each command: what it is for, what it takes, and what it answers"
     answers = {}
     for line in examples:
-        answers.setdefault(shlex.split(line)[0], []).append(f"$ quantlab {line}\n{answer(line, folder)}")
+        said = f"$ quantlab {line}\n{answer(line, folder)}"
+        answers.setdefault(shlex.split(line)[0], []).append(said)
         if line.startswith("init "):
             os.chdir(line.split()[1])
             prepare(Path.cwd())
