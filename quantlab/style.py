@@ -158,14 +158,17 @@ def _drawn(ax: "Axes") -> Iterator[pd.DataFrame]:
     "The points of each thing drawn on data: x, to (of a bar), y"
     from matplotlib.container import BarContainer
 
+    bars = [held for held in ax.containers if isinstance(held, BarContainer)]
+    named = {id(held[0]): held for held in ax.containers if held not in bars}  # with error bars
     for line in ax.lines:
         if line.get_transform() == ax.transData:
             x, y = line.get_xdata(orig=True), line.get_ydata(orig=True)
-            yield _points(ax, line, np.asarray(x), np.asarray(y, dtype=float))
-    for bars in (c for c in ax.containers if isinstance(c, BarContainer)):
-        edges = [(p.get_x(), p.get_x() + p.get_width(), p.get_height()) for p in bars.patches]
+            known = named.get(id(line), line)
+            yield _points(ax, known, np.asarray(x), np.asarray(y, dtype=float))
+    for held in bars:
+        edges = [(p.get_x(), p.get_x() + p.get_width(), p.get_height()) for p in held.patches]
         left, right, y = map(np.array, zip(*edges))
-        yield _points(ax, bars, left, y, right)
+        yield _points(ax, held, left, y, right)
     for areas in ax.collections if not ax.lines else ():
         for path in areas.get_paths():
             yield _points(ax, areas, path.vertices[:, 0], path.vertices[:, 1])
