@@ -119,7 +119,7 @@ def parameter_heatmap(
         if np.isfinite(value):
             ax.text(
                 j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=8,
-                color="white" if value < middle else "black",
+                color="white" if value < middle else "#111111",
             )
     ax.set_xticks(range(table.shape[1]), [str(c) for c in table.columns])
     ax.set_yticks(range(table.shape[0]), [str(r) for r in table.index])

@@ -439,6 +439,7 @@ def kernel_environment() -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "QUANTLAB_PICTURES": "svg",  # what a stage's notebook keeps of them
         "MATPLOTLIBRC": str(Path(find_spec("matplotlib").origin).parent / "mpl-data/matplotlibrc"),
     }
     host = get_host_cpu_features()  # of the processor itself, whatever the environment says

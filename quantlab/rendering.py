@@ -6,6 +6,7 @@
 __all__ = ['align_text', 'render_notebook', 'render_index', 'render_pages', 'watched_run']
 
 # %% ../nbs/94_rendering.ipynb #d9f1e725
+import base64
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +15,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from .contracts import stage_notebooks
 from .errors import PipelineError, QuantlabError, needs
-from .pages import index_page, mark_page, render_template
-from quantlab.pipeline import (
-    file_md5, find_project, read_file, read_stages, stage_environment, write_text,
+from quantlab.pages import (
+    index_page, mark_page, render_cell, render_figure, render_table, render_template, table_layout,
 )
+from quantlab.pipeline import (
+    file_md5, find_project, read_file, read_metrics, read_stages, stage_environment, write_text,
+)
+from .results import FORMATS
 from .status import ProjectStatus, StageStatus, project_status
 
 # %% ../nbs/94_rendering.ipynb #396c521f
@@ -38,9 +43,42 @@ def _join_heads(table: Any) -> None:
         rows[1][0].parent.decompose()
 
 
+def _name_parts(table: Any, words: Mapping[int, str]) -> None:
+    "Scope and role of the parts of a table, and the words of its column in each cell"
+    table["role"] = "table"
+    for part in table.find_all(["thead", "tbody"]):
+        part["role"] = "rowgroup"
+    for row in table.find_all("tr"):
+        row["role"] = "row"
+        cells, names = row.find_all("td"), row.find_all("th")
+        for head in names:
+            above = head.find_parent("thead") is not None
+            if not head.get_text().strip():  # a head without words is none
+                head.name, head["role"] = "td", "cell"
+                continue
+            head["scope"] = "col" if above else "row"
+            head["role"] = f"{'column' if above else 'row'}header"
+        for place, cell in enumerate(cells, len(names)):
+            cell["role"], cell["data-label"] = "cell", words.get(place, "")
+
+
+def _frame(soup: Any, table: Any, number: int, wordy: bool) -> None:
+    "A frame around a table, which scrolls, is reached by keyboard and has a name"
+    heads = table.select("thead th")
+    words = {place: head.get_text().strip() for place, head in enumerate(heads)}
+    _name_parts(table, words)
+    above = table.find_previous(["h1", "h2", "h3", "h4"])
+    label = f"{above.get_text().strip()}, table {number}" if above else f"Table {number}"
+    layout = table_layout(len(heads), wordy)
+    table.wrap(soup.new_tag("div", attrs={
+        "class": f"table {layout}", "role": "group", "tabindex": "0", "aria-label": label,
+    }))
+
+
+# %% ../nbs/94_rendering.ipynb #5fd0c1d2
 def align_text(body: str) -> str:
-    """Mark the columns of words in pandas' tables, which the style sets to the left, and drop
-    pandas' own frames and style"""
+    """Name the parts of the tables, mark the columns of words in pandas', which the style sets to
+    the left, and drop pandas' own frames and style"""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(body, "html.parser")
@@ -61,10 +99,34 @@ def align_text(body: str) -> str:
                 skip = len(heads) - max(map(len, rows))
                 for cell in [*cells, *heads[skip + column : skip + column + 1]]:
                     cell["class"] = "text"
+    for number, table in enumerate(soup.find_all("table"), 1):
+        _frame(soup, table, number, bool(table.select("td.text")))
     return str(soup)
 
 # %% ../nbs/94_rendering.ipynb #54f51c18
-def render_notebook(nb: Any, *, md5: str = "") -> str:
+_DRAWING = re.compile(r'<img[^>]* src="data:image/svg\+xml;base64,([^"]*)"[^>]*>')
+
+
+def _body(nb: Any) -> str:
+    "The cells of a notebook in markup, its tables and pictures as those of every page"
+    with needs("pipeline"):
+        from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="basic", exclude_input=True, exclude_input_prompt=True,
+        exclude_output_prompt=True, exclude_anchor_links=True,
+    )
+    text, drawings = exporter.from_notebook_node(nb)[0], []
+
+    def kept(found: re.Match) -> str:  # a drawing is no HTML, and is left out while that is read
+        drawings.append(render_figure(base64.b64decode(found[1]).decode()))
+        return f"[[drawing {len(drawings) - 1}]]"
+
+    text = align_text(_DRAWING.sub(kept, text))
+    return re.sub(r"\[\[drawing (\d+)\]\]", lambda found: drawings[int(found[1])], text)
+
+
+def render_notebook(nb: Any, *, md5: str = "", nav: Sequence[tuple[str, str]] = ()) -> str:
     """Render an executed notebook as a page.
 
     Parameters
@@ -73,35 +135,48 @@ def render_notebook(nb: Any, *, md5: str = "") -> str:
         As `run_stage` leaves it: `metadata.quantlab` holds its stage, parameters and inputs.
     md5 : str
         Of the notebook's file; the page carries it, so that it is known what it was made from.
+    nav : sequence of (href, name)
+        Pages that the top leads to.
 
     Returns
     -------
     str
         HTML: no code, one style, a footer with the origins.
     """
-    with needs("pipeline"):
-        from nbconvert import HTMLExporter
-
     origin: Mapping = nb.metadata.get(
         "quantlab", {"stage": "unknown", "parameters": {}, "inputs": {}}
     )
-    exporter = HTMLExporter(
-        template_name="basic", exclude_input=True, exclude_input_prompt=True,
-        exclude_output_prompt=True, exclude_anchor_links=True,
-    )
-    body = align_text(exporter.from_notebook_node(nb)[0])
     title = next(
         (c.source.lstrip("# ").splitlines()[0] for c in nb.cells if c.cell_type == "markdown"),
         origin["stage"],
     )
     return render_template(
-        "files/stage.html", title=title, body=Markup(body), stage=origin["stage"],
+        "files/stage.html", title=title, body=Markup(_body(nb)), stage=origin["stage"],
         parameters=origin["parameters"].items(), inputs=origin["inputs"].items(),
-        meta={"notebook": md5} if md5 else {}, nav=(),
+        meta={"notebook": md5} if md5 else {}, nav=nav,
     )
 
 
 # %% ../nbs/94_rendering.ipynb #bf632d28
+_DOSSIER = "build_dossier"  # the stage that writes reports/dossier.html
+
+
+def _ways(root: Path, stage: str) -> list[tuple[str, str]]:
+    "What the top of a stage's page leads to: index, dossier, and the stages before and after"
+    try:
+        order = [s for s in read_stages(root) if s in stage_notebooks(root)]
+    except PipelineError:
+        order = []
+    ways = [("index.html", "Index")]
+    if _DOSSIER in order:
+        ways.append(("dossier.html", "Dossier"))
+    place = order.index(stage) if stage in order else len(order)
+    named = [(f"{s}.html", s.replace("_", " ")) for s in order]
+    before = [(href, f"\u2190 {name}") for href, name in named[max(place - 1, 0) : place]]
+    after = [(href, f"{name} \u2192") for href, name in named[place + 1 : place + 2]]
+    return [*ways, *before, ("", stage.replace("_", " ")), *after]
+
+
 def _render(root: Path, executed: Sequence[Path]) -> list[str]:
     "Render notebooks to reports/<stage>.html, all of them or none; the paths of the pages"
     with needs("pipeline"):
@@ -117,7 +192,9 @@ def _render(root: Path, executed: Sequence[Path]) -> list[str]:
                     f"{path.name} in artifacts/notebooks is not a whole notebook; run its stage "
                     "again."
                 ) from None
-            pages[f"reports/{path.stem}.html"] = render_notebook(nb, md5=file_md5(path))
+            pages[f"reports/{path.stem}.html"] = render_notebook(
+                nb, md5=file_md5(path), nav=_ways(root, path.stem)
+            )
     for page, text in pages.items():
         write_text(root / page, text)
     return list(pages)
@@ -132,10 +209,45 @@ def _is_page_of(page: Path, notebook: Path) -> bool:
     return f'<meta name="notebook" content="{file_md5(notebook)}">' in head
 
 # %% ../nbs/94_rendering.ipynb #f8228348
-_DOSSIER = "build_dossier"  # the stage that writes reports/dossier.html
+def _families(root: Path, status: ProjectStatus) -> str:
+    "The verdict on each family, rejections first; empty where the verdicts are of no present run"
+    path = root / "artifacts/metrics/validate.json"
+    states = {stage.stage: stage.state for stage in status.stages}
+    if states.get("validate") != "current" or not path.is_file():
+        return ""
+    known = {f: m for f, m in read_metrics(path).items() if isinstance(m, dict) and "verdict" in m}
+    order = ["rejected", "unconfirmed", "approved"]
+    ranked = sorted(known, key=lambda f: (order + [known[f]["verdict"]]).index(known[f]["verdict"]))
+    heads = [("family", "text"), *((name, kind) for name, kind, *_ in _FAMILY)]
+    rows = [
+        [render_cell(family.replace("_", " "), "head"), *_family_cells(known[family])]
+        for family in ranked
+    ]
+    return render_table(heads, rows, caption="Every family, before the holdout") if rows else ""
 
 
-def _lead(status: ProjectStatus) -> str:
+_FAMILY = (
+    ("verdict", "text", "verdict", ""), ("p-value", "", "pvalue", FORMATS["probability"]),
+    ("annual Sharpe ratio", "", "annualized_sharpe_ratio", FORMATS["sharpe"]),
+    ("needed", "", "critical_annual_sharpe", FORMATS["sharpe"]),
+    ("in words", "text", "sentence", ""),
+)
+
+
+def _family_cells(metrics: Mapping) -> list[Markup]:
+    "What the index says of a family"
+    cells = []
+    for label, kind, key, spec in _FAMILY:
+        value = metrics.get(key)
+        text = "not known" if value is None else format(value, spec).replace("-", "\u2212")
+        text = text if isinstance(value, (int, float)) else str(value or "not known")
+        colour = f"text {value}" if key == "verdict" else kind or "num"
+        cells.append(render_cell(text, colour, label=label))
+    return cells
+
+
+# %% ../nbs/94_rendering.ipynb #5fd0c1d4
+def _lead(status: ProjectStatus, families: str = "") -> str:
     "What stands above the list: what is stale, the verdict, and the bundle"
     stale = {"current": "", "earlier run": ", of an earlier run"}
     of = stale.get(status.bundle_state, ", about another panel")
@@ -144,7 +256,7 @@ def _lead(status: ProjectStatus) -> str:
         about=", ".join(filter(None, (status.bundle_verdict, status.bundle_mode))) + of,
         kind=status.verdict if status.verdict in ("approved", "rejected") else "",
         word=status.verdict.capitalize() or "No verdict of this run yet",
-        why=status.verdict_sentence,
+        why=status.verdict_sentence, families=Markup(families),
     )
 
 
@@ -199,7 +311,8 @@ def render_index(project: str | Path | None = None) -> str:
             dossier = root / "reports/dossier.html"
             _mark(dossier, note := _note(stage, dossier, dossier))
             entries.insert(0, _entry(stage, dossier, note, "The dossier"))
-    page = index_page(entries, subtitle=status.panel, lead=_lead(status), footer=_FOOTER)
+    lead = _lead(status, _families(root, status))
+    page = index_page(entries, subtitle=status.panel, lead=lead, footer=_FOOTER)
     write_text(root / "reports/index.html", page)
     return "reports/index.html"
 

@@ -19,9 +19,9 @@ from quantlab.backtest.sheet_pieces import (
     rolling_picture, turnover_picture,
 )
 from ..checks import check_option
-from ..pages import render_template
+from ..pages import render_figure, render_template
 from ..results import FORMATS, as_text
-from ..style import figure_svg
+from ..style import figure_svg, figure_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,14 +126,14 @@ def _figure(sheet: Any, kind: str) -> str:
     "One picture in markup; nothing where the sheet has none"
     if kind not in _drawable(sheet):
         return ""
-    drawing = Markup(figure_svg(draw_sheet(sheet, kind), prefix=kind))
-    return render_template("files/figure.html", drawing=drawing, caption="")
+    return render_figure(figure_svg(draw_sheet(sheet, kind), prefix=kind))
 
 
 def _image(sheet: Any, kind: str) -> tuple[str, str]:
     "What one picture shows, and the picture as an image in itself"
-    text = figure_svg(draw_sheet(sheet, kind), prefix=kind).encode()
-    return kind.replace("_", " "), base64.b64encode(text).decode()
+    ax = draw_sheet(sheet, kind)
+    words, text = figure_words(ax)[0], figure_svg(ax, prefix=kind)
+    return words, base64.b64encode(text.encode()).decode()
 
 
 def _key_table(sheet: Any, style: str = "") -> str:

@@ -220,11 +220,12 @@ def _reading(watch: _Watch) -> dict[str, Callable]:
         return Response(desk_metrics(watch.look()), media_type=CONTENT_TYPE_LATEST)
 
     def file(name: str, kind: str) -> Callable:
-        content = (resources.files("quantlab.live") / "files" / name).read_bytes()
+        content = (resources.files("quantlab") / name).read_bytes()
         return lambda request: Response(content, media_type=kind)
 
-    files = {"/desk.css": file("desk.css", "text/css")}
-    files |= {"/desk.js": file("desk.js", "text/javascript")}
+    files = {"/page.css": file("files/page.css", "text/css")}
+    files |= {"/desk.css": file("live/files/desk.css", "text/css")}
+    files |= {"/desk.js": file("live/files/desk.js", "text/javascript")}
     return {"/": page, "/state.json": state, "/metrics": metrics} | files
 
 # %% ../../nbs/85_live/55_page.ipynb #72d2c3d5

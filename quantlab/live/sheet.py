@@ -6,22 +6,20 @@
 __all__ = ['UNKNOWN', 'shown', 'Table', 'desk_sheet']
 
 # %% ../../nbs/85_live/53_sheet.ipynb #d0b3bfdd
-import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from numbers import Real
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from ..checks import check_kind
-from ..errors import needs
 from .desk import Desk
 from .latency import Histogram
+from ..pages import render_cell, render_table, render_template
 from ..results import FORMATS
-from ..storage import printable
 
 # %% ../../nbs/85_live/53_sheet.ipynb #44e99c3b
 _FORMATS = {"money": ",.0f", "count": ",.0f", "number": ",.4g", "return": FORMATS["return"]}
@@ -258,17 +256,21 @@ def _utc(moment: pd.Timestamp | None) -> str:
     return "" if moment is None else f"{shown(moment.floor('s'))} UTC"
 
 
-@functools.cache
-def _environment() -> Any:
-    "Templates of the page, which escape what they are given, also what turns letters around"
-    with needs("live"):
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def _shown(table: Table) -> dict[str, str]:
+    "A table for the template: its title, and its markup or what is said where it has no row"
+    words = frozenset(range(len(table.columns))) - table.numbers
+    heads = [(name, "text" if k in words else "") for k, name in enumerate(table.columns)]
+    kind = lambda k, text: ("text short" if len(text) < 24 else "text") if k in words else "num"
+    rows = [
+        [
+            render_cell(text, kind(k, text) if k else "head", label=table.columns[k])
+            for k, text in enumerate(row)
+        ]
+        for row in table.rows
+    ]
+    markup = Markup(render_table(heads, rows, label=table.title)) if rows else ""
+    return {"title": table.title, "markup": markup, "empty": table.empty}
 
-    files = FileSystemLoader(str(resources.files("quantlab.live") / "files"))
-    return Environment(
-        loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=lambda x: printable(x) if type(x) is str else x,
-    )
 
 # %% ../../nbs/85_live/53_sheet.ipynb #d6dde055
 def _obeyed(desk: Desk) -> str:
@@ -307,17 +309,14 @@ def desk_sheet(
     -------
     str
         HTML that fetches only its own style and script.
-
-    Raises
-    ------
-    MissingExtraError
-        Jinja2 is not installed.
     """
     check_kind(desk, Desk, "desk", "as `read_desk` gives it")
     sign, words = _STATES[desk.state]
-    return _environment().get_template("desk.html").render(
-        desk=desk, sign=sign, words=words, now=shown(desk.now.floor("s")), notice=notice,
+    return render_template(
+        "live/files/desk.html", meta={}, nav=(), desk=desk, sign=sign, words=words,
+        now=shown(desk.now.floor("s")), notice=notice,
         since=shown(_moment(desk.since)), obeyed=_obeyed(desk),
-        figures=_figures(desk), drawing=_drawing(desk), tables=[*_book(desk), *_watched(desk)],
+        figures=_figures(desk), drawing=_drawing(desk),
+        tables=[_shown(table) for table in (*_book(desk), *_watched(desk))],
         kept={"by": "", "reason": ""} | dict(kept or {}), refresh=refresh,
     )

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, SpecificationError
 from ..results import Result, as_scalar
-from ..pages import mark_page, render_cell, render_table, render_template
+from ..pages import mark_page, render_cell, render_figure, render_table, render_template
 from ..storage import sha256
 
 # %% ../../nbs/70_review/30_dossier.ipynb #9c845279
@@ -114,18 +114,25 @@ def _mapping(value: Any, name: str) -> dict:
     return dict(value)
 
 # %% ../../nbs/70_review/30_dossier.ipynb #9e25405c
+def _row_names(facts: "Facts", stage: str, key: str, columns: Mapping) -> list[str]:
+    "Names of the rows at `key`: those with a no first, else in their order"
+    rows = _look_up(facts.metrics, stage, key)
+    names = [str(i) for i in range(len(rows))] if isinstance(rows, list) else list(map(str, rows))
+    holds = lambda name: all(
+        facts.value(stage, f"{key}/{name}/{column}") is not False for column in columns
+    )
+    return sorted(names, key=holds)
+
+
 def _rows_table(
     facts: "Facts", stage: str, key: str, columns: Mapping[str, tuple[str, str]], *, caption: str,
     row_header: str, labels: Mapping[str, str],
 ) -> str:
     "The markup of `Facts.table`: a head, and a row for each name at `key`"
-    rows = _look_up(facts.metrics, stage, key)
-    listed = isinstance(rows, list)
-    names = [str(i) for i in range(len(rows))] if listed else [str(name) for name in rows]
+    listed = isinstance(_look_up(facts.metrics, stage, key), list)
+    names = _row_names(facts, stage, key, columns)
     at = lambda name, column: f"{key}/{name}/{column}"
-    words = lambda name, column: facts.has(stage, at(name, column)) and isinstance(
-        _look_up(facts.metrics, stage, at(name, column)), str
-    )
+    words = lambda name, column: isinstance(facts.value(stage, at(name, column)), str)
     heads = [] if listed else [(row_header, "text")]
     heads += [
         (heading, "text" if any(words(name, column) for name in names) else "")
@@ -144,6 +151,25 @@ def _rows_table(
     )
 
 
+# %% ../../nbs/70_review/30_dossier.ipynb #5fc0c1d2
+def _origins(facts: "Facts", *texts: str) -> list[dict[str, str]]:
+    "Place and full value of each fact in some texts, in their order"
+    found = [match for text in texts for match in _PLACEHOLDER.findall(text)]
+    listed = []
+    for stage, key, spec in dict.fromkeys(found):
+        if facts.has(stage, key):
+            value = as_scalar(_look_up(facts.metrics, stage, key))
+            shown, exact = format_fact(value, spec), json.dumps(value)
+            plain = isinstance(value, str) or exact == shown
+            text = shown if len(shown) <= 40 else f"{shown[:40]}..."
+            page = facts.pages.get(stage, "")
+            listed.append(
+                {"text": text, "exact": "" if plain else exact, "stage": stage, "key": key,
+                 "href": page}
+            )
+    return listed
+
+
 # %% ../../nbs/70_review/30_dossier.ipynb #324634c7
 class Facts:
     """The metrics of all stages, and the pieces of a page written from them.
@@ -156,9 +182,15 @@ class Facts:
         md5 of each stage's metrics file, by stage; and of other inputs, by name.
     missing : {"error", "say"}
         Whether a fact that is not there stops the page or shows as "not measured".
+    pages : dict, optional
+        Stage to the address of its page, to which the sources then lead.
     """
 
-    def __init__(self, metrics: Mapping, md5s: Mapping | None = None, *, missing: str = "error"):
+    def __init__(
+        self, metrics: Mapping, md5s: Mapping | None = None, *, missing: str = "error",
+        pages: Mapping[str, str] | None = None,
+    ):
+        self.pages = _mapping(pages or {}, "pages")
         self.metrics, self.md5s = _mapping(metrics, "metrics"), _mapping(md5s or {}, "md5s")
         self.missing = check_option(missing, "missing", ("error", "say"))
 
@@ -182,6 +214,11 @@ class Facts:
         "What stands at `key` of `stage`; None where there is nothing"
         return _look_up(self.metrics, stage, key) if self.has(stage, key) else None
 
+    @property
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        "What the top of a dossier leads to, where it lies beside the pages of the stages"
+        return (("index.html", "Index"), ("", "Dossier")) if self.pages else ()
+
     def _span(self, stage: str, key: str, spec: str = "") -> Markup:
         "A fact in markup, or the words that it was not measured"
         if self.missing == "say" and not self.has(stage, key):
@@ -198,23 +235,32 @@ class Facts:
         return str(Markup("").join(escape(p) + next(facts, "") for p in pieces[::4]))
 
     def prose(self, *paragraphs: str) -> str:
-        "Paragraphs of text and facts"
-        filled = (Markup(self.fill(text)) for text in paragraphs)
-        return "".join(render_template("files/paragraph.html", text=text) for text in filled)
+        "Paragraphs of text and facts, and where these come from"
+        return render_template(
+            "files/prose.html", paragraphs=[Markup(self.fill(text)) for text in paragraphs],
+            facts=_origins(self, *paragraphs),
+        )
 
-    def source(self, stage: str, key: str, inputs: Sequence[str] = ()) -> str:
+    def source(
+        self, stage: str, key: str, inputs: Sequence[str] = (), *, rows: Sequence[str] = (),
+        columns: Mapping[str, tuple[str, str]] | None = None, words: str = "",
+    ) -> str:
         """The line under a table or a figure: stage, key and md5 of the metrics and of further
-        inputs"""
+        inputs; opened, the place of each number in its rows and columns, and in its `words`"""
         names = [stage, *inputs]
         marks = " ".join(f"{name}={self.md5s.get(name, '')}" for name in names)
         text = ", ".join(f"{name} {self.md5s.get(name, '')[:10] or 'not given'}" for name in names)
-        return render_template("files/source.html", stage=stage, key=key, marks=marks, files=text)
+        heads = [(heading, column) for column, (heading, _) in (columns or {}).items()]
+        return render_template(
+            "files/source.html", stage=stage, key=key, marks=marks, files=text, rows=rows,
+            columns=heads, facts=_origins(self, words), href=self.pages.get(stage, ""),
+        )
 
     def table(
         self, stage: str, key: str, columns: Mapping[str, tuple[str, str]], *, caption: str = "",
         row_header: str = "", labels: Mapping[str, str] | None = None, inputs: Sequence[str] = (),
     ) -> str:
-        """Write the rows at `key` as a table of facts.
+        """Write the rows at `key` as a table of facts, those with a no first.
 
         Parameters
         ----------
@@ -234,7 +280,10 @@ class Facts:
             return render_template("files/missing.html", words=words)
         return _rows_table(
             self, stage, key, columns, caption=caption, row_header=row_header, labels=labels or {},
-        ) + self.source(stage, key, inputs)
+        ) + self.source(
+            stage, key, inputs, rows=_row_names(self, stage, key, columns), columns=columns,
+            words=caption,
+        )
 
     def cell(self, stage: str, key: str, spec: str, label: str = "") -> str:
         "A table cell: numbers to the right, a yes green, a no red; `label`: words of its column"
@@ -248,9 +297,8 @@ class Facts:
         self, svg: str, caption: str, *, stage: str, key: str, inputs: Sequence[str] = ()
     ) -> str:
         "A picture with the sentence that reads it and its source"
-        said = Markup(self.fill(caption))
-        drawn = render_template("files/figure.html", drawing=Markup(svg), caption=said)
-        return drawn + self.source(stage, key, inputs)
+        drawn = render_figure(svg, Markup(self.fill(caption)))
+        return drawn + self.source(stage, key, inputs, words=caption)
 
 
 # %% ../../nbs/70_review/30_dossier.ipynb #898ddf08
@@ -311,7 +359,7 @@ def is_as_written(page: str) -> bool:
 # %% ../../nbs/70_review/30_dossier.ipynb #6471aa3c
 def render_dossier(
     sections: Sequence[Section], *, title: str, footer: str = "", subtitle: str = "",
-    verdict: str = "",
+    verdict: str = "", nav: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Join sections into one self-contained HTML page.
 
@@ -327,6 +375,8 @@ def render_dossier(
         Markup: provenance and how to check.
     verdict : str
         Markup of the box at the top, from `verdict_box`.
+    nav : sequence of (href, name)
+        Pages that the top leads to; an empty href is this page itself.
 
     Returns
     -------
@@ -353,7 +403,7 @@ def render_dossier(
     count = sum(part.count('class="fact"') for part in parts)
     page = render_template(
         "files/dossier.html", title=title, subtitle=Markup(subtitle), verdict=Markup(verdict),
-        sections=shown, footer=Markup(footer), nav=(),
+        sections=shown, footer=Markup(footer), nav=nav,
         meta={"quantlab-facts": str(count), "quantlab-sha256": ""},
     )
     return _SEALED.sub(lambda _: _seal(page), page, count=1)

@@ -499,5 +499,5 @@ def strategy_dossier(
     sections.append(Section("Provenance", _provenance(facts, provenance or {})))
     return render_dossier(
         sections, title=title or f"Dossier: {family}", subtitle=facts.fill(subtitle),
-        verdict=_verdict(facts, family), footer=footer,
+        verdict=_verdict(facts, family), footer=footer, nav=facts.ways,
     )

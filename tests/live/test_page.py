@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import jsonschema
 import pandas as pd
 import pytest
 import yaml
-from browser import CHROMIUM, browser
+from browser import FORMS, browser, looking, needs_browser
 from conftest import ROOT
 from floor import COSTS, a_bundle, a_feed, a_world, engine, reference
 from prometheus_client.parser import text_string_to_metric_families
@@ -633,32 +632,29 @@ def test_the_command_serves_this_computer_alone_and_says_no_token(folder, bundle
 # In a browser
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="NOT LOOKED AT: there is no chromium here")
+@needs_browser
 @pytest.mark.slow
 def test_a_browser_shows_it_and_its_button_halts(folder, bundle):
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        serving(folder, bundle) as place,
-        browser(profile) as tab,
-    ):
-        for width, dark in ((1100, False), (400, False), (400, True), (320, True)):
-            tab.looks(width=width, dark=dark)
-            tab.opens(f"{place.url}/")
-            assert tab.does("document.documentElement.scrollWidth <= innerWidth"), width
-            ground = tab.does("getComputedStyle(document.body).backgroundColor")
-            assert (max(map(int, re.findall(r"\d+", ground))) < 60) is dark
-        assert tab.does("document.querySelector('#state').innerText") == "\u25b6 ACTIVE"
-        tab.does("document.querySelector('[name=by]').value = 'Ada'")
-        KillSwitch(folder / "kill_switch.jsonl").trip("less", by="Bob", state="REDUCING")
-        tab.waits("document.querySelector('#state').innerText.includes('REDUCING')")
-        assert tab.does("document.querySelector('[name=by]').value") == "Ada"
-        tab.does(f"document.querySelector('[name=token]').value = '{TOKEN}'")
-        tab.does("document.querySelector('[name=reason]').value = 'a rumour'")
-        tab.does("document.querySelector('button.halt').click()")
-        tab.waits("location.search === '?done=HALTED' && document.readyState === 'complete'")
-        assert tab.does("document.querySelector('#state').innerText") == "\u25a0 HALTED"
-        assert "HALTED was written" in tab.does("document.querySelector('.notice').innerText")
-        assert tab.complaints == []
-        assert all(url.startswith((place.url, "data:")) for url in tab.asked)
+    with serving(folder, bundle) as place, browser() as started:
+        for form in FORMS:
+            with looking(started, form, offline=False) as looked:
+                looked.page.goto(f"{place.url}/")
+                assert looked.faults(form) == [], form
+                assert all(url.startswith((place.url, "data:")) for url in looked.asked)
+        with looking(started, "light", offline=False) as looked:
+            page, state = looked.page, looked.page.locator("#state")
+            page.goto(f"{place.url}/")
+            assert state.inner_text() == "\u25b6 ACTIVE"
+            page.locator("[name=by]").fill("Ada")
+            KillSwitch(folder / "kill_switch.jsonl").trip("less", by="Bob", state="REDUCING")
+            page.locator("#state", has_text="REDUCING").wait_for()
+            assert page.locator("[name=by]").input_value() == "Ada"
+            page.locator("[name=token]").fill(TOKEN)
+            page.locator("[name=reason]").fill("a rumour")
+            page.locator("button.halt").click()
+            page.wait_for_url("**/?done=HALTED")
+            assert state.inner_text() == "\u25a0 HALTED"
+            assert "HALTED was written" in page.locator(".notice").inner_text()
+            assert looked.complaints == []
     assert KillSwitch(folder / "kill_switch.jsonl").by == "Ada"
     assert [line["outcome"] for line in audit(folder)] == ["done"]
