@@ -8,7 +8,7 @@ __all__ = ['COMMANDS']
 # %% ../nbs/96_commands.ipynb #c0aa0004
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .data_commands import DATA
@@ -18,6 +18,7 @@ from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS, Command, Usage
 from .live_commands import LIVE
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
+from .report_commands import REPORT
 
 # %% ../nbs/96_commands.ipynb #0812c455
 def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
@@ -126,89 +127,6 @@ _CHECK = Command(
     },
 )
 
-# %% ../nbs/96_commands.ipynb #a92dcf66
-def _render(files: Sequence[str]) -> int:
-    "Make the pages of the stages"
-    from quantlab.rendering import render_pages
-
-    if files:
-        raise Usage("report render makes the pages of all stages that have run, and takes no file")
-    print(f"{len(render_pages())} pages in reports/")
-    return 0
-
-
-def _status(files: Sequence[str]) -> int:
-    "Say which pages belong to this run"
-    from quantlab.pipeline import find_project
-    from quantlab.status import project_status
-
-    if files:
-        raise Usage("report status speaks of the pages of all stages, and takes no file")
-    status = project_status(find_project())
-    for s in status.stages:
-        why = f"unfinished: {s.stopped}" if s.stopped else s.reason
-        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
-    if status.bundle:
-        of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
-        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
-    print(status.sentence)
-    return 0 if status.ok else 1
-
-# %% ../nbs/96_commands.ipynb #96d1ffc0
-def _diff(files: Sequence[str]) -> int:
-    "Compare the numbers of two dossiers"
-    from quantlab.pipeline import read_file
-    from quantlab.review.verification import diff_dossiers
-
-    if len(files) != 2:
-        raise Usage("report diff needs two files")
-    table = diff_dossiers(*map(read_file, files))
-    print(table.to_string() if len(table) else "The two dossiers state the same numbers.")
-    return 1 if len(table) else 0
-
-
-def _drawn_from(page: str, project: Path, known: Mapping[str, str]) -> dict[str, str]:
-    "md5 of the files inside the project that the figures of a page were drawn from"
-    from quantlab.pipeline import file_md5
-    from quantlab.review.verification import dossier_inputs
-
-    names = [name for name in dossier_inputs(page) if name not in known]
-    inside = [name for name in names if not {"..", "/"} & set(Path(name).parts)]
-    return {name: file_md5(project / name) for name in inside if (project / name).is_file()}
-
-
-def _verify(files: Sequence[str]) -> int:
-    "Recompute the numbers of dossiers from the metrics"
-    from quantlab.pipeline import file_md5, find_project, read_file, read_metrics
-    from quantlab.review.dossier import REPORT_NOTE
-    from quantlab.review.verification import verify_dossier
-
-    project, ok = find_project(), True
-    stages = {p.stem: p for p in sorted((project / "artifacts/metrics").glob("*.json"))}
-    metrics = {stage: read_metrics(p) for stage, p in stages.items()}
-    md5s = {stage: file_md5(p) for stage, p in stages.items()}
-    for file in files or ["reports/dossier.html"]:
-        page = read_file(file)
-        check = verify_dossier(page, metrics, md5s | _drawn_from(page, project, md5s))
-        ok &= check.ok
-        for problem in check.problems:
-            print(problem)
-        print(
-            f"{file}: {check.n_checked} numbers recomputed, {len(check.problems)} problems "
-            f"({REPORT_NOTE})"
-        )
-    return 0 if ok else 1
-
-
-_REPORTS = {"verify": _verify, "diff": _diff, "render": _render, "status": _status}
-_REPORT = Command(
-    name="report", example="report verify reports/dossier.html",
-    text="Make the pages of the stages, say which of them are of this run, verify a dossier's "
-    "numbers, or compare two dossiers.",
-    run=lambda args: _REPORTS[args.action](args.files),
-    arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
-)
-
 # %% ../nbs/96_commands.ipynb #a82f9d36
 def _dag(args: argparse.Namespace) -> int:
     "Draw the stages, each below those it comes right after"
@@ -235,6 +153,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
+    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, REPORT, _DAG,
     NEW_STRATEGY, NEW_FACTOR, DATA, DOCTOR,
 )

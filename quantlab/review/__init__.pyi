@@ -53,6 +53,9 @@ from .figures import (
     dossier_figures as dossier_figures,
     draw_figure as draw_figure,
 )
+from .page_parts import (
+    identity_block as identity_block,
+)
 from .dossier import (
     Fact as Fact,
     Facts as Facts,
@@ -61,15 +64,14 @@ from .dossier import (
     format_fact as format_fact,
     verdict_box as verdict_box,
 )
-from .recomputation import (
-    Recomputed as Recomputed,
-    recompute as recompute,
-)
 from .verification import (
     VerifyResult as VerifyResult,
-    diff_dossiers as diff_dossiers,
     dossier_inputs as dossier_inputs,
     verify_dossier as verify_dossier,
+)
+from .comparison import (
+    DossierDiff as DossierDiff,
+    diff_dossiers as diff_dossiers,
 )
 from .judge import (
     Judgement as Judgement,

@@ -553,22 +553,26 @@ def test_text_is_escaped_and_nothing_is_fetched():
 
 def test_two_dossiers_are_compared_by_fact():
     first, second = page_of(metrics_of()), page_of(metrics_of(0.5))
-    assert diff_dossiers(first, first).empty
-    table = diff_dossiers(first, second)
+    assert diff_dossiers(first, first).same
+    table = diff_dossiers(first, second).table
     assert list(table["key"]) == ["a/sharpe"]
     assert table["change"].item() == pytest.approx(0.5 - 0.4123)
 
 
 def test_what_the_reader_sees_is_compared():
     page = page_of(metrics_of())
-    shown = diff_dossiers(page, page.replace(">0.41<", ">9.41<"))
-    assert shown[["key", "first", "second"]].values.tolist() == [
-        ["as written", True, False],
-        ["a/sharpe", 0.4123, "9.41"],
+    shown = diff_dossiers(page, page.replace(">0.41<", ">9.41<")).table
+    assert shown[["kind", "key", "first", "second"]].values.tolist() == [
+        ["numbers", "a/sharpe", 0.4123, "9.41"],
+        ["page", "as written", True, False],
     ]
-    assert list(diff_dossiers(page, page.replace(" of ", " off "))["key"]) == ["as written"]
-    torn = diff_dossiers(page, page.replace('data-value="12"', 'data-value="1{"'))
-    assert torn["second"].tolist() == [False, "12"]
+    words = diff_dossiers(page, page.replace(" of ", " off ")).table
+    assert words[["kind", "first", "second"]].values.tolist() == [
+        ["text", "of", "off"],
+        ["page", True, False],
+    ]
+    torn = diff_dossiers(page, page.replace('data-value="12"', 'data-value="1{"')).table
+    assert torn["second"].tolist() == ["12", False]
 
 
 @pytest.mark.parametrize("page", ["", "reports/dossier.html", None, b"<html>"])
@@ -703,13 +707,13 @@ def test_a_page_that_states_a_place_twice_is_compared_twice_and_no_width_fills_t
     at = page.rfind('data-value="0.95"')
     edited = page[:at] + page[at:].replace('"0.95"', '"0.99"', 1).replace(">0.95<", ">0.99<", 1)
     resealed = _SEALED.sub(lambda _: _seal(edited), edited, count=1)
-    assert diff_dossiers(page, page).empty
-    assert diff_dossiers(page, resealed)[["key", "first", "second"]].values.tolist() == [
+    assert diff_dossiers(page, page).same
+    assert diff_dossiers(page, resealed).table[["key", "first", "second"]].values.tolist() == [
         ["a", 0.95, "0.95; 0.99"]
     ]
     wide = page.replace('data-format=".2f"', 'data-format="9999999999"', 1)
     assert "is not a format" in " ".join(verify_dossier(wide, {"s": {"a": 0.95}}).problems)
-    assert not diff_dossiers(page, wide).empty
+    assert not diff_dossiers(page, wide).same
 
 
 def test_a_year_of_a_thousand_million_periods_is_refused_and_does_not_fill_the_memory():
