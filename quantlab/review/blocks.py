@@ -169,9 +169,12 @@ def folded_markup(line: str, markup: str) -> str:
 def ordered_rows(
     facts: Facts, stage: str, key: str, columns: Mapping[str, tuple[str, str]], *,
     order: Callable[[Mapping], Any], row_header: str, caption: str = "",
-) -> GridBlock:
-    "The rows at `key` as a grid, in the order of `order(row)`; columns as in `TableBlock`"
-    rows = facts.value(stage, key) or {}
+) -> Block:
+    """The rows at `key` as a grid, in the order of `order(row)`; columns as in `TableBlock`. Where
+    nothing stands there, the fact that is missing"""
+    rows = facts.value(stage, key)
+    if not rows:
+        return f"{{{stage}:{key}}}"
     specs = [(column, spec) for column, (_, spec) in columns.items()]
     lines = [
         (name.replace("_", " "), *(f"{{{stage}:{key}/{name}/{c}|{spec}}}" for c, spec in specs))

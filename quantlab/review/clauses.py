@@ -60,7 +60,7 @@ _SR = (
     Clause(
         "SR 11-7", "V, conceptual soundness",
         "Review the evidence of the development, assumptions and alternatives, critically.",
-        ("What was tried", "What the rule can see", "Alternatives considered"),
+        ("What was tried", "The test of luck", "What the rule can see", "Alternatives considered"),
         "Every trial with its status; size and power of the test on these trials.",
         "Independence: the rule is applied by whoever runs it.",
     ),
@@ -110,7 +110,8 @@ _SS = (
     Clause(
         "SS1/23", "Principle 4, independent validation",
         "Independent review, verification of processes, monitoring, revalidation.",
-        ("Verdict and criteria", "What the rule can see", "Monitoring and outcomes"),
+        ("The test of luck", "Verdict and criteria", "What the rule can see",
+         "Monitoring and outcomes"),
         "A gate fixed before the results, measured on markets without an edge; expiry of the "
         "bundle forces a new validation.", "Independence of people.",
     ),

@@ -58,8 +58,10 @@ PURPOSE = (
 # %% ../../nbs/70_review/33_research_sections.ipynb #1f28bb59
 def _parameters(facts: Facts, family: str) -> Sequence[Block]:
     "The parameters of the chosen point, a row each"
-    if not (chosen := facts.value("validate", f"{family}/parameters")):
-        return ["It has no parameters that the grid sets."]
+    chosen = facts.value("validate", f"{family}/parameters")
+    if not chosen:
+        said = "It has no parameters that the grid sets."
+        return [said if chosen == {} else "{validate:@/parameters}"]
     rows = [(name.replace("_", " "), f"{{validate:@/parameters/{name}}}") for name in chosen]
     where = ("validate", "@/parameters")
     return [GridBlock(("parameter", "value"), rows, "Parameters that were chosen", where)]
@@ -200,7 +202,8 @@ TRIED = (
             "validate", "tried", _TRY,
             "Every trial of every family: failures and trials without returns on these days "
             "first, then from the least to the highest. A record with the returns of an earlier "
-            "one is not counted again; one that was superseded is.",
+            "one is not counted again; one that was superseded is. Sharpe ratios are a year, and "
+            "net of costs.",
             folded="Every trial of every family",
         ),
         *_FINDERS,
