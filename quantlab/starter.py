@@ -59,6 +59,9 @@ _DECLARATION = '''
 {constant} = Family(
     "{name}",
     hypothesis="{hypothesis}",
+    # how it decides, in words and as mathematics: the dossier prints both, so change them with it
+    definition="{definition}",
+    formula="{formula}",
     # type, range, default
     parameters={{
 {parameters}    }},
@@ -69,6 +72,18 @@ _DECLARATION = '''
 {failure_modes}    ),
 )
 '''
+_WORDS = {
+    "cross-section": (
+        "What rose most over the window is held long, what rose least short, at equal weights.",
+        "w_i = 1/(2n) for the n names in the top quantile of ln P_t − ln P_t−window, −1/(2n) below",
+    ),
+    "trend": (
+        "What rose over the window is held long and what fell short, by inverse volatility.",
+        "w_i ∝ sign(ln P_i,t − ln P_i,t−window)/σ_i,t+1, with the sum of |w_i| = 1",
+    ),
+}
+
+# %% ../nbs/93_starter.ipynb #cbae4b94
 _RULES: dict[str, tuple[str, dict[str, str], dict[str, list]]] = {
     "cross-section": (
         _CROSS_SECTION,
@@ -89,9 +104,10 @@ _RULES: dict[str, tuple[str, dict[str, str], dict[str, list]]] = {
 def _module(name: str, like: str, hypothesis: str, failure_modes: list[str]) -> str:
     "Text of a module that declares the family `name`"
     rule, parameters, _ = _RULES[like]
+    definition, formula = _WORDS[like]
     return (rule + _DECLARATION).format(
         title=name.replace("_", " ").capitalize(), name=name, constant=name.upper(),
-        hypothesis=hypothesis,
+        hypothesis=hypothesis, definition=definition, formula=formula,
         parameters="".join(f'        "{key}": {value},\n' for key, value in parameters.items()),
         failure_modes="".join(f'        "{text}",\n' for text in failure_modes),
     )

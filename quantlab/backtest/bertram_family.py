@@ -229,6 +229,12 @@ BERTRAM = Family(
     "bertram",
     hypothesis="The gap between two companies with one business closes at a speed and from a "
     "width that its past shows, and costs decide how much of it is worth trading.",
+    definition="The spread of each screened pair is taken for an Ornstein-Uhlenbeck process, "
+    "fitted to the formation window. It is bought below and sold above the distance from its "
+    "mean that earns most for each unit of time after the cost of a trade; a pair whose tie is "
+    "seen to be broken is given up.",
+    formula="dX_t = κ(μ − X_t)dt + σ dW_t; entry at μ ± a*, where a* maximises (profit of a cycle "
+    "− its cost)/E[length of a cycle]; w_y = side/(n(1 + |b|)), w_x = −b·w_y, n = max_pairs",
     parameters={
         "max_pairs": (int, (1, None), default_of(bertram_weights, "max_pairs")),
         "monitor": (bool, None, default_of(bertram_weights, "monitor")),

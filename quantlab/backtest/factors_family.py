@@ -200,6 +200,11 @@ FACTORS = Family(
     "factors",
     hypothesis="Stocks that share a trait earn more than others for a while, because the trait is "
     "a risk that is paid for or a mistake that is repeated.",
+    definition="On each rebalancing day the members are ranked by one number. The top quantile is "
+    "held long and the bottom one short, at equal weights or by inverse forecast volatility, "
+    "half of the gross on each side.",
+    formula="w_i = ½·v_i/Σ_top v for i in the top q of rank(f_i,t), −½·v_i/Σ_bottom v in the "
+    "bottom q, else 0; v_i = 1, or 1/σ_i,t+1 where inverse volatility is on; q = quantile",
     parameters={
         "factor": (str, ("combined", *LIBRARY)),
         "quantile": (float, (0.0, 0.5), default_of(long_short_weights, "quantile")),

@@ -67,6 +67,9 @@ class Family(Result):
         Letters, digits and `_`; the key of grid, ledger, metrics and bundle.
     hypothesis : str
         What has to be true of the market for it to earn anything, in one or two sentences.
+    definition, formula : str
+        How it decides, in words and as one line of mathematics; the dossier prints both, and says
+        so where one is empty.
     parameters : mapping of name to (type, range, default)
         Type: float, int, bool or str. Range: (lowest, highest), None for an open end; for a text,
         the texts allowed; None for a switch. Without a default the grid has to name the parameter.
@@ -107,6 +110,8 @@ class Family(Result):
     name: str
     _: KW_ONLY
     hypothesis: str
+    definition: str = ""
+    formula: str = ""
     parameters: Mapping[str, tuple]
     needs: Sequence[str] = ()
     weights: Callable[..., pd.DataFrame]
@@ -201,6 +206,11 @@ def _check_texts(family: Family) -> None:
             f"the family {family.name!r} needs a `hypothesis`: what has to be true for it to "
             "earn anything."
         )
+    for part in ("definition", "formula"):
+        if not isinstance(text := getattr(family, part), str):
+            raise SpecificationError(
+                f"`{part}` of the family {family.name!r} must be a text; got {text!r}."
+            )
     if not callable(family.weights):
         raise SpecificationError(
             f"`weights` of the family {family.name!r} must be a function of a market; got "

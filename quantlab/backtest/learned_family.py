@@ -124,6 +124,11 @@ LEARNED = Family(
     "learned",
     hypothesis="What a trait is worth depends on the others a stock has, in ways that repeat for "
     "years; trees find such ways where a weighted sum cannot, and few others trade on them.",
+    definition="Boosted regression trees learn the coming return from all factors on the past two "
+    "years of weekly rows, with a purge and an embargo; names are ranked by the latest forecast, "
+    "the top quantile held long and the bottom one short at equal weights.",
+    formula="ŷ_i,t = Σ_m ν·tree_m(f_1,i,t, …, f_K,i,t), fitted to returns that ended before t; "
+    "w_i = ½/n for the n names in the top q of ŷ, −½/n in the bottom q; q = quantile",
     parameters={
         "rebalance_every": (int, (1, None), default_of(learned_weights, "rebalance_every")),
         "quantile": (float, (0.01, 0.5), default_of(learned_weights, "quantile")),

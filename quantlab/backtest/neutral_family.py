@@ -322,6 +322,12 @@ NEUTRAL = Family(
     "neutral",
     hypothesis="What a trait says of a stock, it says of the stock's own return: without the bets "
     "on sectors and on the market it earns as much at less risk, and most of its trades can wait.",
+    definition="A factor is cleaned of what sectors and market beta explain of it, and what is "
+    "left is held by risk, so that each sector and the beta of the book are zero. On rebalancing "
+    "days only names that are farther from their target than the band are traded.",
+    formula="w_i ∝ e_i/σ_i with Σ|w_i| = 1, e: the standardised factor less its regression within "
+    "each sector on 1/σ and on β/σ, so that Σ_sector w_i = 0 and Σ w_i·β_i = 0; trade i if |w_i "
+    "− held_i| > band·mean|w|",
     parameters={
         "factor": FACTORS.parameters["factor"],
         "rebalance_every": (int, (1, None), default_of(banded_weights, "rebalance_every")),

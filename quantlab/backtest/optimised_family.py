@@ -217,6 +217,11 @@ OPTIMISED = Family(
     "optimised",
     hypothesis="A score says how much a stock will earn beyond others, not only in which order; a "
     "program that weighs it against risk and costs keeps more of it than a ranking does.",
+    definition="A score is turned into an expected return; a quadratic program chooses the book "
+    "that earns most after risk and trading costs, dollar-neutral and within limits on beta, "
+    "sectors and single names. The variant called ranked holds the same names by rank instead.",
+    formula="max over w of α·w − (λ/2)·w′Σw − cost(w − w_held), α_i = IC·σ_i·score_i/√rows, λ = "
+    "risk_aversion, subject to Σw_i = 0 and limits on |w_i|, β′w, sectors and gross",
     parameters={
         "factor": FACTORS.parameters["factor"],
         "construction": (str, ("optimised", "ranked"), "optimised"),

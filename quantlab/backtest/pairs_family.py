@@ -120,6 +120,13 @@ PAIRS = Family(
     "pairs",
     hypothesis="Prices of two companies with one business are held together by those who own "
     "both, so that a gap between them closes.",
+    definition="Pairs are chosen by an Engle-Granger test on two years of log prices and traded "
+    "for half a year. The spread is sold when it stands far above its mean and bought when far "
+    "below, each leg by its hedge ratio; the position ends when the gap has closed, has widened "
+    "to the stop, or with the window.",
+    formula="z_t = (ln y_t − a − b·ln x_t − m)/s, with a, b, m, s of the formation window; side "
+    "−sign(z_t) from |z_t| > entry until |z_t| < exit or |z_t| > stop; w_y = side/(n(1 + |b|)), "
+    "w_x = −b·w_y, n = max_pairs",
     parameters={
         "entry": (float, (0.0, None), default_of(pairs_weights, "entry")),
         "exit": (float, (0.0, None), default_of(pairs_weights, "exit")),

@@ -112,6 +112,12 @@ REGIMES = Family(
     hypothesis="Volatility is persistent, so that a turbulent day is followed by another, and is "
     "not paid for in the same proportion: who holds less of a turbulent market gives up less "
     "return than risk.",
+    definition="Daily returns of the equal-weight market of members are taken for a mixture of "
+    "two normal regimes that follow a Markov chain, fitted again each year to the past alone. "
+    "The market is held whole while the filtered probability of the turbulent regime is low, and "
+    "to a lesser part while it is high.",
+    formula="r_t | s_t ~ N(μ_s, σ²_s), P(s_t = j | s_t−1 = i) = p_ij; p_t = P(s_t = turbulent | "
+    "r_1, …, r_t); w_i,t = (1/N_t)·(low if p_t > threshold, else 1)",
     parameters={
         "low": (float, (0.0, 1.0), default_of(regime_weights, "low")),
         "threshold": (float, (0.0, 1.0), default_of(regime_weights, "threshold")),

@@ -109,6 +109,11 @@ TREND = Family(
     hypothesis="News is taken in slowly and those who have to follow a move, such as hedgers and "
     "funds that are chased, act late, so that what has risen for months goes on rising and what "
     "has fallen goes on falling.",
+    definition="Each name is held long where it rose over the window and short where it fell, "
+    "sized by the inverse of its forecast volatility; the whole book is then brought to one "
+    "volatility, up to a largest gross exposure.",
+    formula="w_i = k_t·sign(ln P_i,t − ln P_i,t−window)/(N_t·σ_i,t+1), k_t = min(target/realised "
+    "volatility of the unscaled book over 63 days, max_gross/Σ|unscaled w|)",
     parameters={
         "window": (int, (1, None), default_of(trend_weights, "window")),
         "target": (float, (0.001, 1.0), default_of(trend_weights, "target")),

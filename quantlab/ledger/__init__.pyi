@@ -21,6 +21,9 @@ from .trials import (
     Trials as Trials,
     merge_ledgers as merge_ledgers,
 )
+from .listing import (
+    list_records as list_records,
+)
 from .watch import (
     open_trials as open_trials,
 )

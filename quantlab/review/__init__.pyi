@@ -73,13 +73,34 @@ from .comparison import (
     DossierDiff as DossierDiff,
     diff_dossiers as diff_dossiers,
 )
+from .glossary import (
+    GLOSSARY as GLOSSARY,
+)
+from .clauses import (
+    CLAUSES as CLAUSES,
+    Clause as Clause,
+)
+from .blocks import (
+    FigureBlock as FigureBlock,
+    GridBlock as GridBlock,
+    IfMeasured as IfMeasured,
+    TableBlock as TableBlock,
+)
+from .findings import (
+    Finding as Finding,
+    find_open as find_open,
+)
+from .record import (
+    changes_since as changes_since,
+    dossier_record as dossier_record,
+    finish_record as finish_record,
+    monthly_returns as monthly_returns,
+)
 from .judge import (
     Judgement as Judgement,
     judge as judge,
 )
 from .strategy import (
-    FigureBlock as FigureBlock,
-    TableBlock as TableBlock,
     strategy_dossier as strategy_dossier,
 )
 from quantlab.pages import (

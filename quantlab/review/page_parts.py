@@ -134,7 +134,8 @@ class _Reader(_Parts):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in _SILENT | _OF_THE_PAGE:
+        # the list of origins repeats the facts
+        if tag in _SILENT | _OF_THE_PAGE or found.get("class") == "origins":
             self._without.append(tag)
         if tag == "svg":
             self._drawing = Drawing()
