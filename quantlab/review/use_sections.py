@@ -166,7 +166,7 @@ MONITORING = (
         TableBlock(
             "paper_replay", "@/checks",
             {
-                "check": ("check", ""), "kind": ("would speak for", ""), "alarm": ("rings", ""),
+                "check": ("check", ""), "kind": ("would speak for", ""), "alarm": ("alarm", ""),
                 "value": ("value", ""), "threshold": ("bar", ""), "evidence": ("evidence", ""),
             },
             "What the monitor found in the replay, alarms first",
