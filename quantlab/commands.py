@@ -8,14 +8,17 @@ __all__ = ['COMMANDS']
 # %% ../nbs/96_commands.ipynb #c0aa0004
 import argparse
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .answers import Answer, Command, Usage, terminal_width
 from .data_commands import DATA
 from .desk_commands import DESK, SWITCH
 from .doctor_commands import DOCTOR
+from .errors import did_you_mean
 from .handoff_commands import HAND_OVER, PAPER
-from .ledger_commands import PLAN, TRIALS, Command, Usage
+from .ledger_commands import PLAN, TRIALS
 from .live_commands import LIVE
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
 
@@ -31,10 +34,8 @@ def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
         )
     known = notebook_parameters(notebook) if pairs else {}
     if unknown := sorted(set(pairs) - set(known)):
-        raise Usage(
-            f"{Path(notebook).name} has no parameter {unknown[0]!r}; it has "
-            f"{', '.join(sorted(known))}."
-        )
+        said = f"{Path(notebook).name} has no parameter {unknown[0]!r}"
+        raise Usage(did_you_mean(said, unknown[0], known, f"it has {', '.join(sorted(known))}."))
     return pairs
 
 
@@ -63,7 +64,7 @@ _RUN = Command(
     name="run", text="Run one stage notebook.", example="run nbs/stages/01_ingest_prices.ipynb",
     run=_run,
     arguments={
-        "notebook": {},
+        "notebook": {"complete": "notebook"},
         "paths": {
             "nargs": "*", "metavar": "name=path",
             "help": "a file in place of the one in the parameters cell",
@@ -73,19 +74,21 @@ _RUN = Command(
 )
 
 # %% ../nbs/96_commands.ipynb #c1100004
-def _check_reproduced() -> int:
+def _reproduced() -> Answer:
     "Are the numbers those of the last commit?"
     from quantlab.pipeline import find_project
     from quantlab.reproduction import check_reproduced
 
     outcome = check_reproduced(find_project())
-    for line in outcome.differences[:20] + outcome.notes[:20]:
-        print(line)
-    print(outcome.sentence)
-    return 0 if outcome.ok else 1
+    document = {
+        "ok": outcome.ok, "problems": outcome.differences, "notes": outcome.notes, "written": [],
+        "sentence": outcome.sentence,
+    }
+    lines = [*outcome.differences[:20], *outcome.notes[:20], outcome.sentence]
+    return Answer(lines=lines, document=document, code=0 if outcome.ok else 1)
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> Answer:
     """Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as
     committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
@@ -93,26 +96,30 @@ def _check(args: argparse.Namespace) -> int:
     from quantlab.project import stage_differences
 
     if args.reproduced:
-        return _check_reproduced()
-    if args.write:
-        for line in write_contracts(find_project()):
-            print(f"wrote {line}")
-    machine = machine_problems(find_project())
-    for problem in machine:
-        print(problem)
-    check = check_project(find_project())
-    for problem in check.problems:
-        print(problem)
-    for difference in stage_differences(find_project()):
-        print(f"note: {difference.sentence()} `quantlab init --upgrade` shows how.")
-    print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
-    return 0 if check.ok and not machine else 1
+        return _reproduced()
+    project = find_project()
+    written = write_contracts(project) if args.write else []
+    machine, check = machine_problems(project), check_project(project)
+    problems = [*machine, *check.problems]
+    notes = [
+        f"{difference.sentence()} `quantlab init --upgrade` shows how."
+        for difference in stage_differences(project)
+    ]
+    sentence = f"{check.n_stages} stages, {len(problems)} problems"
+    lines = [*(f"wrote {line}" for line in written), *problems]
+    lines += [*(f"note: {note}" for note in notes), sentence]
+    document = {
+        "ok": not problems, "problems": problems, "notes": notes, "written": written,
+        "sentence": sentence,
+    }
+    return Answer(lines=lines, document=document, code=0 if not problems else 1)
 
 
 _CHECK = Command(
     name="check",
     text="Check the contracts of stages, parameters and notebooks, and this machine.",
     example="check --reproduced", run=_check,
+    keys={"check": ("ok", "problems", "notes", "written", "sentence")},
     arguments={
         "--write": {
             "action": "store_true",
@@ -137,22 +144,28 @@ def _render(files: Sequence[str]) -> int:
     return 0
 
 
-def _status(files: Sequence[str]) -> int:
+def _status(files: Sequence[str]) -> Answer:
     "Say which pages belong to this run"
     from quantlab.pipeline import find_project
     from quantlab.status import project_status
 
     if files:
         raise Usage("report status speaks of the pages of all stages, and takes no file")
-    status = project_status(find_project())
+    status, lines = project_status(find_project()), []
     for s in status.stages:
         why = f"unfinished: {s.stopped}" if s.stopped else s.reason
-        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
+        head = f"{s.stage:20} {s.state:14} "
+        after = " " * len(head)
+        said = textwrap.wrap(why or s.answer, max(20, terminal_width() - len(head))) or [""]
+        lines += [(head + said[0]).rstrip(), *(after + line for line in said[1:])]
     if status.bundle:
         of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
-        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
-    print(status.sentence)
-    return 0 if status.ok else 1
+        lines.append(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
+    document = {
+        "ok": status.ok, "sentence": status.sentence, "stages": status.stages,
+        "verdict": status.verdict, "bundle": status.bundle, "bundle_state": status.bundle_state,
+    }
+    return Answer(lines=[*lines, status.sentence], document=document, code=0 if status.ok else 1)
 
 # %% ../nbs/96_commands.ipynb #96d1ffc0
 def _diff(files: Sequence[str]) -> int:
@@ -205,7 +218,11 @@ _REPORT = Command(
     text="Make the pages of the stages, say which of them are of this run, verify a dossier's "
     "numbers, or compare two dossiers.",
     run=lambda args: _REPORTS[args.action](args.files),
-    arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"}},
+    keys={
+        "status": ("ok", "sentence", "stages", "verdict", "bundle", "bundle_state"),
+        "verify": ("lines",), "diff": ("lines",), "render": ("lines",),
+    },
+    arguments={"action": {"choices": list(_REPORTS)}, "files": {"nargs": "*", "complete": "file"}},
 )
 
 # %% ../nbs/96_commands.ipynb #a82f9d36

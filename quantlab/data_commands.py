@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .answers import Command, Usage
 from .import_folder import guard, import_target, keep_sides, replacing, write_beside
-from .ledger_commands import Command, Usage
 
 # %% ../nbs/95_data_commands.ipynb #120fe896
 def _progress() -> Callable[[str, int, int | None], None] | None:

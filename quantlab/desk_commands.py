@@ -9,8 +9,8 @@ __all__ = ['DESK', 'SWITCH']
 import argparse
 from pathlib import Path
 
+from .answers import Command, Usage
 from .bundle_arguments import KNOWN, reviewers
-from .ledger_commands import Command, Usage
 
 # %% ../nbs/95_desk_commands.ipynb #52fef876
 def _desk(args: argparse.Namespace) -> int:

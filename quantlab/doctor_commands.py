@@ -14,7 +14,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from .ledger_commands import Command
+from .answers import Command
 
 # %% ../nbs/95_doctor_commands.ipynb #c88960c9
 _OF_EXTRA = re.compile(r"^([\w.-]+).*;.*extra == [\"']([\w-]+)[\"']")
