@@ -21,6 +21,7 @@ from .handoff_commands import HAND_OVER, PAPER
 from .ledger_commands import PLAN, TRIALS
 from .live_commands import LIVE
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
+from .status_commands import STATUS
 
 # %% ../nbs/96_commands.ipynb #0812c455
 def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
@@ -251,6 +252,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
+    INIT, STATUS, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, _REPORT, _DAG,
     NEW_STRATEGY, NEW_FACTOR, DATA, DOCTOR,
 )
