@@ -297,7 +297,7 @@ LIVE = Command(
     name="live", text="Trade a bundle on events, from a file or a line.",
     example="live handoff/BUNDLE --feed feed.parquet --broker reference", run=_live,
     arguments={
-        "bundle": {},
+        "bundle": {"complete": "bundle"},
         **_FEED,
         "--broker": {
             "default": "reference", "help": f"one of: {', '.join(BROKERS)} (default: reference)"
