@@ -48,10 +48,10 @@ def _run(args: argparse.Namespace) -> int:
     from quantlab.pipeline import find_project, read_notebook, run_stage, stage_name
     from quantlab.rendering import watched_run
 
+    project = find_project()
     if not Path(args.notebook).is_file():  # a slip, which is no failed run of a stage
         read_notebook(args.notebook)
     start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
-    project = find_project()
     with counted_at_home(project), watched_run(stage_name(args.notebook), project):
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
