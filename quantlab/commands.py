@@ -11,14 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .answers import Answer, Command, Usage, terminal_width
 from .data_commands import DATA
 from .desk_commands import DESK, SWITCH
 from .doctor_commands import DOCTOR
+from .errors import did_you_mean
 from .handoff_commands import HAND_OVER, PAPER
-from .ledger_commands import PLAN, TRIALS, Command, Usage
+from .ledger_commands import PLAN, TRIALS
 from .live_commands import LIVE
 from .project_commands import INIT, NEW_FACTOR, NEW_STRATEGY
 from .report_commands import REPORT
+from .status_commands import STATUS
 
 # %% ../nbs/96_commands.ipynb #0812c455
 def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
@@ -32,10 +35,8 @@ def _pairs(texts: Sequence[str], notebook: str) -> dict[str, str]:
         )
     known = notebook_parameters(notebook) if pairs else {}
     if unknown := sorted(set(pairs) - set(known)):
-        raise Usage(
-            f"{Path(notebook).name} has no parameter {unknown[0]!r}; it has "
-            f"{', '.join(sorted(known))}."
-        )
+        said = f"{Path(notebook).name} has no parameter {unknown[0]!r}"
+        raise Usage(did_you_mean(said, unknown[0], known, f"it has {', '.join(sorted(known))}."))
     return pairs
 
 
@@ -44,11 +45,13 @@ def _run(args: argparse.Namespace) -> int:
     import time
 
     from quantlab.experiments import counted_at_home
-    from quantlab.pipeline import find_project, run_stage, stage_name
+    from quantlab.pipeline import find_project, read_notebook, run_stage, stage_name
     from quantlab.rendering import watched_run
 
-    start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
     project = find_project()
+    if not Path(args.notebook).is_file():  # a slip, which is no failed run of a stage
+        read_notebook(args.notebook)
+    start, given = time.perf_counter(), _pairs(args.paths, args.notebook)
     with counted_at_home(project), watched_run(stage_name(args.notebook), project):
         run = run_stage(args.notebook, params=args.params, given=given)
     seconds = time.perf_counter() - start
@@ -64,7 +67,7 @@ _RUN = Command(
     name="run", text="Run one stage notebook.", example="run nbs/stages/01_ingest_prices.ipynb",
     run=_run,
     arguments={
-        "notebook": {},
+        "notebook": {"complete": "notebook"},
         "paths": {
             "nargs": "*", "metavar": "name=path",
             "help": "a file in place of the one in the parameters cell",
@@ -74,19 +77,21 @@ _RUN = Command(
 )
 
 # %% ../nbs/96_commands.ipynb #c1100004
-def _check_reproduced() -> int:
+def _reproduced() -> Answer:
     "Are the numbers those of the last commit?"
     from quantlab.pipeline import find_project
     from quantlab.reproduction import check_reproduced
 
     outcome = check_reproduced(find_project())
-    for line in outcome.differences[:20] + outcome.notes[:20]:
-        print(line)
-    print(outcome.sentence)
-    return 0 if outcome.ok else 1
+    document = {
+        "ok": outcome.ok, "problems": outcome.differences, "notes": outcome.notes, "written": [],
+        "sentence": outcome.sentence,
+    }
+    lines = [*outcome.differences[:20], *outcome.notes[:20], outcome.sentence]
+    return Answer(lines=lines, document=document, code=0 if outcome.ok else 1)
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> Answer:
     """Contracts of stages, parameters and notebooks, and this machine; or: the same numbers as
     committed?"""
     from quantlab.contracts import check_project, machine_problems, write_contracts
@@ -94,26 +99,30 @@ def _check(args: argparse.Namespace) -> int:
     from quantlab.project import stage_differences
 
     if args.reproduced:
-        return _check_reproduced()
-    if args.write:
-        for line in write_contracts(find_project()):
-            print(f"wrote {line}")
-    machine = machine_problems(find_project())
-    for problem in machine:
-        print(problem)
-    check = check_project(find_project())
-    for problem in check.problems:
-        print(problem)
-    for difference in stage_differences(find_project()):
-        print(f"note: {difference.sentence()} `quantlab init --upgrade` shows how.")
-    print(f"{check.n_stages} stages, {len(check.problems) + len(machine)} problems")
-    return 0 if check.ok and not machine else 1
+        return _reproduced()
+    project = find_project()
+    written = write_contracts(project) if args.write else []
+    machine, check = machine_problems(project), check_project(project)
+    problems = [*machine, *check.problems]
+    notes = [
+        f"{difference.sentence()} `quantlab init --upgrade` shows how."
+        for difference in stage_differences(project)
+    ]
+    sentence = f"{check.n_stages} stages, {len(problems)} problems"
+    lines = [*(f"wrote {line}" for line in written), *problems]
+    lines += [*(f"note: {note}" for note in notes), sentence]
+    document = {
+        "ok": not problems, "problems": problems, "notes": notes, "written": written,
+        "sentence": sentence,
+    }
+    return Answer(lines=lines, document=document, code=0 if not problems else 1)
 
 
 _CHECK = Command(
     name="check",
     text="Check the contracts of stages, parameters and notebooks, and this machine.",
     example="check --reproduced", run=_check,
+    keys={"check": ("ok", "problems", "notes", "written", "sentence")},
     arguments={
         "--write": {
             "action": "store_true",
@@ -153,6 +162,6 @@ _DAG = Command(
 
 # %% ../nbs/96_commands.ipynb #c0aa0007
 COMMANDS = (
-    INIT, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, REPORT, _DAG,
+    INIT, STATUS, _RUN, _CHECK, PLAN, TRIALS, HAND_OVER, PAPER, LIVE, DESK, SWITCH, REPORT, _DAG,
     NEW_STRATEGY, NEW_FACTOR, DATA, DOCTOR,
 )

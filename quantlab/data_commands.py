@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .answers import WIDE, Answer, Command, Usage, table_lines
 from .import_folder import guard, import_target, keep_sides, replacing, write_beside
-from .ledger_commands import Command, Usage
 
 # %% ../nbs/95_data_commands.ipynb #120fe896
 def _progress() -> Callable[[str, int, int | None], None] | None:
@@ -119,7 +119,7 @@ def _say_bad(found: Any) -> None:
             )
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> Answer:
     "Look for defects, and change nothing"
     import warnings
 
@@ -129,21 +129,27 @@ def _check(args: argparse.Namespace) -> int:
     if len(args.paths) == 1 and _is_panel(Path(args.paths[0])):
         panel, n_bad = load_panel(args.paths[0]), 0
     else:
-        found = _read(args)
-        panel, n_bad = found.panel, found.n_bad
-        _say_bad(found)
+        read = _read(args)
+        panel, n_bad = read.panel, read.n_bad
+        _say_bad(read)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", DataWarning)
         report = check_panel(panel, contract=_contract(args.calendar))
-    for text in dict.fromkeys(str(note.message) for note in said):
-        print(f"note: {text}")
-    print(report.summary().to_string() if len(report.issues) else "no findings")
+    notes = [*dict.fromkeys(str(note.message) for note in said)]
+    lines = [f"note: {text}" for text in notes]
+    found = table_lines(report.summary(), wide=args.wide) if len(report.issues) else []
+    lines += found or ["no findings"]
     if report.n_quarantined:
-        print(
+        lines.append(
             "nothing was changed; stage ingest_prices leaves the cells of the "
             f"{report.n_quarantined} quarantined findings empty"
         )
-    return 1 if report.n_quarantined or n_bad else 0
+    bad = bool(report.n_quarantined or n_bad)
+    document = {
+        "ok": not bad, "n_bad": n_bad, "n_quarantined": report.n_quarantined, "notes": notes,
+        "findings": report.summary() if len(report.issues) else [],
+    }
+    return Answer(lines=lines, document=document, code=int(bad))
 
 # %% ../nbs/95_data_commands.ipynb #fe124ab2
 _SURE = ("certain", "very likely")  # what `--adjust` acts upon; the rest is listed
@@ -334,14 +340,17 @@ DATA = Command(
     text="Check price files, or import them as the panel of a project.",
     example="data import prices/ --calendar XNYS",
     run=lambda args: _check(args) if args.action == "check" else _import(args),
+    keys={
+        "check": ("ok", "n_bad", "n_quarantined", "notes", "findings"), "import": ("lines",),
+    },
     arguments={
         "action": {"choices": ["check", "import"]},
         "paths": {
             "nargs": "+",
-            "metavar": "PATH",
+            "metavar": "PATH", "complete": "file",
             "help": "files or folders: CSV or parquet, wide, long, or one file a name",
         },
-        "--to": {"help": "folder of the panel (default: data/panel of the project)"},
+        "--to": {"complete": "folder", "help": "folder of the panel (default: data/panel of the project)"},
         **{name: {"choices": list(_ANSWERS[name]), "help": _MEANS[name]} for name in _ANSWERS},
         "--column": {
             "action": "append",
@@ -369,5 +378,6 @@ DATA = Command(
         "--sectors": {"metavar": "FILE", "help": "a table of names and sectors"},
         "--membership": {"metavar": "FILE", "help": "a table of symbol, added, removed"},
         "--strict": {"action": "store_true", "help": "refuse bad rows instead of listing them"},
+        "--wide": WIDE,
     },
 )

@@ -9,8 +9,8 @@ __all__ = ['DESK', 'SWITCH']
 import argparse
 from pathlib import Path
 
+from .answers import Command, Usage
 from .bundle_arguments import KNOWN, reviewers
-from .ledger_commands import Command, Usage
 
 # %% ../nbs/95_desk_commands.ipynb #52fef876
 def _desk(args: argparse.Namespace) -> int:
@@ -38,8 +38,10 @@ DESK = Command(
     name="desk", text="Serve the page by which a person runs a live or paper desk.",
     example="desk live --bundle handoff/BUNDLE", run=_desk,
     arguments={
-        "folder": {"help": "folder of the engine"},
-        "--bundle": {"required": True, "help": "what the engine trades"},
+        "folder": {"complete": "folder", "help": "folder of the engine"},
+        "--bundle": {
+            "required": True, "complete": "bundle", "help": "what the engine trades"
+        },
         "--port": {"type": int, "default": 8765, "help": "default: 8765; 0 takes a free one"},
         "--host": {
             "default": "127.0.0.1",
@@ -102,7 +104,7 @@ SWITCH = Command(
     name="switch", text="Show, throw or reset the kill switch of an engine.",
     example='switch live halt --by Ada --reason "the feed looks wrong"', run=_switch,
     arguments={
-        "folder": {"help": "folder of the engine, or the file of a switch"},
+        "folder": {"complete": "file", "help": "folder of the engine, or the file of a switch"},
         "action": {
             "choices": ("show", "halt", "reduce", "reset"), "nargs": "?", "default": "show",
         },

@@ -7,14 +7,212 @@ __all__ = ['DOCTOR']
 
 # %% ../nbs/95_doctor_commands.ipynb #0e87fd91
 import argparse
+import locale
 import os
 import re
 import shutil
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .ledger_commands import Command
+from .answers import Answer, Command
+from .errors import QuantlabError
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00002
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    "One thing of this machine: what, its state, how to mend it, and whether the pipeline needs it"
+
+    what: str
+    state: str
+    fix: str = ""  # empty where it is as it should be
+    needed: bool = False
+
+    def line(self) -> str:
+        "What is said of it"
+        word = "NEEDED, " if self.needed and self.fix else ""
+        return f"{self.what}: {word}{self.state}" + (f"; {self.fix}" if self.fix else "")
+
+    def document(self) -> dict[str, object]:
+        "The same for machines"
+        ok = not self.fix
+        return {
+            "what": self.what, "ok": ok, "needed": self.needed, "state": self.state, "fix": self.fix
+        }
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00004
+_NUMBERS = ("pandas", "numpy", "scipy", "numba", "pyarrow", "statsmodels", "arch", "scikit-learn")
+_RUNS = ("dvc", "papermill", "nbconvert", "ruamel.yaml")  # `make repro` calls them
+
+
+def _python() -> _Finding:
+    "The Python that runs this"
+    from quantlab import __version__
+
+    said = f"quantlab {__version__}, Python {sys.version.split()[0]}, {sys.executable}"
+    fix = "" if sys.version_info >= (3, 11) else "make env PYTHON=python3.11"
+    return _Finding(what="versions", state=said, fix=fix, needed=True)
+
+
+def _locked(root: Path | None) -> dict[str, set[str]]:
+    "Versions of the project's lock by package; it may name several, one for each Python"
+    file = root / "requirements.lock" if root else None
+    if file is None or not file.is_file():
+        return {}
+    text = file.read_text(encoding="utf-8")
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([^ ;\\]+)", text, re.MULTILINE):
+        found.setdefault(name.replace(".", "-"), set()).add(version)
+    return found
+
+
+def _bounds() -> dict[str, str]:
+    "Lower bound of each package, as quantlab states it"
+    stated = metadata.requires("quantlab") or []
+    found = (re.match(r"^([\w.-]+).*?>=([\d.]+)", line) for line in stated)
+    return {match[1]: match[2] for match in found if match}
+
+
+def _number(version: str) -> list[int]:
+    "A version as numbers that can be compared"
+    return [int(part) for part in re.findall(r"\d+", version)[:3]]
+
+
+def _packages(root: Path | None) -> _Finding:
+    "The packages that decide numbers or run stages: there, within the bounds, as in the lock"
+    locked, said, wrong = _locked(root), [], []
+    try:
+        bounds = _bounds()
+    except metadata.PackageNotFoundError:
+        bounds = {}
+    for name in (*_NUMBERS, *_RUNS):
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        said.append(f"{name} {version}")
+        if _number(version) < _number(bounds.get(name, "0")):
+            wrong.append(f"{name} {version} is below {bounds[name]}")
+        elif version not in locked.get(name.replace(".", "-"), {version}):
+            said[-1] += " (the lock has another)"
+    if wrong:
+        fix = "make env" if locked else "pip install --upgrade 'quantlab[pipeline]'"
+        return _Finding(what="packages", state=", ".join(wrong), fix=fix, needed=True)
+    return _Finding(what="packages", state=", ".join(said), needed=True)
+
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00006
+def _processor() -> _Finding:
+    "Has the processor what the stages are compiled for? Where nobody says, it is not known"
+    file = Path("/proc/cpuinfo")
+    flags = re.search(r"^flags\s*:(.*)$", file.read_text(), re.M) if file.is_file() else None
+    if flags is None:
+        return _Finding(what="processor", state="AVX2 not known; results agree to 1e-9 without it")
+    if "avx2" in flags[1].split():
+        return _Finding(what="processor", state="AVX2")
+    fix = "last digits differ from the committed numbers; `quantlab check --reproduced` judges them"
+    return _Finding(what="processor", state="no AVX2", fix=fix)
+
+
+def _language() -> _Finding:
+    "What text is read and shown in"
+    encoding = locale.getpreferredencoding(False)
+    said = f"{encoding}, output {getattr(sys.stdout, 'encoding', None) or 'unknown'}"
+    plain = encoding.lower().replace("-", "") in ("utf8", "utf_8")
+    return _Finding(what="encoding", state=said, fix="" if plain else "export LC_ALL=C.UTF-8")
+
+
+def _disk(root: Path | None) -> _Finding:
+    "Is there room for a run?"
+    free = shutil.disk_usage(root or Path.cwd()).free / 2**30
+    fix = "" if free >= 2 else "free some space; a run and its cache take two"
+    return _Finding(what="disk", state=f"{free:,.1f} GiB free", fix=fix, needed=True)
+
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00008
+def _folder_md5(folder: Path) -> str:
+    "md5 that DVC gives a folder: that of the list of its files"
+    import hashlib
+    import json
+
+    from quantlab.pipeline import file_md5
+
+    files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
+    files.sort(key=lambda path: path.parts)
+    listed = [{"md5": file_md5(folder / p), "relpath": p.as_posix()} for p in files]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def _data(root: Path) -> list[_Finding]:
+    "Are the raw data there, and are they those that git names?"
+    from quantlab.pipeline import file_md5, read_yaml
+
+    found = []
+    for file in sorted(p for p in root.glob("*.dvc") if p.is_file()):
+        for out in (read_yaml(file) or {}).get("outs", []):
+            path, name = root / out["path"], f"data {out['path']}"
+            way = "make data" if (root / "Makefile").is_file() else f"dvc pull {file.name}"
+            if not path.exists():
+                found.append(_Finding(what=name, state="not there yet", fix=way))
+            elif (file_md5(path) if path.is_file() else _folder_md5(path)) != out["md5"]:
+                way = f"put back: {way}; or keep: dvc add {out['path']}"
+                found.append(_Finding(what=name, state=f"not what {file.name} names", fix=way))
+            else:
+                found.append(_Finding(what=name, state=f"there, as in {file.name}"))
+    if not found and not (root / "data").is_dir():
+        way = "quantlab data import PRICES"
+        found.append(_Finding(what="data", state="not there", fix=way, needed=True))
+    return found or [_Finding(what="data", state="there, not tracked by DVC")]
+
+
+def _remote(root: Path) -> _Finding:
+    "The default remote of DVC: is its folder there?"
+    from configparser import ConfigParser
+
+    from quantlab.pipeline import read_yaml
+
+    config = ConfigParser(strict=False, interpolation=None)
+    config.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
+    name = config.get("core", "remote", fallback="")
+    section = next((s for s in config.sections() if f'"{name}"' in s), "")
+    if not (name and section):
+        way = "dvc remote add -d NAME FOLDER, where results are to be shared"
+        return _Finding(what="remote", state="none", fix=way)
+    url = config.get(section, "url", fallback="")
+    if "://" in url:
+        return _Finding(what="remote", state=f"{name}, {url.partition(':')[0]} (not asked)")
+    folder = (root / ".dvc" / url).resolve()
+    fix = "" if folder.is_dir() else f"git restore .dvc/{url}, or dvc remote modify {name} url FOLDER"
+    state = f"{name}, a folder that is {'there' if folder.is_dir() else 'not there'}"
+    tracked = [out["path"] for f in root.glob("*.dvc") if f.is_file() for out in read_yaml(f)["outs"]]
+    lost = not all((root / path).exists() for path in tracked)
+    return _Finding(what="remote", state=state, fix=fix, needed=lost)
+
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00009
+def _hooks(root: Path) -> _Finding:
+    "Are nbdev's hooks in this clone? They are opt-in"
+    git = root / ".git"
+    if not git.exists():
+        return _Finding(what="hooks", state="no git here")
+    if git.is_file():  # of a work tree
+        git = Path(git.read_text(encoding="utf-8").partition(":")[2].strip()).parent.parent
+    config = git / "config"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    there = "nbdev" in text or ".gitconfig" in text
+    return _Finding(what="hooks", state=f"nbdev's are {'installed' if there else 'not installed'}",
+                    fix="" if there or not (root / "settings.ini").is_file() else "make hooks")
+
+
+def _browser() -> _Finding:
+    "A Chromium, with which pages are looked at in tests"
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return _Finding(what="browser", state=found or "none", fix="" if found else
+                    "apt-get install chromium, for the tests of pages")
+
 
 # %% ../nbs/95_doctor_commands.ipynb #c88960c9
 _OF_EXTRA = re.compile(r"^([\w.-]+).*;.*extra == [\"']([\w-]+)[\"']")
@@ -33,15 +231,18 @@ def _missing() -> dict[str, list[str]]:
     return missing
 
 
-def _extras() -> list[str]:
-    "A line for each extra"
+def _extras() -> list[_Finding]:
+    "One for each extra"
     try:
         missing = _missing()
     except metadata.PackageNotFoundError:
-        return ["extras: not known, since quantlab is not installed here but only imported"]
+        said = "not known, since quantlab is not installed here but only imported"
+        return [_Finding(what="extras", state=said)]
     return [
-        f"extra {extra}: lacks {', '.join(lost)}; pip install 'quantlab[{extra}]'"
-        if lost else f"extra {extra}: installed"
+        _Finding(
+            what=f"extra {extra}", state=f"lacks {', '.join(lost)}" if lost else "installed",
+            fix=f"pip install 'quantlab[{extra}]'" if lost else "", needed=extra == "pipeline",
+        )
         for extra, lost in sorted(missing.items())
     ]
 
@@ -51,44 +252,65 @@ _SERVERS = {  # program: the package of Debian that brings it
 }
 
 
-def _servers() -> list[str]:
-    "A line for each server that tests can start"
+def _servers() -> list[_Finding]:
+    "One for each server that tests can start"
     folders = [*os.get_exec_path(), "/usr/sbin"]
     folders += map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))
-    lines = []
+    findings = []
     for name, package in _SERVERS.items():
         found = shutil.which(name, path=os.pathsep.join(folders))
-        lines.append(f"server {package}: {found or f'none; apt-get install {package}'}")
-    return lines
+        fix = "" if found else f"apt-get install {package}"
+        findings.append(_Finding(what=f"server {package}", state=found or "none", fix=fix))
+    return findings
 
 # %% ../nbs/95_doctor_commands.ipynb #0321c4cc
-def _engine(build: bool) -> tuple[str, int]:
-    "A line about the second engine, and the exit code"
+def _engine(build: bool) -> _Finding:
+    "The second engine; one that is there and does not fit is a fault, since a stage would take it"
     from quantlab.venues.environment import VARIABLE, build_environment, find_environment
 
     found = build_environment() if build else find_environment()
     if found.fits:
         words = f"NautilusTrader {found.version}, as in the lock, by {found.python}"
-        return f"second engine: {words}, of {found.source}", 0
+        return _Finding(what="second engine", state=f"{words}, of {found.source}")
     given = found.source == VARIABLE
     way = f"unset {VARIABLE}, or give one that fits" if given else "`quantlab doctor --build`"
-    said = f"{found.problem}; to have NautilusTrader {found.locked}: {way}"
-    return f"second engine: {said}", 0 if found.python is None else 1
+    fix = f"to have NautilusTrader {found.locked}: {way}"
+    wrong = found.python is not None
+    return _Finding(what="second engine", state=found.problem, fix=fix, needed=wrong)
 
 
-def _doctor(args: argparse.Namespace) -> int:
+def _of_project() -> list[_Finding]:
+    "What there is to say about the project, where one stands in one"
+    from quantlab.contracts import machine_problems
+    from quantlab.pipeline import find_project
+
+    try:
+        root = find_project()
+    except QuantlabError:
+        state = "none here, so its data and remote are not looked at"
+        return [_packages(None), _disk(None), _Finding(what="project", state=state)]
+    problems = [
+        _Finding(what="project", state=said, fix=" ".join(fix) or "mend it", needed=True)
+        for said, *fix in (re.split("[;.] ", s, maxsplit=1) for s in machine_problems(root))
+    ]
+    return [_packages(root), _disk(root), *problems, *_data(root), _remote(root), _hooks(root)]
+
+
+# %% ../nbs/95_doctor_commands.ipynb #95d00010
+def _doctor(args: argparse.Namespace) -> Answer:
     "Say what this machine has"
-    from quantlab import __version__
-
-    engine, code = _engine(args.build)
-    print(f"quantlab {__version__}, Python {sys.version.split()[0]}, {sys.executable}")
-    print(*_extras(), *_servers(), engine, sep="\n")
-    return code
+    findings = [_python(), *_of_project(), _processor(), _language()]
+    findings += [*_extras(), _browser(), *_servers(), _engine(args.build)]
+    ok = not any(found.needed and found.fix for found in findings)
+    document = {"ok": ok, "findings": [found.document() for found in findings]}
+    lines = [found.line() for found in findings]
+    return Answer(lines=lines, document=document, code=0 if ok else 1)
 
 
 DOCTOR = Command(
     name="doctor", example="doctor --build", run=_doctor,
-    text="Say what this machine has: extras, servers for tests, and the second engine.",
+    text="Say what this machine and this project have, and how to have the rest.",
+    keys={"doctor": ("ok", "findings")},
     arguments={
         "--build": {
             "action": "store_true",

@@ -10,17 +10,14 @@ import argparse
 import contextlib
 import datetime
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .answers import WIDE, Answer, Command, Usage, page_lines, table_lines
 from .bundle_arguments import AS_OF, KNOWN, as_of, now, project, reviewers
-from .ledger_commands import Command, Usage
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from quantlab.handoff import Bundle
 
 # %% ../nbs/95_handoff_commands.ipynb #5f8cc979
@@ -108,31 +105,6 @@ def _approve(args: argparse.Namespace, path: str) -> str:
     said = f"{'signed' if args.key else 'approved'}: {file}\n{bundle.path.name}: {_mode(bundle)}"
     return said + _unstated(bundle, evidence) if args.key else said
 
-# %% ../nbs/95_handoff_commands.ipynb #0c14bd52
-def _in_figures(value: object) -> str:
-    "A number with what digits it needs, anything else as it is"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if value != value:
-        return "not known"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-
-
-def _page(rows: "pd.Series", width: int = 100) -> str:
-    "The summary in lines of `width`: a part a paragraph, long values on several lines"
-    parts: dict[str, dict[str, str]] = {}
-    for name, value in rows.items():
-        part, _, label = str(name).rpartition(": ")
-        parts.setdefault(part, {})[label] = _in_figures(value)
-    lines = []
-    for part, values in parts.items():
-        lines += ["", part] if part else []
-        column = max(map(len, values)) + 2
-        for label, text in values.items():
-            said = textwrap.wrap(text, width - column) or [""]
-            lines += [f"{label:{column}}{said[0]}", *(" " * column + line for line in said[1:])]
-    return "\n".join(lines)
-
 # %% ../nbs/95_handoff_commands.ipynb #0c14bd51
 _ACTIONS = ("verify", "show", "approve", "diff", "key", "schema")
 _BESIDE = (".approvals.jsonl", ".verdict.json")
@@ -144,19 +116,25 @@ def _mode(bundle: "Bundle") -> str:
     return f"mode {bundle.mode}{why}"
 
 
-def _one_bundle(args: argparse.Namespace, path: str) -> str:
-    "What there is to say about one bundle"
+def _one_bundle(args: argparse.Namespace, path: str) -> tuple[list[str], dict[str, Any]]:
+    "What there is to say about one bundle, for people and for machines"
     from quantlab.handoff import SEAL_NOTE, load_bundle
 
     if args.action == "approve":
-        return _approve(args, path)
+        lines = _approve(args, path).splitlines()
+        return lines, {"bundle": path, "ok": True, "lines": lines}
     bundle = load_bundle(path, as_of=as_of(args), reviewers=reviewers(args))
+    stated = {
+        "bundle": path, "ok": True, "seal": bundle.seal, "verdict": bundle.verdict,
+        "mode": bundle.mode, "why_shadow": bundle.why_shadow,
+    }
     if args.action == "show":
-        return _page(bundle.summary())
-    return (
+        rows = bundle.summary()
+        return page_lines(rows), stated | {"summary": rows}
+    return [
         f"{bundle.path.name}: every hash and the seal hold; verdict {bundle.verdict}, "
         f"{_mode(bundle)} ({SEAL_NOTE})"
-    )
+    ], stated
 
 
 def _schema(args: argparse.Namespace) -> int:
@@ -171,16 +149,20 @@ def _schema(args: argparse.Namespace) -> int:
     return 0
 
 
-def _diff(args: argparse.Namespace, pair: Sequence[str]) -> int:
+def _diff(args: argparse.Namespace, pair: Sequence[str]) -> Answer:
     "What differs between two bundles"
     from quantlab.handoff import diff_bundles, load_bundle
 
     table = diff_bundles(*(load_bundle(path, reviewers=reviewers(args)) for path in pair))
-    print(table.to_string() if len(table) else "The two bundles state the same.")
-    return 1 if len(table) else 0
+    lines = table_lines(table, wide=args.wide) if len(table) else []
+    return Answer(
+        lines=lines or ["The two bundles state the same."],
+        document={"same": not len(table), "differences": table}, code=1 if len(table) else 0,
+    )
+
 
 # %% ../nbs/95_handoff_commands.ipynb #ha-cmd
-def _handoff(args: argparse.Namespace) -> int:
+def _handoff(args: argparse.Namespace) -> int | Answer:
     "Verify, show, approve or compare bundles, make a key, or write the JSON Schema"
     if args.action in ("key", "schema"):
         return (_key if args.action == "key" else _schema)(args)
@@ -197,56 +179,66 @@ def _handoff(args: argparse.Namespace) -> int:
         raise Usage("approve needs one bundle, --by NAME or --key FILE, and --reason TEXT")
     from quantlab.errors import QuantlabError
 
-    code = 0
+    lines, found, code = [], [], 0
     for path in bundles:
         try:
-            print(_one_bundle(args, path))
+            said, stated = _one_bundle(args, path)
         except QuantlabError as error:
             print(f"quantlab: {error}", file=sys.stderr)
-            code = 1
-    return code
+            said, stated, code = [], {"bundle": path, "ok": False, "error": str(error)}, 1
+        lines += said
+        found.append(stated)
+    return Answer(lines=lines, document={"ok": code == 0, "bundles": found}, code=code)
 
 
 HAND_OVER = Command(
     name="handoff",
     text="Verify, show, sign or compare bundles; make a key; write the JSON Schema.",
     example="handoff verify handoff/*", run=_handoff,
+    keys={
+        "verify": ("ok", "bundles"), "show": ("ok", "bundles"), "approve": ("ok", "bundles"),
+        "diff": ("same", "differences"), "key": ("lines",), "schema": ("lines",),
+    },
     arguments={
         "action": {"choices": _ACTIONS, "nargs": "?", "default": "verify"},
         "bundles": {
-            "nargs": "+", "metavar": "bundle",
+            "nargs": "+", "metavar": "bundle", "complete": "bundle",
             "help": "a bundle; for `key` a file or folder, for `schema` a file",
         },
         "--by": {"help": "who approves"}, "--reason": {"help": "why"},
         "--key": {"metavar": "FILE", "help": "private key that approve signs with"},
         "--at": {"type": _time, "help": "time of the signature (default: now)"},
         "--name": {"help": "whose key is made"}, "--reviewers": KNOWN, "--as-of": AS_OF,
+        "--wide": WIDE,
     },
 )
 
 # %% ../nbs/95_handoff_commands.ipynb #eba74118
-def _paper(args: argparse.Namespace) -> int:
+def _paper(args: argparse.Namespace) -> Answer:
     "Replay a bundle through the reference broker"
     from quantlab.handoff import load_bundle, replay_bundle
 
     bundle = load_bundle(args.bundle, as_of=as_of(args), reviewers=reviewers(args))
     result = replay_bundle(bundle, args.feed, state=args.state)
-    print(result.summary().to_string())
+    lines = page_lines(result.summary())
     if bundle.why_shadow:
-        print(f"in shadow mode, because it {bundle.why_shadow}; no order left this machine")
-    return 0
+        lines.append(f"in shadow mode, because it {bundle.why_shadow}; no order left this machine")
+    return Answer(lines=lines, document={"result": result, "why_shadow": bundle.why_shadow})
 
 
 PAPER = Command(
     name="paper", text="Replay a bundle through the reference broker.",
     example="paper handoff/BUNDLE --feed feed.parquet --state state", run=_paper,
+    keys={"paper": ("result", "why_shadow")},
     arguments={
-        "bundle": {},
+        "bundle": {"complete": "bundle"},
         "--feed": {
+            "complete": "file",
             "default": "artifacts/feed.parquet",
             "help": "days to replay (default: the pipeline's)",
         },
         "--state": {
+            "complete": "folder",
             "default": "paper_state",
             "help": "folder that holds journal and state (default: paper_state)",
         },

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .ledger_commands import Usage
+from .answers import Usage
 
 # %% ../nbs/94_import_folder.ipynb #8277685f
 def import_target(args: argparse.Namespace) -> tuple[Path, Path | None]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .ledger_commands import Usage
+from .answers import Usage
+from .errors import did_you_mean
 
 if TYPE_CHECKING:
     from quantlab.handoff import Bundle
@@ -162,7 +163,8 @@ BROKERS: dict[str, Callable[["Bundle", Path, "Clock", Mapping], "Venue"]] = {
 def check_broker(args: argparse.Namespace) -> None:
     "Refuse a broker that there is not"
     if args.broker not in BROKERS:
-        raise Usage(f"--broker is one of {', '.join(BROKERS)}; got {args.broker!r}.")
+        said, known = f"--broker got {args.broker!r}", f"it is one of {', '.join(BROKERS)}."
+        raise Usage(did_you_mean(said, args.broker, BROKERS, known))
 
 
 def make_venue(args: argparse.Namespace, bundle: "Bundle", clock: "Clock") -> "Venue":

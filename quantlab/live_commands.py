@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .answers import Command
 from .bundle_arguments import AS_OF, KNOWN, as_of, reviewers
-from .ledger_commands import Command
 from quantlab.live_arguments import (
     BROKERS, check_broker, check_feed, make_feed, make_store, make_venue, mapping,
 )
@@ -297,7 +297,7 @@ LIVE = Command(
     name="live", text="Trade a bundle on events, from a file or a line.",
     example="live handoff/BUNDLE --feed feed.parquet --broker reference", run=_live,
     arguments={
-        "bundle": {},
+        "bundle": {"complete": "bundle"},
         **_FEED,
         "--broker": {
             "default": "reference", "help": f"one of: {', '.join(BROKERS)} (default: reference)"

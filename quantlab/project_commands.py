@@ -9,7 +9,7 @@ __all__ = ['INIT', 'NEW_STRATEGY', 'NEW_FACTOR']
 import argparse
 from pathlib import Path
 
-from .ledger_commands import Command, Usage
+from .answers import Command, Usage
 
 # %% ../nbs/95_project_commands.ipynb #79ec56b8
 def _upgrade(folder: str) -> int:

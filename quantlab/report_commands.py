@@ -6,41 +6,47 @@
 __all__ = ['REPORT']
 
 # %% ../nbs/95_report_commands.ipynb #77b9dc39
-import argparse
-import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .ledger_commands import Command, Usage
+from .answers import WIDE, Answer, Command, Usage, table_lines, terminal_width
+from .errors import PipelineError, did_you_mean
 
 # %% ../nbs/95_report_commands.ipynb #8081038e
-def _render(files: Sequence[str], as_json: bool) -> int:
+def _render(files: Sequence[str]) -> Answer:
     "Make the pages of the stages"
     from quantlab.rendering import render_pages
 
     if files:
         raise Usage("report render makes the pages of all stages that have run, and takes no file")
-    print(f"{len(render_pages())} pages in reports/")
-    return 0
+    pages = render_pages()
+    return Answer(lines=[f"{len(pages)} pages in reports/"], document={"pages": pages})
 
 
-def _status(files: Sequence[str], as_json: bool) -> int:
+def _status(files: Sequence[str]) -> Answer:
     "Say which pages belong to this run"
     from quantlab.pipeline import find_project
     from quantlab.status import project_status
 
     if files:
         raise Usage("report status speaks of the pages of all stages, and takes no file")
-    status = project_status(find_project())
+    status, lines = project_status(find_project()), []
     for s in status.stages:
         why = f"unfinished: {s.stopped}" if s.stopped else s.reason
-        print(f"{s.stage:20} {s.state:14} {why or s.answer}")
+        head = f"{s.stage:20} {s.state:14} "
+        after = " " * len(head)
+        said = textwrap.wrap(why or s.answer, max(20, terminal_width() - len(head))) or [""]
+        lines += [(head + said[0]).rstrip(), *(after + line for line in said[1:])]
     if status.bundle:
         of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
-        print(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
-    print(status.sentence)
-    return 0 if status.ok else 1
+        lines.append(f"bundle: {status.bundle}, {status.bundle_verdict}, {status.bundle_mode}{of}")
+    document = {
+        "ok": status.ok, "sentence": status.sentence, "stages": status.stages,
+        "verdict": status.verdict, "bundle": status.bundle, "bundle_state": status.bundle_state,
+    }
+    return Answer(lines=[*lines, status.sentence], document=document, code=0 if status.ok else 1)
 
 # %% ../nbs/95_report_commands.ipynb #c3a4d326
 _DOSSIER = "reports/dossier.html"
@@ -48,92 +54,84 @@ _DOSSIER = "reports/dossier.html"
 
 def _read_page(file: str) -> str:
     "Text of a page, or an error that names what is spelt alike"
-    from difflib import get_close_matches
-
-    from quantlab.errors import PipelineError
     from quantlab.pipeline import read_file
 
     path = Path(file)
     if path.is_file() or not path.parent.is_dir():
         return read_file(path)
-    there = [p.name for p in sorted(path.parent.glob("*.html"))]
-    near = get_close_matches(path.name, there, n=3, cutoff=0.5) or there[:5]
-    beside = ", ".join((path.parent / name).as_posix() for name in near)
-    raise PipelineError(
-        f"{file} does not exist; "
-        + (f"there are: {beside}." if near else "`quantlab report render` makes the pages.")
-    )
+    there = [p.as_posix() for p in sorted(path.parent.glob("*.html"))]
+    some = f"there are: {', '.join(there[:5])}."
+    otherwise = some if there else "`quantlab report render` makes the pages."
+    raise PipelineError(did_you_mean(f"{file} does not exist", path.as_posix(), there, otherwise))
 
 # %% ../nbs/95_report_commands.ipynb #194dd4e4
-def _as_dict(file: str, check: Any) -> dict[str, Any]:
+def _document(check: Any) -> dict[str, Any]:
     "The outcome for machines"
     return {
-        "file": file, "ok": check.ok, "sentence": check.sentence(),
-        "parts": check.summary().to_dict("index"), "problems": check.table().to_dict("records"),
-        "not_told": check.table(None).to_dict("records"),
+        "ok": check.ok, "sentence": check.sentence(), "parts": check.summary().to_dict("index"),
+        "problems": check.table(), "not_told": check.table(None),
     }
 
 
-def _print_check(file: str, check: Any) -> None:
+def _lines(file: str, check: Any, wide: bool) -> list[str]:
     "The outcome for people"
     from quantlab.review.dossier import REPORT_NOTE
 
-    print(f"{file}: {len(check.problems)} problems. {check.sentence()}")
-    print(check.summary().to_string())
-    for problem in check.problems:
-        print(f"does not hold: {problem}")
-    open_ = check.table(None)
-    for (part, why), rows in open_.groupby(["part", "said"], sort=False):
+    lines = [f"{file}: {len(check.problems)} problems. {check.sentence()}"]
+    lines += table_lines(check.summary(), wide=wide)
+    lines += [f"does not hold: {problem}" for problem in check.problems]
+    for (part, why), rows in check.table(None).groupby(["part", "said"], sort=False):
         names = ", ".join(rows["place"].iloc[:2]) + (", ..." if len(rows) > 2 else "")
-        print(f"not told: {len(rows)} of {part}: {why} ({names})")
-    print(f"note: {REPORT_NOTE}")
+        lines.append(f"not told: {len(rows)} of {part}: {why} ({names})")
+    return [*lines, f"note: {REPORT_NOTE}"]
 
 
-def _verify(files: Sequence[str], as_json: bool) -> int:
+def _verify(files: Sequence[str], wide: bool = False) -> Answer:
     "Say which numbers and figures of dossiers hold"
     from quantlab.evidence import verify_report
     from quantlab.pipeline import find_project
 
     project = find_project()
-    if not files and not as_json:
-        print(f"No file was named, so {_DOSSIER} of this project is verified.")
-    found = {}
-    for file in files or [(project / _DOSSIER).as_posix()]:
-        name = file if files else _DOSSIER
-        found[name] = verify_report(_read_page(file), project)
-        if not as_json:
-            _print_check(name, found[name])
-    if as_json:
-        print(json.dumps([_as_dict(*pair) for pair in found.items()], indent=1, default=str))
-    return 0 if all(check.ok for check in found.values()) else 1
+    lines = [] if files else [f"No file was named, so {_DOSSIER} of this project is verified."]
+    read = {f: f for f in files} or {_DOSSIER: (project / _DOSSIER).as_posix()}
+    found = {name: verify_report(_read_page(file), project) for name, file in read.items()}
+    for name, check in found.items():
+        lines += _lines(name, check, wide)
+    ok = all(check.ok for check in found.values())
+    document = {"ok": ok, "files": {name: _document(check) for name, check in found.items()}}
+    return Answer(lines=lines, document=document, code=0 if ok else 1)
 
 # %% ../nbs/95_report_commands.ipynb #b5537e7a
-def _diff(files: Sequence[str], as_json: bool) -> int:
+def _diff(files: Sequence[str], wide: bool = False) -> Answer:
     "Say what differs between two dossiers"
     from quantlab.review.comparison import diff_dossiers
 
     if len(files) != 2:
         raise Usage("report diff needs two files")
     found = diff_dossiers(*map(_read_page, files))
-    if as_json:
-        rows = found.table.astype(object).where(found.table.notna(), None)
-        said = {"same": found.same, "sentences": found.sentences()}
-        print(json.dumps(said | {"table": rows.to_dict("records")}, indent=1, default=str))
-    else:
-        print(*found.sentences(), sep="\n")
-        if not found.same:
-            print(found.table.to_string(index=False, max_colwidth=60))
-    return 0 if found.same else 1
+    shown = [] if found.same else table_lines(found.table.reset_index(drop=True), wide=wide)
+    document = {"same": found.same, "sentences": found.sentences(), "table": found.table}
+    return Answer(lines=[*found.sentences(), *shown], document=document, code=0 if found.same else 1)
 
 # %% ../nbs/95_report_commands.ipynb #7b78a202
-_REPORTS = {"verify": _verify, "diff": _diff, "render": _render, "status": _status}
+def _report(args: Any) -> Answer:
+    "Run what was asked for of the reports"
+    if args.action in ("render", "status"):
+        return (_render if args.action == "render" else _status)(args.files)
+    return (_verify if args.action == "verify" else _diff)(args.files, args.wide)
+
+
+_KEYS: Mapping[str, Sequence[str]] = {
+    "status": ("ok", "sentence", "stages", "verdict", "bundle", "bundle_state"),
+    "verify": ("ok", "files"), "diff": ("same", "sentences", "table"), "render": ("pages",),
+}
 REPORT = Command(
     name="report", example="report verify reports/dossier.html",
     text="Make the pages of the stages, say which of them are of this run, say what of a dossier "
     "holds, or compare two dossiers.",
-    run=lambda args: _REPORTS[args.action](args.files, args.json),
+    run=_report, keys=_KEYS,
     arguments={
-        "action": {"choices": list(_REPORTS)}, "files": {"nargs": "*"},
-        "--json": {"action": "store_true", "help": "verify, diff: the outcome for machines"},
+        "action": {"choices": ["verify", "diff", "render", "status"]},
+        "files": {"nargs": "*", "complete": "file"}, "--wide": WIDE,
     },
 )

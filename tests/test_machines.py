@@ -572,6 +572,8 @@ def test_every_shell_block_of_the_readme_is_one_that_works(tmp_path, monkeypatch
         "new-factor",
         "data",
         "doctor",
+        "status",
+        "completion",
     } == {c for c, _ in called}
     for command, action in called:
         with pytest.raises(SystemExit) as stop:

@@ -18,7 +18,7 @@ from .. import __version__
 from ..checks import check_kind, check_series
 from ..errors import SpecificationError
 from .comparison import diff_dossiers
-from .dossier import Facts
+from .dossier import Facts, format_fact
 from .findings import count_findings, find_open
 
 # %% ../../nbs/70_review/36_record.ipynb #ae5e3490
@@ -138,8 +138,11 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     edited, table = (table["kind"] == "page").any(), table[table["kind"] != "page"]
     decisive = table[table["kind"].isin(_DECISIVE)].groupby("kind", sort=False).head(_MOST)
     rows = [
-        {"kind": r.kind, "what": f"{r.stage}: {r.key}", "before": str(r.first), "now": str(r.second)}
-        for r in decisive.itertuples()
+        {
+            "kind": r.kind, "what": f"{r.stage}: {r.key}", "before": format_fact(r.first),
+            "now": format_fact(r.second),
+        }
+        for r in decisive.astype(object).itertuples()
     ]
     return {
         "sentence": f"{len(table)} things differ from the earlier dossier."
