@@ -63,6 +63,14 @@ from .alphalens import (
     tear_sheet as tear_sheet,
     to_alphalens as to_alphalens,
 )
+from .event_study import (
+    EventStudyResult as EventStudyResult,
+    event_study as event_study,
+)
+from .factor_events import (
+    FactorEventReturns as FactorEventReturns,
+    factor_event_returns as factor_event_returns,
+)
 from .attribution import (
     AttributionResult as AttributionResult,
     attribution_by as attribution_by,
