@@ -92,7 +92,7 @@ _RANGE_DOC = """{title}
     >>> steps = np.random.default_rng(0).normal(0, 0.01 / 8, (100, 64))
     >>> path = pd.DataFrame(100 * np.exp(steps.cumsum().reshape(100, 64)))
     >>> bars = [path[0], path.max(axis=1), path.min(axis=1), path[63]]
-    >>> round(float({name}(*bars, window=100).iloc[-1]), 2)  # of a day, as simulated
+    >>> round(float({name}(*bars, window=99).iloc[-1]), 2)  # of a day, as simulated
     0.01
     """
 
