@@ -16,7 +16,8 @@ import pandas as pd
 from ..checks import check_frame, check_index, check_integer, check_mask
 from .screen import PairScreen, screen_pairs
 from ..errors import DataError, MisalignedError, SpecificationError
-from ..results import Result
+from ..progress import with_progress
+from ..results import Result, count_words
 
 # %% ../../nbs/30_cointegration/50_formation.ipynb #561af5ff
 def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) -> pd.DataFrame:
@@ -134,6 +135,18 @@ class FormationScreen(Result):
     n_tested: int  # ordered pairs tested over all windows
     n_discoveries: int  # pairs with a q-value at or below alpha, over all windows
 
+    NEXT = ("result.pairs", "result.windows")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        windows = count_words(len(self.windows), "window")
+        return (
+            f"{count_words(self.n_discoveries, 'discovery', 'discoveries')} among "
+            f"{self.n_tested:,} "
+            f"ordered pairs tested in {windows}, corrected within each window; "
+            f"{count_words(len(self.pairs), 'pair')} chosen."
+        )
+
 
 def _count(result: PairScreen, alpha: float, kept: int) -> dict[str, float]:
     "What the search of a window cost, and what it found"
@@ -170,7 +183,7 @@ def screen_formations(
     log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int, trading: int,
     half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40, alpha: float = 0.05,
     fdr: Literal["by", "bh"] = "by", first_trade: Any = None, test_again: bool = True,
-    progress: Callable = iter, **screen: Any,
+    progress: Callable = with_progress, **screen: Any,
 ) -> FormationScreen:
     """Screen all pairs in each formation window and keep the best for the trading window after it.
 

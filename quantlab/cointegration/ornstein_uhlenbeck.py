@@ -19,7 +19,7 @@ from ..checks import check_number
 from .mean_reversion import fit_ar1, spread_note
 from .unitroot import check_testable
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted
 
 # %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #6fd14b7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,6 +42,20 @@ class OUFit(Result):
         "sigma": "diffusion (per square root of time)", "half_life": "half-life (periods)",
         "stationary_std": "stationary standard deviation", "nobs": "observations",
     }
+
+    NEXT = (".plot()", "bertram_thresholds(result, cost=0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = (
+            f"Half of a gap is closed in {self.half_life:.3g} periods, around a mean of "
+            f"{self.mu:.3g}"
+        )
+        said += (
+            f"; the speed of reversion is {self.kappa / self.std_errors['kappa']:.1f} standard "
+            "errors"
+        )
+        return noted(f"{said} from zero.", self.note)
 
     @property
     def theta(self) -> float:
@@ -92,6 +106,17 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     ------
     DataError
         Bad values, or an AR(1) coefficient outside (0, 1): no such process has made the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import ou_fit
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> rng = np.random.default_rng(0)
+    >>> path = ornstein_uhlenbeck(2000, kappa=10.0, mu=0.0, sigma=0.2, dt=1 / 252, rng=rng)
+    >>> fit = ou_fit(path, dt=1 / 252)
+    >>> print(f"half-life {fit.half_life:.0f} days, standard deviation {fit.stationary_std:.3f}")
+    half-life 19 days, standard deviation 0.046
     """
     check_number(dt, "dt", low=0, strict=True)
     x = check_testable(spread, "spread").to_numpy()
@@ -131,6 +156,17 @@ class ThresholdResult(Result):
     expected_return: float  # profit per unit of time
     entry_in_std: float  # distance of the entry from the mean in stationary standard deviations
 
+    NEXT = ("ou_fit(spread, dt=1.0)", "half_life(spread)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Buy the spread at {self.entry:.4g} and sell it at {self.exit:.4g}: after a cost of "
+            f"{self.cost:.3g} a round trip leaves {self.profit_per_cycle:.3g}, if the spread goes "
+            "on "
+            "as it was fitted."
+        )
+
 # %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #2a17ee4f
 def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     """Find the symmetric entry and exit levels with the largest expected return per unit of time.
@@ -158,6 +194,17 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     References
     ----------
     Bertram (2010), Analytic solutions for optimal statistical arbitrage trading, eqs. 9 and 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import bertram_thresholds, ou_fit
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> rng = np.random.default_rng(0)
+    >>> path = ornstein_uhlenbeck(2000, kappa=10.0, mu=0.0, sigma=0.2, dt=1 / 252, rng=rng)
+    >>> best = bertram_thresholds(ou_fit(path, dt=1 / 252), cost=0.005)
+    >>> print(f"buy at {best.entry:.3f}, sell at {best.exit:.3f}")
+    buy at -0.035, sell at 0.017
     """
     if not isinstance(fit, OUFit):
         raise SpecificationError(f"`fit` must be the result of `ou_fit`; got {type(fit).__name__}.")

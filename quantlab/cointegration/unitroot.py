@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..checks import check_integer, check_number, check_option, check_series, warn
 from ..errors import DataError, SmallSampleWarning
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, null_words
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #d72158e0
 Trend = Literal["n", "c", "ct", "ctt"]
@@ -42,6 +42,12 @@ class UnitRootResult(Result):
         "pvalue": "p-value", "nobs": "observations", "break_date": "last date of the old regime",
         "null_hypothesis": "null hypothesis",
     }
+
+    NEXT = (".plot()", "kpss(x)", "variance_ratio(x)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{self.test}: {null_words(self.null_hypothesis, self.pvalue)}"
 
     def summary(self) -> pd.Series:
         "Labelled table: the test, its choices and its critical values"
@@ -283,6 +289,15 @@ def kpss(
     References
     ----------
     Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13; Hobijn, Franses & Ooms (1998).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import kpss
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(500, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> kpss(walk).rejects(0.05)  # the null is stationarity
+    True
     """
     from arch.unitroot import KPSS
 
@@ -329,6 +344,15 @@ def phillips_perron(
     References
     ----------
     Phillips & Perron (1988).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import phillips_perron
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(500, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> phillips_perron(walk).rejects(0.05)  # the null is a unit root
+    False
     """
     from arch.unitroot import PhillipsPerron
 
@@ -412,6 +436,16 @@ def zivot_andrews(
     References
     ----------
     Zivot & Andrews (1992), eqs. 1' to 3'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import zivot_andrews
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(300, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> found = zivot_andrews(walk)
+    >>> found.rejects(0.05), found.break_date in walk.index
+    (False, True)
     """
     from arch.unitroot import ZivotAndrews
     from arch.utility.exceptions import InfeasibleTestException

@@ -6,6 +6,7 @@
 __all__ = ['membership_mask', 'SurvivorshipResult', 'survivorship_gap']
 
 # %% ../../nbs/10_data/25_universe.ipynb #e0d5a58a
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -69,6 +70,15 @@ def membership_mask(
     ------
     DataError
         Spells that cannot be read, an index that is not increasing dates, or no asset in the list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import membership_mask
+    >>> days = pd.bdate_range("2024-01-01", periods=3)
+    >>> spells = pd.DataFrame({"symbol": ["a"], "added": ["2024-01-02"], "removed": ["2024-01-03"]})
+    >>> membership_mask(days, ["a", "b"], spells)["a"].tolist()
+    [False, True, False]
     """
     try:
         index, columns = pd.Index(index), pd.Index(columns)
@@ -149,6 +159,17 @@ class SurvivorshipResult(Result):
     periods_per_year: float
     returns: pd.DataFrame  # columns all, members
     names_per_year: pd.DataFrame  # average number of names: all, members
+
+    NEXT = (".plot()", "result.names_per_year")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.statistic):
+            return "All names and the members never differ: the panel shows no survivorship."
+        return (
+            f"All names earn {self.difference:.2%} a year more than the members of the day before "
+            f"(t = {self.statistic:.2f})."
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "Cumulative gain of all names over the members, in percent"

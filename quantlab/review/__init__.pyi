@@ -98,6 +98,7 @@ from .record import (
 )
 from .judge import (
     Judgement as Judgement,
+    am_i_lucky as am_i_lucky,
     judge as judge,
 )
 from .strategy import (

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, SpecificationError
-from ..results import Result, as_scalar
+from ..results import Result, as_scalar, as_text
 from ..pages import mark_page, render_cell, render_figure, render_table, render_template
 from ..storage import sha256
 
@@ -71,6 +71,10 @@ class Fact(Result):
     stage: str  # the stage that measured it
     key: str  # where in the stage's metrics: names joined by "/"
     md5: str = ""  # of the metrics file
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{self.name}: {as_text(self.value)}, measured by {self.stage}."
 
     def html(self, spec: str = "") -> str:
         "The value as the page shows it, with its birthplace in the markup"

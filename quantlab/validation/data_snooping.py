@@ -20,7 +20,7 @@ from quantlab.checks import (
     first_largest,
 )
 from ..errors import DataError, MisalignedError
-from ..results import Result
+from ..results import Result, count_words, null_words, p_words
 from .sharpe_estimate import stationary_bootstrap_counts
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #716b2436
@@ -88,6 +88,13 @@ class SPAResult(Result):
     statistics: pd.Series  # of each model, above zero where it did better than the benchmark
     null_hypothesis: str = "no model is better than the benchmark"
 
+    NEXT = ("step_m(benchmark_losses, model_losses, block_size=10, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tail = f" over {count_words(self.n_models, 'model')}; the best is {self.best_model}"
+        return null_words(self.null_hypothesis, self.pvalue_consistent, tail)
+
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #ddcde59d
 def _differences(
     benchmark_losses: Any, model_losses: Any, block_size: float, studentize: bool
@@ -131,6 +138,8 @@ def superior_predictive_ability(
     n_resamples: int = 1000, studentize: bool = True, seed: int,
 ) -> SPAResult:
     """Test whether any of many models is better than a benchmark.
+
+    For a verdict on data snooping in one call: `quantlab.review.am_i_lucky`.
 
     Parameters
     ----------
@@ -211,6 +220,17 @@ class StepMResult(Result):
     n_resamples: int
     studentize: bool
 
+    NEXT = ("model_confidence_set(losses, block_size=10, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        best = p_words(self.pvalues.min())
+        return (
+            f"{self.n_superior} of {count_words(self.n_models, 'model')} can be said to be better "
+            "than the "
+            f"benchmark at {self.size:.0%}, all of them at once; the smallest adjusted {best}."
+        )
+
 
 def step_m(
     benchmark_losses: pd.Series, model_losses: pd.DataFrame, *, block_size: float,
@@ -234,6 +254,18 @@ def step_m(
     ----------
     Romano & Wolf (2005), Econometrica 73(4); Romano & Wolf (2016), Statistics & Probability Letters
     113.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import step_m
+    >>> rng = np.random.default_rng(0)
+    >>> benchmark = pd.Series(rng.normal(1, 0.5, 400))
+    >>> same, better = rng.normal(1, 0.5, 400), rng.normal(0.8, 0.5, 400)
+    >>> models = pd.DataFrame({"same": same, "better": better})
+    >>> step_m(benchmark, models, block_size=5, seed=0).superior
+    ['better']
     """
     check_number(size, "size", low=0, high=1, strict=True)
     models, d, statistics, _ = _differences(benchmark_losses, model_losses, block_size, studentize)
@@ -357,6 +389,16 @@ class MCSResult(Result):
     block_size: float
     n_resamples: int
 
+    NEXT = ("result.included", "result.pvalues")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_included} of {count_words(self.n_models, 'model')} cannot be told from the "
+            "best at "
+            f"{self.size:.0%}."
+        )
+
 
 def model_confidence_set(
     losses: pd.DataFrame, *, block_size: float, size: float = 0.1, n_resamples: int = 1000,
@@ -388,6 +430,16 @@ def model_confidence_set(
     References
     ----------
     Hansen, Lunde & Nason (2011), The model confidence set, Econometrica 79(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import model_confidence_set
+    >>> rng = np.random.default_rng(0)
+    >>> losses = pd.DataFrame({"a": rng.normal(1, 0.5, 400), "b": rng.normal(0.7, 0.5, 400)})
+    >>> model_confidence_set(losses, block_size=5, seed=0).included
+    ['b']
     """
     check_number(size, "size", low=0, high=1, strict=True)
     check_option(method, "method", ("R", "max"))

@@ -377,6 +377,9 @@ def deflated_sharpe_ratio(
 ) -> float:
     """Return the probability that a Sharpe ratio chosen among `n_trials` is not luck.
 
+    For a return series and a number of things tried, `quantlab.review.am_i_lucky` answers in one
+    call.
+
     Parameters
     ----------
     sharpe : float
@@ -446,6 +449,18 @@ class DeflatedSharpeCurve(Result):
     sharpe_variance: float
     threshold: float
     break_even: float  # largest number of trials that still passes, nan if none does
+
+    NEXT = (".plot()", "min_track_record_length(0.1)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.break_even):
+            return f"Not even a single trial reaches the threshold of {self.threshold:.0%}."
+        return (
+            f"The Sharpe ratio of {self.sharpe:.3g} per period reaches {self.threshold:.0%} with "
+            "up to "
+            f"{self.break_even:,.0f} trials, and no longer with more."
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the curve, the threshold and the marks"
@@ -549,6 +564,13 @@ def min_track_record_length(
     References
     ----------
     Bailey & López de Prado (2012), eq. 13.
+
+    Examples
+    --------
+    >>> from quantlab.validation import min_track_record_length
+    >>> annual = 1.0
+    >>> round(min_track_record_length(annual / 252**0.5) / 252, 1)  # years
+    2.7
     """
     sharpe, benchmark = _per_period(sharpe, "sharpe"), _per_period(benchmark, "benchmark")
     moments = _check_moments(skewness, kurtosis)
@@ -622,6 +644,14 @@ def time_aggregation_factor(
     References
     ----------
     Lo (2002), eq. 20 and 23.
+
+    Examples
+    --------
+    >>> from quantlab.validation import time_aggregation_factor
+    >>> round(time_aggregation_factor(12), 3)
+    3.464
+    >>> round(time_aggregation_factor(12, autocorrelation=0.2), 3)
+    2.879
     """
     # a lag each: more would fill the memory
     q = check_integer(n_periods, "n_periods", low=1, high=10**7)

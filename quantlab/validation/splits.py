@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..checks import check_index, check_integer, check_option, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words
 
 # %% ../../nbs/20_validation/05_splits.ipynb #acbf6b07
 def _rows(X: Any) -> tuple[int, pd.Index]:
@@ -262,6 +262,17 @@ class PurgedKFold(_FoldSplitter):
         At least 2.
     purge, embargo : int
         Rows; see the rule above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.validation import PurgedKFold
+    >>> folds = PurgedKFold(3, purge=1, embargo=1)
+    >>> for train, test in folds.split(np.zeros(9)):
+    ...     print(train, test)
+    [5 6 7 8] [0 1 2]
+    [0 1 8] [3 4 5]
+    [0 1 2 3 4] [6 7 8]
     """
 
     n_folds: int
@@ -290,6 +301,13 @@ class CombinatorialPurgedSplit(_FoldSplitter):
     References
     ----------
     López de Prado (2018), Advances in Financial Machine Learning, ch. 7 and 12.
+
+    Examples
+    --------
+    >>> from quantlab.validation import CombinatorialPurgedSplit
+    >>> split = CombinatorialPurgedSplit(6, 2)
+    >>> split.n_splits, split.n_paths
+    (15, 5)
     """
 
     n_folds: int
@@ -390,6 +408,17 @@ class FoldChoice(Result):
     n_splits: int
     n_paths: int
     train_size: float
+
+    NEXT = ("CombinatorialPurgedSplit(result.n_folds, result.n_test_folds)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_folds} folds with {self.n_test_folds} of them held out give "
+            f"{self.n_splits:,} splits "
+            f"and {count_words(self.n_paths, 'path')}, each trained on about "
+            f"{self.train_size:,.0f} rows."
+        )
 
 
 def optimal_folds(

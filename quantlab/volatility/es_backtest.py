@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted, null_words
 from .exceedances import check_losses
 
 # %% ../../nbs/40_volatility/34_es_backtest.ipynb #66cbc080
@@ -31,6 +31,13 @@ class ESBacktest(Result):
     mcneil_frey_pvalue: float
     note: str
     null_hypothesis: str = "the mean loss beyond VaR is the expected shortfall"
+
+    NEXT = (".plot()", "backtest_var(returns, var, level=0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = null_words(self.null_hypothesis, self.mcneil_frey_pvalue, " (McNeil and Frey)")
+        return noted(said, self.note)
 
     def plot(self, ax: Any = None) -> Any:
         "The two Z statistics: 0 when the shortfall is right, negative when it is too small"
@@ -76,6 +83,17 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     References
     ----------
     Acerbi & Szekely (2014), eq. 5 and 6; McNeil & Frey (2000), section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import backtest_es
+    >>> rng = np.random.default_rng(0)
+    >>> returns = pd.Series(rng.normal(0, 0.01, 1000))
+    >>> var, es = returns * 0 + 0.02326, returns * 0 + 0.02665  # of a normal law at 1 %
+    >>> backtest_es(returns, var, es, level=0.01).mcneil_frey_pvalue > 0.05
+    True
     """
     returns, var, es = check_losses("backtest_es", returns, level, var=var, es=es)
     if (es < var).any():

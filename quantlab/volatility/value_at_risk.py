@@ -6,6 +6,7 @@
 __all__ = ['GPDFit', 'fit_gpd_tail', 'Risk', 'value_at_risk']
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #2d9928b4
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from scipy.stats import norm
 
 from ..checks import check_integer, check_number, check_option, check_scale, check_series
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted
 from .kernel import MU, N_PARAMETERS, FitRecord, variance_path
 from .rolling import rolling_garch
 from .exceedances import check_level
@@ -41,6 +42,12 @@ class GPDFit(Result):
     shape_error: float
     note: str
     _excesses: np.ndarray
+
+    NEXT = (".plot()", "result.var(0.99)", "result.es(0.99)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _conclusion(self)
 
     def _check_q(self, q: float) -> float:
         "A probability beyond the threshold"
@@ -80,6 +87,16 @@ class GPDFit(Result):
         ax.set(title="Tail of the losses", xlabel="loss", ylabel="probability of more")
         ax.legend(frameon=False)
         return ax
+
+# %% ../../nbs/40_volatility/35_value_at_risk.ipynb #086d521b
+def _conclusion(result: GPDFit) -> str:
+    "The conclusion in one sentence"
+    error = "" if math.isnan(result.shape_error) else f" (standard error {result.shape_error:.2g})"
+    said = (
+        f"Tail shape {result.shape:.3g}{error} from {result.n_exceedances:,} of {result.nobs:,} "
+        "losses, "
+    )
+    return noted(f"{said}those beyond {result.threshold:.4g}.", result.note)
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #559a5c57
 def _gpd_loglikelihood(theta: float, y: np.ndarray) -> float:
@@ -138,6 +155,16 @@ def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
     References
     ----------
     McNeil & Frey (2000), eq. 10 and 16; Grimshaw (1993); Smith (1987) for the standard errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import fit_gpd_tail
+    >>> losses = pd.Series(np.random.default_rng(0).standard_t(4, 5000))
+    >>> tail = fit_gpd_tail(losses, threshold_quantile=0.95)
+    >>> tail.n_exceedances, tail.es(0.99) > tail.var(0.99)
+    (250, True)
     """
     x = check_series(losses, "losses", min_length=40, allow_constant=False)
     level = check_number(threshold_quantile, "threshold_quantile", low=0, high=1, strict=True)
