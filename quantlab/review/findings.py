@@ -117,6 +117,9 @@ def _model(facts: Facts, family: str) -> Iterator[Finding]:
             )
 
 # %% ../../nbs/70_review/32_findings.ipynb #636f0ab8
+_WORST = {"daily loss": "return of a day", "drawdown": "deepest drawdown over the horizon"}
+
+
 def _desk(facts: Facts, family: str) -> Iterator[Finding]:
     "What the paper replay found, and rules that come in the wrong order"
     paper = facts.value("paper_replay", family) or {}
@@ -145,13 +148,20 @@ def _desk(facts: Facts, family: str) -> Iterator[Finding]:
                 f"no later than the limit ({{{at}/limits/{limit}/value|.0%}}), which then never "
                 "acts.", "Set the limit below the kill rule, in `handoff_paper` of params.yaml.",
             )
+        worst = facts.value("handoff_paper", f"{family}/expected/{_WORST[rule]}") or {}
+        if kill is not None and worst and kill <= max(abs(worst["lower"]), abs(worst["upper"])):
+            yield Finding(
+                "low", f"A strategy that is exactly as expected can pass the kill rule on {rule} "
+                f"({{{at}/kill_rules/{rule}/value|.0%}}) within the stored quantiles.",
+                "Expect a stop without a fault now and then, or set the rule further out.",
+            )
         if kill is None and facts.has("handoff_paper", f"{family}/kill_rules"):
             yield Finding(
                 "medium", f"There is no kill rule on {rule}.",
                 "Set one in `handoff_paper.kill_rules`, or say who stops it otherwise.",
             )
 
-
+# %% ../../nbs/70_review/32_findings.ipynb #e3b7d05d
 def _paperwork(facts: Facts, family: str) -> Iterator[Finding]:
     "Who is not named, and what is not signed"
     for name, row in (facts.value("build_dossier", "identity") or {}).items():

@@ -46,8 +46,8 @@ def _alternatives(facts: Facts, family: str) -> Sequence[Block]:
     others = [name for name in _judged(facts) if name != family]
     caption = "The best of every family, the rejected first"
     return [
-        "The candidate is the one of the highest net Sharpe ratio before the holdout, so each "
-        "alternative was passed over for a lower one." if others else
+        "The candidate is the book with the highest net Sharpe ratio before the holdout; that of "
+        "each alternative is lower." if others else
         "No other family was declared, so there is no alternative to compare it with.",
         GridBlock(head, rows, caption, ("validate", "@/verdict")) if rows
         else "{validate:@/verdict}",
@@ -76,9 +76,9 @@ _WHY_NONE = {
     "max position weight": "As for gross: refused before, and no loss by itself.",
     "max daily turnover": "Turnover costs, and is seen by the sequential test where it costs too "
     "much.",
-    "price collar": "A price far from the last is likely a fault of the data; the order waits for "
-    "the next.",
-    "max orders per day": "Orders beyond it wait for the next day; a loop of orders ends there.",
+    "price collar": "A price far from the last is likely a fault of the data; the order is "
+    "refused, and the next price decides anew.",
+    "max orders per day": "Orders beyond it are refused that day; a loop of orders ends there.",
     "max stale days": "Without fresh prices no order is made, so there is nothing to stop.",
 }
 
@@ -91,9 +91,9 @@ def _why(limit: str, bound: float | None, kill: float | None) -> str:
         return "No kill rule was set for it; that is a finding."
     if bound is not None and kill > bound:
         return (
-            "The limit comes first and lets only orders through that reduce the book: what may "
-            "happen in a bad week. The rule comes later, where a bad week does not reach, and "
-            "asks for a person."
+            "The limit comes first: from there on only orders that reduce the book pass, and "
+            "nobody is asked. The rule lies further out and stops everything until a person has "
+            "looked. How often each is passed by chance stands on the page of Hand over."
         )
     return "The rule comes no later than the limit, which then never acts; that is a finding."
 
