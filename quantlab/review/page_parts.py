@@ -134,7 +134,7 @@ class _Reader(_Parts):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in _SILENT | _OF_THE_PAGE:
+        if tag in _SILENT | _OF_THE_PAGE or "data-inputs" in found:
             self._without.append(tag)
         if tag == "svg":
             self._drawing = Drawing()
