@@ -22,7 +22,7 @@ from .verification import flat
 
 # %% ../../nbs/70_review/34_comparison.ipynb #997b5b83
 _KINDS = (
-    ("verdict", r"(^|/)verdict$|/passed$|^[^:]*:sentence$|/mode$"),
+    ("verdict", r"[:/]verdict$|/passed$|:sentence$|/mode$"),
     ("plan", r"plan/|plan_before_results"),
     ("trials", r"n_trials|n_openings|:tries/|:ledger/|ledger_in_order"),
     ("parameters", r"/threshold$|/limits/|/kill_rules/|/expiry$|/parameters/"),
@@ -53,6 +53,9 @@ def _facts(parts: PageParts) -> dict[tuple[str, str, str], Any]:
     return stated
 
 
+_MD5 = re.compile(r"\b[0-9a-f]{32}\b")
+
+
 def _stated(page: str, parts: PageParts) -> dict[tuple[str, str, str], Any]:
     "Everything that is compared, by kind, stage and key; figures are compared beside it"
     stated = _facts(parts)
@@ -61,9 +64,11 @@ def _stated(page: str, parts: PageParts) -> dict[tuple[str, str, str], Any]:
         stated[kind, "run", key or kind] = value
     for pair in parts.inputs:
         name, _, md5 = pair.partition("=")
-        stated["data", "file", name] = md5
+        stated["data" if "/market/" in name else "numbers", "md5", name] = md5
     for title, text in parts.prose.items():
-        stated["text", "section", title or "top"] = text
+        place = title or "top"
+        stated["text", "section", place] = _MD5.sub("", text)
+        stated["numbers", "md5", f"those in {place}"] = " ".join(_MD5.findall(text))
     return stated | {("page", "page", "as written"): is_as_written(page)}
 
 # %% ../../nbs/70_review/34_comparison.ipynb #9628977b
@@ -86,7 +91,8 @@ def _rows(pages: list[str]) -> Iterator[tuple[str, str, str, Any, Any]]:
     for place in sorted(set(values[0]) | set(values[1])):
         old, new = (v.get(place, "absent") for v in values)
         if json.dumps(old, default=str) != json.dumps(new, default=str):
-            yield (*place, *(_apart(old, new) if place[0] == "text" else (old, new)))
+            long = place[1] in ("section", "md5")
+            yield (*place, *(_apart(old, new) if long else (old, new)))
     drawn = [part.drawings for part in parts]
     for slot in sorted(set(drawn[0]) | set(drawn[1])):
         there = [slot in d for d in drawn]

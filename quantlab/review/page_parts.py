@@ -134,8 +134,7 @@ class _Reader(_Parts):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        # the list of origins repeats the facts
-        if tag in _SILENT | _OF_THE_PAGE or found.get("class") == "origins":
+        if tag in _SILENT | _OF_THE_PAGE or "data-inputs" in found:
             self._without.append(tag)
         if tag == "svg":
             self._drawing = Drawing()

@@ -95,10 +95,14 @@ def _moments(s: Sources) -> dict[str, Any]:
         np.mean(s.tables["pbo_logits"]["logit"] <= 0)
     )
     shown = {f"diagnostics/{name}/value": value for name, value in facts.items()}
+    return _below(s.family, shown | _below("facts", facts))
+
+
+def _sample(s: Sources) -> dict[str, Any]:
+    found = _statistics(s.net, s.periods_per_year)
     by_year = s.net.groupby(s.net.index.year).sum()  # type: ignore[attr-defined]
+    shown = {name: found[name] for name in ("n_obs", "annualized_sharpe_ratio")}
     shown["diagnostics/regime_stability/value"] = float((by_year > 0).mean())
-    shown |= _below("facts", facts) | {"n_obs": n}
-    shown["annualized_sharpe_ratio"] = found["annualized_sharpe_ratio"]
     return _below(s.family, shown)
 
 # %% ../../nbs/70_review/31_second_ways.ipynb #048e713f
@@ -224,7 +228,7 @@ def _verdict(s: Sources) -> dict[str, Any]:
 
 
 def _evidence(s: Sources) -> dict[str, Any]:
-    "What other stages measured, and the thresholds of params.yaml"
+    "What other stages measured"
     m, key = s.metrics, f"{s.family}/criteria"
     values = {
         "data_quality_share": m["ingest_prices"]["clean_share"],
@@ -232,7 +236,11 @@ def _evidence(s: Sources) -> dict[str, Any]:
         "lookahead_audit_passed": m["backtest_candidates"][s.family]["lookahead_audit_passed"],
         "plan_before_results": m["validate"]["plan"]["came_first"],
     }
-    found = {f"{key}/precondition/{name}/value": value for name, value in values.items()}
+    return {f"{key}/precondition/{name}/value": value for name, value in values.items()}
+
+
+def _thresholds(s: Sources) -> dict[str, Any]:
+    found, key = {}, f"{s.family}/criteria"
     for name, asked in s.tables["params"]["validate"]["thresholds"].items():
         part = "test" if name in s.judged["criteria"]["test"] else "precondition"
         found[f"{key}/{part}/{name}/threshold"] = asked
@@ -309,13 +317,15 @@ _TRIED = ("ledger", "candidates", "trial_returns")
 WAYS: tuple[Way, ...] = (
     ("backtest_candidates", _RETURNS, _performance, 1e-9),
     ("validate", ("trial_returns", "pbo_logits"), _moments, 1e-9),
+    ("validate", ("trial_returns",), _sample, 1e-9),
     ("validate", ("luck",), _luck, 1e-9),
     ("validate", _RETURNS, _cost, 1e-9),
     ("validate", ("placebo_worlds",), _worlds, 1e-9),
     ("validate", (), _power, 1e-9),
     ("validate", _TRIED, _ledger, 1e-6),  # what a ledger restates by rounding is one result
     ("validate", (), _criteria, 0.0),
-    ("validate", ("params",), _evidence, 0.0),
+    ("validate", (), _evidence, 0.0),
+    ("validate", ("params",), _thresholds, 0.0),
     ("validate", (), _bias, 1e-9),
     ("confirm_holdout", ("trial_returns", "holdout_result"), _holdout, 1e-9),
     ("confirm_holdout", ("openings", "holdout_result"), _openings, 0.0),

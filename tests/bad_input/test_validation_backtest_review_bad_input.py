@@ -1361,6 +1361,12 @@ row(
     },
 )
 METRICS = {"validate": {"a": {"n": 3, "x": 1.5}}}
+GATE_FACTS = {
+    "n_obs": 750,
+    "n_trials": 30,
+    "n_trials_on_data": 2,
+    "facts": {"sharpe": 0.06, "sharpe_variance": 0.0014, "skewness": 0.0, "kurtosis": 3.0},
+}
 FACTS = r.Facts(METRICS)
 PAGE = r.render_dossier([r.Section("One", FACTS.prose("{validate:a/n}"))], title="T")
 NO_PAGE = {"nothing": "", "path": "reports/x.html", "none": None, "bytes": b"<html>"}
@@ -1371,6 +1377,29 @@ row(
     {"page": PAGE, "metrics": METRICS},
     {"page": NO_PAGE, "metrics": NO_METRICS},
 )
+POWER = {
+    "family": "a",
+    "a": {"power": {"0.5": {"shared": 0.1, "cluster": 0.1}, "1": {"shared": 0.4, "cluster": 0.3}}},
+}
+row(
+    r.draw_figure,
+    {"slot": "power", "metrics": {"validate": POWER}, "tables": {}},
+    {"slot": {"other": "pie", "none": None}, "metrics": NO_METRICS, "tables": NO_METRICS},
+)
+row(
+    r.dossier_figures,
+    {
+        "metrics": {
+            "validate": {"family": "a", "a": GATE_FACTS | POWER["a"]},
+            "backtest_candidates": {
+                "a": {"stress": {k: {"annualized_sharpe_ratio": 0.5} for k in "12"}}
+            },
+        },
+        "tables": {},
+    },
+    {"metrics": NO_METRICS, "tables": NO_METRICS},
+)
+row(r.identity_block, {"identity": {"code": {"quantlab": "1"}}}, {"identity": NO_METRICS})
 row(r.dossier_inputs, {"page": PAGE}, {"page": NO_PAGE})
 row(r.diff_dossiers, {"first": PAGE, "second": PAGE}, {"first": NO_PAGE, "second": NO_PAGE})
 row(
@@ -1512,6 +1541,8 @@ MADE = {
     "TableBlock",
     "VOLATILITY",
     "VerifyResult",
+    "DossierDiff",
+    "FIGURE_INPUTS",
     "report_style",
     "AccountResult",
     "CapacityCurve",
