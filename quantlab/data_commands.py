@@ -351,7 +351,7 @@ DATA = Command(
             "metavar": "PATH", "complete": "file",
             "help": "files or folders: CSV or parquet, wide, long, or one file a name",
         },
-        "--to": {"metavar": "DIR", "help": "folder of the panel (default: the project's data/panel)"},
+        "--to": {"metavar": "DIR", "help": "folder of the panel (default: data/panel there)"},
         **{name: {"choices": list(_ANSWERS[name]), "help": _MEANS[name]} for name in _ANSWERS},
         "--column": {
             "action": "append",
