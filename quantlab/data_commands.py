@@ -335,6 +335,7 @@ _MEANS = {
     "--names": "where the name of an asset stands",
 }
 
+# %% ../nbs/95_data_commands.ipynb #787c2f67
 DATA = Command(
     name="data",
     text="Check price files, or import them as the panel of a project.",
@@ -350,7 +351,7 @@ DATA = Command(
             "metavar": "PATH", "complete": "file",
             "help": "files or folders: CSV or parquet, wide, long, or one file a name",
         },
-        "--to": {"complete": "folder", "help": "folder of the panel (default: data/panel of the project)"},
+        "--to": {"metavar": "DIR", "help": "folder of the panel (default: data/panel there)"},
         **{name: {"choices": list(_ANSWERS[name]), "help": _MEANS[name]} for name in _ANSWERS},
         "--column": {
             "action": "append",

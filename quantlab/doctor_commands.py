@@ -78,7 +78,7 @@ def _number(version: str) -> list[int]:
     "A version as numbers that can be compared"
     return [int(part) for part in re.findall(r"\d+", version)[:3]]
 
-
+# %% ../nbs/95_doctor_commands.ipynb #95d00021
 def _packages(root: Path | None) -> _Finding:
     "The packages that decide numbers or run stages: there, within the bounds, as in the lock"
     locked, said, wrong = _locked(root), [], []
@@ -166,7 +166,7 @@ def _data(root: Path) -> list[_Finding]:
         found.append(_Finding(what="data", state="not there", fix=way, needed=True))
     return found or [_Finding(what="data", state="there, not tracked by DVC")]
 
-
+# %% ../nbs/95_doctor_commands.ipynb #95d00020
 def _remote(root: Path) -> _Finding:
     "The default remote of DVC: is its folder there?"
     from configparser import ConfigParser
@@ -184,9 +184,11 @@ def _remote(root: Path) -> _Finding:
     if "://" in url:
         return _Finding(what="remote", state=f"{name}, {url.partition(':')[0]} (not asked)")
     folder = (root / ".dvc" / url).resolve()
-    fix = "" if folder.is_dir() else f"git restore .dvc/{url}, or dvc remote modify {name} url FOLDER"
+    way = f"git restore .dvc/{url}, or dvc remote modify {name} url FOLDER"
+    fix = "" if folder.is_dir() else way
     state = f"{name}, a folder that is {'there' if folder.is_dir() else 'not there'}"
-    tracked = [out["path"] for f in root.glob("*.dvc") if f.is_file() for out in read_yaml(f)["outs"]]
+    files = [read_yaml(file) for file in root.glob("*.dvc") if file.is_file()]
+    tracked = [out["path"] for file in files for out in file["outs"]]
     lost = not all((root / path).exists() for path in tracked)
     return _Finding(what="remote", state=state, fix=fix, needed=lost)
 

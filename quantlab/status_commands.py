@@ -54,7 +54,8 @@ def _plan(ledger: Any, params: Mapping[str, Any]) -> tuple[str, str]:
     if found is None:
         return "none is in force for this window", write
     if any(plan_changes(found.plan, plain_plan(plan))):
-        return f"{found.id} is in force, and params.yaml is another", f"{write} --replaces {found.id}"
+        said = f"{found.id} is in force, and params.yaml is another"
+        return said, f"{write} --replaces {found.id}"
     if not found.committed:
         way = 'git add trials && git commit -m "Plan the grid"'
         return f"{found.id} is in force, not committed yet", way
@@ -109,7 +110,8 @@ def _bundle(status: "ProjectStatus") -> str:
         return f"{made} (committed; not of this run)" if made else "none yet"
     of = "" if status.bundle_state == "current" else f" ({status.bundle_state})"
     paper = next((s for s in status.stages if s.stage == "paper_replay"), None)
-    replayed = f"; paper: {paper.answer.split(';')[0]}" if paper and paper.state == "current" else ""
+    current = paper is not None and paper.state == "current"
+    replayed = f"; paper: {paper.answer.split(';')[0]}" if paper and current else ""
     verdict = f", {status.bundle_verdict}" if status.bundle_verdict else ""
     return f"{status.bundle}{verdict}, {status.bundle_mode}{of}{replayed}"
 

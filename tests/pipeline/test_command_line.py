@@ -42,7 +42,6 @@ def made(tmp_path_factory):
         "base.evaluate_from": f"{dates[300]:%Y-%m-%d}",
     }
     write_params(project / "params.yaml", days)
-    ledger = Ledger(project / "trials/ledger.jsonl")
     trials = [
         {
             "family": "a_family_with_a_name_that_is_long",
