@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['Block', 'Blocks', 'TableBlock', 'GridBlock', 'FigureBlock', 'IfMeasured', 'Page', 'section_link', 'fill_text',
-           'grid_markup', 'folded_markup', 'ordered_rows', 'stands_empty', 'write_block', 'write_section']
+           'grid_markup', 'ordered_rows', 'stands_empty', 'write_block', 'write_section']
 
 # %% ../../nbs/70_review/32_blocks.ipynb #18f9ab06
-import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from ..errors import MissingDataError, SpecificationError
+from ..pages import render_cell, render_table, render_template
 from ..results import Result
 from .dossier import Facts
 from .glossary import GLOSSARY, split_terms
@@ -31,7 +33,6 @@ class TableBlock(Result):
     labels: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False  # where it is empty: left out, or `otherwise`
     otherwise: str = ""  # what is said where there is no row
-    folded: str = ""  # a line to open it by, where it is long
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -79,91 +80,92 @@ class Page(Result):
     figures: Mapping[str, str]
     drawn_from: Mapping[str, Sequence[str]]
     places: Mapping[str, int]  # heading to the number of its section
+    said: list[str] = field(default_factory=list)  # texts with facts of the section so far
 
 
 _PIECE = re.compile(r"(\{\w+:[^{}]+\})|\[\[([^\]]+)\]\]|`([^`]+)`")
 
 
-def _marked(text: str, known: set[str]) -> str:
+def _written(name: str, **values: Any) -> Markup:
+    "A small piece of a page from its template"
+    return Markup(render_template(f"files/{name}.html", **values))
+
+
+def _marked(text: str, known: set[str]) -> Markup:
     "Escaped text in which the terms of the glossary show what they mean"
-    return "".join(
-        f'<abbr title="{html.escape(GLOSSARY[term])}">{html.escape(piece, quote=False)}</abbr>'
-        if term
-        else html.escape(piece, quote=False)
+    return Markup("").join(
+        _written("term", word=piece, meaning=GLOSSARY[term]) if term else escape(piece)
         for piece, term in split_terms(text, known)
     )
 
 
-def section_link(page: Page, heading: str) -> str:
+def section_link(page: Page, heading: str) -> Markup:
     "A link to a section by its heading"
     if heading not in page.places:
         raise SpecificationError(
             f"No section is called {heading!r}; there are {', '.join(page.places)}."
         )
-    number = page.places[heading]
-    return f'<a href="#s{number}">{number}. {html.escape(heading, quote=False)}</a>'
+    return _written("section_link", number=page.places[heading], heading=heading)
 
 
-def fill_text(page: Page, text: str, known: set[str]) -> str:
+def fill_text(page: Page, text: str, known: set[str]) -> Markup:
     "A text as markup: facts looked up, links made, terms explained; all else is escaped"
     pieces = _PIECE.split(text)
-    markup = ""
+    markup = Markup("")
     for plain, fact, heading, code in zip(*(pieces[i::4] for i in range(4)), strict=False):
         markup += _marked(plain, known)
-        markup += page.facts.fill(fact.replace("@", page.family)) if fact else ""
+        markup += Markup(page.facts.fill(fact.replace("@", page.family))) if fact else ""
         markup += section_link(page, heading) if heading else ""
         code = code.replace("@", page.family) if code else ""
-        markup += f"<code>{page.facts.fill(code)}</code>" if code else ""
+        markup += _written("code", words=Markup(page.facts.fill(code))) if code else ""
     return markup + _marked(pieces[-1], known)
 
 # %% ../../nbs/70_review/32_blocks.ipynb #b67eb7cf
 _ONE_FACT = re.compile(r"\{(\w+):([^{}|]+)(?:\|([^{}]*))?\}")
 
 
-def _cell(page: Page, text: str, known: set[str], wide: bool) -> str:
+def _cell(page: Page, text: str, known: set[str], wide: bool, label: str) -> Markup:
     "A cell of a grid: a fact alone as in the tables of stages, a text to the left"
     if alone := _ONE_FACT.fullmatch(text):
         stage, key, spec = (part or "" for part in alone.groups())
-        cell = page.facts.cell(stage, key.replace("@", page.family), spec)
-        return cell if wide else cell.replace('class="text long"', 'class="text"', 1)
+        cell = Markup(page.facts.cell(stage, key.replace("@", page.family), spec, label))
+        return cell if wide else Markup(str(cell).replace('class="text long"', 'class="text"', 1))
     kind = "text long" if wide and len(text) > 40 else "text"
-    return f'<td class="{kind}">{fill_text(page, text, known)}</td>'
+    return render_cell(fill_text(page, text, known), kind, label=label)
 
 
-def _head(words: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _kinds(head: Sequence[str], rows: Sequence[Sequence[Markup]]) -> list[tuple[str, str]]:
     "The head of a grid: over texts to the left, over numbers to the right"
-    cells = ""
-    for j, word in enumerate(words):
-        column = [row[j - 1] for row in rows if j and len(row) >= j]
+    heads = [(head[0], "text")]
+    for j, word in enumerate(head[1:], 1):
+        column = [row[j] for row in rows if len(row) > j]
         texts = sum('class="text' in cell for cell in column)
-        kind = ' class="text"' if not j or 2 * texts > len(column) else ""
-        cells += f'<th scope="col"{kind}>{html.escape(word)}</th>'
-    return f"<thead><tr>{cells}</tr></thead>"
+        heads.append((word, "text" if 2 * texts > len(column) else ""))
+    return heads
 
 
 def grid_markup(page: Page, block: GridBlock, known: set[str]) -> str:
     "A table of texts and facts"
-    text = html.escape if block.plain else lambda words: fill_text(page, words, known)
+    text = str if block.plain else lambda words: fill_text(page, words, known)
     wide = len(block.head) <= 3  # a long text keeps its width where there is room for it
-    caption = f"<caption>{text(block.caption)}</caption>" if block.caption else ""
-    names, rows = [], []
-    for first, *cells in block.rows:
-        names.append(text(first))
-        rows.append([
-            f'<td class="text">{text(words)}</td>' if block.plain
-            else _cell(page, words, known, wide)
-            for words in cells
-        ])
-    lines = zip(names, rows, strict=True)
-    body = "".join(f'<tr><th scope="row">{name}</th>{"".join(row)}</tr>' for name, row in lines)
-    table = f"<table>{caption}{_head(block.head, rows)}<tbody>{body}</tbody></table>"
+    rows = [
+        [
+            render_cell(text(first), "head"),
+            *(
+                render_cell(words, "text", label=head) if block.plain
+                else _cell(page, words, known, wide, head)
+                for head, words in zip(block.head[1:], cells, strict=False)
+            ),
+        ]
+        for first, *cells in block.rows
+    ]
+    label = "" if block.caption else block.head[0]
+    table = render_table(_kinds(block.head, rows), rows, caption=text(block.caption), label=label)
     source = block.source and (block.source[0], block.source[1].replace("@", page.family))
-    return f'<div class="table">{table}</div>\n' + (page.facts.source(*source) if source else "")
-
-
-def folded_markup(line: str, markup: str) -> str:
-    "Something long, which opens at a click and needs no script"
-    return f"<details><summary>{html.escape(line)}</summary>\n{markup}</details>\n"
+    if source:
+        return table + page.facts.source(*source)
+    page.said.extend([] if block.plain else [words for row in block.rows for words in row])
+    return table
 
 # %% ../../nbs/70_review/32_blocks.ipynb #41525e29
 def ordered_rows(
@@ -199,16 +201,18 @@ def _table(page: Page, block: TableBlock, known: set[str]) -> str:
     key = block.key.replace("@", page.family)
     if (block.optional or block.otherwise) and stands_empty(page.facts, block.stage, key):
         return _paragraph(page, block.otherwise, known)
-    table = page.facts.table(
+    return page.facts.table(
         block.stage, key, block.columns, caption=block.caption.replace("@", page.family),
         row_header=block.row_header, labels=block.labels,
     )
-    return folded_markup(block.folded, table) if block.folded else table
 
 
 def _paragraph(page: Page, text: str, known: set[str]) -> str:
     "A paragraph; nothing where there is no text"
-    return f"<p>{fill_text(page, text, known)}</p>\n" if text else ""
+    if not text:
+        return ""
+    page.said.append(text.replace("@", page.family))
+    return _written("paragraph", text=fill_text(page, text, known))
 
 
 def _figure(page: Page, block: FigureBlock) -> str:
@@ -223,7 +227,7 @@ def _figure(page: Page, block: FigureBlock) -> str:
         raise MissingDataError(
             f"No picture of {of} was made; give `figures={{{block.slot!r}: ...}}`."
         )
-    return f'<p class="missing">No picture of {html.escape(of)} was made.</p>\n'
+    return _written("missing", words=f"No picture of {of} was made.")
 
 # %% ../../nbs/70_review/32_blocks.ipynb #a896a262
 def write_block(page: Page, block: Any, known: set[str]) -> str:
@@ -284,6 +288,7 @@ def write_section(page: Page, heading: str, blocks: Blocks) -> str:
         A piece is missing, or nothing is left of the section; the sentence names it.
     """
     known: set[str] = set()
+    page.said.clear()
     try:
         body = "".join(write_block(page, block, known) for block in blocks)
     except MissingDataError as error:
@@ -293,10 +298,10 @@ def write_section(page: Page, heading: str, blocks: Blocks) -> str:
             "missing='say')`."
         ) from None
     if re.sub("<[^>]*>", "", body).strip():
-        return body
+        return body + page.facts.origins(*(text.replace("@", page.family) for text in page.said))
     if page.facts.missing == "error":
         raise MissingDataError(
             f"The section {heading!r} of the dossier would be blank; none of its facts was "
             "measured. Run the stages that measure them (`dvc repro`)."
         )
-    return '<p class="missing">Nothing of this section was measured.</p>\n'
+    return _written("missing", words="Nothing of this section was measured.")

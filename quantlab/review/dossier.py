@@ -245,6 +245,10 @@ class Facts:
             facts=_origins(self, *paragraphs),
         )
 
+    def origins(self, *texts: str) -> str:
+        "Where the facts in some texts come from, as a list that opens"
+        return render_template("files/prose.html", paragraphs=(), facts=_origins(self, *texts))
+
     def source(
         self, stage: str, key: str, inputs: Sequence[str] = (), *, rows: Sequence[str] = (),
         columns: Mapping[str, tuple[str, str]] | None = None, words: str = "",

@@ -6,7 +6,6 @@
 __all__ = ['identity_block', 'Drawing', 'differs', 'digits', 'PageParts', 'read_page', 'read_drawing']
 
 # %% ../../nbs/70_review/29_page_parts.ipynb #b3f235e6
-import html
 import json
 import math
 import re
@@ -19,6 +18,7 @@ from ..checks import check_kind
 from ..errors import DataError
 from ..results import Result
 from ..storage import plain_json
+from ..pages import render_template
 
 # %% ../../nbs/70_review/29_page_parts.ipynb #0d4d23b9
 def identity_block(identity: Mapping) -> str:
@@ -36,7 +36,7 @@ def identity_block(identity: Mapping) -> str:
     """
     check_kind(identity, Mapping, "identity", "kind to value")
     text = json.dumps(plain_json(identity, "identity"), sort_keys=True, ensure_ascii=False)
-    return f'<div hidden data-identity="{html.escape(text)}"></div>\n'
+    return render_template("files/identity.html", identity=text)
 
 # %% ../../nbs/70_review/29_page_parts.ipynb #467b3dd4
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -134,7 +134,8 @@ class _Reader(_Parts):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in _SILENT | _OF_THE_PAGE or "data-inputs" in found:
+        origin = "data-inputs" in found or found.get("class") == "origins"
+        if tag in _SILENT | _OF_THE_PAGE or origin:
             self._without.append(tag)
         if tag == "svg":
             self._drawing = Drawing()

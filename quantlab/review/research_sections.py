@@ -40,7 +40,7 @@ def _identity(facts: Facts, family: str) -> Sequence[Block]:
         GridBlock(("", "as stated for this run"), rows),
         TableBlock(
             "build_dossier", "code", {"md5": ("md5 of its notebook and modules", "")},
-            "The code that ran", "stage", folded="The code of each stage, by its md5",
+            "The code of each stage that ran, by its md5", "stage",
         ),
     ]
 
@@ -169,8 +169,8 @@ _FINDERS = (
         "{evaluate_factors:surviving|,d} survive the correction.",
     ),
     TableBlock(
-        "evaluate_factors", "evaluations", _FACTOR, "Every factor evaluation",
-        otherwise="No factor was evaluated.", folded="Every factor evaluation, the worst first",
+        "evaluate_factors", "evaluations", _FACTOR, "Every factor evaluation, the worst first",
+        otherwise="No factor was evaluated.",
     ),
     IfMeasured(
         "screen_pairs", "by_window",
@@ -198,13 +198,13 @@ TRIED = (
             {"listed": ("records", ",d"), "counted": ("counted trials", ",d")},
             "Trials by family", "family",
         ),
+        "Every trial of every family is listed: failures and trials without returns on these days "
+        "first, then from the least to the highest. A record with the returns of an earlier one is "
+        "not counted again; one that was superseded is. Sharpe ratios are a year, and net of "
+        "costs.",
         TableBlock(
             "validate", "tried", _TRY,
-            "Every trial of every family: failures and trials without returns on these days "
-            "first, then from the least to the highest. A record with the returns of an earlier "
-            "one is not counted again; one that was superseded is. Sharpe ratios are a year, and "
-            "net of costs.",
-            folded="Every trial of every family",
+            "Every trial of every family",
         ),
         *_FINDERS,
     ),
