@@ -108,6 +108,7 @@ _DECISIVE = re.compile(
     r"|n_openings|n_assets|start|end|version|value|md5)$"
 )
 _MOST = 40
+_HOW = {(False, False): "changed", (True, False): "new", (False, True): "gone"}
 FIRST_DOSSIER = "This is the first dossier: none was named to compare it with."
 
 
@@ -133,8 +134,9 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        `sentence`, `edited` (was the earlier page changed after it was written?), `differ` (numbers
-        by stage) and `rows` (the decisive ones: what, before, now).
+        `sentence`, `edited` (was the earlier page changed after it was written?), `differ` (how
+        many are changed, new and gone, by stage) and `rows` (the decisive ones that changed: what,
+        before, now).
 
     Raises
     ------
@@ -144,18 +146,27 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     if previous is None:
         return {"sentence": FIRST_DOSSIER, "edited": False, "differ": {}, "rows": []}
     table = diff_dossiers(previous, page)
-    whole = table[table["stage"] == "page"]
+    edited = bool((table["stage"] == "page").any())
     table = table[(table["stage"] != "page") & ~table["key"].str.startswith("changes/")]
+    new, gone = table["first"] == "absent", table["second"] == "absent"
+    table = table.assign(how=[_HOW[n, g] for n, g in zip(new, gone, strict=True)])
+    changed = table[table["how"] == "changed"].sort_values(
+        "stage", key=lambda stage: ~stage.isin(["confirm_holdout", "validate"]), kind="stable"
+    )
     rows = [
         {"what": f"{r.stage}: {r.key}", "before": str(r.first), "now": str(r.second)}
-        for r in table.itertuples()
+        for r in changed.itertuples()
         if _is_decisive(r.stage, r.key)
     ]
-    sentence = f"{len(table)} numbers differ from the earlier dossier."
+    counts = {how: int((table["how"] == how).sum()) for how in _HOW.values()}
     return {
-        "sentence": sentence if len(table) else "No number differs from the earlier dossier.",
-        "edited": bool(len(whole)),
-        "differ": {k: {"numbers": int(n)} for k, n in table["stage"].value_counts().items()},
+        "sentence": f"Against the earlier dossier {counts['changed']} numbers changed, "
+        f"{counts['new']} are stated for the first time, and {counts['gone']} no longer.",
+        "edited": edited,
+        "differ": {
+            stage: {how: int((part["how"] == how).sum()) for how in _HOW.values()}
+            for stage, part in table.groupby("stage")
+        },
         "rows": rows[:_MOST],
     }
 

@@ -214,8 +214,9 @@ CHANGES = (
             "What decides, before and now", optional=True,
         ),
         TableBlock(
-            "build_dossier", "changes/differ", {"numbers": ("numbers that differ", ",d")},
-            "All numbers that differ, by the stage that measured them", "stage", optional=True,
+            "build_dossier", "changes/differ",
+            {"changed": ("changed", ",d"), "new": ("new", ",d"), "gone": ("gone", ",d")},
+            "Numbers that differ, by the stage that measured them", "stage", optional=True,
         ),
     ),
 )
