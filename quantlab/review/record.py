@@ -109,6 +109,11 @@ _MOST = 8  # rows of a kind
 FIRST_DOSSIER = "This is the first dossier: none was named to compare it with."
 
 
+def _how(first: Any, second: Any) -> str:
+    "How something differs"
+    return "new" if first == "absent" else "gone" if second == "absent" else "changed"
+
+
 def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     """Say what is different from an earlier dossier.
 
@@ -123,8 +128,8 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     -------
     dict
         `sentence`, `edited` (was the earlier page changed after it was written?), `differ` (how
-        many things by kind, as `diff_dossiers` has them) and `rows` (kind, what, before, now;
-        eight of a kind, those of numbers, figures and texts left out).
+        many are changed, new and gone, by the kinds of `diff_dossiers`) and `rows` (what changed
+        and bears on the verdict: kind, what, before, now; eight of a kind at most).
 
     Raises
     ------
@@ -133,23 +138,26 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     """
     if previous is None:
         return {"sentence": FIRST_DOSSIER, "edited": False, "differ": {}, "rows": []}
-    found = diff_dossiers(previous, page)
-    table = found.table[~found.table["key"].str.startswith("changes/")]
-    edited, table = (table["kind"] == "page").any(), table[table["kind"] != "page"]
-    decisive = table[table["kind"].isin(_DECISIVE)].groupby("kind", sort=False).head(_MOST)
+    found = diff_dossiers(previous, page).table
+    found = found[~found["key"].str.startswith("changes/")]
+    edited, table = (found["kind"] == "page").any(), found[found["kind"] != "page"]
+    how = [_how(r.first, r.second) for r in table.itertuples()]
+    table = table.astype(object).assign(how=how)
+    decisive = table[(table["how"] == "changed") & table["kind"].isin(_DECISIVE)]
     rows = [
         {
             "kind": r.kind, "what": f"{r.stage}: {r.key}", "before": format_fact(r.first),
             "now": format_fact(r.second),
         }
-        for r in decisive.astype(object).itertuples()
+        for r in decisive.groupby("kind", sort=False).head(_MOST).itertuples()
     ]
+    count = lambda part: {h: int((part["how"] == h).sum()) for h in ("changed", "new", "gone")}
+    n = count(table)
     return {
-        "sentence": f"{len(table)} things differ from the earlier dossier."
-        if len(table)
-        else "Nothing differs from the earlier dossier.",
+        "sentence": f"Against the earlier dossier {n['changed']} things changed, {n['new']} are "
+        f"stated for the first time, and {n['gone']} no longer.",
         "edited": bool(edited),
-        "differ": {k: {"things": int(n)} for k, n in table["kind"].value_counts().items()},
+        "differ": {kind: count(part) for kind, part in table.groupby("kind", sort=False)},
         "rows": rows,
     }
 

@@ -28,13 +28,33 @@ def _judged(facts: Facts) -> list[str]:
     return sorted(known, key=key)
 
 
+def _last_word(facts: Facts, name: str, family: str) -> str:
+    "Where the last word on a family stands: the holdout's on the one that was taken to it"
+    asked = name == family and facts.has("confirm_holdout", "verdict")
+    return "confirm_holdout:" if asked else f"validate:{name}/"
+
+
+def _verdict_of(facts: Facts, name: str, family: str) -> tuple[str, str, str]:
+    "Verdict, Sharpe ratio and p-value of the best of a family"
+    return (
+        f"{{{_last_word(facts, name, family)}verdict}}",
+        f"{{validate:{name}/annualized_sharpe_ratio|.2f}}", f"{{validate:{name}/pvalue|.3f}}",
+    )
+
+
+def _reason_of(facts: Facts, name: str, family: str) -> str:
+    "Why it was rejected, or passed over"
+    if name != family and facts.value("validate", f"{name}/verdict") != "rejected":
+        return "It passes the test, and was not taken to the holdout: its Sharpe ratio is lower."
+    return f"{{{_last_word(facts, name, family)}sentence}}"
+
+
 def _alternatives(facts: Facts, family: str) -> Sequence[Block]:
     "The best of each family, with its verdict and the reason"
-    head = ("family", "verdict before the holdout", "Sharpe ratio", "p-value", "reason")
+    head = ("family", "verdict", "Sharpe ratio", "p-value", "reason")
     rows = [
         (f"{name.replace('_', ' ')}{' (this dossier)' if name == family else ''}",
-         f"{{validate:{name}/verdict}}", f"{{validate:{name}/annualized_sharpe_ratio|.2f}}",
-         f"{{validate:{name}/pvalue|.3f}}", f"{{validate:{name}/sentence}}")
+         *_verdict_of(facts, name, family), _reason_of(facts, name, family))
         for name in _judged(facts)
     ]
     tried = facts.value("validate", "families") or {}
@@ -217,7 +237,8 @@ CHANGES = (
             "What bears on the verdict, before and now", optional=True,
         ),
         TableBlock(
-            "build_dossier", "changes/differ", {"things": ("that differ", ",d")},
+            "build_dossier", "changes/differ",
+            {"changed": ("changed", ",d"), "new": ("new", ",d"), "gone": ("gone", ",d")},
             "All that differs, by kind", "kind", optional=True,
         ),
     ),

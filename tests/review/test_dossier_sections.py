@@ -406,3 +406,14 @@ def test_every_family_of_the_package_is_defined_in_words_and_as_a_formula():
 def test_the_default_template_does_not_fill_the_screen():
     assert len(str(inspect.signature(strategy_dossier))) < 500
     assert inspect.signature(strategy_dossier).parameters["template"].default is None
+
+
+def test_the_last_word_on_the_candidate_is_the_holdouts(measured):
+    passed, family = copy.deepcopy(measured), measured["validate"]["family"]
+    asked = {"verdict": "unconfirmed", "sentence": "The holdout is still to be asked."}
+    passed["validate"][family] |= asked
+    passed["validate"]["factors"] |= asked
+    passed["confirm_holdout"] |= {"verdict": "approved", "sentence": "It is approved."}
+    said = words(bodies(write(complete(passed)))["Alternatives considered"])
+    assert "to be asked" not in said and "approved" in said
+    assert "It passes the test, and was not taken to the holdout" in said
