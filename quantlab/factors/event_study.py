@@ -156,6 +156,7 @@ class EventStudyResult(Result):
     "Mean path of the names around an event, and how sure it is"
 
     LABELS: ClassVar[dict[str, str]] = _LABELS
+    NEXT = (".plot()", "result.window(-1, 1)", "result.dropped")
 
     cumulative_return: float  # at the last day
     std_error: float

@@ -79,6 +79,7 @@ class FactorEventReturns(Result):
     "Mean path of each quantile around the dates of a factor"
 
     LABELS: ClassVar[dict[str, str]] = _LABELS
+    NEXT = (".plot()", "result.spread")
 
     mean_return: pd.DataFrame  # day x quantile, of the day itself
     cumulative: pd.DataFrame  # day x quantile, from the close of the date
