@@ -236,7 +236,8 @@ def figure_csv(figure: Any) -> tuple[str, int]:
 
 # %% ../nbs/06_style.ipynb #09fedbf3
 _VARIABLES = {colour.lower(): name for name, colour in COLOURS.items()} | {
-    "#000000": "ink", "#1f2937": "ink", "#374151": "soft", "#4b5563": "soft", "#9ca3af": "axis", "#e5e7eb": "grid",
+    "#000000": "ink", "#1f2937": "ink", "#374151": "soft", "#4b5563": "soft",
+    "#9ca3af": "axis", "#e5e7eb": "grid",
 }
 _HEX = re.compile(rf"(?<=: )(?:{'|'.join(_VARIABLES)})\b")
 
