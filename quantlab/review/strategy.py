@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..data.absent import OPTIONAL_INPUTS
 from ..errors import SpecificationError
+from ..pages import render_cell, render_table
 from ..results import FORMATS, Result
 from .dossier import Facts, Section, check_facts, render_dossier, verdict_box
 from .criteria import CRITERIA
@@ -401,18 +402,17 @@ STRATEGY_TEMPLATE: tuple[tuple[str, tuple], ...] = (
 # %% ../../nbs/70_review/35_strategy.ipynb #01b902cc
 def _provenance(facts: Facts, extra: Mapping[str, str]) -> str:
     "Table of md5s and of what else identifies the run"
-    rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td "
-        f'class="text"><code>{html.escape(str(value))}</code></td></tr>'
+    heads = [("what", "text"), ("md5 or value", "text")]
+    rows = [
+        [render_cell(name, "head"), render_cell(str(value), "text", label="md5 or value")]
         for name, value in [*facts.md5s.items(), *extra.items()]
-    )
+    ]
     text = (
         "<p>Each number on this page carries the stage, the key and the md5 of the file it was "
         "read from; hold the pointer over it to see them. <code>quantlab report verify</code> "
         "looks all of them up again, <code>quantlab report diff</code> compares two dossiers.</p>\n"
     )
-    head = '<thead><tr><th>what</th><th class="text">md5 or value</th></tr></thead>'
-    return f'{text}<div class="table"><table>{head}<tbody>{rows}</tbody></table></div>\n'
+    return text + render_table(heads, rows, label="Provenance", fold=len(rows))
 
 
 def _verdict(facts: Facts, family: str) -> str:
