@@ -52,6 +52,9 @@ def find_project(start: str | Path | None = None) -> Path:
 def enter_project() -> None:
     """Make the project's folder the current one, its modules to be imported after all others; the
     first line of every stage notebook"""
+    from quantlab.style import teach_notebook
+
+    teach_notebook()
     os.chdir(find_project())
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())

@@ -31,19 +31,20 @@ _NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.I
 
 
 def _join_heads(table: Any) -> None:
-    "Put the name of the index, which pandas gives a row of its own, into the empty cell above it"
+    "Put the names of the index, which pandas gives a row of their own, into the cells above them"
     rows = [row.find_all("th") for row in table.select("thead tr")]
-    if (
-        len(rows) == 2
-        and len(rows[0]) == len(rows[1])
-        and not any(cell.get_text() for cell in rows[1][1:])
-        and not rows[0][0].get_text()
-    ):
-        rows[0][0].string = rows[1][0].get_text()
-        rows[1][0].parent.decompose()
+    if len(rows) != 2 or len(rows[0]) != len(rows[1]):
+        return
+    pairs = [(above, below, below.get_text().strip()) for above, below in zip(*rows)]
+    if any(words and above.get_text().strip() for above, _, words in pairs):
+        return  # columns of two levels
+    for above, _, words in pairs:
+        if words:
+            above.string = words
+    rows[1][0].parent.decompose()
 
 
-def _name_parts(table: Any, words: Mapping[int, str]) -> None:
+def _name_parts(table: Any, words: Sequence[str]) -> None:
     "Scope and role of the parts of a table, and the words of its column in each cell"
     table["role"] = "table"
     for part in table.find_all(["thead", "tbody"]):
@@ -58,18 +59,19 @@ def _name_parts(table: Any, words: Mapping[int, str]) -> None:
                 continue
             head["scope"] = "col" if above else "row"
             head["role"] = f"{'column' if above else 'row'}header"
-        for place, cell in enumerate(cells, len(names)):
-            cell["role"], cell["data-label"] = "cell", words.get(place, "")
+        # counted from the right: a name at the left may belong to several rows
+        for cell, word in zip(reversed(cells), reversed(words)):
+            cell["role"], cell["data-label"] = "cell", word
 
 
 def _frame(soup: Any, table: Any, number: int, wordy: bool) -> None:
     "A frame around a table, which scrolls, is reached by keyboard and has a name"
-    heads = table.select("thead th")
-    words = {place: head.get_text().strip() for place, head in enumerate(heads)}
-    _name_parts(table, words)
+    rows = [row.find_all("th") for row in table.select("thead tr")]
+    heads = rows[0] if len(rows) == 1 else []
+    _name_parts(table, [head.get_text().strip() for head in heads])
     above = table.find_previous(["h1", "h2", "h3", "h4"])
     label = f"{above.get_text().strip()}, table {number}" if above else f"Table {number}"
-    layout = table_layout(len(heads), wordy)
+    layout = table_layout(len(heads), wordy) if heads else "wide"
     table.wrap(soup.new_tag("div", attrs={
         "class": f"table {layout}", "role": "group", "tabindex": "0", "aria-label": label,
     }))
@@ -230,7 +232,6 @@ _FAMILY = (
     ("verdict", "text", "verdict", ""), ("p-value", "", "pvalue", FORMATS["probability"]),
     ("annual Sharpe ratio", "", "annualized_sharpe_ratio", FORMATS["sharpe"]),
     ("needed", "", "critical_annual_sharpe", FORMATS["sharpe"]),
-    ("in words", "text", "sentence", ""),
 )
 
 

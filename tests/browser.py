@@ -24,7 +24,8 @@ SMALLEST = """() => Math.min(...[...document.querySelectorAll('figure svg text')
     return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(m.a, m.b);
 }))"""
 FOLDED = """() => [...document.querySelectorAll('details > :not(summary)')]
-    .filter(part => part.textContent.trim() && !part.checkVisibility())
+    .filter(part => part.parentElement.checkVisibility() && part.textContent.trim() &&
+        !part.checkVisibility())
     .map(part => part.textContent.trim().slice(0, 60))"""
 
 

@@ -147,7 +147,7 @@ def _key_table(sheet: Any, style: str = "") -> str:
     parts = [shown.iloc[:half], shown.iloc[half:]]
     if (parts[1] == "\N{EN DASH}").all().get("benchmark", False):  # figures against it alone
         parts[1] = parts[1][["strategy"]]
-    return _beside(*(html_table(part, style=style).replace("text short", "num") for part in parts))
+    return _beside(*(html_table(part, style=style, numbers=True) for part in parts))
 
 
 def _beside(*parts: str) -> str:

@@ -38,11 +38,14 @@ def cell_text(value: Any, spec: str = "", missing: str = "") -> str:
 def html_table(
     table: pd.DataFrame, formats: Mapping[str, str] | str = "", *, caption: str = "",
     missing: str = "", shade: float | None = None, style: str = "",
+    numbers: bool = False,
 ) -> str:
     """Markup of a table; `formats` by column, or one for all. `shade`: the size at which the colour
-    behind a number, blue above zero and red below, is full; `style`: CSS of the row heads"""
+    behind a number, blue above zero and red below, is full; `style`: CSS of the row heads;
+    `numbers`: its texts are numbers that were written already"""
     spec = lambda column: formats if isinstance(formats, str) else formats.get(column, "")
-    words = {c for c in table if table[c].map(lambda v: isinstance(v, str)).any()}
+    wordy = lambda c: not numbers and table[c].map(lambda v: isinstance(v, str)).any()
+    words = {c for c in table if wordy(c)}
     names = [_HEADS.get(c, str(c)) for c in table]
     heads = [(str(table.index.name or ""), "text")]
     heads += [(name, "text" if c in words else "") for c, name in zip(table, names)]

@@ -220,7 +220,7 @@ def test_the_volatility_page_has_exact_pvalues_and_regimes(flat_world):
     for level, test in tests.items():
         assert 0 < test["p_cc_exact"] <= 1 and 0 < test["p_duration_exact"] <= 1, level
     page = (flat_world / "reports/fit_volatility.html").read_text(encoding="utf-8")
-    page = page.split("<main>")[1].split("</main>")[0]
+    page = page.split("<main ")[1].split("</main>")[0]
     assert "days a spell lasts" in page and "..." not in page  # no note is cut off
 
 
@@ -235,7 +235,7 @@ def test_pages_open_offline_and_end_with_their_origins(flat_world):
         assert "Traceback" not in text
     validate = (flat_world / "reports/validate.html").read_text(encoding="utf-8")
     assert "Inputs (md5)" in validate and "trials/ledger.jsonl" in validate
-    assert "import " not in validate.split("<main>")[1].split("</main>")[0]
+    assert "import " not in validate.split("<main ")[1].split("</main>")[0]
 
 
 def test_each_page_after_the_holdout_says_how_often_it_was_opened(flat_world):
