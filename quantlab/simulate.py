@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 
 from .checks import check_integer, check_number
 from .errors import SpecificationError
-from .results import Result
+from .results import Result, count_words
 
 # %% ../nbs/03_simulate.ipynb #242fb10a
 def _dates(n: int | pd.Index, start: str = "2000-01-03") -> pd.Index:
@@ -191,6 +191,16 @@ class FactorWorld(Result):
     sectors: pd.Series  # sector of each asset
     drift: pd.DataFrame  # the planted expected return of each day, zero without an edge
     edge: float  # cross-sectional standard deviation of the drift, per day
+
+    NEXT = ("quantlab.data.forward_returns(result.returns)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        rows, names = self.returns.shape
+        edge = f"a planted edge of {self.edge:.2g} a day" if self.edge else "no edge"
+        return (
+            f"A simulated market of {count_words(names, 'asset')} on {rows:,} dates, with {edge}."
+        )
 
 
 def factor_world(

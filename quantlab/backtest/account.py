@@ -20,7 +20,7 @@ from .fills import AccountInputs, AccountRules, prepare_account
 from ..checks import check_option, mark_held
 from ..data.panel import Panel
 from ..ledger.runs import observe_run
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
@@ -71,6 +71,15 @@ class AccountResult(Result):
         "recorded": "recorded as a trial (run inside open_trials)",
     }
 
+    NEXT = (
+        ".plot()", "tear_sheet(result)", "result.shortfall",
+        "quantlab.review.judge(result, periods_per_year=252)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def values(self) -> pd.DataFrame:
         "Value of each position at each close, at its last price, currency"
@@ -114,6 +123,19 @@ class AccountResult(Result):
     def plot(self, ax: Any = None) -> Any:
         "Growth of one unit, gross and net"
         return _plot_growth(self, ax)
+
+# %% ../../nbs/60_backtest/13_account.ipynb #51f83480
+def _said(result: AccountResult) -> str:
+    "The conclusion in one sentence"
+    if result.start is None:
+        return "Nothing was held, so nothing was earned."
+    net, gross = ((1 + r).prod() - 1 for r in (result.returns, result.gross_returns))
+    counted = "recorded" if result.recorded else "not recorded"
+    return (
+        f"Earned {net:.1%} after costs and {gross:.1%} before them in "
+        f"{count_words(result.nobs, 'day')}; "
+        f"{counted} as a trial."
+    )
 
 # %% ../../nbs/60_backtest/13_account.ipynb #13a10008
 _CHARGES = ("commission", "spread", "impact", "borrow")

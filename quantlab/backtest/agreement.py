@@ -42,6 +42,8 @@ class EngineComparison(Result):
         "n_books": "books", "n_days": "days", "tolerance": "tolerance",
     }
 
+    NEXT = ("result.table",)
+
     def sentence(self) -> str:
         "Whether the engines agree, and by how much"
         books = f"{self.n_books} book{'s' * (self.n_books != 1)} over {self.n_days} days"

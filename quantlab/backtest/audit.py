@@ -19,7 +19,7 @@ from quantlab.backtest.altered_data import (
 from .audit_controls import reading, run_controls
 from ..checks import check_index, check_integer
 from ..errors import DataError, MisalignedError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #4de8212c
 def _output(strategy: Callable, data: Any, index: pd.Index) -> pd.DataFrame:
@@ -116,6 +116,12 @@ class AuditResult(Result):
         "n_skipped": "early cuts and gap experiments not possible", "n_compared": "values compared",
     }
 
+    NEXT = ("result.leaks", "result.controls", "result.delays")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def doubts(self) -> tuple[str, ...]:
         "What keeps an audit without a leak from being a pass, one sentence each"
@@ -137,6 +143,20 @@ class AuditResult(Result):
             **Result.to_dict(self), "first_leak_date": leak.date and str(leak.date),
             "first_leak_column": leak.column and str(leak.column),
         }
+
+# %% ../../nbs/60_backtest/20_audit.ipynb #79314268
+def _said(result: AuditResult) -> str:
+    "The conclusion in one sentence"
+    if leak := result.first_leak:
+        return (
+            f"Looks ahead: the value of {leak.column} on {leak.date} changes with later data."
+        )
+    said = f"No leak in {count_words(result.n_runs, 'comparison')}"
+    if result.doubts:
+        return f"{said}, but inconclusive: {result.doubts[0]}"
+    return (
+        f"{said} at {count_words(result.n_cuts, 'cut')}, with controls that would have shown one."
+    )
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #16a3cf95
 def _first(

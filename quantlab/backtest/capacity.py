@@ -47,6 +47,8 @@ class CapacityCurve(Result):
         "sharpe_without_impact": "net Sharpe ratio without impact (per period)",
     }
 
+    NEXT = (".plot()", "result.table")
+
     def sentence(self) -> str:
         "At which capital the ratio halves, and how much of the volume it asks for there"
         if not self.sharpe_without_impact > 0:

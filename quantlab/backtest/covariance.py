@@ -74,6 +74,12 @@ class RiskModel(Result):
     factors: pd.DataFrame | None  # given factor returns, dates x factors
     covariances: Mapping[Any, pd.DataFrame] = field(default_factory=dict)  # for "given"
 
+    NEXT = ("construct(result, signal)", "result.covariance(date)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def window_returns(self, date: Any) -> pd.DataFrame:
         "The window up to a day, of the names in its matrix; a name's mean where it lacks a return"
         row = _row(self, date)
@@ -124,6 +130,15 @@ class RiskModel(Result):
                 given = self.method == "given"
                 reasons[name] = "not in the table given" if given else "does not move"
         return pd.Series(reasons, name="left out", dtype=object)
+
+# %% ../../nbs/60_backtest/60_covariance.ipynb #628b1827
+def _said(result: RiskModel) -> str:
+    "The conclusion in one sentence"
+    return (
+        f"Covariances by the method {result.method!r} over {result.window:,} rows, of names with "
+        "at least "
+        f"{result.min_observations:,} returns; not yet held against what came."
+    )
 
 # %% ../../nbs/60_backtest/60_covariance.ipynb #bb5ed3e7
 def _row(risk: RiskModel, date: Any) -> int:

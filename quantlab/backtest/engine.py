@@ -23,7 +23,7 @@ from .vectorbt_engine import run_vectorbt
 from ..checks import mark_held, rounding_noise, underwater
 from ..errors import DataError, SpecificationError
 from ..ledger.runs import observe_run, watching
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
@@ -57,8 +57,7 @@ class BacktestResult(Result):
     periods_per_year: float | None
     cost_model: CostModel
     book: Book
-    # was it run inside `open_trials`? What is run outside leaves no record of the try
-    recorded: bool = False
+    recorded: bool = False  # run inside `open_trials`; what is run outside leaves no record
 
     LABELS: ClassVar[dict[str, str]] = {
         "start": "first day held",
@@ -69,13 +68,20 @@ class BacktestResult(Result):
         "recorded": "recorded as a trial (run inside open_trials)",
     }
 
+    NEXT = (
+        ".plot()", "tear_sheet(result)", "result.stress()",
+        "quantlab.review.judge(result, periods_per_year=252)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def weights(self) -> pd.DataFrame:
         """Weights held over each day, after trading, as a share of equity before the trade; marked
         as held, not decided"""
-        held = _run(self.book, keep_weights=True).weights
-        frame = pd.DataFrame(held, index=self.returns.index, columns=self.book.returns.columns)
-        return mark_held(frame, self.start) if self.nobs else frame
+        return _held_weights(self)
 
     @property
     def breakeven_cost_bps(self) -> float:
@@ -101,6 +107,26 @@ class BacktestResult(Result):
     def plot(self, ax: Any = None) -> Any:
         "Growth of one unit, gross and net"
         return _plot_growth({"gross": self.gross_returns, "net": self.returns}, ax)
+
+# %% ../../nbs/60_backtest/10_engine.ipynb #606c8ee3
+def _held_weights(result: BacktestResult) -> pd.DataFrame:
+    "Weights held over each day; none are marked where nothing was held"
+    held, days = _run(result.book, keep_weights=True).weights, result.returns.index
+    frame = pd.DataFrame(held, index=days, columns=result.book.returns.columns)
+    return mark_held(frame, result.start) if result.nobs else frame
+
+# %% ../../nbs/60_backtest/10_engine.ipynb #3dbbf100
+def _said(result: BacktestResult) -> str:
+    "The conclusion in one sentence"
+    if result.start is None:
+        return "Nothing was held, so nothing was earned."
+    net, gross = ((1 + r).prod() - 1 for r in (result.returns, result.gross_returns))
+    counted = "recorded" if result.recorded else "not recorded"
+    return (
+        f"Earned {net:.1%} after costs and {gross:.1%} before them in "
+        f"{count_words(result.nobs, 'day')}; "
+        f"{counted} as a trial."
+    )
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #f9791df5
 def _result(book: Book) -> BacktestResult:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,10 @@ class Candidate(Result):
     name: str  # family and parameters in words, unique
     parameters: Mapping[str, Any]  # of the family's `weights`
     definition: "Family | None" = None  # by default the family of that name in this package
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"The family {self.family} at {len(self.parameters)} parameters; not yet run."
 
 # %% ../../nbs/60_backtest/30_families.ipynb #cad19787
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -118,6 +122,10 @@ class Family(Result):
     also_moved: Sequence[str] = ()
     anew: str | None = None
     lacking: Callable[[Panel, Mapping[str, Any]], Sequence[str]] | None = None
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return self.hypothesis
 
     def __post_init__(self):
         _check_texts(self)

@@ -10,7 +10,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,13 @@ class Limits(Result):
     beta: float | None = None
     turnover: float | None = None
     participation: float | None = None
+
+    NEXT = ("construct(risk, signal, limits=result)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        n = len(self._given())
+        return f"{n} of 7 limits apply to a portfolio; the others are left open."
 
     def __post_init__(self):
         for name, value in self._given().items():

@@ -8,7 +8,7 @@ __all__ = ['Market', 'placebo_market']
 # %% ../../nbs/60_backtest/28_market.ipynb #89ba6be8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from ..checks import check_aligned, check_frame, check_kind
 from ..data.absent import has_input
 from ..data.panel import Panel, unchecked_panel
 from ..errors import MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, as_text, count_words
 from ..trading.costs import CostModel, trailing_volatility
 
 # %% ../../nbs/60_backtest/28_market.ipynb #cd07727a
@@ -57,6 +57,15 @@ class Market(Result):
     artifacts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     # what each stage worked with, by its name: a world's artifacts are made by the same
     settings: Mapping[str, Mapping] = field(default_factory=dict)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        rows, names = self.returns.shape
+        return (
+            f"{count_words(names, 'name')} from {as_text(self.start)} on, "
+            f"{count_words(rows, 'row')} on "
+            "which to decide."
+        )
 
     @classmethod
     def from_panel(

@@ -112,6 +112,14 @@ class MeasuredSpread(Result):
         "floor_bps": "floor (bps)",
     }
 
+    NEXT = (
+        "run_backtest(target_weights, returns, costs=CostModel(half_spread_bps=result.median_bps))",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @classmethod
     def from_panel(
         cls, panel: Panel, *, method: Method = "abdi_ranaldo", window: int = 63,
@@ -157,6 +165,16 @@ class MeasuredSpread(Result):
             share_filled=float(filled), share_bad_bars=share_bad, method=method, window=window,
             floor_bps=floor,
         )
+
+# %% ../../nbs/60_backtest/12_measured_spread.ipynb #a4a4568d
+def _said(result: MeasuredSpread) -> str:
+    "The conclusion in one sentence"
+    return (
+        f"Half-spread {result.median_bps:.3g} bps at the median; {result.share_negative:.0%} of "
+        "the "
+        f"estimates were below zero, and {result.share_filled:.0%} of the name-days were filled "
+        "in."
+    )
 
 # %% ../../nbs/60_backtest/12_measured_spread.ipynb #a761ce7a
 def measured_half_spread(

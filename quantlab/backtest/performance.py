@@ -336,14 +336,39 @@ class PerformanceResult(Result):
         "tracking_error": "tracking error (annualized)",
     }
 
+    NEXT = (
+        ".plot()", "drawdown_table(result.returns)",
+        "quantlab.review.am_i_lucky(result.returns, periods_per_year=252)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def plot(self, ax: Any = None) -> Any:
         "Drawdown under the growth of one unit"
-        ax = axes_or_new(ax, figsize=(8, 3))
-        depth = _drawdowns(self.returns)
-        ax.plot(self.returns.index, (1 + self.returns).cumprod(), label="growth of one unit")
-        ax.fill_between(depth.index, 1 - depth, 1, alpha=0.3, label="one less drawdown")
-        ax.legend()
-        return ax
+        return _plot_growth(self.returns, ax)
+
+# %% ../../nbs/60_backtest/25_performance.ipynb #d5cb6747
+def _plot_growth(returns: pd.Series, ax: Any) -> Any:
+    "Drawdown under the growth of one unit"
+    ax = axes_or_new(ax, figsize=(8, 3))
+    depth = _drawdowns(returns)
+    ax.plot(returns.index, (1 + returns).cumprod(), label="growth of one unit")
+    ax.fill_between(depth.index, 1 - depth, 1, alpha=0.3, label="one less drawdown")
+    ax.legend()
+    return ax
+
+# %% ../../nbs/60_backtest/25_performance.ipynb #0562e2ab
+def _said(result: PerformanceResult) -> str:
+    "The conclusion in one sentence"
+    return (
+        f"{result.annualized_return:.2%} a year at a volatility of "
+        f"{result.annualized_volatility:.2%}: "
+        f"Sharpe ratio {result.annualized_sharpe_ratio:.2f}, largest fall "
+        f"{abs(result.max_drawdown):.1%}, "
+        "not counting what else was tried."
+    )
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #f8136000
 def performance_summary(

@@ -24,7 +24,7 @@ from quantlab.checks import (
 from quantlab.errors import (
     ConvergenceError, DataError, MisalignedError, MissingDataError, SpecificationError, needs,
 )
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..trading.costs import CostModel
 
 # %% ../../nbs/60_backtest/62_portfolio.ipynb #a40f0ece
@@ -81,6 +81,13 @@ class ConstructionResult(Result):
     periods_per_year: float
     n_rebalances: int
     n_conflicts: int
+
+    NEXT = (".plot()", "run_backtest(result.weights, returns)", "result.notes")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        done = f"{count_words(self.n_rebalances, 'rebalance')}, {self.objective.replace('_', ' ')}"
+        return f"{done}; limits in conflict at {self.n_conflicts:,} of them."
 
     def summary(self) -> pd.Series:
         "Labelled table: the choices, and the middle of risk, turnover and number of names"

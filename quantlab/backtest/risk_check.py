@@ -17,7 +17,7 @@ from .engine import sweep_books
 from .portfolio import ConstructionResult
 from ..checks import check_aligned, check_frame, check_kind
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 
 # %% ../../nbs/60_backtest/63_risk_check.ipynb #a87a9491
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -43,6 +43,17 @@ class RiskForecastCheck(Result):
     forecast_volatility: float  # annual, over all rows held
     realized_volatility: float
     n_periods: int
+
+    NEXT = (".plot()", "result.table")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        word = "in" if self.consistent else "outside"
+        return (
+            f"Bias statistic {self.bias_statistic:.2f}, {word} the interval {self.low:.2f} to "
+            f"{self.high:.2f} of right forecasts, over "
+            f"{count_words(self.n_periods, 'holding period')}."
+        )
 
     @property
     def consistent(self) -> bool:

@@ -201,6 +201,8 @@ class SampleResult(Result):
         "n_failed": "points that failed", "best_value": "highest objective",
     }
 
+    NEXT = (".plot()", "result.samples", "result.points")
+
     def sentence(self) -> str:
         "How many were tried, and what that means for the best of them"
         looks = " The sampler looked at the results as it went." if self.sampler == "tpe" else ""

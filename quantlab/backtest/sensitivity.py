@@ -21,7 +21,7 @@ from quantlab.checks import (
     rounding_noise,
 )
 from ..errors import DataError, MissingDataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..ledger.runs import observe_run
 
 # %% ../../nbs/60_backtest/50_sensitivity.ipynb #64aaf9bd
@@ -47,6 +47,16 @@ class ParameterSurface(Result):
         "centre_rank": "rank of the centre (1: best of the grid)",
         "start": "first day counted",
     }
+
+    NEXT = (".plot()", "result.table")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.plateau:.0%} of {count_words(self.n_neighbours, 'neighbour')} keep half of "
+            "the centre's "
+            f"Sharpe ratio or more; the centre is number {self.centre_rank} of {self.n_points}."
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "A line for one parameter, a heat map for the first two otherwise"

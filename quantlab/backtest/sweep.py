@@ -282,6 +282,10 @@ class SweepResult(Result):
         "best_sharpe_ratio": "highest Sharpe ratio (per period)",
     }
 
+    NEXT = (
+        ".plot()", "result.table", "quantlab.review.judge(result.returns, periods_per_year=252)",
+    )
+
     def sentence(self) -> str:
         "How many were tried, and what that means for the best of them"
         lost = f", of which {self.n_failed} failed" if self.n_failed else ""

@@ -67,6 +67,8 @@ class TearSheet(Result):
     notes: tuple[str, ...]  # what was assumed
     left_out: tuple[str, ...]  # what is not here, and why
 
+    NEXT = ('result.save("sheet.html")', "quantlab.review.judge(returns, periods_per_year=252)")
+
     def sentence(self) -> str:
         "What was earned, and whether it can be told from nothing"
         return _sentence(self)

@@ -26,7 +26,7 @@ from quantlab.cointegration.reduced_rank import (
 )
 from .unitroot import Trend
 from ..errors import DataError, SmallSampleWarning
-from ..results import Result
+from ..results import Result, count_words, noted, null_words, p_words
 
 # %% ../../nbs/30_cointegration/35_bootstrap.ipynb #d91dadb8
 def _check_resampling(scheme: str, n_resamples: int, seed: int) -> np.random.Generator:
@@ -106,6 +106,14 @@ class BootstrapResult(Result):
     note: str = ""  # legs that are in doubt, as in `engle_granger`
     null_hypothesis: str = "no cointegration"
 
+    NEXT = ("engle_granger(y, x)", "screen_pairs(log_prices)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tail = f"; asymptotically {p_words(self.asymptotic_pvalue)}"
+        said = null_words(self.null_hypothesis, self.pvalue, tail)
+        return noted(said, self.note)
+
 # %% ../../nbs/30_cointegration/35_bootstrap.ipynb #e1e5b912
 def engle_granger_bootstrap(
     y: pd.Series, x: pd.Series, *, trend: Trend = "c", lags: int | None = None,
@@ -184,6 +192,14 @@ class JohansenBootstrapResult(Result):
     seed: int
     table: pd.DataFrame  # null rank x trace_statistic, asymptotic_pvalue, pvalue
     asymptotic: JohansenResult
+
+    NEXT = ("result.asymptotic.plot()", "result.rank(0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        n = count_words(self.rank(), "cointegrating relation")
+        last = self.table["pvalue"].iloc[min(self.rank(), len(self.table) - 1)]
+        return f"{n} at 5 % by the bootstrap; the null of no more has {p_words(last)}."
 
     def summary(self) -> pd.DataFrame:
         "Table with a row for each null hypothesis"

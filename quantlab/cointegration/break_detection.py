@@ -19,7 +19,7 @@ from .engle_granger import check_pair, engle_granger
 from .mean_reversion import half_life
 from .unitroot import MIN_OBSERVATIONS
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, as_text, axes_or_new, count_words, noted
 
 # %% ../../nbs/30_cointegration/40_break_detection.ipynb #ef729d58
 @njit(cache=True)
@@ -81,6 +81,17 @@ class BreakDetection(Result):
         "n_monitored": "rows monitored", "half_life": "half-life at formation (periods)",
         "alpha": "false-alarm probability",
     }
+
+    NEXT = (".plot()", "gregory_hansen(y, x)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if self.holds:
+            said = f"No alarm in {count_words(self.n_monitored, 'row')} monitored"
+            said += f": a relation that holds alarms with a probability of {self.alpha:.0%}."
+        else:
+            said = f"Alarm on {as_text(self.alarm)}; held until about {as_text(self.since)}."
+        return noted(said, self.note)
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the detector against its bar"

@@ -7,6 +7,7 @@ __all__ = ['NEARLY_COLLINEAR', 'EngleGrangerResult', 'check_relation', 'check_pa
            'PhillipsOuliarisResult', 'phillips_ouliaris']
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #93213df5
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +24,7 @@ from quantlab.cointegration.unitroot import (
     MIN_OBSERVATIONS, TRENDS, Trend, in_near_units, longest_lag, warn_if_short,
 )
 from ..errors import DataError, MisalignedError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted, null_words, p_words
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #be88990c
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -43,11 +44,19 @@ class EngleGrangerResult(Result):
     spread: pd.Series  # y less its fitted value
     note: str = ""  # legs that are in doubt: order two, explosive, carried by a single change
     null_hypothesis: str = "no cointegration"
+    _legs: tuple[pd.Series, pd.DataFrame] | None = None
+    _choices: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     LABELS: ClassVar[dict[str, str]] = {
         "statistic": "t statistic of the spread", "pvalue": "p-value", "nobs": "observations",
         "method": "lags chosen by", "null_hypothesis": "null hypothesis",
     }
+
+    NEXT = (".plot()", "half_life(result.spread)", "engle_granger_bootstrap(y, x, seed=1)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def summary(self) -> pd.Series:
         "Labelled table: the test, its choices, the relation and the critical values"
@@ -55,6 +64,13 @@ class EngleGrangerResult(Result):
         ratios = {f"hedge ratio {name}": v for name, v in self.hedge_ratio.items()}
         levels = {f"critical value {level:.0%}": v for level, v in self.critical_values.items()}
         return pd.Series({**rows, **ratios, **levels}, name="Engle-Granger", dtype=object)
+
+    def other_direction(self) -> "EngleGrangerResult | None":
+        "The test of `x` on `y`, chosen alike; None where `x` has several columns"
+        if self._legs is None or self._legs[1].shape[1] > 1:
+            return None
+        y, x = self._legs
+        return engle_granger(x.iloc[:, 0], y, **self._choices)
 
     def rejects(self, alpha: float = 0.05) -> bool:
         "Is the null of no cointegration rejected at level `alpha`?"
@@ -69,6 +85,18 @@ class EngleGrangerResult(Result):
             ax.axhline(k * scale, color="0.6", lw=0.8, ls="-" if k == 0 else ":")
         ax.set(title=f"Spread, t = {self.statistic:.2f}, p = {self.pvalue:.3g}", ylabel="spread")
         return ax
+
+# %% ../../nbs/30_cointegration/10_engle_granger.ipynb #0ffb1b22
+def _said(result: EngleGrangerResult) -> str:
+    "The conclusion in one sentence"
+    other = result.other_direction()
+    also = "" if other is None else f"; other direction {p_words(other.pvalue)}"
+    if result.rejects():
+        said = f"No cointegration is rejected at 5 %: {p_words(result.pvalue)}{also}; before"
+        said += " counting how many pairs were tried."
+    else:
+        said = f"Not shown to be cointegrated: {p_words(result.pvalue)}{also}."
+    return noted(said, result.note)
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #5c90ae05
 def check_relation(y: Any, x: Any) -> tuple[pd.Series, pd.DataFrame, str]:
@@ -209,7 +237,8 @@ def engle_granger(
         hedge_ratio=pd.Series(coefficients[: x.shape[1]], index=x.columns, name="hedge ratio"),
         intercept=float(deterministic.get("const", 0.0)), deterministic=deterministic,
         spread=pd.Series(residual, index=y.index, name="spread"),
-        method=method if lags is None else "fixed", note=note,
+        method=method if lags is None else "fixed", note=note, _legs=(y, x),
+        _choices={"trend": trend, "lags": lags, "max_lags": limit, "method": method},
     )
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #8e5ac001
@@ -233,6 +262,13 @@ class PhillipsOuliarisResult(Result):
     LABELS: ClassVar[dict[str, str]] = {
         "pvalue": "p-value", "nobs": "observations", "null_hypothesis": "null hypothesis",
     }
+
+    NEXT = ("engle_granger(y, x)", "half_life(result.spread)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tail = "; before counting how many pairs were tried"
+        return noted(null_words(self.null_hypothesis, self.pvalue, tail), self.note)
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #aadaf907
 def phillips_ouliaris(

@@ -16,7 +16,7 @@ import pandas as pd
 from ..checks import check_frame, check_index, check_integer, check_mask
 from .screen import PairScreen, screen_pairs
 from ..errors import DataError, MisalignedError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words
 
 # %% ../../nbs/30_cointegration/50_formation.ipynb #561af5ff
 def formation_windows(index: pd.DatetimeIndex, *, formation: int, trading: int) -> pd.DataFrame:
@@ -133,6 +133,18 @@ class FormationScreen(Result):
     pvalues: pd.DataFrame  # counts of p-values per window in twenty bins of width 0.05
     n_tested: int  # ordered pairs tested over all windows
     n_discoveries: int  # pairs with a q-value at or below alpha, over all windows
+
+    NEXT = ("result.pairs", "result.windows")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        windows = count_words(len(self.windows), "window")
+        return (
+            f"{count_words(self.n_discoveries, 'discovery', 'discoveries')} among "
+            f"{self.n_tested:,} "
+            f"ordered pairs tested in {windows}, corrected within each window; "
+            f"{count_words(len(self.pairs), 'pair')} chosen."
+        )
 
 
 def _count(result: PairScreen, alpha: float, kept: int) -> dict[str, float]:

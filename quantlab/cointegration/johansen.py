@@ -23,7 +23,7 @@ from quantlab.cointegration.reduced_rank import (
 )
 from .unitroot import MIN_OBSERVATIONS
 from ..errors import DataError, SmallSampleWarning
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words, noted, p_words
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #a23a7c6f
 CASES = ("none", "restricted_constant", "constant", "restricted_trend", "trend")
@@ -107,17 +107,20 @@ class JohansenResult(Result):
     max_eigen_pvalue: pd.Series
     trace_critical_values: pd.DataFrame  # null rank x level 0.10, 0.05, 0.01
     max_eigen_critical_values: pd.DataFrame
-    # series (and restricted term) x relation, 1 on the first series
-    cointegrating_vectors: pd.DataFrame
+    cointegrating_vectors: pd.DataFrame  # series (and restricted term) x relation, first 1
     loadings: pd.DataFrame  # series x relation
     changes: pd.DataFrame  # what the regressions were run on
     levels: pd.DataFrame
     short_run_design: pd.DataFrame
-    # 1 - series x lags in levels / nobs, for the trace and maximum-eigenvalue statistics
-    small_sample_factor: float
+    small_sample_factor: float  # of both statistics: 1 - series x lags in levels / nobs
     note: str = ""  # a small sample, and legs that are in doubt
 
     LABELS: ClassVar[dict[str, str]] = {"nobs": "observations", "n_series": "series"}
+    NEXT = (".plot()", "result.spread()", "result.vecm()")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def summary(self) -> pd.DataFrame:
         "Table with a row for each null hypothesis"
@@ -206,6 +209,15 @@ class JohansenResult(Result):
         vectors = self.cointegrating_vectors.iloc[:, :rank]
         return fit_vecm(self.changes, self.levels, self.short_run_design, vectors)
 
+# %% ../../nbs/30_cointegration/15_johansen.ipynb #4d943eed
+def _said(result: JohansenResult) -> str:
+    "The conclusion in one sentence"
+    n = count_words(result.rank(), "cointegrating relation")
+    said = f"{n} among {result.n_series} series at 5 %, by the trace test"
+    if result.rank() < result.n_series:
+        p = p_words(result.trace_pvalue.iloc[result.rank()])
+        said += f"; that there is no further one has {p}"
+    return noted(f"{said}.", result.note)
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #bcb2f422
 def _first_null_kept(

@@ -23,7 +23,7 @@ from .reduced_rank import regress_out
 from .screen import false_discovery_qvalues, join_notes, leg_notes
 from .unitroot import MIN_OBSERVATIONS
 from ..errors import SmallSampleWarning
-from ..results import Result
+from ..results import Result, count_words
 
 # %% ../../nbs/30_cointegration/45_johansen_pairs.ipynb #6738aa72
 class TraceNumbers(NamedTuple):
@@ -117,6 +117,16 @@ class JohansenScreen(Result):
         "n_assets": "assets", "n_tested": "pairs tested", "n_rejected": "q-value at most alpha",
         "fdr": "false discovery rate by",
     }
+
+    NEXT = ("result.table", "johansen(data)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_rejected:,} of {count_words(self.n_tested, 'unordered pair')} show a "
+            "relation with a "
+            f"q-value of at most {self.alpha:g}."
+        )
 
 # %% ../../nbs/30_cointegration/45_johansen_pairs.ipynb #d20a0840
 def _stack(values: np.ndarray, lags: int, deterministic: str) -> tuple[np.ndarray, np.ndarray, int]:

@@ -18,7 +18,7 @@ from numba import njit
 from .legs import LEG_PROBLEMS, ORDER_TWO, leg_problem
 from .unitroot import check_testable
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted
 
 # %% ../../nbs/30_cointegration/20_mean_reversion.ipynb #9b9efd67
 # the distance c from a unit root at which the quantiles stand
@@ -136,6 +136,16 @@ class HalfLifeResult(Result):
         "upper": "95 % interval to (periods)", "phi": "AR(1) coefficient",
         "phi_least_squares": "AR(1) coefficient, least squares", "nobs": "observations",
     }
+
+    NEXT = (".plot()", "ou_fit(spread, dt=1.0)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if not math.isfinite(self.half_life):
+            return noted("No reversion can be seen: the half-life has no upper end.", self.note)
+        end = f"to {self.upper:.3g}" if math.isfinite(self.upper) else "without an upper end"
+        said = f"Half of a gap is closed in {self.half_life:.3g} periods"
+        return noted(f"{said}; 95 % interval from {self.lower:.3g} {end}.", self.note)
 
     def plot(self, ax: Any = None) -> Any:
         "The estimate and its 95 % interval; an arrow where it has no end"

@@ -19,7 +19,7 @@ from ..checks import check_number
 from .mean_reversion import fit_ar1, spread_note
 from .unitroot import check_testable
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted
 
 # %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #6fd14b7b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -42,6 +42,20 @@ class OUFit(Result):
         "sigma": "diffusion (per square root of time)", "half_life": "half-life (periods)",
         "stationary_std": "stationary standard deviation", "nobs": "observations",
     }
+
+    NEXT = (".plot()", "bertram_thresholds(result, cost=0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = (
+            f"Half of a gap is closed in {self.half_life:.3g} periods, around a mean of "
+            f"{self.mu:.3g}"
+        )
+        said += (
+            f"; the speed of reversion is {self.kappa / self.std_errors['kappa']:.1f} standard "
+            "errors"
+        )
+        return noted(f"{said} from zero.", self.note)
 
     @property
     def theta(self) -> float:
@@ -130,6 +144,17 @@ class ThresholdResult(Result):
     expected_cycle: float  # units of time from one purchase to the next
     expected_return: float  # profit per unit of time
     entry_in_std: float  # distance of the entry from the mean in stationary standard deviations
+
+    NEXT = ("ou_fit(spread, dt=1.0)", "half_life(spread)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Buy the spread at {self.entry:.4g} and sell it at {self.exit:.4g}: after a cost of "
+            f"{self.cost:.3g} a round trip leaves {self.profit_per_cycle:.3g}, if the spread goes "
+            "on "
+            "as it was fitted."
+        )
 
 # %% ../../nbs/30_cointegration/22_ornstein_uhlenbeck.ipynb #2a17ee4f
 def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:

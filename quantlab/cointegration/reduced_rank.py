@@ -16,7 +16,7 @@ from scipy.stats import chi2
 
 from ..checks import as_float, check_integer
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words, null_words
 
 # %% ../../nbs/30_cointegration/13_reduced_rank.ipynb #99aa2890
 def vecm_design(
@@ -89,6 +89,16 @@ class VECMFit(Result):
     residual_covariance: pd.DataFrame  # divided by nobs
     residuals: pd.DataFrame
 
+    NEXT = ("result.loadings", "result.residuals")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        n = count_words(self.rank, "relation")
+        return (
+            f"{n} imposed on {count_words(self.nobs, 'observation')}: the rank is given, not "
+            "tested."
+        )
+
 # %% ../../nbs/30_cointegration/13_reduced_rank.ipynb #b956c7d7
 def _loading_errors(design: np.ndarray, covariance: np.ndarray, rank: int) -> np.ndarray:
     "Standard errors of the first `rank` coefficients of each equation"
@@ -132,6 +142,12 @@ class RestrictionTest(Result):
     rank: int
     eigenvalues: pd.Series  # under the restriction
     null_hypothesis: str
+
+    NEXT = ("johansen(data)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return null_words(self.null_hypothesis, self.pvalue)
 
 # %% ../../nbs/30_cointegration/13_reduced_rank.ipynb #16f7ee1d
 def check_restriction(restriction: Any, rows: int, rank: int, n_series: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from .mackinnon import mackinnon_pvalue
 from .mean_reversion import BIAS, dot_product
 from .unitroot import MIN_OBSERVATIONS, TRENDS, Trend, warn_if_short
 from ..errors import DataError, QuantlabError, SpecificationError
-from ..results import Result, as_text, axes_or_new
+from ..results import Result, as_text, axes_or_new, count_words
 
 # %% ../../nbs/30_cointegration/25_screen.ipynb #7a4ea4c5
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -49,6 +49,18 @@ class PairScreen(Result):
         "expected_by_chance": "expected by chance alone", "method": "lags chosen by",
         "fdr": "false discovery rate by",
     }
+
+    NEXT = (".plot()", "result.select()", "engle_granger(y, x)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_rejected:,} of {count_words(self.n_tested, 'ordered pair')} have a q-value "
+            "of at "
+            f"most {self.alpha:g}; {self.n_below_alpha:,} have such a p-value, where chance alone "
+            "would "
+            f"show about {self.expected_by_chance:,.0f}."
+        )
 
     def select(
         self, *, alpha: float | None = None, half_life: tuple[float, float] | None = None,

@@ -20,7 +20,7 @@ from quantlab.cointegration.kernel import (
 )
 from .unitroot import warn_if_short
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, as_text, axes_or_new, noted, null_words
 
 # %% ../../nbs/30_cointegration/37_structural_break.ipynb #336e0ce9
 MODELS = ("level", "level_trend", "regime")
@@ -87,6 +87,13 @@ class GregoryHansenResult(Result):
     LABELS: ClassVar[dict[str, str]] = {
         "break_date": "last date of the old regime", "pvalue": "p-value", "nobs": "observations",
     }
+
+    NEXT = (".plot()", "engle_granger(y, x)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tail = f"; the break is put after {as_text(self.break_date)}, whether there is one or not"
+        return noted(null_words(self.null_hypothesis, self.pvalue, tail), self.note)
 
     def plot(self, ax: Any = None) -> Any:
         "Draw the statistic against the break date"

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..checks import check_integer, check_number, check_option, check_series, warn
 from ..errors import DataError, SmallSampleWarning
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, null_words
 
 # %% ../../nbs/30_cointegration/05_unitroot.ipynb #d72158e0
 Trend = Literal["n", "c", "ct", "ctt"]
@@ -42,6 +42,12 @@ class UnitRootResult(Result):
         "pvalue": "p-value", "nobs": "observations", "break_date": "last date of the old regime",
         "null_hypothesis": "null hypothesis",
     }
+
+    NEXT = (".plot()", "kpss(x)", "variance_ratio(x)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{self.test}: {null_words(self.null_hypothesis, self.pvalue)}"
 
     def summary(self) -> pd.Series:
         "Labelled table: the test, its choices and its critical values"

@@ -97,6 +97,8 @@ class AbsentInputs(Result):
 
     names: tuple[str, ...]
 
+    NEXT = ("check_panel(panel)",)
+
     def __contains__(self, name: str) -> bool:
         return name in self.names
 

@@ -109,6 +109,8 @@ class CalendarAlignment(Result):
     n_missing: int
     n_added: int
 
+    NEXT = ("result.panel", "result.table")
+
     def sentence(self) -> str:
         "What was done, in words"
         d, m = self.n_dropped, self.n_missing

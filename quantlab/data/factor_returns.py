@@ -131,6 +131,8 @@ class FactorReturns(Result):
     unit: str  # of the file: "percent" or "decimal"
     source: str
 
+    NEXT = ("result.table",)
+
     def sentence(self) -> str:
         "What the file was taken for"
         first, last = self.table.index[[0, -1]]

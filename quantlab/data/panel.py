@@ -19,7 +19,7 @@ from quantlab.data.fields import (
     as_date, check_field, check_membership, check_sectors, near_text, returns_of_prices,
 )
 from ..errors import DataError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, as_text, count_words
 
 # %% ../../nbs/10_data/05_panel.ipynb #0fa4a094
 def _span(fields: Mapping[str, pd.DataFrame]) -> pd.DatetimeIndex:
@@ -129,6 +129,14 @@ class Panel(Result):
     fields: Mapping[str, pd.DataFrame]
     sectors: pd.Series | None = field(default=None, kw_only=True)
     membership: pd.DataFrame | None = field(default=None, kw_only=True)
+
+    NEXT = (
+        "check_panel(result)", "result.asset(result.columns[0])", "forward_returns(result.prices)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def __post_init__(self):
         if not isinstance(self.fields, Mapping) or not self.fields:
@@ -248,6 +256,13 @@ class Panel(Result):
         d = self.to_dict()
         span = f"{d['n_dates']} dates {d['start']}..{d['end']}"
         return f"Panel({span}, {d['n_assets']} assets: {d['fields']})"
+
+# %% ../../nbs/10_data/05_panel.ipynb #e2d3575e
+def _said(result: Panel) -> str:
+    "The conclusion in one sentence"
+    days, names = count_words(len(result.index), "date"), count_words(len(result.columns), "asset")
+    first, last = as_text(result.index[0]), as_text(result.index[-1])
+    return f"{names} on {days}, {first} to {last}; nothing was checked but its form."
 
 # %% ../../nbs/10_data/05_panel.ipynb #3f1b71c1
 def unchecked_panel(

@@ -30,7 +30,7 @@ from .tables import open_files, open_tables
 from .text_tables import RawTable, is_table_name
 from .value_kinds import settle_values
 from ..errors import DataError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, as_text, count_words
 
 # %% ../../nbs/10_data/52_price_import.ipynb #ac7c07e8
 _BESIDE = ("sectors.csv", "aliases.csv", "membership.csv")
@@ -116,6 +116,13 @@ class PriceImport(Result):
         "n_duplicates": "repeated rows dropped",
         "is_mapped": "larger than the limit in memory",
     }
+
+    NEXT = ("result.panel", "result.taken", "result.bad_rows", "check_panel(result.panel)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        bad = count_words(self.n_bad, "cell or row", "cells and rows")
+        return f"{self.n_assets:,} assets on {self.n_dates:,} dates; {bad} could not be used."
 
     def field(self, name: str) -> pd.DataFrame:
         "One field of the panel, without the others"

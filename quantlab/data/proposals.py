@@ -16,7 +16,7 @@ from ..checks import check_integer, check_kind, check_number, observed_periods
 from .calendar import values_known
 from .panel import Panel
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, as_text, count_words
 
 # %% ../../nbs/10_data/39_proposals.ipynb #8487b85a
 _USUAL = {365: "every day", 252: "trading days", 52: "weeks", 12: "months", 4: "quarters"}
@@ -82,6 +82,18 @@ class DateProposal(Result):
     test_size: int | None
     reasons: dict[str, str]  # parameter to sentence
     shortfalls: tuple[str, ...]  # sentences
+
+    NEXT = ("result.reasons", "result.shortfalls", "result.to_params()")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        n = len(self.shortfalls)
+        short = f"; too short for {count_words(n, 'thing')}" if n else ""
+        return (
+            f"Evaluate from {as_text(self.evaluate_from)} and keep what begins at "
+            f"{as_text(self.holdout_start)} shut: {self.n_evaluated:,} rows before it, "
+            f"{self.n_holdout:,} after{short}."
+        )
 
     def to_params(self) -> dict[str, Any]:
         "Dotted key of params.yaml to value; a date is a text"

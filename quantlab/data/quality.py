@@ -18,7 +18,7 @@ from ..checks import warn
 from .fields import returns_of_prices
 from .panel import Panel, unchecked_panel
 from ..errors import DataError, DataWarning, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 
 # %% ../../nbs/10_data/20_quality.ipynb #363e76e2
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -33,6 +33,17 @@ class QualityReport(Result):
     n_issues: int
     n_quarantined: int  # findings whose cells are set to missing
     contract: DataContract
+
+    NEXT = (".plot()", "result.issues", "apply_quarantine(panel, result)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{count_words(self.n_issues, 'finding')} in {self.n_cells:,} known returns of "
+            f"{count_words(self.n_assets, 'asset')}; {self.n_quarantined:,} of them are to be set "
+            "to "
+            "missing."
+        )
 
     def summary(self) -> pd.DataFrame:
         "A row a kind found: findings, assets, first and last date, action, meaning"

@@ -6,6 +6,7 @@
 __all__ = ['membership_mask', 'SurvivorshipResult', 'survivorship_gap']
 
 # %% ../../nbs/10_data/25_universe.ipynb #e0d5a58a
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -149,6 +150,17 @@ class SurvivorshipResult(Result):
     periods_per_year: float
     returns: pd.DataFrame  # columns all, members
     names_per_year: pd.DataFrame  # average number of names: all, members
+
+    NEXT = (".plot()", "result.names_per_year")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.statistic):
+            return "All names and the members never differ: the panel shows no survivorship."
+        return (
+            f"All names earn {self.difference:.2%} a year more than the members of the day before "
+            f"(t = {self.statistic:.2f})."
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "Cumulative gain of all names over the members, in percent"

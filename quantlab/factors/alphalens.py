@@ -17,7 +17,7 @@ from ..checks import observed_periods, warn
 from ..errors import DataError, DataWarning, MissingDataError, needs
 from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .transform import as_wide
-from ..results import Result
+from ..results import Result, count_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,6 +79,15 @@ class AlphalensData(Result):
     groups: pd.Series | None  # by asset
     quantile_of: pd.DataFrame | None  # date x asset, 0 where there is none
     n_rows: int
+
+    NEXT = ("evaluate_factor(result.factor, result.forward_returns)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{count_words(self.n_rows, 'row')} of {count_words(self.factor.shape[1], 'asset')} on "
+            f"{count_words(len(self.factor), 'date')}, as `evaluate_factor` takes them."
+        )
 
 # %% ../../nbs/50_factors/35_alphalens.ipynb #8c6fa941
 def _days(column: Any) -> int | None:

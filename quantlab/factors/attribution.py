@@ -21,7 +21,7 @@ from quantlab.checks import (
 )
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
 from .inference import least_squares, long_run_covariance, default_lags
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, p_words
 
 # %% ../../nbs/50_factors/40_attribution.ipynb #5b4d3ffb
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -40,6 +40,16 @@ class AttributionResult(Result):
     n_obs: int
     hac_lags: int
     periods_per_year: float
+
+    NEXT = (".plot()", "result.contributions", "result.residuals")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        alpha, t = self.params["alpha"], self.tstats["alpha"]
+        return (
+            f"{alpha:.2%} a year is not explained by the factors (t = {t:.2f}, "
+            f"{p_words(self.pvalues['alpha'])}); they explain {self.rsquared:.0%} of the variance."
+        )
 
     def summary(self) -> pd.DataFrame:
         "A row a regressor: exposure, errors, annualised contribution"

@@ -19,7 +19,7 @@ from quantlab.checks import (
 from ..errors import DataError, LookaheadError, SpecificationError, needs
 from .evaluation import evaluate_factor
 from .transform import as_wide, zscore
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..validation.splits import WalkForwardSplit
 
 if TYPE_CHECKING:
@@ -207,6 +207,16 @@ class LearnedCombination(Result):
     embargo: int
     n_folds: int
     mean_ic: float
+
+    NEXT = (".plot()", "evaluate_factor(result.factor, forward_returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Mean information coefficient {self.mean_ic:.3f} over "
+            f"{count_words(self.n_folds, 'fold')}, "
+            "each predicted by trees that had not seen it."
+        )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         "Loss of information coefficient when a factor is shuffled, with one standard error"

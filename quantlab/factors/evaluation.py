@@ -6,6 +6,7 @@
 __all__ = ['FactorEvaluation', 'check_evaluation', 'evaluate_factor', 'evaluate_factors']
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #5ddc1fe9
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -27,7 +28,7 @@ from quantlab.factors.quantiles import (
     Inputs, Neutral, align, check_bins, check_loss, cut_quantiles, drop_ledger, neutral_statistics,
     run_kernel,
 )
-from ..results import Result
+from ..results import Result, count_words, p_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,6 +67,15 @@ class FactorEvaluation(Result):
     n_dates: int
     n_values: int
     loss: float
+
+    NEXT = (
+        ".plot()", "result.monotonicity(seed=1)", "compare_factors(evaluations)",
+        "factor_redundancy(factor, others, forward_returns)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def summary(self) -> pd.DataFrame:
         "A row a period: information coefficient, its t-statistics, spread and break-even cost"
@@ -114,6 +124,20 @@ class FactorEvaluation(Result):
         from quantlab.factors.pictures import quantile_bars
 
         return quantile_bars(self.quantile_returns, per_period=True, ax=ax)
+
+# %% ../../nbs/50_factors/30_evaluation.ipynb #8b2674d5
+def _said(result: FactorEvaluation) -> str:
+    "The conclusion in one sentence"
+    period = result.ic_summary.index[0]
+    row, cost = result.ic_summary.loc[period], result.breakeven_cost_bps[period]
+    worth = "no break-even cost" if math.isnan(cost) else f"break-even cost {cost:.3g} bps"
+    return (
+        f"Over {count_words(period, 'period')} the mean information coefficient is "
+        f"{row['mean']:.3f} "
+        f"(t = {row['t_hac']:.2f} with overlap counted, {p_words(row['pvalue'])}), {worth}; "
+        "one factor "
+        "by itself, before counting how many were tried."
+    )
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #0df9040e
 def check_evaluation(found: Any, name: str = "evaluation") -> FactorEvaluation:

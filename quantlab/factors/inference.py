@@ -18,7 +18,7 @@ from scipy import stats
 
 from ..checks import check_frame, check_index, check_integer, check_number, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words, p_words
 
 # %% ../../nbs/50_factors/20_inference.ipynb #a530488b
 def _design(y: Any, X: Any, add_constant: bool) -> tuple[np.ndarray, pd.DataFrame]:
@@ -265,6 +265,16 @@ class FamaMacBethResult(Result):
     hac_lags: int
     rsquared: float  # mean of the periods'
 
+    NEXT = (".plot()", "result.coefficients")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        names = [name for name in self.params.index if name != "const"]
+        found = [f"{name} {self.params[name]:.3g} (t = {self.tstats[name]:.2f})" for name in names]
+        more = "; ..." if len(found) > 4 else ""
+        said = f"Mean of {count_words(self.n_periods, 'period')}: {'; '.join(found[:4])}{more}"
+        return f"{said}, each tested by itself."
+
     def summary(self) -> pd.DataFrame:
         "Coefficients with standard errors, t-statistics and p-values"
         columns = {"coefficient": self.params, "std error": self.std_errors}
@@ -320,7 +330,7 @@ def _periods(y: Any, X: Any, time: Any, n: int) -> pd.Index:
         raise MissingDataError("`time` has rows without a period; drop them.")
     return pd.Index(labels)
 
-
+# %% ../../nbs/50_factors/20_inference.ipynb #8998cf9f
 def _in_time(labels: pd.Index, lags: int) -> tuple[np.ndarray, pd.Index]:
     """Period number of each row, and the periods in time order. Dates, numbers and ordered
     categories are sorted; text has no order but that in which it appears, which is time where the
@@ -501,6 +511,13 @@ class MeanInference(Result):
     n_disjoint: int
     hac_lags: int
 
+    NEXT = ("bootstrap_interval(series, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = f"Mean {self.mean:.3g} over {count_words(self.n_dates, 'date')}"
+        return f"{said}: t = {self.t_hac:.2f} with overlap counted, {p_words(self.pvalue)}."
+
     @property
     def note(self) -> str:
         "Why a t-statistic is missing; empty where none is"
@@ -526,7 +543,7 @@ class MeanInference(Result):
             table["note"] = self.note
         return table
 
-
+# %% ../../nbs/50_factors/20_inference.ipynb #47e80822
 def _tstat(values: np.ndarray) -> float:
     "Mean over its standard error, missing where there is no spread"
     if not has_spread(values):
@@ -634,6 +651,17 @@ class BootstrapInterval(Result):
     confidence: float
     block_size: int
     n_resamples: int
+
+    NEXT = ("mean_inference(series)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        zero = "does not hold" if self.lower > 0 or self.upper < 0 else "holds"
+        return (
+            f"Mean {self.mean:.3g}, {self.confidence:.0%} interval {self.lower:.3g} to "
+            f"{self.upper:.3g}, "
+            f"which {zero} zero."
+        )
 
 
 def bootstrap_interval(

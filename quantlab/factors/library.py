@@ -103,6 +103,12 @@ class Factor(Result):
     horizon: int  # days over which the source expects it to work
     description: str
 
+    NEXT = ("evaluate_factor(result(panel), forward_returns)", "find_factor(result.name)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{self.description.rstrip('.')}; after {self.source.rstrip('.')}."
+
     def __call__(self, panel: Any) -> pd.DataFrame:
         return self.function(panel)
 

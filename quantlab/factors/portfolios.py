@@ -15,7 +15,7 @@ from scipy import stats
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, MisalignedError
 from .inference import block_means
-from ..results import Result
+from ..results import Result, null_words
 
 # %% ../../nbs/50_factors/29_portfolios.ipynb #c7baa8ab
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -28,6 +28,12 @@ class MonotonicityTest(Result):
     n_dates: int
     n_resamples: int
     null_hypothesis: str = "at least one step between neighbouring quantiles is zero or negative"
+
+    NEXT = ("evaluate_factor(factor, forward_returns)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return null_words(self.null_hypothesis, self.pvalue)
 
 # %% ../../nbs/50_factors/29_portfolios.ipynb #d64afb3e
 def monotonicity_test(
@@ -87,6 +93,16 @@ class CapacityResult(Result):
     by_date: pd.Series
     participation: float
     share: float
+
+    NEXT = ("result.by_date", "evaluate_factor(factor, forward_returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"A side can hold {self.capital:.3g} on the median date and {self.worst:.3g} on the "
+            "worst, in "
+            "the currency of the traded value."
+        )
 
 # %% ../../nbs/50_factors/29_portfolios.ipynb #467cee13
 def capacity_of_quantiles(

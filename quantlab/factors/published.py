@@ -32,6 +32,10 @@ class PublishedAttribution(Result):
     least: int  # periods that are needed
     published: FactorReturns
 
+    NEXT = (
+        "result.attribution", "factor_attribution(returns, factor_returns, periods_per_year=252)",
+    )
+
     def sentence(self) -> str:
         "What was covered, by which file, and what was not"
         noun = "months" if self.frequency == "monthly" else "days"

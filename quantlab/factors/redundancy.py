@@ -22,7 +22,7 @@ from ..errors import DataError, SpecificationError
 from .evaluation import FactorEvaluation, check_evaluation, evaluate_factor
 from .inference import MeanInference, mean_inference
 from .transform import as_wide, neutralize, zscore
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 
 # %% ../../nbs/50_factors/50_redundancy.ipynb #63f54464
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -36,6 +36,16 @@ class FactorComparison(Result):
     fdr: str
     alpha: float
     cost_bps: float
+
+    NEXT = (".plot()", "result.table", "factor_redundancy(factor, others, forward_returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_surviving} of {count_words(self.n_tested, 'factor')} survive the correction "
+            "for their "
+            f"number at {self.alpha:.0%} and costs of {self.cost_bps:g} bps."
+        )
 
     def summary(self) -> pd.DataFrame:
         "The table"
@@ -245,13 +255,24 @@ class RedundancyResult(Result):
     horizon: int
     n_others: int
 
+    NEXT = ("result.residual", "compare_factors(evaluations)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Closest to {self.closest} (rank correlation {self.closest_correlation:.2f}): of a "
+            "mean "
+            f"information coefficient of {self.alone.mean:.3f} the others leave "
+            f"{self.incremental.mean:.3f}, t = {self.incremental.t_hac:.2f}."
+        )
+
     def summary(self) -> pd.DataFrame:
         "Information coefficient alone and beyond the others, with t-statistics"
         rows = {"alone": self.alone.to_dict(), "beyond the others": self.incremental.to_dict()}
         table = pd.DataFrame.from_dict(rows, orient="index")
         return table[["mean", "std", "t_naive", "t_hac", "t_disjoint", "pvalue", "n_dates"]]
 
-
+# %% ../../nbs/50_factors/50_redundancy.ipynb #0c1572fe
 def factor_redundancy(
     factor: pd.DataFrame | pd.Series, others: Mapping[str, pd.DataFrame | pd.Series],
     forward_returns: Mapping[int, pd.DataFrame | pd.Series], *, horizon: int | None = None,

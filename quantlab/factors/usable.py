@@ -53,6 +53,8 @@ class UsableFactors(Result):
     names: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]]  # left out, to the fields that it lacks
 
+    NEXT = ("evaluate_factors(factors, forward_returns)",)
+
     def summary(self) -> pd.DataFrame:
         "A row a factor left out, with the fields that it lacks"
         rows = {name: ", ".join(fields) for name, fields in self.lacking.items()}

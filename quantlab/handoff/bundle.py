@@ -26,7 +26,7 @@ from .manifest import as_bundle_path, as_day, read_table
 from .schema import read_manifest
 from .signatures import standing
 from .times import TIMES, read_times
-from ..results import Result
+from ..results import Result, as_text
 from ..storage import check_text, in_words, locked, sha256, sweep, write_durably
 from ..trading.costs import CostModel
 from ..trading.limits import Limits, limits_from
@@ -151,6 +151,15 @@ class Bundle(Result):
     manifest: Mapping  # all that was agreed, read-only
     path: Path
 
+    NEXT = (
+        "result.limits", "result.kill_rules", "result.expected_distribution",
+        "PaperEngine(result, backend, limits)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def limits(self) -> Limits:
         return limits_from(self.manifest["limits"])
@@ -191,6 +200,15 @@ class Bundle(Result):
     def summary(self) -> pd.Series:
         "What a reviewer asks first"
         return pd.Series(_answers(self), name="Bundle", dtype=object)
+
+# %% ../../nbs/80_handoff/30_bundle.ipynb #fac2fbf0
+def _said(result: Bundle) -> str:
+    "The conclusion in one sentence"
+    why = f": it {result.why_shadow.removeprefix('it ')}" if result.why_shadow else ""
+    return (
+        f"{result.strategy}, {result.verdict}: loads in {result.mode} mode until "
+        f"{as_text(result.expires)}{why}."
+    )
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #79bf975f
 def _bytes_of(path: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..checks import check_frame, check_integer, check_number, check_series, underwater
 from ..errors import DataError, HandoffError
-from ..results import Result, as_scalar
+from ..results import Result, as_scalar, count_words
 from ..validation.sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/80_handoff/09_distribution.ipynb #c826f663
@@ -59,6 +59,17 @@ class ExpectedDistribution(Result):
         "nobs": "days in the backtest", "horizon": "horizon (days)",
         "block_length": "mean block (days)",
     }
+
+    NEXT = ("result.drawdown_envelope", "calibrate_monitor(returns, seed=1)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        low, high = self.total_return_quantiles.iloc[[0, -1]]
+        return (
+            f"Over {count_words(self.horizon, 'day')} between {low:.1%} and {high:.1%} is to be "
+            "expected, if "
+            f"the days are as the {self.nobs:,} of the backtest."
+        )
 
     def summary(self) -> pd.DataFrame:
         "Quantiles side by side, a row a level"

@@ -72,6 +72,16 @@ class SequentialTest(Result):
         "block_length": "mean block length (days)",
     }
 
+    NEXT = ("result.charts(returns)", "result.alarms(returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"A false alarm once in {self.achieved_run_length:,.0f} days on average "
+            f"({self.average_run_length:,.0f} agreed); an edge that is gone is noticed after about "
+            f"{self.detection_delay:,.0f}."
+        )
+
     def charts(self, returns: np.ndarray, *, start: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         "Both charts after each return, continued from `start`; columns mean, volatility"
         values = np.ascontiguousarray(returns, dtype=float)

@@ -19,7 +19,7 @@ from .bundle import Bundle
 from .day import advance_venue, check_bar, orders_for
 from .engine import targets_by_day
 from .journal import PaperResult
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..trading.broker import Bar, ReferenceBroker
 from ..trading.gate import Account
 from ..trading.orders import Order
@@ -136,6 +136,15 @@ class GapAttribution(Result):
         "n_days": "days", "total": "paper less backtest (sum of daily returns)",
         "largest": "largest cause",
     }
+
+    NEXT = (".plot()", "result.daily")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Paper earned {self.total:+.2%} of equity beyond the backtest in "
+            f"{count_words(self.n_days, 'day')}; the largest cause is {self.largest}."
+        )
 
     def summary(self) -> pd.DataFrame:
         "Basis points by cause"

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ..checks import check_frame
 from ..errors import DataError, HandoffError, QuantlabError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from quantlab.storage import (
     append_lines, canonical_json, hold, in_words, sha256, sweep, write_durably,
 )
@@ -176,6 +176,16 @@ class Reconciliation(Result):
         "n_refused": "orders refused",
     }
 
+    NEXT = ("result.agrees()", "result.table")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        stopped = f"; {count_words(self.n_refused, 'order')} refused" if self.n_refused else ""
+        return (
+            f"Paper and backtest differ by at most {self.max_abs_difference:.2g} on any of "
+            f"{count_words(self.n_days, 'day')}{stopped}."
+        )
+
     def agrees(self, tolerance: float = 1e-9) -> bool:
         "Is every day there, and every difference within `tolerance`?"
         return self.n_unmatched == 0 and self.max_abs_difference <= tolerance
@@ -243,15 +253,19 @@ class PaperResult(Result):
     daily: pd.DataFrame  # returns gross_returns turnover costs gross state, by date
     orders: pd.DataFrame  # a row an order: date asset notional sent rule reason
     fills: pd.DataFrame  # a row a fill: date asset notional cost order
-    # changes of state, resets, missed decisions, orders without a price, held back, withdrawn; of a
-    # live engine also what its feed and its venue did wrong
-    events: pd.DataFrame
+    events: pd.DataFrame  # changes of state, what was missed or held back, what venues did wrong
 
     LABELS: ClassVar[dict[str, str]] = {
         "final_equity": "equity at the end (currency)", "n_days": "days", "n_orders": "orders sent",
         "n_refused": "orders refused", "n_unfilled": "orders not filled",
         "n_missed": "decisions missed",
     }
+
+    NEXT = (".plot()", "result.reconciliation(bundle)", "monitor(bundle, result)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def reconciliation(self, expected: pd.DataFrame) -> Reconciliation:
         """Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected`
@@ -284,6 +298,16 @@ class PaperResult(Result):
         ax.set(ylabel="currency")
         ax.legend(loc="best")
         return ax
+
+# %% ../../nbs/80_handoff/40_journal.ipynb #6e4a1175
+def _said(result: PaperResult) -> str:
+    "The conclusion in one sentence"
+    return (
+        f"{result.strategy} in {result.mode} mode: {count_words(result.n_orders, 'order')} sent and "
+        f"{result.n_refused:,} refused in {count_words(result.n_days, 'day')}; {result.state} at "
+        "the end, "
+        f"equity {result.final_equity:,.0f}."
+    )
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702
 _EVENTS = (

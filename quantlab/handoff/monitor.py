@@ -62,6 +62,14 @@ class MonitorResult(Result):
         "detection_delay": "average delay when the edge is gone (days)",
     }
 
+    NEXT = (".plot()", "result.triage", "result.charts")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.verdict.capitalize()}: {self.reason.rstrip('.')}; agreed for it: {self.action}."
+        )
+
     def plot(self, ax: Any = None) -> Any:
         "The charts and the bet as a share of their bars"
         ax = axes_or_new(ax, figsize=(8, 3))

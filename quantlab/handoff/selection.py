@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..checks import check_frame, check_series
 from ..errors import DataError
-from ..results import Result
+from ..results import Result, count_words
 from ..validation.overfitting import probability_of_backtest_overfitting
 
 # %% ../../nbs/80_handoff/08_selection.ipynb #5e1ec007
@@ -32,6 +32,16 @@ class SelectedRecord(Result):
         "n_trials": "trials chosen among", "observed_sharpe": "Sharpe ratio, observed (per day)",
         "corrected_sharpe": "Sharpe ratio, corrected for selection (per day)",
     }
+
+    NEXT = ("expected_distribution(result.returns, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"Chosen among {count_words(self.n_trials, 'trial')}: {self.observed_sharpe:.3f} a "
+            "day was seen, "
+            f"and {self.corrected_sharpe:.3f} is to be expected."
+        )
 
 # %% ../../nbs/80_handoff/08_selection.ipynb #5e1ec008
 def corrected_for_selection(

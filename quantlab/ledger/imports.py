@@ -35,6 +35,8 @@ class ImportResult(Result):
     n_known: int
     n_without_returns: int  # of those read
 
+    NEXT = ('open_trials(family, hypothesis="...")',)
+
     def sentence(self) -> str:
         "What was imported, in words"
         return (

@@ -163,6 +163,8 @@ class Plan(Result):
     changed_after_results: list[str]  # over all plans for its window
     committed_first: bool | None = None  # some commit has it and nothing after it; None: unseen
 
+    NEXT = ("result.changes",)
+
     @property
     def came_first(self) -> bool:
         "Was it committed, all of it before it was tried, and nothing else changed since?"
@@ -189,7 +191,7 @@ class Plan(Result):
         values |= {f"changed after results {i}": text for i, text in late}
         return pd.Series(values, name="Plan", dtype=object)
 
-
+# %% ../../nbs/15_ledger/27_plan.ipynb #e98bfa86
 def read_plan(
     record: dict, records: Sequence[dict], tried: Sequence[dict],
     committed: tuple[bool | None, bool | None],

@@ -29,7 +29,7 @@ from quantlab.ledger.tries import (
     of_family, reached_holdouts, recorded_on, trial_table, try_table, windows_overlap,
 )
 from .verification import LedgerCheck, join_checks, ledger_names, verify_chain
-from ..results import Result
+from ..results import Result, count_words
 from ..storage import check_text, plain_json, sha256
 
 # %% ../../nbs/15_ledger/40_trials.ipynb #40000003
@@ -448,6 +448,12 @@ class MergeResult(Result):
     }
     n_added: int
     n_known: int
+
+    NEXT = ("Ledger(path).count()", "Ledger(path).verify()")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{count_words(self.n_added, 'record')} added; {self.n_known:,} were there already."
 
 # %% ../../nbs/15_ledger/40_trials.ipynb #c7d972e2
 def _adopt(into: Ledger, record: dict, other: Ledger) -> None:

@@ -41,6 +41,8 @@ class LedgerCheck(Result):
     notes: list[str]
     unseen: list[str]  # the notes that say what could not be checked here, such as git's history
 
+    NEXT = ("result.problems", "result.notes")
+
     def sentence(self) -> str:
         "What can be said of the ledger, in one sentence"
         if self.problems:

@@ -179,6 +179,13 @@ class Desk(Result):
         "final_equity": "equity (currency)", "drawdown": "below the peak (fraction)",
     }
 
+    NEXT = ("result.positions", "result.orders", "result.refusals")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        why = self.reason or "no reason given"
+        return f"{self.strategy} in {self.mode} mode, switch {self.state}: {why}."
+
     @property
     def verdict(self) -> str | None:
         "What the monitor says; None where it could not judge"

@@ -85,6 +85,17 @@ class SpreadEstimate(Result):
     window: int | None  # rows; None: the sample
     negative: str  # what was done with those below zero
 
+    NEXT = ("result.half_spread_bps", "quantlab.backtest.MeasuredSpread.from_panel(panel)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        below = float(np.mean(self.share_negative))
+        return (
+            f"{below:.0%} of the estimates by {self.method} came out below zero, which no spread "
+            "is; what "
+            f"became of them: {self.negative}."
+        )
+
     @property
     def half_spread_bps(self) -> float | pd.Series | pd.DataFrame:
         "Cost of one side of a trade, in basis points of its value"

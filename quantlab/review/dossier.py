@@ -19,7 +19,7 @@ import pandas as pd
 
 from ..checks import check_option
 from ..errors import DataError, MissingDataError, QuantlabError, SpecificationError
-from ..results import Result, as_scalar
+from ..results import Result, as_scalar, as_text, count_words
 from ..pages import render_page
 from ..storage import sha256
 
@@ -73,6 +73,10 @@ class Fact(Result):
     stage: str  # the stage that measured it
     key: str  # where in the stage's metrics: names joined by "/"
     md5: str = ""  # of the metrics file
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{self.name}: {as_text(self.value)}, measured by {self.stage}."
 
     def html(self, spec: str = "") -> str:
         "The value as the page shows it, with its birthplace in the markup"
@@ -409,6 +413,17 @@ class VerifyResult(Result):
     n_checked: int  # facts compared
     n_inputs: int  # md5s of tables and figures compared
     problems: tuple[str, ...]  # a sentence each
+
+    NEXT = ("result.problems",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if self.ok:
+            return (
+                f"{count_words(self.n_checked, 'number')} looked up again, and each is what was "
+                "measured."
+            )
+        return f"{count_words(len(self.problems), 'problem')}: {self.problems[0]}"
 
     def summary(self) -> pd.DataFrame:
         "A row a problem"

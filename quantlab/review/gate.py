@@ -153,6 +153,8 @@ class GateResult(Result):
     false_pass_upper: float | None = None
     objections: tuple[str, ...] = ()  # why nothing can be approved here, whatever else holds
 
+    NEXT = (".plot()", "result.criteria", "result.power", "result.diagnostics")
+
     def summary(self) -> pd.DataFrame:
         "The criteria"
         return self.criteria

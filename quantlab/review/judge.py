@@ -79,6 +79,8 @@ class Judgement(Result):
     missing: Missing
     test: DeflatedSharpeTest
 
+    NEXT = (".plot()", "result.unchecked", "result.needed", "result.missing")
+
     def sentence(self) -> str:
         "The verdict and what it rests on"
         return _sentence(self)

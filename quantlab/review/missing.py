@@ -40,6 +40,8 @@ class Missing(Result):
     years_needed: float  # 0 where it passes, infinite where nothing was seen
     n_trials: float
 
+    NEXT = ("judge(returns, periods_per_year=252)",)
+
     def sentence(self) -> str:
         "What had to be seen, what was, and what that asks for"
         return _missing_sentence(self)

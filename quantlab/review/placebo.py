@@ -134,6 +134,8 @@ class PlaceboResult(Result):
     seed: int
     worlds: pd.DataFrame  # a row a world: annualized_sharpe_ratio pvalue tested confirmed passed
 
+    NEXT = ("result.worlds",)
+
     def sentence(self) -> str:
         "The rate in one sentence"
         return (

@@ -175,6 +175,8 @@ class PlanForecast(Result):
     can_pass: bool
     table: pd.DataFrame  # by true Sharpe ratio: years_one, years_all, power_one, power_all
 
+    NEXT = ("result.table", "result.obstacle()")
+
     def summary(self) -> pd.Series:
         "What is fixed by the plan, and the annual Sharpe ratio that has to be shown"
         shown = self.critical_annual_sharpe.rename(

@@ -72,6 +72,14 @@ class CostModel(Result):
         "impact_exponent": "exponent of the share of the volume",
     }
 
+    NEXT = (
+        "result.scaled(2)", "quantlab.backtest.run_backtest(target_weights, returns, costs=result)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def __post_init__(self):
         for name in self.LABELS:
             high = 2.0 if name == "impact_exponent" else np.inf
@@ -150,6 +158,13 @@ class CostModel(Result):
         )
         power = np.sqrt(share) if self.impact_exponent == 0.5 else share**self.impact_exponent
         return self.impact_coefficient * np.where(traded > 0, volatility, 0.0) * power
+
+# %% ../../nbs/16_trading/05_costs.ipynb #77dbddda
+def _said(result: CostModel) -> str:
+    "The conclusion in one sentence"
+    if result.needs_shares or result.impact_coefficient:
+        return f"A side costs {result.linear_bps:g} bps of traded value, and more by size."
+    return f"A side costs {result.linear_bps:g} bps of traded value, whatever its size."
 
 # %% ../../nbs/16_trading/05_costs.ipynb #12ebea07
 def _values(x, name: str) -> np.ndarray:

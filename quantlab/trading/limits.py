@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..checks import check_integer, check_number, check_option, check_texts
 from ..errors import HandoffError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words
 from ..storage import canonical_json, sha256
 from .costs import CostModel
 
@@ -59,6 +59,13 @@ class Limits(Result):
         "max_concentration": "concentration (sum of squared weights)",
         "max_participation": "participation (fraction of the day's traded value)",
     }
+
+    NEXT = ("result.tighter(other)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        n = sum(getattr(self, name) is not None for name in self.LABELS)
+        return f"{n} of {len(self.LABELS)} limits are asked before each order; the others are not."
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
@@ -186,6 +193,10 @@ class DeskRules(Result):
         "locates": "short locates (currency)", "hours": "trading hours (UTC)",
         "forbid_self_cross": "self-cross forbidden",
     }
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"{count_words(len(self.asked), 'rule')} of the day, asked before each order."
 
     def __post_init__(self):
         checks = {

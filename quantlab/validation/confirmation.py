@@ -62,6 +62,8 @@ class Confirmation(Result):
     n_obs: int
     n_openings: int
 
+    NEXT = ("expected_max_sharpe(100)",)
+
     def sentence(self) -> str:
         "The outcome in a sentence"
         word = "confirms" if self.passed else "does not confirm"

@@ -20,7 +20,7 @@ from quantlab.checks import (
     first_largest,
 )
 from ..errors import DataError, MisalignedError
-from ..results import Result
+from ..results import Result, count_words, null_words, p_words
 from .sharpe_estimate import stationary_bootstrap_counts
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #716b2436
@@ -87,6 +87,13 @@ class SPAResult(Result):
     studentize: bool
     statistics: pd.Series  # of each model, above zero where it did better than the benchmark
     null_hypothesis: str = "no model is better than the benchmark"
+
+    NEXT = ("step_m(benchmark_losses, model_losses, block_size=10, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tail = f" over {count_words(self.n_models, 'model')}; the best is {self.best_model}"
+        return null_words(self.null_hypothesis, self.pvalue_consistent, tail)
 
 # %% ../../nbs/20_validation/35_data_snooping.ipynb #ddcde59d
 def _differences(
@@ -210,6 +217,17 @@ class StepMResult(Result):
     block_size: float
     n_resamples: int
     studentize: bool
+
+    NEXT = ("model_confidence_set(losses, block_size=10, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        best = p_words(self.pvalues.min())
+        return (
+            f"{self.n_superior} of {count_words(self.n_models, 'model')} can be said to be better "
+            "than the "
+            f"benchmark at {self.size:.0%}, all of them at once; the smallest adjusted {best}."
+        )
 
 
 def step_m(
@@ -356,6 +374,16 @@ class MCSResult(Result):
     n_obs: int
     block_size: float
     n_resamples: int
+
+    NEXT = ("result.included", "result.pvalues")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_included} of {count_words(self.n_models, 'model')} cannot be told from the "
+            "best at "
+            f"{self.size:.0%}."
+        )
 
 
 def model_confidence_set(

@@ -17,7 +17,7 @@ from quantlab.checks import (
     check_frame, check_integer, check_number, check_scale, first_largest, warn,
 )
 from ..errors import DataError, SmallSampleWarning, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, p_words
 from .overfitting import check_trial_returns
 from .sharpe import PeriodSharpe
 from .sharpe_estimate import stationary_bootstrap_counts
@@ -78,6 +78,18 @@ class DeflatedSharpeTest(Result):
     adjusted_pvalues: pd.Series  # step-down, by trial
     null_sharpe_ratios: np.ndarray  # highest of each world without an edge, ascending
     null_hypothesis: str = "no trial has an edge"
+
+    NEXT = (".plot()", "result.adjusted_pvalues", "min_track_record_length(result.sharpe)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        among = "one trial" if self.n_trials == 1 else f"the best of {self.n_trials:,} trials"
+        can = "rarely enough" if self.passed else "too often"
+        return (
+            f"Luck shows as much {can}: without any edge {among} does so with "
+            f"{p_words(self.pvalue)} "
+            f"({self.size:.0%} asked)."
+        )
 
     @property
     def passed(self) -> bool:

@@ -16,7 +16,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from ..checks import check_integer, check_number, check_option
-from ..results import Result
+from ..results import Result, count_words
 from .overfitting import check_trial_returns
 from .sharpe_estimate import stationary_bootstrap_indices
 
@@ -103,6 +103,16 @@ class EffectiveTrialsResult(Result):
     method: str
     confidence: float
     n_resamples: int
+
+    NEXT = ("deflated_sharpe_ratio(sharpe, n_obs=1000, n_trials=10, sharpe_variance=0.01)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"The {count_words(self.n_trials, 'trial')} count for about {self.n_effective:.3g} "
+            "independent "
+            f"ones; {self.confidence:.0%} interval {self.lower:.3g} to {self.upper:.3g}."
+        )
 
 
 def estimate_effective_trials(

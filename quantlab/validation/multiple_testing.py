@@ -16,7 +16,7 @@ from scipy import optimize, special
 
 from ..checks import as_float, check_integer, check_number, check_option
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words, p_words
 from quantlab.validation.sharpe import (
     AnnualizedSharpe, check_observations, check_per_year, time_aggregation_factor,
 )
@@ -102,6 +102,17 @@ class HaircutResult(Result):
     n_obs: int
     method: str
     distribution: str
+
+    NEXT = ("deflated_sharpe_test(trial_returns, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"After {count_words(self.n_tests, 'test')} an annual Sharpe ratio of "
+            f"{self.annual_sharpe:.2f} "
+            f"is worth {self.haircut_sharpe:.2f}: {p_words(self.pvalue)} becomes "
+            f"{self.adjusted_pvalue:.2g}."
+        )
 
 # %% ../../nbs/20_validation/25_multiple_testing.ipynb #aa8f0507
 # Distribution function and quantile, by degrees of freedom; the classes of scipy.stats are slow to

@@ -17,7 +17,7 @@ from numba import njit
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words, p_words
 from .sharpe_estimate import stationary_bootstrap_indices
 
 # %% ../../nbs/20_validation/20_overfitting.ipynb #9f895618
@@ -189,6 +189,19 @@ class PBOResult(Result):
     out_of_sample_mean: np.ndarray  # mean over all trials in the other half
     selected: pd.Series  # how often each trial was chosen
 
+    NEXT = (".plot()", "result.dominates()", "pbo_under_no_skill(trial_returns, seed=1)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.pbo):
+            return "Nothing can be said: no trial could be chosen in any split."
+        return (
+            f"In {self.pbo:.0%} of {self.n_combinations:,} splits the best of "
+            f"{count_words(self.n_trials, 'trial')} fell to the worse half of them in the other "
+            "half of "
+            "the data."
+        )
+
     def dominates(self, *, order: int = 1) -> bool:
         "Does the chosen trial dominate the mean of all, out of sample, at first or second order?"
         check_integer(order, "order", low=1, high=2)
@@ -327,6 +340,16 @@ class PBONullResult(Result):
     n_blocks: int
     block_size: float
     draws: np.ndarray
+
+    NEXT = ("deflated_sharpe_test(trial_returns, seed=1)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"The PBO is {self.pbo:.0%}; trials without skill have {self.null_mean:.0%} on "
+            "average, and one "
+            f"this low with {p_words(self.pvalue)}."
+        )
 
 
 def pbo_under_no_skill(

@@ -97,7 +97,7 @@ def _held(
     found = y.mean() / deviation if deviation > 0 else 0.0
     return float(mean_pvalues(y[:, None])[0]), bool(low <= found <= high)
 
-
+# %% ../../nbs/20_validation/45_rule.ipynb #8d5e065e
 def _one_world(
     trials: np.ndarray, parts: dict[str, np.ndarray], ratios: np.ndarray, holdout: int, given: dict,
     seed: np.random.SeedSequence,
@@ -147,7 +147,7 @@ def share_interval(passed: int, n: int, confidence: float = 0.95) -> tuple[float
     high = special.betaincinv(passed + 1, n - passed, 1 - tail) if passed < n else 1.0
     return float(low), float(high)
 
-
+# %% ../../nbs/20_validation/45_rule.ipynb #0054d35b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RuleSimulation(Result):
     "How often choosing, testing and confirming is wrong, and how often it finds an edge"
@@ -175,6 +175,7 @@ class RuleSimulation(Result):
     n_openings: int
     block_length: float
     n_resamples: int
+    NEXT = (".plot()", "result.power(1.0)")
 
     def calibrate(self, pvalue: float) -> float:
         "Share of worlds without an edge whose p-value is at most `pvalue`; never below `pvalue`"

@@ -447,6 +447,18 @@ class DeflatedSharpeCurve(Result):
     threshold: float
     break_even: float  # largest number of trials that still passes, nan if none does
 
+    NEXT = (".plot()", "min_track_record_length(0.1)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.break_even):
+            return f"Not even a single trial reaches the threshold of {self.threshold:.0%}."
+        return (
+            f"The Sharpe ratio of {self.sharpe:.3g} per period reaches {self.threshold:.0%} with "
+            "up to "
+            f"{self.break_even:,.0f} trials, and no longer with more."
+        )
+
     def plot(self, ax: Any = None) -> Any:
         "Draw the curve, the threshold and the marks"
         from quantlab.pictures import deflation_curve

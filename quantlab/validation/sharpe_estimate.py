@@ -130,6 +130,20 @@ class SharpeEstimate(Result):
     method: str
     confidence: float
 
+    NEXT = (
+        "probabilistic_sharpe_ratio(result.sharpe, n_obs=result.n_obs)",
+        "min_track_record_length(result.sharpe)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        can = "can" if self.lower > 0 or self.upper < 0 else "cannot"
+        return (
+            f"Sharpe ratio {self.sharpe:.3g} per period, {self.confidence:.0%} interval "
+            f"{self.lower:.3g} to "
+            f"{self.upper:.3g}: it {can} be told from zero, for one look at one series."
+        )
+
     @property
     def moments(self) -> dict[str, float]:
         "Keyword arguments for `probabilistic_sharpe_ratio` and `deflated_sharpe_ratio`"

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..checks import check_index, check_integer, check_option, check_series
 from ..errors import DataError, MisalignedError, MissingDataError, SpecificationError
-from ..results import Result
+from ..results import Result, count_words
 
 # %% ../../nbs/20_validation/05_splits.ipynb #acbf6b07
 def _rows(X: Any) -> tuple[int, pd.Index]:
@@ -390,6 +390,17 @@ class FoldChoice(Result):
     n_splits: int
     n_paths: int
     train_size: float
+
+    NEXT = ("CombinatorialPurgedSplit(result.n_folds, result.n_test_folds)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.n_folds} folds with {self.n_test_folds} of them held out give "
+            f"{self.n_splits:,} splits "
+            f"and {count_words(self.n_paths, 'path')}, each trained on about "
+            f"{self.train_size:,.0f} rows."
+        )
 
 
 def optimal_folds(

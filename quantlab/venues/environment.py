@@ -61,6 +61,12 @@ class NautilusEnvironment(Result):
         "locked": "version in the lock",
     }
 
+    NEXT = ("NautilusVenue",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return self.problem or f"NautilusTrader {self.version} in {self.python}."
+
     @property
     def fits(self) -> bool:
         "Can it be used?"

@@ -18,7 +18,7 @@ from ..checks import check_kind, check_number
 from ..errors import HandoffError
 from ..handoff.bundle import Bundle
 from ..handoff.journal import PaperResult
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from ..trading.broker import Bar
 from ..trading.costs import CostModel
 from ..trading.limits import costs_from
@@ -226,6 +226,12 @@ class EngineReconciliation(Result):
         "unexplained": "unexplained (fraction of capital)", "largest_cause": "largest cause",
     }
 
+    NEXT = (".plot()", "result.orders", "result.causes")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def engines_agree(self) -> bool:
         "Is every order and every day of both within the tolerance, and nothing left unexplained?"
@@ -249,6 +255,16 @@ class EngineReconciliation(Result):
         ax.set(ylabel="millionths of the capital", title="second less first, by cause")
         ax.legend(loc="best", fontsize=8)
         return ax
+
+# %% ../../nbs/87_venues/36_reconcile.ipynb #b1cdae1f
+def _said(result: EngineReconciliation) -> str:
+    "The conclusion in one sentence"
+    word = "agree" if result.agrees else "do not agree"
+    return (
+        f"The engines {word} on {count_words(result.n_orders, 'order')} over "
+        f"{count_words(result.n_days, 'day')}: equity differs by at most "
+        f"{result.max_equity_difference:.2g}."
+    )
 
 # %% ../../nbs/87_venues/36_reconcile.ipynb #40129bec
 def _expected(bundle: Bundle, daily: pd.DataFrame, first: PaperResult) -> pd.Series:

@@ -8,6 +8,7 @@ __all__ = ['SecondOpinion', 'second_opinion']
 # %% ../../nbs/87_venues/38_second_engine.ipynb #7b517943
 import math
 from collections.abc import Iterable, Mapping
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -67,7 +68,8 @@ class SecondOpinion(Result):
 
     reconciled: bool
     ran_here: bool
-    sentence: str  # for the page; the same wherever it was run
+    # for the page; the same wherever it was run
+    sentence: str = dataclasses.field()  # type: ignore[assignment]
     note: str  # for whoever runs it
     record: dict[str, Any]
 

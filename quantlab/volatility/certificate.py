@@ -41,6 +41,12 @@ class FitCertificate(Result):
     autocorrelation: float  # of the residuals, first order
     scale: float
 
+    NEXT = ("fit_garch(returns)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return f"The optimum: {self.verdict}."
+
     @property
     def problems(self) -> list[str]:
         "What is wrong, a sentence each; empty when nothing is"

@@ -54,6 +54,17 @@ class DiagnosticsResult(Result):
     jarque_bera: float
     jarque_bera_pvalue: float
 
+    NEXT = ("fit_garch(returns)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        tests = {
+            "independence": self.ljung_box_pvalue, "equal variance": self.arch_lm_pvalue,
+            "normality": self.jarque_bera_pvalue,
+        }
+        found = [name for name, p in tests.items() if p < 0.05]
+        return f"At 5 %, each test by itself: {', '.join(found) or 'nothing'} rejected."
+
     def summary(self) -> pd.DataFrame:
         "A row a test"
         rows = {

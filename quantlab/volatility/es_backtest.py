@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from ..errors import DataError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted, null_words
 from .exceedances import check_losses
 
 # %% ../../nbs/40_volatility/34_es_backtest.ipynb #66cbc080
@@ -31,6 +31,13 @@ class ESBacktest(Result):
     mcneil_frey_pvalue: float
     note: str
     null_hypothesis: str = "the mean loss beyond VaR is the expected shortfall"
+
+    NEXT = (".plot()", "backtest_var(returns, var, level=0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = null_words(self.null_hypothesis, self.mcneil_frey_pvalue, " (McNeil and Frey)")
+        return noted(said, self.note)
 
     def plot(self, ax: Any = None) -> Any:
         "The two Z statistics: 0 when the shortfall is right, negative when it is too small"

@@ -18,7 +18,7 @@ from quantlab.checks import (
     check_aligned, check_frame, check_integer, check_option, check_series, share_index, warn,
 )
 from ..errors import DataError, ScaleWarning
-from ..results import Result
+from ..results import Result, null_words
 
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #d9b213fb
 def _mean_error(d: np.ndarray, lags: int) -> float:
@@ -105,6 +105,13 @@ class DieboldMarianoResult(Result):
     hac_lags: int
     null_hypothesis: str = "equal mean loss"
 
+    NEXT = ("mincer_zarnowitz(proxy, forecast)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        better = "first" if self.mean_difference < 0 else "second"
+        return null_words(self.null_hypothesis, self.pvalue, f"; the {better} has the smaller loss")
+
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #e9d41a9f
 def diebold_mariano(
     first_loss: pd.Series, second_loss: pd.Series, *, horizon: int = 1, hac_lags: int | None = None
@@ -173,6 +180,13 @@ class MincerZarnowitzResult(Result):
     nobs: int
     hac_lags: int
     null_hypothesis: str = "intercept 0 and slope 1"
+
+    NEXT = ("diebold_mariano(first, second)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        found = f" (intercept {self.intercept:.2g}, slope {self.slope:.3g})"
+        return null_words(self.null_hypothesis, self.pvalue, found)
 
 # %% ../../nbs/40_volatility/40_evaluation.ipynb #e2ac03fc
 def mincer_zarnowitz(

@@ -8,6 +8,7 @@ __all__ = ['kupiec_ratio', 'check_level', 'check_losses', 'kupiec_region', 'inde
            'dynamic_quantile', 'dynamic_quantile_test']
 
 # %% ../../nbs/40_volatility/30_exceedances.ipynb #6a8f73fc
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from scipy.stats import chi2
 
 from ..checks import check_aligned, check_integer, check_number, check_series, share_index
 from ..errors import DataError, SpecificationError
-from ..results import Result
+from ..results import Result, noted, null_words, p_words
 
 # %% ../../nbs/40_volatility/30_exceedances.ipynb #dbe4afcc
 def _bernoulli(hits: Any, n: Any, probability: Any) -> Any:
@@ -134,6 +135,15 @@ class ChristoffersenResult(Result):
         "exceedances have the promised probability, independently of the day before"
     )
 
+    NEXT = ("backtest_var(returns, var, level=0.01)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if math.isnan(self.p_cc):
+            said = f"Frequency: {p_words(self.p_uc)}; independence could not be tested."
+            return noted(said, self.note)
+        return noted(null_words(self.null_hypothesis, self.p_cc), self.note)
+
 # %% ../../nbs/40_volatility/30_exceedances.ipynb #697e8f12
 def christoffersen_result(counts: tuple, lr_uc: float) -> ChristoffersenResult:
     "Result from transition counts and a given unconditional ratio"
@@ -209,6 +219,10 @@ class Outcome(Result):
     pvalue: float
     note: str = ""
 
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return noted(f"The test gives {p_words(self.pvalue)}.", self.note)
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DurationTest(Outcome):
@@ -217,6 +231,12 @@ class DurationTest(Outcome):
     shape: float = np.nan  # b; 1 without memory, below 1 clusters
     loglikelihood: float = np.nan
     loglikelihood_restricted: float = np.nan
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        said = f"No memory between exceedances: {p_words(self.pvalue)}"
+        said += f"; Weibull shape {self.shape:.3g}, below 1 where they cluster."
+        return noted(said, self.note)
 
 # %% ../../nbs/40_volatility/30_exceedances.ipynb #73bf3ca1
 def _durations(hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

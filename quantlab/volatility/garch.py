@@ -6,6 +6,7 @@
 __all__ = ['GarchFit', 'fit_garch']
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #c1482302
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -51,10 +52,18 @@ class GarchFit(Result):
     q: int
     dist: str
     presample: str
-    # "hessian", "opg", "robust"; empty where parameters were given
-    covariances: dict[str, pd.DataFrame]
+    covariances: dict[str, pd.DataFrame]  # "hessian", "opg", "robust"; empty where given
     _model: GarchModel
     _theta: np.ndarray
+
+    NEXT = (
+        ".plot()", "result.forecast(10)", "diagnostics(result.std_resid)",
+        'result.std_errors("robust")',
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     @property
     def aic(self) -> float:
@@ -126,6 +135,13 @@ class GarchFit(Result):
     def __repr__(self) -> str:
         return _describe(self)
 
+# %% ../../nbs/40_volatility/15_garch.ipynb #b56e7171
+def _said(result: GarchFit) -> str:
+    "The conclusion in one sentence"
+    said = f"Persistence {result.persistence:.3f}"
+    if math.isfinite(result.half_life):
+        said += f": half of a shock to the variance is gone in {result.half_life:.3g} periods"
+    return f"{said}; certificate of the optimum: {result.certificate.verdict}."
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #6fd98ef1
 def _std_errors(fit: GarchFit, kind: str) -> pd.Series:

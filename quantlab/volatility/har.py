@@ -34,6 +34,12 @@ class HARFit(Result):
     _design: np.ndarray
     _history: np.ndarray
 
+    NEXT = (".plot()", "result.forecast(5)", 'result.std_errors("hac")')
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def covariance(
         self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None
     ) -> pd.DataFrame:
@@ -98,6 +104,14 @@ class HARFit(Result):
         ax.set(title="HAR", ylabel="variance per period")
         ax.legend(frameon=False)
         return ax
+
+# %% ../../nbs/40_volatility/52_har.ipynb #bd9511df
+def _said(result: HARFit) -> str:
+    "The conclusion in one sentence"
+    return (
+        f"The regression explains {result.rsquared:.0%} of the realized variance in the sample, "
+        f"{result.nobs:,} observations."
+    )
 
 # %% ../../nbs/40_volatility/52_har.ipynb #3faff34a
 def _covariance(x: np.ndarray, u: np.ndarray, kind: str, hac_lags: int) -> np.ndarray:

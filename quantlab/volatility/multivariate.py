@@ -6,6 +6,7 @@
 __all__ = ['DCCFit', 'ccc', 'dcc']
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #d4eabf50
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from scipy.stats import chi2
 
 from ..checks import check_frame, check_integer
 from ..errors import ConvergenceError, DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, null_words
 from .kernel import variance_path
 from .rolling import fit_garch_panel
 
@@ -122,6 +123,12 @@ class DCCFit(Result):
     _last: np.ndarray
     _next_variance: np.ndarray
 
+    NEXT = (".plot()", "result.forecast_correlation()", "result.forecast_covariance()")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def correlation(self, first: Any, second: Any) -> pd.Series:
         """Conditional correlation of a pair on each day, known the day before.
 
@@ -157,6 +164,14 @@ class DCCFit(Result):
         ax.plot(_mean_correlation(self), lw=1)
         ax.set(title=f"{self.model}: mean conditional correlation", ylabel="correlation")
         return ax
+
+# %% ../../nbs/40_volatility/25_multivariate.ipynb #c5452b5f
+def _said(result: DCCFit) -> str:
+    "The conclusion in one sentence"
+    if math.isnan(result.pvalue_constant):
+        return f"{result.model}: certificate {result.certificate}."
+    said = null_words("constant correlation", result.pvalue_constant, " (approximate)")
+    return f"{said[:-1]}; certificate {result.certificate}."
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #e3b27544
 def _positions(columns: pd.Index, *names: Any) -> list[int]:

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 
 from ..checks import check_integer, check_number, check_series
 from ..errors import DataError, needs
-from ..results import Result, axes_or_new
+from ..results import Result, as_text, axes_or_new, count_words
 
 # %% ../../nbs/40_volatility/55_regimes.ipynb #c247c415
 @njit(cache=True)
@@ -153,6 +153,15 @@ class RegimeFit(Result):
     nobs: int
     estimate_until: Any  # last date whose return the parameters saw
     certificate: str
+
+    NEXT = (".plot()", "result.table(returns)", "result.filter(returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{len(self.regimes)} regimes, the calmest first, estimated until "
+            f"{as_text(self.estimate_until)}; certificate of the optimum: {self.certificate}."
+        )
 
     @property
     def current(self) -> pd.Series:
@@ -304,6 +313,16 @@ class ChangePointResult(Result):
     penalty: float
     min_size: int
     null_hypothesis: str = "none: an optimal segmentation, not a test"
+
+    NEXT = ("result.segments", "markov_regimes(returns)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{count_words(self.n_breaks, 'break')}, dated with the whole sample: an optimal cut, "
+            "not a "
+            "test."
+        )
 
     def summary(self) -> pd.DataFrame:
         "The segments"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..checks import check_frame, check_integer, check_jobs
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, count_words
 from quantlab.volatility.kernel import (
     CONSTANT, FIT, GAIN, MIN_OBSERVATIONS, N_PARAMETERS, RUN, SUSPENDED, FitRecord,
     filter_windows, fit_windows,
@@ -172,6 +172,14 @@ class RollingVolatility(Result):
     n_at_boundary: int
     n_integrated: int
 
+    NEXT = (
+        ".plot()", "result.volatility", "result.refits", "backtest_var(returns, var, level=0.01)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     @property
     def volatility(self) -> pd.DataFrame:
         "Conditional standard deviation, decimal: the square root of `forecast`"
@@ -191,15 +199,30 @@ class RollingVolatility(Result):
 
     def plot(self, ax: Any = None) -> Any:
         "Cross-section of volatility over time: median, and the 10th to 90th percentile"
-        ax = axes_or_new(ax)
-        bands = self.volatility.dropna(how="all").quantile([0.1, 0.5, 0.9], axis=1).T
-        ax.fill_between(
-            bands.index, bands[0.1], bands[0.9], alpha=0.3, lw=0, label="10th to 90th percentile"
-        )
-        ax.plot(bands.index, bands[0.5], lw=1, label="median")
-        ax.set(title="One-step volatility forecasts", ylabel="per period, decimal")
-        ax.legend(frameon=False)
-        return ax
+        return _plot_bands(self.volatility, ax)
+
+# %% ../../nbs/40_volatility/20_rolling.ipynb #85d35440
+def _plot_bands(volatility: pd.DataFrame, ax: Any) -> Any:
+    "Median of the names on each day, and the 10th to 90th percentile"
+    ax = axes_or_new(ax)
+    bands = volatility.dropna(how="all").quantile([0.1, 0.5, 0.9], axis=1).T
+    ax.fill_between(
+        bands.index, bands[0.1], bands[0.9], alpha=0.3, lw=0, label="10th to 90th percentile"
+    )
+    ax.plot(bands.index, bands[0.5], lw=1, label="median")
+    ax.set(title="One-step volatility forecasts", ylabel="per period, decimal")
+    ax.legend(frameon=False)
+    return ax
+
+# %% ../../nbs/40_volatility/20_rolling.ipynb #66ae70f1
+def _said(result: RollingVolatility) -> str:
+    "The conclusion in one sentence"
+    fitted = result.n_refits - result.n_not_fitted - result.n_suspended
+    return (
+        f"{result.n_converged:,} of {count_words(fitted, 'refit')} converged; each forecast is "
+        "made with "
+        "data up to the row before."
+    )
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #76f06a13
 def _known_refits(resume: Any, dates: pd.Index, assets: pd.Index, out: np.ndarray) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..checks import check_integer, check_number
-from ..results import Result, axes_or_new
+from ..results import Result, as_text, axes_or_new, count_words
 from .exceedances import check_level, check_losses
 
 # %% ../../nbs/40_volatility/45_sequential_backtest.ipynb #d2fe920e
@@ -38,6 +38,17 @@ class TrafficLight(Result):
     multiplier_increase: float  # NaN for other samples than 250 days at 1 %
     green_max: int
     yellow_max: int
+
+    NEXT = ("backtest_var(returns, var, level=0.01)",)
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return (
+            f"{self.zone.capitalize()}: {count_words(self.exceedances, 'exceedance')} in "
+            f"{self.n_obs:,} "
+            f"observations; a right model has this many or fewer with probability "
+            f"{self.cumulative_probability:.3f}."
+        )
 
 # %% ../../nbs/40_volatility/45_sequential_backtest.ipynb #418e90e6
 def traffic_light(exceedances: int, *, n_obs: int = 250, level: float = 0.01) -> TrafficLight:
@@ -94,6 +105,21 @@ class SequentialVaRTest(Result):
     null_hypothesis: str = (
         "each day the loss exceeds the VaR with at most the promised probability, given the past"
     )
+
+    NEXT = (".plot()", "backtest_var(returns, var, level=0.01)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        if self.rejected:
+            return (
+                f"The VaR is exceeded too often, seen on {as_text(self.rejected_at)}; a right "
+                "model is "
+                f"ever rejected with a probability of at most {self.size:.0%}."
+            )
+        return (
+            f"Not rejected: the evidence reached {self.max_e_value:.3g} of the "
+            f"{1 / self.size:.3g} asked."
+        )
 
     def plot(self, ax: Any = None) -> Any:
         "Wealth over time, and the line it must not reach"

@@ -6,6 +6,7 @@
 __all__ = ['GPDFit', 'fit_gpd_tail', 'Risk', 'value_at_risk']
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #2d9928b4
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from scipy.stats import norm
 
 from ..checks import check_integer, check_number, check_option, check_scale, check_series
 from ..errors import DataError, SpecificationError
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, noted
 from .kernel import MU, N_PARAMETERS, FitRecord, variance_path
 from .rolling import rolling_garch
 from .exceedances import check_level
@@ -41,6 +42,12 @@ class GPDFit(Result):
     shape_error: float
     note: str
     _excesses: np.ndarray
+
+    NEXT = (".plot()", "result.var(0.99)", "result.es(0.99)")
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
 
     def _check_q(self, q: float) -> float:
         "A probability beyond the threshold"
@@ -80,6 +87,16 @@ class GPDFit(Result):
         ax.set(title="Tail of the losses", xlabel="loss", ylabel="probability of more")
         ax.legend(frameon=False)
         return ax
+
+# %% ../../nbs/40_volatility/35_value_at_risk.ipynb #086d521b
+def _said(result: GPDFit) -> str:
+    "The conclusion in one sentence"
+    error = "" if math.isnan(result.shape_error) else f" (standard error {result.shape_error:.2g})"
+    said = (
+        f"Tail shape {result.shape:.3g}{error} from {result.n_exceedances:,} of {result.nobs:,} "
+        "losses, "
+    )
+    return noted(f"{said}those beyond {result.threshold:.4g}.", result.note)
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #559a5c57
 def _gpd_loglikelihood(theta: float, y: np.ndarray) -> float:

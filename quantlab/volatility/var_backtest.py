@@ -6,6 +6,7 @@
 __all__ = ['VaRBacktest', 'backtest_var']
 
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #602716dc
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..checks import check_integer
-from ..results import Result, axes_or_new
+from ..results import Result, axes_or_new, p_words
 from quantlab.volatility.exceedances import (
     ChristoffersenResult, DurationTest, Outcome, check_losses, christoffersen_result,
     duration_test, dynamic_quantile, dynamic_quantile_test, independence_ratio, kupiec_ratio,
@@ -85,24 +86,18 @@ class VaRBacktest(Result):
     p_dq_exact: float = np.nan
     null_hypothesis: str = "exceedances are independent and have the promised probability"
 
+    NEXT = (
+        ".plot()", "sequential_var_test(returns, var, level=0.01)",
+        "backtest_es(returns, var, es, level=0.01)",
+    )
+
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        return _said(self)
+
     def summary(self) -> pd.DataFrame:
         "A row a test"
-        rows = {
-            "Kupiec: frequency": (
-                self.lr_uc, self.p_uc, self.p_uc_exact,
-                f"{self.exceedances} of {self.nobs}, {self.level * self.nobs:.1f} expected",
-            ),
-            "Christoffersen: independence": (self.lr_ind, self.p_ind, self.p_ind_exact, self.note),
-            "Christoffersen: both": (self.lr_cc, self.p_cc, self.p_cc_exact, ""),
-            "Durations (Weibull)": (
-                self.duration.statistic, self.duration.pvalue, self.p_duration_exact,
-                self.duration.note,
-            ),
-            "Dynamic quantile": (self.dq.statistic, self.dq.pvalue, self.p_dq_exact, self.dq.note),
-        }
-        return pd.DataFrame.from_dict(
-            rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"]
-        )
+        return _test_rows(self)
 
     def plot(self, ax: Any = None) -> Any:
         "The p-value of each test, asymptotic and exact, against 5 %"
@@ -112,6 +107,38 @@ class VaRBacktest(Result):
         """Is conditional coverage (or frequency, where independence is undefined) rejected at
         `size`?"""
         return bool((self.p_uc if np.isnan(self.p_cc) else self.p_cc) < size)
+
+# %% ../../nbs/40_volatility/32_var_backtest.ipynb #d6faaea1
+def _test_rows(result: VaRBacktest) -> pd.DataFrame:
+    "A row a test"
+    rows = {
+        "Kupiec: frequency": (
+            result.lr_uc, result.p_uc, result.p_uc_exact,
+            f"{result.exceedances} of {result.nobs}, {result.level * result.nobs:.1f} expected",
+        ),
+        "Christoffersen: independence": (result.lr_ind, result.p_ind, result.p_ind_exact, result.note),
+        "Christoffersen: both": (result.lr_cc, result.p_cc, result.p_cc_exact, ""),
+        "Durations (Weibull)": (
+            result.duration.statistic, result.duration.pvalue, result.p_duration_exact,
+            result.duration.note,
+        ),
+        "Dynamic quantile": (result.dq.statistic, result.dq.pvalue, result.p_dq_exact, result.dq.note),
+    }
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"]
+    )
+
+# %% ../../nbs/40_volatility/32_var_backtest.ipynb #a26bf405
+def _said(result: VaRBacktest) -> str:
+    "The conclusion in one sentence"
+    p = result.p_uc if math.isnan(result.p_cc) else result.p_cc
+    what = "frequency" if math.isnan(result.p_cc) else "frequency and independence"
+    word = "rejected" if result.rejects() else "not rejected"
+    return (
+        f"{result.exceedances} exceedances in {result.nobs:,} days, {result.level * result.nobs:.1f} "
+        "expected: "
+        f"{what} {word} at 5 %, {p_words(p)}."
+    )
 
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #c66ad526
 def _plot_pvalues(test: VaRBacktest, ax: Any) -> Any:
