@@ -81,7 +81,6 @@ class ConstructionResult(Result):
     periods_per_year: float
     n_rebalances: int
     n_conflicts: int
-
     NEXT = (".plot()", "run_backtest(result.weights, returns)", "result.notes")
 
     def sentence(self) -> str:

@@ -109,33 +109,33 @@ class VaRBacktest(Result):
         return bool((self.p_uc if np.isnan(self.p_cc) else self.p_cc) < size)
 
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #d6faaea1
-def _test_rows(result: VaRBacktest) -> pd.DataFrame:
+def _test_rows(found: VaRBacktest) -> pd.DataFrame:
     "A row a test"
     rows = {
         "Kupiec: frequency": (
-            result.lr_uc, result.p_uc, result.p_uc_exact,
-            f"{result.exceedances} of {result.nobs}, {result.level * result.nobs:.1f} expected",
+            found.lr_uc, found.p_uc, found.p_uc_exact,
+            f"{found.exceedances} of {found.nobs}, {found.level * found.nobs:.1f} expected",
         ),
-        "Christoffersen: independence": (result.lr_ind, result.p_ind, result.p_ind_exact, result.note),
-        "Christoffersen: both": (result.lr_cc, result.p_cc, result.p_cc_exact, ""),
+        "Christoffersen: independence": (found.lr_ind, found.p_ind, found.p_ind_exact, found.note),
+        "Christoffersen: both": (found.lr_cc, found.p_cc, found.p_cc_exact, ""),
         "Durations (Weibull)": (
-            result.duration.statistic, result.duration.pvalue, result.p_duration_exact,
-            result.duration.note,
+            found.duration.statistic, found.duration.pvalue, found.p_duration_exact,
+            found.duration.note,
         ),
-        "Dynamic quantile": (result.dq.statistic, result.dq.pvalue, result.p_dq_exact, result.dq.note),
+        "Dynamic quantile": (found.dq.statistic, found.dq.pvalue, found.p_dq_exact, found.dq.note),
     }
     return pd.DataFrame.from_dict(
         rows, orient="index", columns=["statistic", "p-value", "exact p-value", "note"]
     )
 
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #a26bf405
-def _said(result: VaRBacktest) -> str:
+def _said(found: VaRBacktest) -> str:
     "The conclusion in one sentence"
-    p = result.p_uc if math.isnan(result.p_cc) else result.p_cc
-    what = "frequency" if math.isnan(result.p_cc) else "frequency and independence"
-    word = "rejected" if result.rejects() else "not rejected"
+    p = found.p_uc if math.isnan(found.p_cc) else found.p_cc
+    what = "frequency" if math.isnan(found.p_cc) else "frequency and independence"
+    word = "rejected" if found.rejects() else "not rejected"
     return (
-        f"{result.exceedances} exceedances in {result.nobs:,} days, {result.level * result.nobs:.1f} "
+        f"{found.exceedances} exceedances in {found.nobs:,} days, {found.level * found.nobs:.1f} "
         "expected: "
         f"{what} {word} at 5 %, {p_words(p)}."
     )
