@@ -49,7 +49,9 @@ setup(
     keywords=settings["keywords"],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["quantlab", "quantlab.*"]),
-    package_data={"quantlab": ["py.typed", "*/*.pyi", "files/*", "live/files/*", "venues/files/*"]},
+    package_data={
+        "quantlab": ["py.typed", "*/*.pyi", "*.pyi", "files/*", "live/files/*", "venues/files/*"]
+    },
     install_requires=requirements("requirements"),
     extras_require=extras | {"all": sorted(set().union(*extras.values()))},
     cmdclass={"build_py": BuildWithTemplate},

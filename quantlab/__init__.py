@@ -14,6 +14,20 @@ except PackageNotFoundError:  # a source tree that was not installed
     __version__ = "0+unknown"
 
 
+# what `quantlab.<TAB>` shows; the other modules are there for whoever names them in full
+WINGS = tuple(sorted({*(face.parent.name for face in Path(__file__).parent.glob("*/__init__.pyi")), "simulate"}))
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in WINGS:
+        return import_module(f"quantlab.{name}")
+    raise AttributeError(f"module 'quantlab' has no attribute {name!r}; its wings are {', '.join(WINGS)}")
+
+
+def __dir__() -> tuple[str, ...]:
+    return WINGS
+
+
 class _Wing(ModuleType):
     "A wing keeps its functions when a room of the same name is imported (`johansen` is both)"
 

@@ -117,15 +117,16 @@ def _cells(row: Any) -> list[tuple[str, str]]:
 
 def _table(table: pd.Series | pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:
     "Heads and rows of a summary, as the template wants them"
+    if isinstance(table, pd.Series):
+        table = table[[not (isinstance(value, str) and value == "") for value in table]]
     shown = table.iloc[:_ROWS]
     if isinstance(shown, pd.Series):
-        values: Any = [[value] for value in shown]
-        heads = []
+        heads, values = [], [[(as_text(value), "")] for value in shown]
     else:
-        values = shown.astype(object).itertuples(index=False, name=None)
+        values = [_cells(row) for row in shown.astype(object).itertuples(index=False, name=None)]
         names = [labels.get(c, c) if isinstance(c, str) else c for c in shown.columns]
         heads = [_words(tuple(shown.index.names)), *map(_words, names)]
-    rows = [(_words(label), _cells(row)) for label, row in zip(shown.index, values)]
+    rows = [(_words(label), cells) for label, cells in zip(shown.index, values)]
     return {"heads": heads, "rows": rows, "n_rows": len(table)}
 
 # %% ../nbs/02_results.ipynb #7c65b6ec
@@ -208,7 +209,7 @@ class Result:
         said: Any = self.sentence  # a property in some
         own = type(self).plot is not Result.plot
         return _card().render(
-            title=_title(self), sentence=said() if callable(said) else said,
+            name=type(self).__name__, title=_title(self), sentence=said() if callable(said) else said,
             picture=_picture(self) if own else None, steps=self.NEXT,
             **_table(self.summary(), self.LABELS),
         )

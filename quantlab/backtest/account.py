@@ -78,7 +78,7 @@ class AccountResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def values(self) -> pd.DataFrame:
@@ -125,7 +125,7 @@ class AccountResult(Result):
         return _plot_growth(self, ax)
 
 # %% ../../nbs/60_backtest/13_account.ipynb #51f83480
-def _said(result: AccountResult) -> str:
+def _conclusion(result: AccountResult) -> str:
     "The conclusion in one sentence"
     if result.start is None:
         return "Nothing was held, so nothing was earned."

@@ -120,7 +120,7 @@ class AuditResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class AuditResult(Result):
         }
 
 # %% ../../nbs/60_backtest/20_audit.ipynb #79314268
-def _said(result: AuditResult) -> str:
+def _conclusion(result: AuditResult) -> str:
     "The conclusion in one sentence"
     if leak := result.first_leak:
         return (

@@ -78,7 +78,7 @@ class RiskModel(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def window_returns(self, date: Any) -> pd.DataFrame:
         "The window up to a day, of the names in its matrix; a name's mean where it lacks a return"
@@ -132,7 +132,7 @@ class RiskModel(Result):
         return pd.Series(reasons, name="left out", dtype=object)
 
 # %% ../../nbs/60_backtest/60_covariance.ipynb #628b1827
-def _said(result: RiskModel) -> str:
+def _conclusion(result: RiskModel) -> str:
     "The conclusion in one sentence"
     return (
         f"Covariances by the method {result.method!r} over {result.window:,} rows, of names with "

@@ -75,7 +75,7 @@ class BacktestResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def weights(self) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def _held_weights(result: BacktestResult) -> pd.DataFrame:
     return mark_held(frame, result.start) if result.nobs else frame
 
 # %% ../../nbs/60_backtest/10_engine.ipynb #3dbbf100
-def _said(result: BacktestResult) -> str:
+def _conclusion(result: BacktestResult) -> str:
     "The conclusion in one sentence"
     if result.start is None:
         return "Nothing was held, so nothing was earned."

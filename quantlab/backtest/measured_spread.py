@@ -118,7 +118,7 @@ class MeasuredSpread(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @classmethod
     def from_panel(
@@ -167,7 +167,7 @@ class MeasuredSpread(Result):
         )
 
 # %% ../../nbs/60_backtest/12_measured_spread.ipynb #a4a4568d
-def _said(result: MeasuredSpread) -> str:
+def _conclusion(result: MeasuredSpread) -> str:
     "The conclusion in one sentence"
     return (
         f"Half-spread {result.median_bps:.3g} bps at the median; {result.share_negative:.0%} of "

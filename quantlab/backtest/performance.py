@@ -343,7 +343,7 @@ class PerformanceResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def plot(self, ax: Any = None) -> Any:
         "Drawdown under the growth of one unit"
@@ -360,7 +360,7 @@ def _plot_growth(returns: pd.Series, ax: Any) -> Any:
     return ax
 
 # %% ../../nbs/60_backtest/25_performance.ipynb #0562e2ab
-def _said(result: PerformanceResult) -> str:
+def _conclusion(result: PerformanceResult) -> str:
     "The conclusion in one sentence"
     return (
         f"{result.annualized_return:.2%} a year at a volatility of "

@@ -56,7 +56,7 @@ class EngleGrangerResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def summary(self) -> pd.Series:
         "Labelled table: the test, its choices, the relation and the critical values"
@@ -87,7 +87,7 @@ class EngleGrangerResult(Result):
         return ax
 
 # %% ../../nbs/30_cointegration/10_engle_granger.ipynb #0ffb1b22
-def _said(result: EngleGrangerResult) -> str:
+def _conclusion(result: EngleGrangerResult) -> str:
     "The conclusion in one sentence"
     other = result.other_direction()
     also = "" if other is None else f"; other direction {p_words(other.pvalue)}"

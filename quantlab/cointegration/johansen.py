@@ -120,7 +120,7 @@ class JohansenResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def summary(self) -> pd.DataFrame:
         "Table with a row for each null hypothesis"
@@ -210,7 +210,7 @@ class JohansenResult(Result):
         return fit_vecm(self.changes, self.levels, self.short_run_design, vectors)
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #4d943eed
-def _said(result: JohansenResult) -> str:
+def _conclusion(result: JohansenResult) -> str:
     "The conclusion in one sentence"
     n = count_words(result.rank(), "cointegrating relation")
     said = f"{n} among {result.n_series} series at 5 %, by the trace test"

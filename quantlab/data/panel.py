@@ -136,7 +136,7 @@ class Panel(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def __post_init__(self):
         if not isinstance(self.fields, Mapping) or not self.fields:
@@ -258,7 +258,7 @@ class Panel(Result):
         return f"Panel({span}, {d['n_assets']} assets: {d['fields']})"
 
 # %% ../../nbs/10_data/05_panel.ipynb #e2d3575e
-def _said(result: Panel) -> str:
+def _conclusion(result: Panel) -> str:
     "The conclusion in one sentence"
     days, names = count_words(len(result.index), "date"), count_words(len(result.columns), "asset")
     first, last = as_text(result.index[0]), as_text(result.index[-1])

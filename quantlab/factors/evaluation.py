@@ -75,7 +75,7 @@ class FactorEvaluation(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def summary(self) -> pd.DataFrame:
         "A row a period: information coefficient, its t-statistics, spread and break-even cost"
@@ -126,7 +126,7 @@ class FactorEvaluation(Result):
         return quantile_bars(self.quantile_returns, per_period=True, ax=ax)
 
 # %% ../../nbs/50_factors/30_evaluation.ipynb #8b2674d5
-def _said(result: FactorEvaluation) -> str:
+def _conclusion(result: FactorEvaluation) -> str:
     "The conclusion in one sentence"
     period = result.ic_summary.index[0]
     row, cost = result.ic_summary.loc[period], result.breakeven_cost_bps[period]

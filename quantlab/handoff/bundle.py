@@ -158,7 +158,7 @@ class Bundle(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def limits(self) -> Limits:
@@ -202,7 +202,7 @@ class Bundle(Result):
         return pd.Series(_answers(self), name="Bundle", dtype=object)
 
 # %% ../../nbs/80_handoff/30_bundle.ipynb #fac2fbf0
-def _said(result: Bundle) -> str:
+def _conclusion(result: Bundle) -> str:
     "The conclusion in one sentence"
     why = f": it {result.why_shadow.removeprefix('it ')}" if result.why_shadow else ""
     return (

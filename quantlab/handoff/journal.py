@@ -265,7 +265,7 @@ class PaperResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def reconciliation(self, expected: pd.DataFrame) -> Reconciliation:
         """Compare with the backtest's daily `returns`, `turnover` and `costs`; `bundle.expected`
@@ -300,13 +300,12 @@ class PaperResult(Result):
         return ax
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #6e4a1175
-def _said(result: PaperResult) -> str:
+def _conclusion(result: PaperResult) -> str:
     "The conclusion in one sentence"
     return (
-        f"{result.strategy} in {result.mode} mode: {count_words(result.n_orders, 'order')} sent and "
+        f"{result.strategy} in {result.mode} mode: {count_words(result.n_orders, 'order')} and "
         f"{result.n_refused:,} refused in {count_words(result.n_days, 'day')}; {result.state} at "
-        "the end, "
-        f"equity {result.final_equity:,.0f}."
+        f"the end, equity {result.final_equity:,.0f}."
     )
 
 # %% ../../nbs/80_handoff/40_journal.ipynb #4b2e8702

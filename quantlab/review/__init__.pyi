@@ -62,6 +62,7 @@ from .dossier import (
 )
 from .judge import (
     Judgement as Judgement,
+    am_i_lucky as am_i_lucky,
     judge as judge,
 )
 from .strategy import (

@@ -78,7 +78,7 @@ class CostModel(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def __post_init__(self):
         for name in self.LABELS:
@@ -160,7 +160,7 @@ class CostModel(Result):
         return self.impact_coefficient * np.where(traded > 0, volatility, 0.0) * power
 
 # %% ../../nbs/16_trading/05_costs.ipynb #77dbddda
-def _said(result: CostModel) -> str:
+def _conclusion(result: CostModel) -> str:
     "The conclusion in one sentence"
     if result.needs_shares or result.impact_coefficient:
         return f"A side costs {result.linear_bps:g} bps of traded value, and more by size."

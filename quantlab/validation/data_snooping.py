@@ -139,6 +139,8 @@ def superior_predictive_ability(
 ) -> SPAResult:
     """Test whether any of many models is better than a benchmark.
 
+    For a verdict on data snooping in one call: `quantlab.review.am_i_lucky`.
+
     Parameters
     ----------
     benchmark_losses : Series

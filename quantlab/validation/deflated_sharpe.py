@@ -218,6 +218,8 @@ def deflated_sharpe_test(
 ) -> DeflatedSharpeTest:
     """Test whether the best of all trials would look this good by luck: the exact deflated Sharpe.
 
+    For one series and a number of things tried, `quantlab.review.am_i_lucky` answers in one call.
+
     Parameters
     ----------
     trial_returns : DataFrame

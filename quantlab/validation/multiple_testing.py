@@ -170,6 +170,8 @@ def haircut_sharpe(
 ) -> HaircutResult:
     """Cut an annual Sharpe ratio down for the number of tests it was chosen from.
 
+    For a verdict in one call: `quantlab.review.am_i_lucky`.
+
     Parameters
     ----------
     annual_sharpe : float

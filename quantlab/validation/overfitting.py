@@ -244,6 +244,8 @@ def probability_of_backtest_overfitting(
 ) -> PBOResult:
     """Estimate the probability of backtest overfitting by CSCV.
 
+    For a verdict in one call: `quantlab.review.am_i_lucky`.
+
     Parameters
     ----------
     trial_returns : DataFrame

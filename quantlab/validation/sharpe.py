@@ -377,6 +377,9 @@ def deflated_sharpe_ratio(
 ) -> float:
     """Return the probability that a Sharpe ratio chosen among `n_trials` is not luck.
 
+    For a return series and a number of things tried, `quantlab.review.am_i_lucky` answers in one
+    call.
+
     Parameters
     ----------
     sharpe : float

@@ -230,7 +230,7 @@ class EngineReconciliation(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def engines_agree(self) -> bool:
@@ -257,7 +257,7 @@ class EngineReconciliation(Result):
         return ax
 
 # %% ../../nbs/87_venues/36_reconcile.ipynb #b1cdae1f
-def _said(result: EngineReconciliation) -> str:
+def _conclusion(result: EngineReconciliation) -> str:
     "The conclusion in one sentence"
     word = "agree" if result.agrees else "do not agree"
     return (

@@ -63,7 +63,7 @@ class GarchFit(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def aic(self) -> float:
@@ -136,7 +136,7 @@ class GarchFit(Result):
         return _describe(self)
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #b56e7171
-def _said(result: GarchFit) -> str:
+def _conclusion(result: GarchFit) -> str:
     "The conclusion in one sentence"
     said = f"Persistence {result.persistence:.3f}"
     if math.isfinite(result.half_life):

@@ -38,7 +38,7 @@ class HARFit(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def covariance(
         self, kind: Literal["ols", "hac"] = "hac", *, hac_lags: int | None = None
@@ -106,7 +106,7 @@ class HARFit(Result):
         return ax
 
 # %% ../../nbs/40_volatility/52_har.ipynb #bd9511df
-def _said(result: HARFit) -> str:
+def _conclusion(result: HARFit) -> str:
     "The conclusion in one sentence"
     return (
         f"The regression explains {result.rsquared:.0%} of the realized variance in the sample, "

@@ -127,7 +127,7 @@ class DCCFit(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def correlation(self, first: Any, second: Any) -> pd.Series:
         """Conditional correlation of a pair on each day, known the day before.
@@ -166,7 +166,7 @@ class DCCFit(Result):
         return ax
 
 # %% ../../nbs/40_volatility/25_multivariate.ipynb #c5452b5f
-def _said(result: DCCFit) -> str:
+def _conclusion(result: DCCFit) -> str:
     "The conclusion in one sentence"
     if math.isnan(result.pvalue_constant):
         return f"{result.model}: certificate {result.certificate}."

@@ -178,7 +178,7 @@ class RollingVolatility(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     @property
     def volatility(self) -> pd.DataFrame:
@@ -215,7 +215,7 @@ def _plot_bands(volatility: pd.DataFrame, ax: Any) -> Any:
     return ax
 
 # %% ../../nbs/40_volatility/20_rolling.ipynb #66ae70f1
-def _said(result: RollingVolatility) -> str:
+def _conclusion(result: RollingVolatility) -> str:
     "The conclusion in one sentence"
     fitted = result.n_refits - result.n_not_fitted - result.n_suspended
     return (

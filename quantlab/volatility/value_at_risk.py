@@ -47,7 +47,7 @@ class GPDFit(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def _check_q(self, q: float) -> float:
         "A probability beyond the threshold"
@@ -89,7 +89,7 @@ class GPDFit(Result):
         return ax
 
 # %% ../../nbs/40_volatility/35_value_at_risk.ipynb #086d521b
-def _said(result: GPDFit) -> str:
+def _conclusion(result: GPDFit) -> str:
     "The conclusion in one sentence"
     error = "" if math.isnan(result.shape_error) else f" (standard error {result.shape_error:.2g})"
     said = (

@@ -93,7 +93,7 @@ class VaRBacktest(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _said(self)
+        return _conclusion(self)
 
     def summary(self) -> pd.DataFrame:
         "A row a test"
@@ -129,7 +129,7 @@ def _test_rows(found: VaRBacktest) -> pd.DataFrame:
     )
 
 # %% ../../nbs/40_volatility/32_var_backtest.ipynb #a26bf405
-def _said(found: VaRBacktest) -> str:
+def _conclusion(found: VaRBacktest) -> str:
     "The conclusion in one sentence"
     p = found.p_uc if math.isnan(found.p_cc) else found.p_cc
     what = "frequency" if math.isnan(found.p_cc) else "frequency and independence"
