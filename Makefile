@@ -69,8 +69,13 @@ repro: check  ## raw data to dossier and hand-over bundle
 test: data  ## all tests; at the end, what was skipped and how to have it
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 -rs
 
-lab: env  ## JupyterLab, opened on the first tutorial
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab nbs/tutorials/1_first_hour.ipynb
+# the root is the project, not the folder of the notebook; the setting lets cells say how long they took
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+lab: env  ## JupyterLab at the project's root, opened on the page to start from
+	@mkdir -p $(LAB_SETTINGS) && \
+	    echo '{"@jupyterlab/notebook-extension:tracker": {"recordTiming": true}}' > $(LAB_SETTINGS)/overrides.json
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.default_url=/lab/tree/nbs/tutorials/0_start.ipynb
 
 bench: env  ## side by side with the peers
 	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done

@@ -74,7 +74,7 @@ class RiskModel(Result):
     factors: pd.DataFrame | None  # given factor returns, dates x factors
     covariances: Mapping[Any, pd.DataFrame] = field(default_factory=dict)  # for "given"
 
-    NEXT = ("construct(result, signal)", "result.covariance(date)")
+    NEXT = ('construct(None, result, objective="minimum_variance")', "result.covariance(date)")
 
     def sentence(self) -> str:
         "The conclusion in one sentence"

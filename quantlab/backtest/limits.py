@@ -80,7 +80,7 @@ class Limits(Result):
     turnover: float | None = None
     participation: float | None = None
 
-    NEXT = ("construct(risk, signal, limits=result)",)
+    NEXT = ('construct(None, risk, objective="minimum_variance", limits=result)',)
 
     def sentence(self) -> str:
         "The conclusion in one sentence"

@@ -69,7 +69,7 @@ class FactorEvaluation(Result):
     loss: float
 
     NEXT = (
-        ".plot()", "result.monotonicity(seed=1)", "compare_factors(evaluations)",
+        ".plot()", "result.monotonicity(1, seed=1)", "compare_factors(evaluations, period=1)",
         "factor_redundancy(factor, others, forward_returns)",
     )
 

@@ -255,7 +255,7 @@ class RedundancyResult(Result):
     horizon: int
     n_others: int
 
-    NEXT = ("result.residual", "compare_factors(evaluations)")
+    NEXT = ("result.residual", "compare_factors(evaluations, period=1)")
 
     def sentence(self) -> str:
         "The conclusion in one sentence"

@@ -33,7 +33,7 @@ class SelectedRecord(Result):
         "corrected_sharpe": "Sharpe ratio, corrected for selection (per day)",
     }
 
-    NEXT = ("expected_distribution(result.returns, seed=1)",)
+    NEXT = ("expected_distribution(result.returns, horizon=63, seed=1)",)
 
     def sentence(self) -> str:
         "The conclusion in one sentence"

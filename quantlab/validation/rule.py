@@ -175,7 +175,7 @@ class RuleSimulation(Result):
     n_openings: int
     block_length: float
     n_resamples: int
-    NEXT = (".plot()", "result.power(1.0)")
+    NEXT = (".plot()", "result.power()")
 
     def calibrate(self, pvalue: float) -> float:
         "Share of worlds without an edge whose p-value is at most `pvalue`; never below `pvalue`"
