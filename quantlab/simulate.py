@@ -54,6 +54,13 @@ def random_walks(
     -------
     DataFrame
         (n, n_assets) levels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import random_walks
+    >>> random_walks(250, 3, rng=np.random.default_rng(0)).shape
+    (250, 3)
     """
     index = _dates(n)
     check_number(volatility, "volatility", low=0)
@@ -84,6 +91,15 @@ def ornstein_uhlenbeck(
         First value; by default a draw from the stationary law.
     rng : numpy.random.Generator
         Source of randomness.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> rng = np.random.default_rng(0)
+    >>> path = ornstein_uhlenbeck(250, kappa=10.0, mu=0.0, sigma=0.2, dt=1 / 252, rng=rng)
+    >>> len(path)
+    250
     """
     index = _dates(n)
     check_number(kappa, "kappa", low=0, strict=True)
@@ -123,6 +139,14 @@ def cointegrated_pair(
     -------
     tuple of Series
         `y` and `x`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import cointegrated_pair
+    >>> y, x = cointegrated_pair(250, hedge_ratio=0.8, rng=np.random.default_rng(0))
+    >>> len(y), len(x)
+    (250, 250)
     """
     check_number(phi, "phi", low=-1, high=1)
     if phi == -1:
@@ -158,6 +182,14 @@ def garch(
     -------
     DataFrame
         Columns `returns` and `volatility` (the standard deviation known the day before).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import garch
+    >>> returns = garch(1000, rng=np.random.default_rng(0))
+    >>> len(returns)
+    1000
     """
     index = _dates(n)
     check_number(omega, "omega", low=0, strict=True)
@@ -223,6 +255,14 @@ def factor_world(
         Daily standard deviation of the market factor.
     rng : numpy.random.Generator
         Source of randomness.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.simulate import factor_world
+    >>> world = factor_world(250, 20, rng=np.random.default_rng(0))
+    >>> world.returns.shape
+    (250, 20)
     """
     index = _dates(n, "2007-01-03")
     shape = (len(index), check_integer(n_assets, "n_assets", low=2))

@@ -300,6 +300,16 @@ def phillips_ouliaris(
     References
     ----------
     Phillips & Ouliaris (1990), eqs. 5 to 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import phillips_ouliaris
+    >>> from quantlab.simulate import cointegrated_pair
+    >>> y, x = cointegrated_pair(500, rng=np.random.default_rng(0))
+    >>> found = phillips_ouliaris(y, x)
+    >>> found.kind, round(found.pvalue, 3)
+    ('Pu', 0.0)
     """
     from arch.unitroot.cointegration import phillips_ouliaris as fit_phillips_ouliaris
 

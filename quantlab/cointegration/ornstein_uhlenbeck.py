@@ -106,6 +106,17 @@ def ou_fit(spread: pd.Series, *, dt: float) -> OUFit:
     ------
     DataError
         Bad values, or an AR(1) coefficient outside (0, 1): no such process has made the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import ou_fit
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> rng = np.random.default_rng(0)
+    >>> path = ornstein_uhlenbeck(2000, kappa=10.0, mu=0.0, sigma=0.2, dt=1 / 252, rng=rng)
+    >>> fit = ou_fit(path, dt=1 / 252)
+    >>> print(f"half-life {fit.half_life:.0f} days, standard deviation {fit.stationary_std:.3f}")
+    half-life 19 days, standard deviation 0.046
     """
     check_number(dt, "dt", low=0, strict=True)
     x = check_testable(spread, "spread").to_numpy()
@@ -183,6 +194,17 @@ def bertram_thresholds(fit: OUFit, *, cost: float) -> ThresholdResult:
     References
     ----------
     Bertram (2010), Analytic solutions for optimal statistical arbitrage trading, eqs. 9 and 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import bertram_thresholds, ou_fit
+    >>> from quantlab.simulate import ornstein_uhlenbeck
+    >>> rng = np.random.default_rng(0)
+    >>> path = ornstein_uhlenbeck(2000, kappa=10.0, mu=0.0, sigma=0.2, dt=1 / 252, rng=rng)
+    >>> best = bertram_thresholds(ou_fit(path, dt=1 / 252), cost=0.005)
+    >>> print(f"buy at {best.entry:.3f}, sell at {best.exit:.3f}")
+    buy at -0.035, sell at 0.017
     """
     if not isinstance(fit, OUFit):
         raise SpecificationError(f"`fit` must be the result of `ou_fit`; got {type(fit).__name__}.")

@@ -289,6 +289,15 @@ def kpss(
     References
     ----------
     Kwiatkowski, Phillips, Schmidt & Shin (1992), eq. 13; Hobijn, Franses & Ooms (1998).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import kpss
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(500, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> kpss(walk).rejects(0.05)  # the null is stationarity
+    True
     """
     from arch.unitroot import KPSS
 
@@ -335,6 +344,15 @@ def phillips_perron(
     References
     ----------
     Phillips & Perron (1988).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import phillips_perron
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(500, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> phillips_perron(walk).rejects(0.05)  # the null is a unit root
+    False
     """
     from arch.unitroot import PhillipsPerron
 
@@ -418,6 +436,16 @@ def zivot_andrews(
     References
     ----------
     Zivot & Andrews (1992), eqs. 1' to 3'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.cointegration import zivot_andrews
+    >>> from quantlab.simulate import random_walks
+    >>> walk = random_walks(300, 1, rng=np.random.default_rng(0)).iloc[:, 0]
+    >>> found = zivot_andrews(walk)
+    >>> found.rejects(0.05), found.break_date in walk.index
+    (False, True)
     """
     from arch.unitroot import ZivotAndrews
     from arch.utility.exceptions import InfeasibleTestException

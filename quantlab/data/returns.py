@@ -97,6 +97,14 @@ def log_returns(prices: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
     DataWarning
         Some asset has a price that is not above zero; its returns to and from that price are
         missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import log_returns
+    >>> days = pd.bdate_range("2024-01-01", periods=3)
+    >>> log_returns(pd.DataFrame({"a": [100.0, 110.0, 99.0]}, days))["a"].round(4).tolist()
+    [nan, 0.0953, -0.1054]
     """
     frame = _check_prices(prices)
     logs = np.log(frame.where(frame > 0))

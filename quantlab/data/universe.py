@@ -70,6 +70,15 @@ def membership_mask(
     ------
     DataError
         Spells that cannot be read, an index that is not increasing dates, or no asset in the list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from quantlab.data import membership_mask
+    >>> days = pd.bdate_range("2024-01-01", periods=3)
+    >>> spells = pd.DataFrame({"symbol": ["a"], "added": ["2024-01-02"], "removed": ["2024-01-03"]})
+    >>> membership_mask(days, ["a", "b"], spells)["a"].tolist()
+    [False, True, False]
     """
     try:
         index, columns = pd.Index(index), pd.Index(columns)

@@ -157,6 +157,15 @@ def rank(factor: pd.DataFrame | pd.Series, *, pct: bool = False) -> pd.DataFrame
     -------
     DataFrame
         Dates x assets, from 1 on, or in (0, 1] with `pct`; missing values stay.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.bdate_range("2024-01-01", periods=2)
+    >>> values = pd.DataFrame([[1.0, 2.0, 4.0], [3.0, 2.0, 1.0]], days, list("abc"))
+    >>> from quantlab.factors import rank
+    >>> rank(values).round(2).iloc[0].tolist()
+    [1.0, 2.0, 3.0]
     """
     return as_wide(factor).rank(axis=1, pct=pct)
 
@@ -238,6 +247,18 @@ def neutralize(
     ------
     MisalignedError
         If an exposure does not share the dates or any of the assets of the factor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.factors import neutralize
+    >>> rng = np.random.default_rng(0)
+    >>> days = pd.bdate_range("2024-01-01", periods=2)
+    >>> beta = pd.DataFrame(rng.normal(size=(2, 6)), days, list("abcdef"))
+    >>> own = neutralize(beta * 2 + rng.normal(size=(2, 6)), {"beta": beta})
+    >>> bool((own.corrwith(beta, axis=1).abs() < 1e-9).all())
+    True
     """
     wide = as_wide(factor)
     codes, frames = _exposures(exposures, wide)
@@ -271,6 +292,15 @@ def lag(factor: pd.DataFrame | pd.Series, periods: int) -> pd.DataFrame:
     ------
     LookaheadError
         `periods` is negative.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.bdate_range("2024-01-01", periods=2)
+    >>> values = pd.DataFrame([[1.0, 2.0, 4.0], [3.0, 2.0, 1.0]], days, list("abc"))
+    >>> from quantlab.factors import lag
+    >>> lag(values, 1)["a"].tolist()
+    [nan, 1.0]
     """
     wide = as_wide(factor)
     if isinstance(periods, (int, np.integer)) and periods < 0:

@@ -138,6 +138,14 @@ class Ledger(PlanKeeper):
     path : str or Path
         The JSON-lines file; one that does not exist is an empty ledger. Return series are kept in
         the folder `returns` beside it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from quantlab.ledger import Ledger
+    >>> book = Ledger(tempfile.mkdtemp() + "/ledger.jsonl")
+    >>> book.count(), book.verify().ok
+    (0, True)
     """
 
     def __init__(self, path: str | Path):

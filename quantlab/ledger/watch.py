@@ -65,6 +65,16 @@ def open_trials(
     -----
     Runs are noted on disk as they are made, so that they count though the process is killed: the
     next writer of the ledger records them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from quantlab.ledger import Ledger, open_trials
+    >>> path = tempfile.mkdtemp() + "/ledger.jsonl"
+    >>> with open_trials("momentum", hypothesis="winners go on", path=path) as trials:
+    ...     pass  # run backtests here: each is recorded
+    >>> Ledger(path).count()
+    0
     """
     for name in defaults:
         check_option(name, "defaults", ("universe", "data_md5", "window", "costs", "note"))

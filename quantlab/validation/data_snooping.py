@@ -254,6 +254,18 @@ def step_m(
     ----------
     Romano & Wolf (2005), Econometrica 73(4); Romano & Wolf (2016), Statistics & Probability Letters
     113.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import step_m
+    >>> rng = np.random.default_rng(0)
+    >>> benchmark = pd.Series(rng.normal(1, 0.5, 400))
+    >>> same, better = rng.normal(1, 0.5, 400), rng.normal(0.8, 0.5, 400)
+    >>> models = pd.DataFrame({"same": same, "better": better})
+    >>> step_m(benchmark, models, block_size=5, seed=0).superior
+    ['better']
     """
     check_number(size, "size", low=0, high=1, strict=True)
     models, d, statistics, _ = _differences(benchmark_losses, model_losses, block_size, studentize)
@@ -418,6 +430,16 @@ def model_confidence_set(
     References
     ----------
     Hansen, Lunde & Nason (2011), The model confidence set, Econometrica 79(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import model_confidence_set
+    >>> rng = np.random.default_rng(0)
+    >>> losses = pd.DataFrame({"a": rng.normal(1, 0.5, 400), "b": rng.normal(0.7, 0.5, 400)})
+    >>> model_confidence_set(losses, block_size=5, seed=0).included
+    ['b']
     """
     check_number(size, "size", low=0, high=1, strict=True)
     check_option(method, "method", ("R", "max"))

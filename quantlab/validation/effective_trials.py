@@ -82,6 +82,17 @@ def effective_number_of_trials(
     -------
     float
         From 1 to the number of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.validation import effective_number_of_trials
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.normal(size=(500, 2))
+    >>> alike = pd.DataFrame(np.repeat(common, 5, axis=1) + 0.1 * rng.normal(size=(500, 10)))
+    >>> round(effective_number_of_trials(alike), 1)  # ten columns, two ideas
+    2.0
     """
     check_option(method, "method", _METHODS)
     check_number(threshold, "threshold", low=0, high=1, strict=True)

@@ -564,6 +564,13 @@ def min_track_record_length(
     References
     ----------
     Bailey & López de Prado (2012), eq. 13.
+
+    Examples
+    --------
+    >>> from quantlab.validation import min_track_record_length
+    >>> annual = 1.0
+    >>> round(min_track_record_length(annual / 252**0.5) / 252, 1)  # years
+    2.7
     """
     sharpe, benchmark = _per_period(sharpe, "sharpe"), _per_period(benchmark, "benchmark")
     moments = _check_moments(skewness, kurtosis)
@@ -637,6 +644,14 @@ def time_aggregation_factor(
     References
     ----------
     Lo (2002), eq. 20 and 23.
+
+    Examples
+    --------
+    >>> from quantlab.validation import time_aggregation_factor
+    >>> round(time_aggregation_factor(12), 3)
+    3.464
+    >>> round(time_aggregation_factor(12, autocorrelation=0.2), 3)
+    2.879
     """
     # a lag each: more would fill the memory
     q = check_integer(n_periods, "n_periods", low=1, high=10**7)

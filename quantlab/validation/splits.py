@@ -262,6 +262,17 @@ class PurgedKFold(_FoldSplitter):
         At least 2.
     purge, embargo : int
         Rows; see the rule above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from quantlab.validation import PurgedKFold
+    >>> folds = PurgedKFold(3, purge=1, embargo=1)
+    >>> for train, test in folds.split(np.zeros(9)):
+    ...     print(train, test)
+    [5 6 7 8] [0 1 2]
+    [0 1 8] [3 4 5]
+    [0 1 2 3 4] [6 7 8]
     """
 
     n_folds: int
@@ -290,6 +301,13 @@ class CombinatorialPurgedSplit(_FoldSplitter):
     References
     ----------
     López de Prado (2018), Advances in Financial Machine Learning, ch. 7 and 12.
+
+    Examples
+    --------
+    >>> from quantlab.validation import CombinatorialPurgedSplit
+    >>> split = CombinatorialPurgedSplit(6, 2)
+    >>> split.n_splits, split.n_paths
+    (15, 5)
     """
 
     n_folds: int

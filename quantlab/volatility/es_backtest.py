@@ -83,6 +83,17 @@ def backtest_es(returns: pd.Series, var: pd.Series, es: pd.Series, *, level: flo
     References
     ----------
     Acerbi & Szekely (2014), eq. 5 and 6; McNeil & Frey (2000), section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import backtest_es
+    >>> rng = np.random.default_rng(0)
+    >>> returns = pd.Series(rng.normal(0, 0.01, 1000))
+    >>> var, es = returns * 0 + 0.02326, returns * 0 + 0.02665  # of a normal law at 1 %
+    >>> backtest_es(returns, var, es, level=0.01).mcneil_frey_pvalue > 0.05
+    True
     """
     returns, var, es = check_losses("backtest_es", returns, level, var=var, es=es)
     if (es < var).any():

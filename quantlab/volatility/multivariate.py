@@ -282,6 +282,18 @@ def dcc(returns: pd.DataFrame, *, n_jobs: int = 1) -> DCCFit:
     References
     ----------
     Engle (2002), eq. 18-24; Engle & Sheppard (2001) for the forecasts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import dcc
+    >>> rng = np.random.default_rng(0)
+    >>> shocks = rng.multivariate_normal([0, 0], [[1e-4, 5e-5], [5e-5, 1e-4]], 800)
+    >>> returns = pd.DataFrame(shocks, columns=list("ab"))
+    >>> fit = dcc(returns)
+    >>> round(float(fit.forecast_correlation().loc["a", "b"]), 1)
+    0.5
     """
     step = _first_step(returns, n_jobs)
     z = np.ascontiguousarray(step[3])

@@ -83,6 +83,17 @@ _RANGE_DOC = """{title}
     References
     ----------
     {reference}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import {name}
+    >>> steps = np.random.default_rng(0).normal(0, 0.01 / 8, (100, 64))
+    >>> path = pd.DataFrame(100 * np.exp(steps.cumsum().reshape(100, 64)))
+    >>> bars = [path[0], path.max(axis=1), path.min(axis=1), path[63]]
+    >>> round(float({name}(*bars, window=99).iloc[-1]), 2)  # of a day, as simulated
+    0.01
     """
 
 
@@ -90,7 +101,9 @@ def _range_estimator(title: str, reference: str) -> Callable:
     "Give the four estimators one documentation"
 
     def attach(function: Callable) -> Callable:
-        function.__doc__ = _RANGE_DOC.format(title=title, reference=reference)
+        function.__doc__ = _RANGE_DOC.format(
+            title=title, reference=reference, name=function.__name__
+        )
         return function
 
     return attach

@@ -120,6 +120,16 @@ def fit_garch_panel(
     ----------
     Bollerslev (1986), eq. 1-3; Fiorentini, Calzolari & Panattoni (1996) for the analytic
     derivatives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import fit_garch_panel
+    >>> rng = np.random.default_rng(0)
+    >>> shocks = rng.standard_t(5, (1000, 2)) * 0.01
+    >>> fit_garch_panel(pd.DataFrame(shocks, columns=list("ab")))["nobs"].tolist()
+    [1000, 1000]
     """
     least = check_integer(min_observations, "min_observations", low=MIN_OBSERVATIONS)
     frame = _check_returns(returns, min_rows=MIN_OBSERVATIONS)

@@ -155,6 +155,16 @@ def fit_gpd_tail(losses: pd.Series, *, threshold_quantile: float) -> GPDFit:
     References
     ----------
     McNeil & Frey (2000), eq. 10 and 16; Grimshaw (1993); Smith (1987) for the standard errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from quantlab.volatility import fit_gpd_tail
+    >>> losses = pd.Series(np.random.default_rng(0).standard_t(4, 5000))
+    >>> tail = fit_gpd_tail(losses, threshold_quantile=0.95)
+    >>> tail.n_exceedances, tail.es(0.99) > tail.var(0.99)
+    (250, True)
     """
     x = check_series(losses, "losses", min_length=40, allow_constant=False)
     level = check_number(threshold_quantile, "threshold_quantile", low=0, high=1, strict=True)
