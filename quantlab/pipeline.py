@@ -412,7 +412,7 @@ _HASWELL = {
 # what the caller's shell may hold and a stage must not see
 _FOREIGN = (
     "NUMBA_", "OPENBLAS_", "GOTO_", "OMP_", "KMP_", "MKL_", "NPY_", "ARROW_", "GLIBC_TUNABLES",
-    "PYTHON", "IPYTHON", "JUPYTER_", "MATPLOTLIB", "PANDAS_", "VBT_",
+    "PYTHON", "IPYTHON", "JPY_", "JUPYTER_", "MATPLOTLIB", "PANDAS_", "VBT_",
 )
 _KEPT = {
     "PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR",

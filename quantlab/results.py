@@ -101,7 +101,7 @@ def _card() -> Any:
 def _title(result: "Result") -> str:
     "What it is, in words: the first paragraph of the class's docstring"
     text = inspect.cleandoc(type(result).__doc__ or "").split("\n\n")[0]
-    return " ".join(text.split()).replace("`", "").rstrip(".")
+    return " ".join(text.split()).split(": `")[0].replace("`", "").rstrip(".")
 
 
 def _words(label: Any) -> str:

@@ -158,7 +158,7 @@ def cards() -> dict[str, str]:
 def test_a_card_has_what_it_promises(cards):
     for name, card in cards.items():
         assert f"<caption>{name}</caption>" in card and '<th scope="row">' in card
-        assert re.search(r'<p class="said">[^<]{20,}</p>', card), name
+        assert re.search(r'<p class="said"><strong>[^<]{20,}</strong></p>', card), name
         assert "next: <code>" in card
         assert "http" not in card.replace("http://www.w3.org", "") and "<script" not in card
     assert "other direction p" in cards["EngleGrangerResult"]

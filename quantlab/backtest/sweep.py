@@ -29,6 +29,7 @@ from ..ledger.runs import observe_run, unobserved
 from ..ledger.shards import append_shard, complete_records, recorded_returns, trial_id
 from ..ledger.trials import Ledger
 from ..ledger.tries import ROUNDING, same_returns
+from ..progress import with_progress
 from ..results import Result, axes_or_new
 from ..storage import canonical_json, sha256
 from ..trading.costs import CostModel
@@ -429,7 +430,8 @@ def sweep(
     todo = [[c for c in part if c.name not in known] for part in chunks]
     outcomes: list[Outcome] = []
     with closing(_in_order(runs, [part for part in todo if part], workers, client)) as fresh:
-        for part, rest in zip(chunks, todo):
+        pairs = list(zip(chunks, todo))
+        for part, rest in pairs if progress else with_progress(pairs, what="points"):
             found = dict(zip((c.name for c in rest), next(fresh))) if rest else {}
             for c in part:
                 if ledger is not None and c.name in known:

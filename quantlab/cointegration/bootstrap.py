@@ -26,6 +26,7 @@ from quantlab.cointegration.reduced_rank import (
 )
 from .unitroot import Trend
 from ..errors import DataError, SmallSampleWarning
+from ..progress import with_progress
 from ..results import Result, count_words, noted, null_words, p_words
 
 # %% ../../nbs/30_cointegration/35_bootstrap.ipynb #d91dadb8
@@ -164,7 +165,7 @@ def engle_granger_bootstrap(
             _pair_statistic(
                 _accumulate(first, _redraw(residual, scheme, rng), nothing, gamma), trend, search
             )
-            for _ in range(n_resamples)
+            for _ in with_progress(range(n_resamples), what="resamples")
         ]
     )
     draws = draws[~np.isnan(draws)]
@@ -282,7 +283,7 @@ def johansen_bootstrap(
     pvalues = []
     for rank in range(result.n_series):
         model, larger = _restricted_model(result, rank), 0
-        for _ in range(n_resamples):
+        for _ in with_progress(range(n_resamples), what=f"resamples, rank {rank}"):
             drawn = _trace_of_resample(model, first, dummies, result, rank, scheme, rng)
             larger += drawn >= result.trace_statistic[rank]
         pvalues.append((1 + larger) / (1 + n_resamples))

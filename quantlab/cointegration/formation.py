@@ -16,6 +16,7 @@ import pandas as pd
 from ..checks import check_frame, check_index, check_integer, check_mask
 from .screen import PairScreen, screen_pairs
 from ..errors import DataError, MisalignedError, SpecificationError
+from ..progress import with_progress
 from ..results import Result, count_words
 
 # %% ../../nbs/30_cointegration/50_formation.ipynb #561af5ff
@@ -182,7 +183,7 @@ def screen_formations(
     log_prices: pd.DataFrame, eligible: pd.DataFrame | None = None, *, formation: int, trading: int,
     half_life: tuple[float, float] = (2.0, 60.0), keep: int = 40, alpha: float = 0.05,
     fdr: Literal["by", "bh"] = "by", first_trade: Any = None, test_again: bool = True,
-    progress: Callable = iter, **screen: Any,
+    progress: Callable = with_progress, **screen: Any,
 ) -> FormationScreen:
     """Screen all pairs in each formation window and keep the best for the trading window after it.
 

@@ -28,6 +28,7 @@ from quantlab.factors.quantiles import (
     Inputs, Neutral, align, check_bins, check_loss, cut_quantiles, drop_ledger, neutral_statistics,
     run_kernel,
 )
+from ..progress import with_progress
 from ..results import Result, count_words, p_words
 
 if TYPE_CHECKING:
@@ -473,4 +474,5 @@ def evaluate_factors(
     workers = min(check_jobs(n_jobs), len(names))
     one = delayed(evaluate_factor)
     tasks = (one(factors[name], forward_returns, **options) for name in names)
-    return dict(zip(names, Parallel(n_jobs=workers, prefer="threads")(tasks)))
+    run = Parallel(n_jobs=workers, prefer="threads", return_as="generator")(tasks)
+    return dict(zip(names, with_progress(run, len(names), "factors")))

@@ -18,6 +18,7 @@ from quantlab.checks import (
     check_frame, check_integer, check_jobs, check_number, check_option, first_largest, varies,
 )
 from ..errors import DataError, MissingDataError, SpecificationError
+from ..progress import with_progress
 from ..results import Result
 from ..ledger.runs import unobserved
 from ..validation.confirmation import confirmation_level, mean_pvalues
@@ -204,7 +205,8 @@ def _each_world(
     n_parts = n_worlds if workers == 1 else min(n_worlds, 5 * workers)
     tasks = (delayed(stretch)(part) for part in np.array_split(np.arange(n_worlds), n_parts))
     rows = []
-    for found in Parallel(n_jobs=workers, return_as="generator")(tasks):
+    run = Parallel(n_jobs=workers, return_as="generator")(tasks)
+    for found in run if callback else with_progress(run, n_parts, "placebo worlds"):
         rows += found
         if callback is not None:
             callback(len(rows), n_worlds)

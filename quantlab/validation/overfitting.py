@@ -17,6 +17,7 @@ from numba import njit
 
 from ..checks import check_frame, check_integer, check_number
 from ..errors import DataError, SpecificationError
+from ..progress import with_progress
 from ..results import Result, count_words, p_words
 from .sharpe_estimate import stationary_bootstrap_indices
 
@@ -385,7 +386,7 @@ def pbo_under_no_skill(
     size = check_number(size, "block_size", low=1, high=len(frame))
     rng = np.random.default_rng(check_integer(seed, "seed"))
     draws = np.empty(n_resamples)
-    for i in range(n_resamples):
+    for i in with_progress(range(n_resamples), what="resamples"):
         rows = stationary_bootstrap_indices(len(frame), block_size=size, n_resamples=1, rng=rng)[0]
         draws[i] = _pbo(centred[rows], frame, n_blocks).pbo
     return PBONullResult(

@@ -16,6 +16,7 @@ from scipy import special
 
 from ..checks import check_integer, check_jobs, check_number, first_largest, warn
 from ..errors import SmallSampleWarning, SpecificationError
+from ..progress import with_progress
 from ..results import Result, axes_or_new
 from quantlab.validation.confirmation import (
     confirmation_level, holdout_range, mean_pvalues,
@@ -352,7 +353,7 @@ def simulate_rule(
         delayed(_one_world)(x, parts, levels, holdout, given, s) for s in seeds
     )
     worlds = []
-    for world in run:
+    for world in run if callback else with_progress(run, len(seeds), "worlds"):
         worlds.append(world)
         if callback is not None:
             callback(len(worlds), len(seeds))
