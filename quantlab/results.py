@@ -209,7 +209,8 @@ class Result:
         said: Any = self.sentence  # a property in some
         own = type(self).plot is not Result.plot
         return _card().render(
-            name=type(self).__name__, title=_title(self), sentence=said() if callable(said) else said,
+            name=type(self).__name__, title=_title(self),
+            sentence=said() if callable(said) else said,
             picture=_picture(self) if own else None, steps=self.NEXT,
             **_table(self.summary(), self.LABELS),
         )

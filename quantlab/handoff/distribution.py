@@ -60,7 +60,9 @@ class ExpectedDistribution(Result):
         "block_length": "mean block (days)",
     }
 
-    NEXT = ("result.drawdown_envelope", "calibrate_monitor(returns, average_run_length=500, seed=1)")
+    NEXT = (
+        "result.drawdown_envelope", "calibrate_monitor(returns, average_run_length=500, seed=1)",
+    )
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
