@@ -84,7 +84,8 @@ def align_text(body: str) -> str:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(body, "html.parser")
-    for style in soup.select("style[scoped]"):  # pandas' own, which would win over the page's
+    # what would win over the page's own style, and what is for somebody at a keyboard
+    for style in soup.select("style[scoped], .quantlab-card style, .quantlab-card .next"):
         style.decompose()
     for table in soup.select("table.dataframe"):
         del table["border"]

@@ -156,18 +156,6 @@ def test_every_dependency_has_a_lower_bound_and_a_reason():
             assert ">=" in requirement and reason.strip(), line
 
 
-<<<<<<< ours
-=======
-def test_the_site_has_every_notebook_but_the_stages():
-    lines = (ROOT / "nbs" / "index.md").read_text(encoding="utf-8").splitlines()
-    patterns = [line for line in lines if line.endswith("*")]
-    shown = [p for pattern in patterns for p in (ROOT / "nbs").glob(f"{pattern}.ipynb")]
-    notebooks = set((ROOT / "nbs").rglob("[0-9]*.ipynb")) - set((ROOT / "nbs/stages").iterdir())
-    notebooks = {n for n in notebooks if n.parent.name != ".ipynb_checkpoints"}  # of JupyterLab
-    assert len(shown) == len(set(shown)) and set(shown) == notebooks
-
-
->>>>>>> theirs
 def test_lock_has_hashes_and_no_address():
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in lock and "index-url" not in lock and "find-links" not in lock
@@ -237,7 +225,7 @@ def test_a_changed_look_of_the_pages_computes_nothing_again(module):
 
 
 # a page that DVC fills itself, and the sentences of the dossier's template
-MARKUP = {"quantlab.dvc_plots", "quantlab.review.strategy"}
+MARKUP = {"quantlab.dvc_plots"}
 
 
 def test_a_look_is_a_template_and_no_text_in_code():
