@@ -110,8 +110,9 @@ def _diff(files: Sequence[str], wide: bool = False) -> Answer:
         raise Usage("report diff needs two files")
     found = diff_dossiers(*map(_read_page, files))
     shown = [] if found.same else table_lines(found.table.reset_index(drop=True), wide=wide)
-    document = {"same": found.same, "sentences": found.sentences(), "table": found.table}
-    return Answer(lines=[*found.sentences(), *shown], document=document, code=0 if found.same else 1)
+    said = found.sentences()
+    document = {"same": found.same, "sentences": said, "table": found.table}
+    return Answer(lines=[*said, *shown], document=document, code=0 if found.same else 1)
 
 # %% ../nbs/95_report_commands.ipynb #7b78a202
 def _report(args: Any) -> Answer:
