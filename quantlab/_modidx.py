@@ -4601,6 +4601,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'quantlab/review/comparison.py'),
                                             'quantlab.review.comparison.DossierDiff.same': ( '70_review/comparison.html#dossierdiff.same',
                                                                                              'quantlab/review/comparison.py'),
+                                            'quantlab.review.comparison.DossierDiff.sentence': ( '70_review/comparison.html#dossierdiff.sentence',
+                                                                                                 'quantlab/review/comparison.py'),
                                             'quantlab.review.comparison.DossierDiff.sentences': ( '70_review/comparison.html#dossierdiff.sentences',
                                                                                                   'quantlab/review/comparison.py'),
                                             'quantlab.review.comparison.DossierDiff.summary': ( '70_review/comparison.html#dossierdiff.summary',

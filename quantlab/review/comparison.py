@@ -123,6 +123,11 @@ class DossierDiff(Result):
             return ["no difference"]
         return [f"{kind}: {self._said(kind)}" for kind in self.KINDS]
 
+    def sentence(self) -> str:
+        "The conclusion in one sentence"
+        kinds = [kind for kind in self.KINDS if (self.table["kind"] == kind).any()]
+        return f"The two differ in {', '.join(kinds)}." if kinds else "The two do not differ."
+
     def _said(self, kind: str) -> str:
         rows = self.table[self.table["kind"] == kind]
         if rows.empty:

@@ -105,6 +105,7 @@ def monthly_returns(returns: pd.Series) -> dict[str, dict[str, float | None]]:
 
 # %% ../../nbs/70_review/36_record.ipynb #7f4aae50
 _DECISIVE = ("verdict", "plan", "trials", "data", "parameters", "code")
+_TOLD = r"[^/]+/(pvalue|annualized_sharpe_ratio|critical_annual_sharpe)"
 _MOST = 8  # rows of a kind
 FIRST_DOSSIER = "This is the first dossier: none was named to compare it with."
 
@@ -139,11 +140,12 @@ def changes_since(previous: str | None, page: str) -> dict[str, Any]:
     if previous is None:
         return {"sentence": FIRST_DOSSIER, "edited": False, "differ": {}, "rows": []}
     found = diff_dossiers(previous, page).table
-    found = found[~found["key"].str.startswith("changes/")]
+    found = found[~found["key"].str.contains(r"^changes/|^\d+\. Changes$")]  # of the comparison
     edited, table = (found["kind"] == "page").any(), found[found["kind"] != "page"]
     how = [_how(r.first, r.second) for r in table.itertuples()]
     table = table.astype(object).assign(how=how)
-    decisive = table[(table["how"] == "changed") & table["kind"].isin(_DECISIVE)]
+    bears = table["kind"].isin(_DECISIVE) | table["key"].str.fullmatch(_TOLD)
+    decisive = table[(table["how"] == "changed") & bears]
     rows = [
         {
             "kind": r.kind, "what": f"{r.stage}: {r.key}", "before": format_fact(r.first),

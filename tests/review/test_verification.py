@@ -278,9 +278,9 @@ EDITS = {
         ">approved</span>",
         ("numbers on the page", "confirm_holdout:verdict"),
     ),
-    "a parameter": ("seed&quot;: 1", "seed&quot;: 2", ("run", "parameters/base/seed")),
-    "a trial": ("demo a1&quot;", "demo z9&quot;", ("run", "trials/declared/a1")),
-    "the plan": ("&quot;plan&quot;: {", "&quot;plan&quot;: {&quot;x&quot;: 1, ", ("run", "plan/x")),
+    "a parameter": ("seed&#34;: 1", "seed&#34;: 2", ("run", "parameters/base/seed")),
+    "a trial": ("demo a1&#34;", "demo z9&#34;", ("run", "trials/declared/a1")),
+    "the plan": ("&#34;plan&#34;: {", "&#34;plan&#34;: {&#34;x&#34;: 1, ", ("run", "plan/x")),
 }
 
 
@@ -338,7 +338,9 @@ def test_last_digits_of_coordinates_hold_and_are_said(made):
 
 def test_what_was_removed_is_missed(made):
     project, page = made
-    row = re.search(r"<tr>(?:(?!</tr>).)*data-key=\"demo/performance/gross.*?</tr>", page)[0]
+    row = re.search(
+        r"<tr\b(?:(?!</tr>).)*data-key=\"demo/performance/gross.*?</tr>", page, re.DOTALL
+    )[0]
     section = page[page.index("Earned</h2>") : page.index("Last</h2>")]
     for piece, kinds in ((row, {"numbers"}), (section, {"numbers", "figures", "text"})):
         without = edited(page, piece, "")
@@ -521,20 +523,22 @@ def test_two_runs_are_compared_by_kind(made, project):
 def test_the_command_names_its_file_and_answers_machines(made, project, monkeypatch, capsys):
     from argparse import Namespace
 
+    from quantlab.answers import run_command
+
     (project / "dvc.yaml").write_text("stages: {}\n")
     (project / "reports").mkdir()
     page = write_page(project, read_all(project))  # with the code of a project
     (project / "reports/dossier.html").write_text(page, encoding="utf-8")
     monkeypatch.chdir(project)
-    run = lambda action, *files, json=False: REPORT.run(
-        Namespace(action=action, files=files, json=json)
+    run = lambda action, *files, json=False: run_command(
+        Namespace(action=action, files=files, json=json, wide=False, function=REPORT.run)
     )
     assert run("verify") == 0
     assert "No file was named, so reports/dossier.html" in capsys.readouterr().out
     forged = edited(page, ">500</span>", ">900</span>")
     Path("reports/forged.html").write_text(forged, encoding="utf-8")
     assert run("verify", "reports/forged.html", json=True) == 1
-    told = json.loads(capsys.readouterr().out)[0]
+    told = json.loads(capsys.readouterr().out)["files"]["reports/forged.html"]
     assert told["problems"][0]["place"] == f"validate:{FAMILY}/n_obs" and not told["ok"]
     assert told["parts"]["numbers on the page"]["do not"] == 1
     assert run("diff", "reports/dossier.html", "reports/dossier.html") == 0
