@@ -170,7 +170,7 @@ def render_table(
 
 def table_layout(n_columns: int, wordy: bool) -> str:
     "What a narrow screen makes of a table: a card a row, or (numbers, few or many) a frame"
-    return "cards" if wordy or 4 < n_columns <= 9 else "wide"
+    return "cards" if wordy or 4 < n_columns <= 9 else "wide dense" if n_columns > 9 else "wide"
 
 
 # %% ../nbs/05_pages.ipynb #5fa0c1d8

@@ -123,8 +123,10 @@ def parameter_heatmap(
             )
     ax.set_xticks(range(table.shape[1]), [str(c) for c in table.columns])
     ax.set_yticks(range(table.shape[0]), [str(r) for r in table.index])
-    ax.set(xlabel=str(table.columns.name or "column"), ylabel=str(table.index.name or "row"))
-    ax.figure.colorbar(image, ax=ax, label=quantity)
+    ax.set(xlabel=str(table.columns.name or ""), ylabel=str(table.index.name or ""))
+    bar = ax.figure.colorbar(image, ax=ax, label=quantity)
+    bar.formatter.set_useOffset(False)  # whole numbers on the bar, not what is to be added to one
+    bar.update_ticks()
     if selected is None:
         low, high = np.nanmin(table), np.nanmax(table)
         return f"{quantity}: {low:.{digits}f} to {high:.{digits}f} over the grid"

@@ -388,7 +388,7 @@ PERFORMANCE = (
             "rolling_sharpe", "backtest_candidates", "@/subperiods",
             "Where the line is below zero, a year spent with this strategy lost money.",
         ),
-        TableBlock("backtest_candidates", "@/subperiods", _YEAR, "Calendar years", "year"),
+        TableBlock("backtest_candidates", "@/subperiods", _YEAR, "Calendar years, the return brought to a year", "year"),
         TableBlock(
             "backtest_candidates", "@/stress", _YEAR,
             "If costs were a multiple of what is assumed", "multiple of the cost",
