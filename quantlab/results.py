@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -148,12 +148,28 @@ def _picture(result: "Result") -> dict[str, str] | None:
     return None if len(svg) > _LARGE else {"alt": alt, "data": base64.b64encode(svg).decode()}
 
 # %% ../nbs/02_results.ipynb #bce72624
+def _in_style(plot: Callable[..., Any]) -> Callable[..., Any]:
+    "A `plot` that draws as reports do, whatever matplotlib is set to"
+
+    @functools.wraps(plot)
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        with report_style():
+            return plot(*args, **kwargs)
+
+    return draw
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     "Base of every result: summary(), plot(), to_dict() and a representation without ids or times"
 
     LABELS: ClassVar[dict[str, str]] = {}
     NEXT: ClassVar[tuple[str, ...]] = ()  # what to call next; the result is called `result`
+
+    def __init_subclass__(cls) -> None:
+        "Whatever a result draws is drawn in the one style"
+        if "plot" in vars(cls):
+            cls.plot = _in_style(vars(cls)["plot"])  # type: ignore[method-assign]
 
     def _scalars(self) -> dict[str, Any]:
         fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
