@@ -113,8 +113,10 @@ def parameter_heatmap(
 
     table, digits = _settings_table(values), check_integer(decimals, "decimals", high=9)
     ax.grid(False)
-    image = ax.imshow(table, aspect="auto")
-    middle = np.nanmean(image.get_clim())
+    low, high = np.nanmin(table), np.nanmax(table)
+    spread = max(high - low, 10.0**-digits)  # what reads alike has no colours that differ
+    middle = (low + high) / 2
+    image = ax.imshow(table, aspect="auto", vmin=middle - spread / 2, vmax=middle + spread / 2)
     for (i, j), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
             ax.text(
@@ -123,10 +125,10 @@ def parameter_heatmap(
             )
     ax.set_xticks(range(table.shape[1]), [str(c) for c in table.columns])
     ax.set_yticks(range(table.shape[0]), [str(r) for r in table.index])
-    ax.set(xlabel=str(table.columns.name or "column"), ylabel=str(table.index.name or "row"))
+    alone = "" if table.shape[1] == 1 else "column"
+    ax.set(xlabel=str(table.columns.name or alone), ylabel=str(table.index.name or "row"))
     ax.figure.colorbar(image, ax=ax, label=quantity)
     if selected is None:
-        low, high = np.nanmin(table), np.nanmax(table)
         return f"{quantity}: {low:.{digits}f} to {high:.{digits}f} over the grid"
     i, j = _cell(table, selected)
     ax.add_patch(
