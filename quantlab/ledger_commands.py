@@ -72,7 +72,7 @@ def _short(table: "pd.DataFrame") -> "pd.DataFrame":
     tried = [_tried(str(t.family), str(t.strategy), t.parameters) for t in table.itertuples()]
     return pd.DataFrame({
         "id": table["id"], "family": table["family"], "tried": tried,
-        "sharpe": [f"{value:.4f}" if value == value else "" for value in table["sharpe"]],
+        "sharpe a period": [f"{value:.4f}" if value == value else "" for value in table["sharpe"]],
         "counts": counts,
     })
 
@@ -85,6 +85,9 @@ def _ledger_of(args: argparse.Namespace) -> Any:
 
     if args.source:
         raise Usage(f"trials {args.action} takes no file; a ledger is named by --ledger.")
+    foreign = ("study", "experiment", "returns", *(() if args.action == "show" else ("family",)))
+    if given := [name for name in foreign if getattr(args, name)]:
+        raise Usage(f"trials {args.action} has no --{given[0]}; leave it out.")
     ledger = Ledger(args.ledger or find_project() / "trials/ledger.jsonl")
     if args.ledger and not ledger.path.exists() and not git_problems(ledger.path, b"")[0]:
         beside = [p.name for p in ledger.path.parent.glob("*.jsonl")]
@@ -93,6 +96,17 @@ def _ledger_of(args: argparse.Namespace) -> Any:
             did_you_mean(said, ledger.path.name, beside, "name the JSON-lines file.")
         )
     return ledger
+
+
+def _of_family(table: "pd.DataFrame", family: str | None) -> "pd.DataFrame":
+    "The trials of one family, or all"
+    if family is None:
+        return table
+    known = sorted(set(table["family"].astype(str)))
+    if family not in known:
+        said = f"No trial is of a family {family!r}"
+        raise Usage(did_you_mean(said, family, known, f"there are {', '.join(known) or 'none'}."))
+    return table[table["family"] == family].reset_index(drop=True)
 
 
 def _trials(args: argparse.Namespace) -> int | Answer:
@@ -111,7 +125,7 @@ def _trials(args: argparse.Namespace) -> int | Answer:
         "notes": check.notes, "sentence": check.sentence(),
     }
     if args.action == "show":
-        table = ledger.table()
+        table = _of_family(ledger.table(), args.family)
         document["trials"] = table
         if len(table):
             lines = table_lines(table if args.wide else _short(table), wide=args.wide)
@@ -133,7 +147,9 @@ TRIALS = Command(
             "nargs": "?", "complete": "file",
             "help": "import: a CSV of returns, Optuna's SQLite file, MLflow's or its folder",
         },
-        "--family": {"help": "import: what the attempts are counted under"},
+        "--family": {
+            "help": "show: the family that is asked about; import: the one that is counted under",
+        },
         "--study": {"help": "import: the Optuna study, where the file holds several"},
         "--experiment": {"help": "import: the MLflow experiment"},
         "--returns": {

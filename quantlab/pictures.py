@@ -113,8 +113,10 @@ def parameter_heatmap(
 
     table, digits = _settings_table(values), check_integer(decimals, "decimals", high=9)
     ax.grid(False)
-    image = ax.imshow(table, aspect="auto")
-    middle = np.nanmean(image.get_clim())
+    low, high = np.nanmin(table), np.nanmax(table)
+    spread = max(high - low, 10.0**-digits)  # what reads alike has no colours that differ
+    middle = (low + high) / 2
+    image = ax.imshow(table, aspect="auto", vmin=middle - spread / 2, vmax=middle + spread / 2)
     for (i, j), value in np.ndenumerate(table.to_numpy()):
         if np.isfinite(value):
             ax.text(
@@ -128,7 +130,6 @@ def parameter_heatmap(
     bar.formatter.set_useOffset(False)  # whole numbers on the bar, not what is to be added to one
     bar.update_ticks()
     if selected is None:
-        low, high = np.nanmin(table), np.nanmax(table)
         return f"{quantity}: {low:.{digits}f} to {high:.{digits}f} over the grid"
     i, j = _cell(table, selected)
     ax.add_patch(

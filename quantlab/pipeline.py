@@ -149,9 +149,10 @@ def read_notebook(notebook: str | Path) -> Any:
         import nbformat
 
     if not Path(notebook).is_file():
-        stages = [*Path("nbs/stages").glob("*.ipynb")] if Path(notebook).suffix == "" else []
+        whole = Path(notebook).suffix != ""
+        stages = [] if whole else [*Path("nbs/stages").glob("*.ipynb")]
         raise PipelineError(did_you_mean(
-            f"{notebook} does not exist", Path(notebook).name,
+            f"{notebook} does not exist", Path(notebook).name + ("" if whole else ".ipynb"),
             [p.name for p in (*Path(notebook).parent.glob("*.ipynb"), *stages)],
             "name a notebook, nbs/stages/... for a stage.",
         ))

@@ -240,3 +240,34 @@ def test_to_import_the_package_imports_nothing_heavy():
         "assert not {'arch', 'vectorbt', 'matplotlib', 'jinja2', 'IPython'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_card_of_a_volatility_fit_says_how_risky_the_next_period_is():
+    days = pd.bdate_range("2015-01-05", periods=2000)
+    steps = quantlab.simulate.garch(2000, alpha=0.08, beta=0.9, rng=np.random.default_rng(0))
+    returns = pd.Series(100 * steps["returns"].to_numpy(), days)
+    fit = quantlab.volatility.fit_garch(returns)
+    deviation = float(np.sqrt(fit.forecast(1).iloc[0]))
+    loss = 2.3263479 * deviation - float(fit.params["mu"])
+    said = fit.sentence()
+    assert f"volatility is {deviation:.3g} and its value at risk at 1 % {loss:.3g}" in said, said
+    prices = np.exp(returns.cumsum() / 100)
+    assert quantlab.volatility.fit_garch(prices).sentence().startswith("Not to be relied on. ")
+
+
+def test_the_card_of_a_full_rank_finds_no_cointegration():
+    noise = pd.DataFrame(np.random.default_rng(0).normal(size=(500, 2)), columns=["A", "B"])
+    found = quantlab.cointegration.johansen(noise)
+    assert found.rank() == 2
+    assert "nothing to be cointegrated" in found.sentence()
+
+
+def test_the_card_of_a_small_screen_does_not_round_chance_to_nothing():
+    walks = quantlab.simulate.random_walks(300, 2, rng=np.random.default_rng(0))
+    assert quantlab.cointegration.screen_pairs(walks).sentence().endswith("show about 0.1.")
+
+
+def test_a_misspelt_factor_is_answered_with_the_ones_that_were_meant():
+    with pytest.raises(KeyError, match="did you mean 'momentum_6_1' or 'momentum_12_1'"):
+        quantlab.factors.LIBRARY["momentum"]
+    assert quantlab.factors.LIBRARY.get("momentum") is None

@@ -212,11 +212,16 @@ class JohansenResult(Result):
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #4d943eed
 def _conclusion(result: JohansenResult) -> str:
     "The conclusion in one sentence"
+    if result.rank() == result.n_series:
+        return noted(
+            f"All {result.n_series} series look stationary at 5 %, by the trace test, which leaves "
+            "nothing to be cointegrated: are they log prices, and does one trend or break?",
+            result.note,
+        )
     n = count_words(result.rank(), "cointegrating relation")
     said = f"{n} among {result.n_series} series at 5 %, by the trace test"
-    if result.rank() < result.n_series:
-        p = p_words(result.trace_pvalue.iloc[result.rank()])
-        said += f"; that there is no further one has {p}"
+    p = p_words(result.trace_pvalue.iloc[result.rank()])
+    said += f"; that there is no further one has {p}"
     return noted(f"{said}.", result.note)
 
 # %% ../../nbs/30_cointegration/15_johansen.ipynb #bcb2f422

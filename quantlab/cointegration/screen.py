@@ -54,12 +54,12 @@ class PairScreen(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
+        chance = self.expected_by_chance
+        about = f"{chance:,.0f}" if chance >= 10 else f"{chance:.2g}"
         return (
             f"{self.n_rejected:,} of {count_words(self.n_tested, 'ordered pair')} have a q-value "
-            "of at "
-            f"most {self.alpha:g}; {self.n_below_alpha:,} have such a p-value, where chance alone "
-            "would "
-            f"show about {self.expected_by_chance:,.0f}."
+            f"of at most {self.alpha:g}; {self.n_below_alpha:,} have such a p-value, where chance "
+            f"alone would show about {about}."
         )
 
     def select(

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_aligned, check_frame, check_integer, check_number
-from ..errors import DataError, MissingDataError, SpecificationError
+from ..errors import DataError, MissingDataError, SpecificationError, did_you_mean
 from .rolling import beta_of_window
 from .transform import check_membership
 from ..results import Result
@@ -118,7 +118,22 @@ class Factor(Result):
         return pd.Series(values, name="Factor", dtype=object)
 
 
-LIBRARY: dict[str, Factor] = {}
+# %% ../../nbs/50_factors/15_library.ipynb #lib0rary
+class _UnknownFactor(SpecificationError, KeyError):
+    "The library has no such factor; a KeyError too, as of a dictionary"
+
+    __str__ = Exception.__str__
+
+
+class _Library(dict[str, Factor]):
+    "Factors by name"
+
+    def __missing__(self, name: object) -> Factor:
+        said = f"There is no factor {name!r}"
+        raise _UnknownFactor(did_you_mean(said, name, self, "`library_table()` lists them."))
+
+
+LIBRARY: dict[str, Factor] = _Library()
 
 # %% ../../nbs/50_factors/15_library.ipynb #811a8c8b
 _MADE_FROM = {"market": "returns", "members": "returns"}

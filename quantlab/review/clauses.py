@@ -137,7 +137,7 @@ _RTS = (
         "RTS 6", "Article 8, controlled deployment",
         "Deploy within limits set beforehand on instruments, sizes, positions and venues.",
         ("Limits and kill rules",), "Limits sealed in the bundle before the first order.",
-        "A limit on venues.",
+        "A limit on venues; the instruments are those of the bundle, and no table here lists them.",
     ),
     Clause(
         "RTS 6", "Article 9, annual self-assessment and validation",

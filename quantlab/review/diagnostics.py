@@ -93,7 +93,8 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
         "It judges the trial as if it had been the only one.",
     ),
     "regime_stability": Diagnostic(
-        "sub-periods with a profit (share)", "Noise that was chosen for its return has it too."
+        "sub-periods with a mean above zero (share)",
+        "Noise that was chosen for its return has it too.",
     ),
 }
 

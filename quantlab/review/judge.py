@@ -99,8 +99,9 @@ def _sentence(found: Judgement) -> str:
     if found.reason == found.missing.reason and found.reason is not None:
         return f"{found.selected} is rejected. {found.missing.sentence()}"
     chance = f"{found.pvalue:{FORMATS['probability']}}" if found.pvalue >= 0.001 else "below 0.001"
-    among = f"{found.n_trials:,} trials" if found.n_trials > 1 else "one trial"
-    rare = f"luck shows as much with a probability of {chance} among {among}"
+    many = found.n_trials > 1
+    among = f"the best of {found.n_trials:,} trials" if many else "a trial that was the only one"
+    rare = f"luck alone shows as much with a probability of {chance} in {among}"
     if found.reason == _DISAGREES:
         return (
             f"{found.selected} is rejected: {rare}, but {_DISAGREES}, with an annual Sharpe ratio "
@@ -115,7 +116,7 @@ def _sentence(found: Judgement) -> str:
         return f"{found.selected} is rejected: {rare}, but {found.reason}."
     if found.verdict == "unconfirmed":
         lack = "; ".join(found.needed)
-        return f"{found.selected} is unconfirmed: {rare}, and what was not shown is {lack}."
+        return f"{found.selected} is unconfirmed: {rare}; nobody has shown yet: {lack}."
     return (
         f"{found.selected} is approved: {rare}, the holdout confirms it, and the return is gone at "
         f"{found.breakeven_cost_multiple:.1f} times the assumed cost."

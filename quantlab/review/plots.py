@@ -122,8 +122,8 @@ def rolling_sharpe(
     whole = _annual_sharpe(series, periods_per_year)
     ax.axhline(whole, color=COLOURS["vermilion"], lw=1, ls="--")
     ax.annotate(
-        f"whole sample {whole:.2f}", (1, whole), (-4, 4), xycoords=("axes fraction", "data"),
-        textcoords="offset points", ha="right", fontsize=8, color=COLOURS["vermilion"],
+        f"whole sample {whole:.2f}", (1, whole), (4, 0), xycoords=("axes fraction", "data"),
+        textcoords="offset points", va="center", fontsize=8, color=COLOURS["vermilion"],
     )
     ax.set_ylabel(f"annualised Sharpe,\n{window} observations")
     date_axis(ax, series.index)

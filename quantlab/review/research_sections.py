@@ -37,7 +37,10 @@ def _identity(facts: Facts, family: str) -> Sequence[Block]:
         ("Raw data, by their md5", "{build_dossier:panel/md5}"),
     ]
     return [
-        GridBlock(("", "as stated for this run"), rows),
+        GridBlock(
+            ("", "as stated for this run"), rows,
+            "Who stands behind this page, and what identifies it",
+        ),
         TableBlock(
             "build_dossier", "code", {"md5": ("md5 of its notebook and modules", "")},
             "The code of each stage that ran, by its md5", "stage",
@@ -277,7 +280,8 @@ CONFIRMATION = (
         "{confirm_holdout:@/total_return|.2%} and the deepest drawdown "
         "{confirm_holdout:@/max_drawdown|.1%}. From the backtest alone an annual Sharpe ratio "
         "between {confirm_holdout:@/expected_lower|.2f} and {confirm_holdout:@/expected_upper|.2f} "
-        "was to be expected, whatever part of the backtest was luck. "
+        "was to be expected; the range is wide enough for a backtest that was all edge, and for "
+        "one that was all luck. "
         "{confirm_holdout:@/confirmation/holdout_pvalue/sentence}",
         FigureBlock(
             "holdout", "confirm_holdout", "@/annualized_sharpe_ratio",
@@ -302,6 +306,10 @@ SEES = (
         "A rejection does not say that there is no edge. The whole rule (choose the best, test it, "
         "confirm it) was run on worlds made of these very trials: their days drawn anew without "
         "means, and the candidate given a true Sharpe ratio. {validate:rule/sentence}",
+        "The confirmation is that of opening {validate:rule/n_openings} of the holdout. A first "
+        "one asks for a mean above zero, so that half of all noise passes it alone; a later one asks "
+        "for more, and fewer pass than the tables say. Which one this was stands in "
+        "[[Confirmation on the holdout]].",
         TableBlock(
             "validate", "rule/power/shared", _PASSES,
             "Worlds that pass, where alike trials share the edge", "true annual Sharpe ratio",
@@ -386,9 +394,12 @@ PERFORMANCE = (
         ),
         FigureBlock(
             "rolling_sharpe", "backtest_candidates", "@/subperiods",
-            "Where the line is below zero, a year spent with this strategy lost money.",
+            "Each point looks back over a year; below zero, the mean of that year was so too.",
         ),
-        TableBlock("backtest_candidates", "@/subperiods", _YEAR, "Calendar years, the return brought to a year", "year"),
+        TableBlock(
+            "backtest_candidates", "@/subperiods", _YEAR,
+            "Calendar years at the pace of a whole one, those that were not whole too", "year",
+        ),
         TableBlock(
             "backtest_candidates", "@/stress", _YEAR,
             "If costs were a multiple of what is assumed", "multiple of the cost",
@@ -399,8 +410,8 @@ PERFORMANCE = (
         ),
         IfMeasured(
             "backtest_candidates", "@/beside_the_members",
-            "Beside the market: it is held {backtest_candidates:@/beside_the_members/net "
-            "exposure|+.0%} net, its beta to the members is "
+            "Beside the market: its net exposure is {backtest_candidates:@/beside_the_members/net "
+            "exposure|+.0%} of equity, its beta to the members is "
             "{backtest_candidates:@/beside_the_members/beta|.2f}, they explain "
             "{backtest_candidates:@/beside_the_members/explained|.0%} of its variance, and what is "
             "left is {backtest_candidates:@/beside_the_members/left a year|.1%} a year (t = "
@@ -410,7 +421,8 @@ PERFORMANCE = (
         IfMeasured(
             "backtest_candidates", "@/capacity/half_capital",
             "By the model of impact its Sharpe ratio is halved at a capital of "
-            "{backtest_candidates:@/capacity/half_capital|,.0f}, in the currency of the data.",
+            "{backtest_candidates:@/capacity/half_capital|,.0f}, in the currency of the data; the "
+            "model was never measured on orders of such a size.",
             otherwise="How much capital it can carry was not found: no impact was charged, or the "
             "Sharpe ratio is not halved within the sizes that were tried.",
         ),

@@ -30,7 +30,7 @@ def _provenance(page: Page, extra: Mapping[str, str]) -> str:
     rows = [(str(k), str(v)) for k, v in [*page.facts.md5s.items(), *extra.items()]]
     head = ("what", "md5 or value")
     return write_section(page, "Provenance", [_PROVENANCE]) + grid_markup(
-        page, GridBlock(head, rows, plain=True), set()
+        page, GridBlock(head, rows, "What the page was made from", plain=True), set()
     )
 
 # %% ../../nbs/70_review/35_strategy.ipynb #2da4da18

@@ -290,7 +290,9 @@ def _clauses(facts: Facts, family: str) -> Sequence[Block]:
     head = ("clause", "what it asks, in our words", "answered in", "by which evidence",
             "not covered")
     left = " and ".join(f"[[{heading}]]" for heading in NO_CLAUSE)
-    return [GridBlock(head, rows), f"{left} answer to no clause."]
+    return [
+        GridBlock(head, rows, "Where each clause is answered"), f"{left} answer to no clause.",
+    ]
 
 
 CLAUSE_MAP = (
@@ -307,7 +309,10 @@ GLOSSARY_SECTION = (
     (
         "On the page, a term shows this explanation where the pointer rests on its first use in a "
         "section.",
-        GridBlock(("term", "what it means here"), tuple(GLOSSARY.items()), plain=True),
+        GridBlock(
+            ("term", "what it means here"), tuple(GLOSSARY.items()), "Terms of this page",
+            plain=True,
+        ),
     ),
 )
 USE: tuple[tuple[str, tuple], ...] = (

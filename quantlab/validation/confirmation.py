@@ -70,7 +70,7 @@ class Confirmation(Result):
         asked = (
             "a mean above zero"
             if self.n_openings == 1
-            else f"a p-value of at most {self.threshold:.3g}, as this is opening {self.n_openings}"
+            else f"at opening {self.n_openings} a p-value of at most {self.threshold:.3g}"
         )
         sign = "above" if self.sharpe > 0 else "not above"
         return (

@@ -138,10 +138,18 @@ class GarchFit(Result):
 # %% ../../nbs/40_volatility/15_garch.ipynb #b56e7171
 def _conclusion(result: GarchFit) -> str:
     "The conclusion in one sentence"
-    said = f"Persistence {result.persistence:.3f}"
+    deviation = math.sqrt(result.forecast(1).iloc[0])
+    said = f"The next period's volatility is {deviation:.3g}"
+    if result.mean in ("constant", "zero"):
+        loss = -result.quantile(0.01) * deviation - float(result.params.get("mu", 0.0))
+        said += f" and its value at risk at 1 % {loss:.3g}"
+    said += ", in the unit of the returns"
+    if math.isfinite(result.persistence):
+        said += f"; persistence {result.persistence:.3f}"
     if math.isfinite(result.half_life):
         said += f": half of a shock to the variance is gone in {result.half_life:.3g} periods"
-    return f"{said}; certificate of the optimum: {result.certificate.verdict}."
+    doubt = "Not to be relied on. " if result.certificate.problems else ""
+    return f"{doubt}{said}; certificate of the optimum: {result.certificate.verdict}."
 
 # %% ../../nbs/40_volatility/15_garch.ipynb #6fd98ef1
 def _std_errors(fit: GarchFit, kind: str) -> pd.Series:

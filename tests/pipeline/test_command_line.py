@@ -89,6 +89,9 @@ SLIPS = {
     "handoff verfy handoff/x": "did you mean 'verify'?",
     "run nbs/stages/01_ingest_price.ipynb": "did you mean '01_ingest_prices.ipynb'?",
     "run ingest_prices": "did you mean '01_ingest_prices.ipynb'?",
+    "run valdate": "did you mean '07_validate.ipynb'?",
+    "trials --family trend": "trials verify has no --family; leave it out.",
+    "trials show --study x": "trials show has no --study; leave it out.",
     "run nbs/stages/01_ingest_prices.ipynb rw=x": "did you mean 'raw'?",
     "report statsu": "did you mean 'status'?",
     "switch live hlat": "did you mean 'halt'?",
@@ -108,7 +111,7 @@ def test_a_misspelt_word_is_answered_with_the_one_that_was_meant(words, project,
     [
         ("ingest_price.raw", "data/panel", "'ingest_prices'"),
         ("validate.treshold", 3, "'thresholds'"),
-        ("base.sead", 3, "'seed'"),
+        ("base.sede", 3, "'seed'"),
     ],
 )
 def test_a_misspelt_name_of_params_is_answered_so_too(name, value, meant, made, tmp_path, capsys):
@@ -135,6 +138,13 @@ def test_a_misspelt_family_and_its_parameter_are_answered_so_too(made, tmp_path,
         finally:
             os.chdir(made)
         assert code == 1 and f"did you mean '{meant}'?" in err, err
+
+
+def test_trials_of_one_family_are_shown_alone(project, capsys):
+    code, out, _ = call(capsys, "trials", "show", "--family", "a_family_with_a_name_that_is_long")
+    assert code == 0 and "sharpe a period" in out
+    code, out, err = call(capsys, "trials", "show", "--family", "a_family_with_a_name_that_is_lnog")
+    assert code == 2 and out == "" and "did you mean 'a_family_with_a_name_that_is_long'?" in err
 
 
 REPORTS = [
