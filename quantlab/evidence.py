@@ -6,7 +6,9 @@
 __all__ = ['ProjectTables', 'verify_report']
 
 # %% ../nbs/94_evidence.ipynb #89902c2e
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from .data.files import load_panel
 from .errors import QuantlabError
 from .handoff.bundle import load_bundle
 from .ledger.trials import Ledger
+from .pages import mark_page
 from .pipeline import file_md5, read_file, read_metrics, read_params, read_table
 from .review.figures import FIGURE_INPUTS
 from .review.verification import Check, VerifyResult, dossier_inputs, verify_dossier
@@ -97,6 +100,24 @@ def _bundle_checks(tables: Mapping) -> Iterator[Check]:
         yield Check("files", "bundle", True)
 
 # %% ../nbs/94_evidence.ipynb #8a7ff300
+_RECORDED = re.compile(r"- path: \S+\.html\n(?: +hash: md5\n)? +md5: (\w{32})\n")
+
+
+def _record_check(page: str, project: Path) -> Check:
+    "Is the page, to the letter, one that a stage wrote, as DVC recorded it?"
+    lock = project / "dvc.lock"
+    known = set(_RECORDED.findall(read_file(lock))) if lock.is_file() else set()
+    if not known:
+        said = "no dvc.lock records a page, so text and style cannot be compared with it"
+        return Check("page", "record", None, said)
+    md5 = hashlib.md5(mark_page(page).encode(), usedforsecurity=False).hexdigest()
+    said = "" if md5 in known else (
+        "The page is not, to the letter, one that dvc.lock records: its text, style or pictures "
+        "were edited, or it is of another run; `dvc repro build_dossier` writes it."
+    )
+    return Check("page", "record", md5 in known, said)
+
+
 def _drawn_from(page: str, project: Path, known: Mapping[str, str]) -> dict[str, str]:
     "md5 of the files inside the project that the figures of a page were drawn from"
     names = [name for name in dossier_inputs(page) if name not in known]
@@ -129,4 +150,5 @@ def verify_report(page: str, project: str | Path = ".") -> VerifyResult:
     found = verify_dossier(
         page, metrics, md5s | _drawn_from(page, root, md5s), tables=tables, identity=identity
     )
-    return found.joined([*_ledger_checks(root, metrics), *_bundle_checks(tables)])
+    of_files = [*_ledger_checks(root, metrics), *_bundle_checks(tables)]
+    return found.joined([*of_files, _record_check(page, root)])

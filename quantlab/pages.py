@@ -284,8 +284,9 @@ def index_page(
 
 
 # %% ../nbs/05_pages.ipynb #621d6601
-_MARK = re.compile(r"<!--mark-->.*?<!--/mark-->\n", re.DOTALL)
 _MAIN = '<main id="main">\n'
+# words alone, and only at the top: anything else is part of the page
+_MARK = re.compile(rf'(?<={_MAIN})<!--mark--><p class="stale-page">[^<>]*</p><!--/mark-->\n')
 
 
 def mark_page(page: str, note: str = "") -> str:

@@ -10,13 +10,15 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from ..errors import QuantlabError
 from ..results import Result
-from .dossier import format_fact, is_as_written
+from ..pages import mark_page
+from .dossier import _SEALED, format_fact, is_as_written
 from .page_parts import PageParts, differs, read_page
 from .verification import flat
 
@@ -72,6 +74,24 @@ def _stated(page: str, parts: PageParts) -> dict[tuple[str, str, str], Any]:
     return stated | {("page", "page", "as written"): is_as_written(page)}
 
 # %% ../../nbs/70_review/34_comparison.ipynb #9628977b
+_PICTURE = re.compile(r"<svg.*?</svg>", re.DOTALL)
+_ODD = re.compile(r"\d+\.\d{4,}|[\w-]+-[a-z]+[0-9a-f]{8,}")  # coordinates and names in a picture
+
+
+def _markup(page: str) -> list[str]:
+    "Lines of a page; of its pictures without coordinates, which are compared as such"
+    text = _PICTURE.sub(lambda found: _ODD.sub("", found[0]), mark_page(page))
+    return _SEALED.sub("", text, count=1).splitlines()
+
+
+def _other_markup(pages: list[str]) -> Iterator[tuple[str, str, str, Any, Any]]:
+    "The first lines that differ, of pages that state the same"
+    one, two = map(_markup, pages)
+    pairs = zip_longest(one, two, fillvalue="absent")
+    if differ := next((pair for pair in pairs if pair[0] != pair[1]), None):
+        yield "page", "page", "markup", *(line.strip()[:300] for line in differ)
+
+
 def _apart(old: Any, new: Any) -> tuple[Any, Any]:
     "Two texts without what they begin and end with alike"
     if not (isinstance(old, str) and isinstance(new, str)):
@@ -132,10 +152,10 @@ class DossierDiff(Result):
         rows = self.table[self.table["kind"] == kind]
         if rows.empty:
             return "same"
-        turned = rows[rows["key"].isin(["verdict", "as written"])]
-        if kind == "page" or not turned.empty:
-            first, second = turned.iloc[0][["first", "second"]]
-            return f"as written: {first}, {second}" if kind == "page" else f"{first} -> {second}"
+        turned = rows if kind == "page" else rows[rows["key"] == "verdict"]
+        if not turned.empty:
+            key, first, second = turned.iloc[0][["key", "first", "second"]]
+            return f"{key}: {first}, {second}" if kind == "page" else f"{first} -> {second}"
         names = ", ".join(rows["key"].astype(str).drop_duplicates().iloc[:4])
         more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
         n = len(rows)
@@ -161,7 +181,8 @@ def diff_dossiers(first: str, second: str) -> DossierDiff:
         `.sentences()`, one a kind; `.table`, a row a difference; `.same`.
     """
     rows = []
-    for kind, stage, key, old, new in _rows([first, second]):
+    pages = [first, second]
+    for kind, stage, key, old, new in [*_rows(pages)] or _other_markup(pages):
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (old, new))
         change = float(new - old) if numbers else float("nan")
         # a kind of run that is not known here counts among the numbers

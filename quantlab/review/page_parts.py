@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import unquote
 
 from ..checks import check_kind
 from ..errors import DataError
@@ -40,7 +41,6 @@ def identity_block(identity: Mapping) -> str:
 
 # %% ../../nbs/70_review/29_page_parts.ipynb #467b3dd4
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-_OF_THE_PAGE = {"title", "desc", "style", "metadata"}
 
 
 @dataclass(slots=True)
@@ -51,12 +51,13 @@ class Drawing:
     shape: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
+    data: str = ""  # its points as CSV
 
     def add(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         "One element; the place of the picture in the dossier is in the names inside it"
         parts = [tag]
         for name, value in sorted(attributes.items()):
-            if name in ("id", "class", "role", "tabindex") or name.startswith(("aria-", "data-")):
+            if name in ("id", "role", "tabindex") or name.startswith(("aria-", "data-")):
                 continue
             if named := re.search(r"#([A-Za-z]\w*)-[a-z]+[0-9a-f]{8,}", value or ""):
                 self.slot = self.slot or named[1]
@@ -69,6 +70,20 @@ class Drawing:
         self.shape.append(" ".join(parts))
 
 # %% ../../nbs/70_review/29_page_parts.ipynb #59339b83
+def _other_points(points: str, others: str) -> str:
+    "What is different in the points of another drawing, line by line, in words"
+    lines, again = points.splitlines(), others.splitlines()
+    if len(lines) != len(again):
+        return f"its data have {len(lines)} lines, drawn again {len(again)}"
+    for line, other in zip(lines, again, strict=True):
+        words, values = _NUMBER.sub("", line), map(float, _NUMBER.findall(line))
+        pairs = zip(values, map(float, _NUMBER.findall(other)), strict=False)
+        near = all(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12) for a, b in pairs)
+        if words != _NUMBER.sub("", other) or not near:
+            return f"its data say {line!r}, drawn again {other!r}"
+    return ""
+
+
 def differs(drawing: Drawing, other: Drawing) -> str:
     """What is different in another drawing, in words; nothing where they are the same picture.
 
@@ -84,7 +99,7 @@ def differs(drawing: Drawing, other: Drawing) -> str:
     apart = [abs(a - b) for a, b in zip(drawing.numbers, other.numbers, strict=True)]
     moved = sum(d > 1e-4 for d in apart)
     if not moved:
-        return ""
+        return _other_points(drawing.data, other.data)
     return f"{moved} of {len(apart)} coordinates are elsewhere, by up to {max(apart):.3g} points"
 
 
@@ -124,6 +139,7 @@ class _Parts(HTMLParser):
         self._section, self._fact = "", False
         self._without: list[str] = []  # open elements that hold no prose
         self._drawing: Drawing | None = None
+        self._last = Drawing()  # the one whose data follow
 
     def _say(self, text: str) -> None:
         (self.prose[self._section] if self._heading is None else self._heading).append(text)
@@ -135,13 +151,16 @@ class _Reader(_Parts):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         origin = "data-inputs" in found or found.get("class") == "origins"
-        if tag in _SILENT | _OF_THE_PAGE or origin:
+        inside = self._drawing is not None
+        if tag == "metadata" or not inside and (tag in _SILENT or origin):
             self._without.append(tag)
-        if tag == "svg":
-            self._drawing = Drawing()
-        elif self._drawing is not None:
+        if tag == "svg" and not inside:
+            self._last = self._drawing = Drawing()
+        if self._drawing is not None:
             if not self._without:
                 self._drawing.add(tag, found)
+        elif (href := found.get("href") or "").startswith("data:text/csv"):
+            self._last.data = unquote(href.partition(",")[2])
         elif "data-key" in found:
             data = {k[5:]: v or "" for k, v in found.items() if k.startswith("data-")}
             self.facts.append(data | {"text": ""})
@@ -160,6 +179,7 @@ class _Reader(_Parts):
             self._without.remove(tag)
         elif tag == "svg" and self._drawing is not None:
             slot = self._drawing.slot or f"picture {len(self.drawings) + 1}"
+            slot += " again" * (slot in self.drawings)
             self.drawings[slot], self._drawing = self._drawing, None
         elif tag in ("h2", "h3") and self._heading is not None:
             self._section, self._heading = "".join(self._heading), None
@@ -167,6 +187,8 @@ class _Reader(_Parts):
 
     def handle_data(self, data: str) -> None:
         if self._without:
+            if self._drawing is not None:
+                self._drawing.data += data
             return
         if self._drawing is not None:
             self._drawing.texts += [data.strip()] if data.strip() else []

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from ..errors import DataError, MissingDataError, QuantlabError, SpecificationError
+from ..pages import mark_page
 from ..results import Result, as_scalar
 from .dossier import Facts, format_fact, is_as_written
 from .figures import FIGURE_INPUTS, draw_figure
@@ -123,6 +124,9 @@ def _page_checks(page: str, parts: PageParts) -> Iterator[Check]:
             "carries."
         )
         yield Check("page", "text", same, said)
+    if mark_page(page) != page:
+        said = "the page has got a note at its top, which is not looked up"
+        yield Check("page", "note", None, said)
 
 
 def _file_checks(parts: PageParts, md5s: Mapping | None) -> Iterator[Check]:
@@ -151,6 +155,8 @@ def _computed_checks(parts: PageParts, metrics: Mapping, tables: Mapping) -> Ite
 def _drawn_again(slot: str, drawing: Drawing, metrics: Mapping, tables: Mapping) -> Check:
     "One figure, drawn again and compared"
     part, place = "figures drawn again", slot
+    if slot.removesuffix(" again") in FIGURE_INPUTS and slot.endswith(" again"):
+        return Check(part, place, False, f"The figure {slot.split()[0]} is on the page twice.")
     if slot not in FIGURE_INPUTS:
         return Check(part, place, None, "how it was drawn is not known here")
     if missing := [name for name in FIGURE_INPUTS[slot] if name not in tables]:

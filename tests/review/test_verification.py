@@ -1,6 +1,7 @@
 """A dossier that was tampered with: each kind of edit is found, and named where it was made."""
 
 import copy
+import hashlib
 import json
 import re
 import shutil
@@ -13,8 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest.performance import performance_summary
-from quantlab.evidence import verify_report
+from quantlab.evidence import ProjectTables, verify_report
 from quantlab.ledger import Ledger
+from quantlab.pages import mark_page
 from quantlab.pipeline import file_md5, read_metrics, write_metrics, write_table
 from quantlab.report_commands import REPORT
 from quantlab.review import (
@@ -254,8 +256,6 @@ def test_a_reviewer_without_artifacts_is_told_what_could_not_be_checked(made, tm
 
 
 def test_a_note_that_the_page_is_stale_is_no_edit(made):
-    from quantlab.pages import mark_page
-
     assert verify_report(mark_page(made[1], "It is of an earlier run."), made[0]).ok
 
 
@@ -315,7 +315,7 @@ def test_a_moved_line_and_a_changed_title_of_a_figure_are_found(made, slot):
     moved = svg.replace(f"L {x} {y}", f"L {x} {float(y) - 7:.6f}", 1)
     for tampered, said in (
         (moved, "elsewhere, by up to 7 points"),
-        (svg.replace(titles[-1], "All is well and will be"), "it says 'All is well and will be'"),
+        (svg.replace(titles[-1], "All is well and will be"), "All is well and will be"),
         (re.sub(r"<path[^>]*/>", "", svg, count=1), "elements, drawn again"),
     ):
         forged = resealed(edited(page, svg, tampered))
@@ -359,6 +359,75 @@ def test_prose_that_was_changed_is_told_by_its_words(made):
     assert rows[["kind", "key", "first", "second"]].values.tolist() == [
         ["text", "1. Tried", "week.", "month."]
     ]
+
+
+# ---------------------------------------- edits of what is no number, sealed anew by who made them
+
+HIDE = "<style>tr:has(td.no) { display: none }</style>"
+FIRST_DATA = re.compile(r'(href="data:text/csv;[^"]*?%0A)\d')
+UNSEEN = {
+    "a style that hides rows": lambda page: edited(page, "</style>", f"</style>{HIDE}"),
+    "a colour": lambda page: edited(page, 'class="verdict rejected"', 'class="verdict approved"'),
+    "a hover": lambda page: re.sub('title="[^"]*"', 'title="nothing"', page, count=1),
+    "words among the sources": lambda page: re.sub(
+        "(data-inputs=[^>]*>)", r"\1<p>The board approved it.</p>", page, count=1
+    ),
+    "words of a list": lambda page: edited(page, "<ol>", "<ol><li>Approved.</li>"),
+    "a section that is not shown": lambda page: edited(page, "<section", "<section hidden"),
+    "a section in a template": lambda page: edited(page, "<section", "<template><section"),
+    "letters of no width": lambda page: edited(page, "For reasons", "For\u200b reasons"),
+    "a passage": lambda page: edited(page, "for a week", "for a month"),
+    "a script": lambda page: edited(page, "</body>", "<script>document.title = 1</script></body>"),
+    "a mark that holds markup": lambda page: edited(
+        page, '<main id="main">\n', '<main id="main">\n<!--mark--><h1>Approved</h1><!--/mark-->\n'
+    ),
+}
+IN_A_FIGURE = {
+    "data": lambda page: FIRST_DATA.sub(r"\g<1>77", page, count=1),
+    "title": lambda page: re.sub("(<svg[^>]*><title[^>]*>)", r"\1No: ", page, count=1),
+    "words": lambda page: re.sub("(<desc[^>]*>)", r"\1No: ", page, count=1),
+    "style": lambda page: re.sub("(<desc[^>]*>)", rf"{HIDE}\1", page, count=1),
+    "size": lambda page: re.sub(r'(<svg [^>]*)width="[\d.]+pt"', r'\1width="1pt"', page, count=1),
+    "class": lambda page: edited(page, "<path ", '<path class="skip" '),
+    "twin": lambda page: edited(page, figure_of(page, "luck"), 2 * figure_of(page, "luck")),
+    "nest": lambda page: re.sub("(<svg.*?</svg>)", r"<svg><g/>\1</svg>", page, count=1, flags=re.S),
+}
+
+
+def record(project: Path, page: str) -> None:
+    "What DVC writes of the page"
+    md5 = hashlib.md5(page.encode()).hexdigest()
+    lines = ("- path: reports/dossier.html", "  hash: md5", f"  md5: {md5}", "  size: 9")
+    (project / "dvc.lock").write_text("".join(f"    {line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("name", [*UNSEEN, *IN_A_FIGURE])
+def test_what_is_no_number_is_held_by_the_record_of_the_run(made, project, name):
+    page = made[1]
+    record(project, page)
+    assert verify_report(page, project).ok
+    forged = resealed((UNSEEN | IN_A_FIGURE)[name](page))
+    check = verify_report(forged, project)
+    assert ("page", "record") in wrong(check), check.problems
+    assert not diff_dossiers(page, forged).same
+    if name in IN_A_FIGURE:  # also by whoever has no record
+        found = verify_dossier(forged, read_all(project), tables=ProjectTables(project))
+        assert {part for part, _ in wrong(found)} == {"figures drawn again"}
+
+
+def test_without_a_record_it_is_said_that_the_rest_of_the_page_was_not_looked_at(made):
+    said = verify_report(made[1], made[0]).table(None).set_index("place")["said"]
+    assert "no dvc.lock records a page" in said["record"]
+
+
+def test_a_note_on_a_recorded_page_is_said_and_is_words_alone(made, project):
+    page = made[1]
+    record(project, page)
+    check = verify_report(mark_page(page, "It is <b>of</b> an earlier run."), project)
+    assert check.ok, check.problems
+    assert "note" in set(check.table(None)["place"])
+    two = mark_page(page, "One.").replace("<!--mark-->", "<!--mark--><p>Approved.</p>", 1)
+    assert not verify_report(resealed(two), project).ok
 
 
 # ------------------------------------------------------ edits of what the page was made from
