@@ -5130,6 +5130,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'quantlab/run_identity.py')},
             'quantlab.simulate': { 'quantlab.simulate.FactorWorld': ('simulate.html#factorworld', 'quantlab/simulate.py'),
                                    'quantlab.simulate.FactorWorld.sentence': ('simulate.html#factorworld.sentence', 'quantlab/simulate.py'),
+                                   'quantlab.simulate.__dir__': ('simulate.html#__dir__', 'quantlab/simulate.py'),
                                    'quantlab.simulate._check_rng': ('simulate.html#_check_rng', 'quantlab/simulate.py'),
                                    'quantlab.simulate._dates': ('simulate.html#_dates', 'quantlab/simulate.py'),
                                    'quantlab.simulate.cointegrated_pair': ('simulate.html#cointegrated_pair', 'quantlab/simulate.py'),

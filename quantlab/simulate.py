@@ -293,3 +293,7 @@ def factor_world(
         drift=frame(drift),
         edge=float(edge),
     )
+
+# %% ../nbs/03_simulate.ipynb #sim0tab1
+def __dir__() -> list[str]:
+    return __all__

@@ -271,3 +271,7 @@ def test_a_misspelt_factor_is_answered_with_the_ones_that_were_meant():
     with pytest.raises(KeyError, match="did you mean 'momentum_6_1' or 'momentum_12_1'"):
         quantlab.factors.LIBRARY["momentum"]
     assert quantlab.factors.LIBRARY.get("momentum") is None
+
+
+def test_tab_on_the_worlds_shows_the_worlds():
+    assert set(dir(quantlab.simulate)) == set(quantlab.simulate.__all__)

@@ -307,8 +307,8 @@ SEES = (
         "confirm it) was run on worlds made of these very trials: their days drawn anew without "
         "means, and the candidate given a true Sharpe ratio. {validate:rule/sentence}",
         "The confirmation is that of opening {validate:rule/n_openings} of the holdout. A first "
-        "one asks for a mean above zero, so that half of all noise passes it alone; a later one asks "
-        "for more, and fewer pass than the tables say. Which one this was stands in "
+        "one asks for a mean above zero, so that half of all noise passes it alone; a later one "
+        "asks for more, and fewer pass than the tables say. Which one this was stands in "
         "[[Confirmation on the holdout]].",
         TableBlock(
             "validate", "rule/power/shared", _PASSES,
