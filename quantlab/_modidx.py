@@ -5210,6 +5210,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'quantlab.style._close': ('style.html#_close', 'quantlab/style.py'),
                                 'quantlab.style._drawn': ('style.html#_drawn', 'quantlab/style.py'),
                                 'quantlab.style._is_dated': ('style.html#_is_dated', 'quantlab/style.py'),
+                                'quantlab.style._lying': ('style.html#_lying', 'quantlab/style.py'),
                                 'quantlab.style._points': ('style.html#_points', 'quantlab/style.py'),
                                 'quantlab.style._sizes': ('style.html#_sizes', 'quantlab/style.py'),
                                 'quantlab.style._tick_names': ('style.html#_tick_names', 'quantlab/style.py'),
