@@ -4398,6 +4398,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'quantlab.pages._environment': ('pages.html#_environment', 'quantlab/pages.py'),
                                 'quantlab.pages._first': ('pages.html#_first', 'quantlab/pages.py'),
                                 'quantlab.pages._index_entry': ('pages.html#_index_entry', 'quantlab/pages.py'),
+                                'quantlab.pages._mark': ('pages.html#_mark', 'quantlab/pages.py'),
                                 'quantlab.pages._visible': ('pages.html#_visible', 'quantlab/pages.py'),
                                 'quantlab.pages.external_references': ('pages.html#external_references', 'quantlab/pages.py'),
                                 'quantlab.pages.index_page': ('pages.html#index_page', 'quantlab/pages.py'),
