@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .checks import check_integer
 from .errors import SpecificationError, needs
 from .results import Result
 from .style import report_style
@@ -118,6 +119,7 @@ def zoom(picture: Any, *, height: int = 420) -> "Figure":
     MissingExtraError
         plotly is not installed: the extra `interactive` brings it.
     """
+    check_integer(height, "height", low=100, high=10_000)
     axes = _drawn(picture)
     with needs("interactive"):
         from plotly.subplots import make_subplots

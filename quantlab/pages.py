@@ -285,8 +285,14 @@ def index_page(
 
 # %% ../nbs/05_pages.ipynb #621d6601
 _MAIN = '<main id="main">\n'
-# words alone, and only at the top: anything else is part of the page
-_MARK = re.compile(rf'(?<={_MAIN})<!--mark--><p class="stale-page">[^<>]*</p><!--/mark-->\n')
+
+
+@functools.cache
+def _mark() -> re.Pattern[str]:
+    "A note: words alone, and only at the top; anything else is part of the page"
+    ends = render_template("files/mark.html", note="NOTE").split("NOTE")
+    before, after = map(re.escape, ends)
+    return re.compile(f"(?<={_MAIN}){before}[^<>]*{after}\n")
 
 
 def mark_page(page: str, note: str = "") -> str:
@@ -311,7 +317,7 @@ def mark_page(page: str, note: str = "") -> str:
     """
     if not isinstance(page, str) or not isinstance(note, str):
         raise SpecificationError("`page` and `note` must be text; decode bytes first.")
-    clean = _MARK.sub("", page, count=1)
+    clean = _mark().sub("", page, count=1)
     if not note:
         return clean
     mark = render_template("files/mark.html", note=note)

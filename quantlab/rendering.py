@@ -24,6 +24,7 @@ from quantlab.pipeline import (
     file_md5, find_project, read_file, read_metrics, read_stages, stage_environment, write_text,
 )
 from .results import FORMATS
+from .storage import sha256
 from .status import ProjectStatus, StageStatus, project_status
 
 # %% ../nbs/94_rendering.ipynb #396c521f
@@ -120,13 +121,14 @@ def _body(nb: Any) -> str:
         exclude_output_prompt=True, exclude_anchor_links=True,
     )
     text, drawings = exporter.from_notebook_node(nb)[0], []
+    place = f"drawing {sha256(text.encode())}"  # which no text can name beforehand
 
     def kept(found: re.Match) -> str:  # a drawing is no HTML, and is left out while that is read
         drawings.append(render_figure(base64.b64decode(found[1]).decode()))
-        return f"[[drawing {len(drawings) - 1}]]"
+        return f"[[{place} {len(drawings) - 1}]]"
 
     text = align_text(_DRAWING.sub(kept, text))
-    return re.sub(r"\[\[drawing (\d+)\]\]", lambda found: drawings[int(found[1])], text)
+    return re.sub(rf"\[\[{place} (\d+)\]\]", lambda found: drawings[int(found[1])], text)
 
 
 def render_notebook(nb: Any, *, md5: str = "", nav: Sequence[tuple[str, str]] = ()) -> str:

@@ -165,6 +165,7 @@ def _is_dated(ax: "Axes") -> bool:
 # %% ../nbs/01_style.ipynb #5fb0c1d3
 def _drawn(ax: "Axes") -> Iterator[pd.DataFrame]:
     "The points of each thing drawn on data: x, to (of a bar), y"
+    from matplotlib.collections import PathCollection, PolyCollection
     from matplotlib.container import BarContainer
 
     bars = [held for held in ax.containers if isinstance(held, BarContainer)]
@@ -175,17 +176,36 @@ def _drawn(ax: "Axes") -> Iterator[pd.DataFrame]:
             known = named.get(id(line), line)
             yield _points(ax, known, np.asarray(x), np.asarray(y, dtype=float))
     for held in bars:
+        if held.orientation == "horizontal":
+            yield _lying(ax, held)
+            continue
         edges = [(p.get_x(), p.get_x() + p.get_width(), p.get_height()) for p in held.patches]
-        left, right, y = map(np.array, zip(*edges))
+        left, right, y = np.array(edges, dtype=float).reshape(-1, 3).T
         yield _points(ax, held, left, y, right)
     for areas in ax.collections if not ax.lines else ():
-        for path in areas.get_paths():
-            yield _points(ax, areas, path.vertices[:, 0], path.vertices[:, 1])
+        if isinstance(areas, PathCollection):  # points, each drawn as the same mark
+            yield _points(ax, areas, *np.ma.filled(areas.get_offsets().astype(float), np.nan).T)
+        elif isinstance(areas, PolyCollection):
+            for path in areas.get_paths():
+                yield _points(ax, areas, path.vertices[:, 0], path.vertices[:, 1])
     for image in ax.images:
         values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
         names = [_tick_names(axis, n) for axis, n in zip((ax.yaxis, ax.xaxis), values.shape)]
         table = pd.DataFrame(values, *names).rename_axis(index="name", columns="x")
         yield table.stack(future_stack=True).rename("y").reset_index()
+
+
+def _lying(ax: "Axes", held: Any) -> pd.DataFrame:
+    "Bars that lie: how far each reaches, and where it is or what it is called"
+    from matplotlib.category import StrCategoryFormatter
+
+    words, label = ax.yaxis.get_major_formatter(), str(held.get_label())
+    at = [bar.get_y() + bar.get_height() / 2 for bar in held.patches]
+    if isinstance(words, StrCategoryFormatter):
+        at = [words(round(middle)) for middle in at]
+    reach = [float(bar.get_width()) for bar in held.patches]
+    name = "" if label.startswith("_") else label
+    return pd.DataFrame({"name": name, "x": reach, "to": None, "y": at})
 
 
 def _points(ax: "Axes", artist: Any, x: Any, y: Any, to: Any = None) -> pd.DataFrame:

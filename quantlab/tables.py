@@ -40,11 +40,11 @@ def format_number(value: Any, kind: str = "", *, missing: str = "none") -> str:
     if isinstance(plain, bool):
         return "yes" if plain else "no"
     if not isinstance(plain, (int, float)):
-        return str(plain)
-    spec = FORMATS.get(kind, kind)
+        return plain if isinstance(plain, str) else str(value)
     try:
+        spec = FORMATS.get(kind, kind)
         text = format(plain, spec or (",d" if isinstance(plain, int) else ".4g"))
-    except ValueError:
+    except (TypeError, ValueError):
         known = ", ".join(FORMATS)
         raise SpecificationError(
             f"{kind!r} is no kind and no format for {plain!r}; use one of {known}, or a Python "
@@ -79,7 +79,7 @@ def format_table(
     """
     if not isinstance(table, pd.DataFrame):
         raise SpecificationError(f"`table` must be a DataFrame; got {type(table).__name__}.")
-    if isinstance(kinds, str):
+    if not isinstance(kinds, Mapping):
         kinds = dict.fromkeys(table.columns, kinds)
     for column in kinds:
         check_option(column, "kinds", list(table.columns))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from quantlab.errors import QuantlabError
 from quantlab.interactive import zoom
 from quantlab.progress import watched, with_progress
 
@@ -97,3 +98,11 @@ def test_the_pipeline_forgets_that_a_notebook_started_it(monkeypatch):
     with stage_environment():
         assert "JPY_SESSION_NAME" not in os.environ
     assert not watched() or sys.stderr.isatty()
+
+
+@pytest.mark.parametrize("height", ["x", -1, 0, True])
+def test_a_height_that_is_none_is_refused_in_a_sentence(height):
+    from matplotlib.figure import Figure
+
+    with pytest.raises(QuantlabError, match="`height` must be a whole number"):
+        zoom(Figure().subplots(), height=height)

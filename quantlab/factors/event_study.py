@@ -22,7 +22,7 @@ from quantlab.factors.event_windows import (
     window_values,
 )
 from .transform import as_wide
-from ..results import Result
+from ..results import Result, count_words
 from ..style import COLOURS, percent_axis, picture
 
 if TYPE_CHECKING:
@@ -194,17 +194,21 @@ class EventStudyResult(Result):
 
     def sentence(self) -> str:
         "What the study says, in one sentence"
-        who = f"{self.n_events} events on {self.n_dates} dates"
+        events, days = count_words(self.n_events, "event"), count_words(self.after, "day")
+        who = f"{events} on {count_words(self.n_dates, 'date')}"
+        if np.isnan(self.cumulative_return):
+            return f"What came {days} after cannot be told: no return reaches so far ({who})."
         gain = (
-            f"{self.after} days after the event the names stood {self.cumulative_return:+.2%}"
+            f"{days} after the event the names stood {self.cumulative_return:+.2%}"
             f"{_beyond(self.benchmark)}"
         )
-        if np.isnan(self.std_error):
-            return f"{gain} ({who}); all windows overlap, so no error can be told."
+        if np.isnan(self.pvalue):
+            alone = "no two windows are apart" if np.isnan(self.std_error) else "nothing varies"
+            return f"{gain} ({who}); {alone}, so no error can be told."
         sure = verdict_on(self.pvalue, self.confidence)
         return (
-            f"{gain}, {self.confidence:.0%} interval {self.lower:+.2%} to {self.upper:+.2%}, "
-            f"{sure} (p = {self.pvalue:.3f}, {who})."
+            f"{gain}, {100 * self.confidence:.4g}% interval {self.lower:+.2%} to "
+            f"{self.upper:+.2%}, {sure} (p = {self.pvalue:.3f}, {who})."
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":

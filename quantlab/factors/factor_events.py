@@ -18,7 +18,7 @@ from .evaluation import FactorEvaluation, evaluate_factor
 from .event_study import path_table, verdict_on
 from .event_windows import event_paths
 from .transform import as_wide
-from ..results import Result
+from ..results import Result, count_words
 from ..style import COLOURS, percent_axis, picture
 
 if TYPE_CHECKING:
@@ -102,14 +102,20 @@ class FactorEventReturns(Result):
 
     def sentence(self) -> str:
         "What was found, in one sentence"
-        last = self.spread.iloc[-1]
-        sure = verdict_on(self.spread_pvalue, self.confidence)
+        last, days = self.spread.iloc[-1], count_words(self.after, "day")
+        dates = count_words(self.n_dates, "date")
+        if np.isnan(self.spread_after):
+            return f"What came {days} on cannot be told: no return reaches so far ({dates})."
+        gain = f"{days} on the top quantile stood {self.spread_after:+.2%} above the bottom one"
+        if np.isnan(self.spread_pvalue):
+            return f"{gain} ({dates}); no two windows are apart, so no error can be told."
+        sure, windows = verdict_on(self.spread_pvalue, self.confidence), self.n_disjoint
+        led = f"; in the {count_words(self.before, 'day')} before it had gained"
         return (
-            f"{self.after} days on the top quantile stood {self.spread_after:+.2%} above the "
-            f"bottom one ({self.confidence:.0%} interval {last['lower']:+.2%} to "
-            f"{last['upper']:+.2%}, {sure}: p = {self.spread_pvalue:.3f}, {self.n_dates} dates, "
-            f"{self.n_disjoint} windows that do not overlap); in the {self.before} days before it "
-            f"had gained {self.spread_before:+.2%} on it."
+            f"{gain} ({100 * self.confidence:.4g}% interval {last['lower']:+.2%} to "
+            f"{last['upper']:+.2%}, {sure}: p = {self.spread_pvalue:.3f}, {dates}, "
+            f"{count_words(windows, 'window')} that do not overlap)"
+            + (f"{led} {self.spread_before:+.2%} on it." if self.before else ".")
         )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":

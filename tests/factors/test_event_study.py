@@ -283,3 +283,40 @@ def test_the_result_reads_itself():
     for result in (found, by_quantile):
         assert result.plot().get_title(loc="left")
     plt.close("all")
+
+
+# ---------------------------------------------------------------- what a sentence must not say
+
+DAYS = pd.bdate_range("2020-01-01", periods=120, name="date")
+QUIET = pd.DataFrame(
+    np.random.default_rng(1).normal(0, 0.01, (120, 12)), DAYS, list("abcdefghijkl")
+)
+FACTOR = QUIET.rolling(5).mean()
+
+
+def _pairs(*days: int) -> pd.MultiIndex:
+    return pd.MultiIndex.from_tuples([(DAYS[d], "a") for d in days], names=["date", "asset"])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (lambda: event_study(_pairs(-1), QUIET), "cannot be told: no return reaches so far"),
+        (lambda: event_study(_pairs(40), QUIET), "(1 event on 1 date); no two windows are apart"),
+        (lambda: event_study(_pairs(40, 80), QUIET * 0), "nothing varies"),
+        (lambda: event_study(_pairs(40, 80), QUIET, confidence=0.999), "99.9% interval"),
+        (lambda: event_study(_pairs(40, 80), QUIET, after=1), "1 day after the event"),
+        (
+            lambda: factor_event_returns(FACTOR.iloc[50:51], QUIET, quantiles=3, max_loss=0.9),
+            "(1 date); no two windows are apart",
+        ),
+        (
+            lambda: factor_event_returns(FACTOR, QUIET, quantiles=3, before=0, after=1),
+            "windows that do not overlap).",
+        ),
+    ],
+)
+def test_a_sentence_without_a_number_says_so_and_shows_none(found, said):
+    sentence = found().sentence()
+    assert said in sentence
+    assert "nan" not in sentence and "1 days" not in sentence and "1 dates" not in sentence
