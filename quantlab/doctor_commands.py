@@ -161,7 +161,8 @@ def _data(root: Path) -> list[_Finding]:
                 found.append(_Finding(what=name, state=f"not what {file.name} names", fix=way))
             else:
                 found.append(_Finding(what=name, state=f"there, as in {file.name}"))
-    if not found and not (root / "data").is_dir():
+    given = any(p.is_file() and p.name != "README.md" for p in (root / "data").rglob("*"))
+    if not found and not given:
         way = "quantlab data import PRICES"
         found.append(_Finding(what="data", state="not there", fix=way, needed=True))
     return found or [_Finding(what="data", state="there, not tracked by DVC")]
