@@ -18,7 +18,7 @@ import pandas as pd
 from ..errors import QuantlabError
 from ..results import Result
 from ..pages import mark_page
-from .dossier import _SEALED, format_fact, is_as_written
+from .dossier import format_fact, is_as_written, without_seal
 from .page_parts import PageParts, differs, read_page
 from .verification import flat
 
@@ -81,7 +81,7 @@ _ODD = re.compile(r"\d+\.\d{4,}|[\w-]+-[a-z]+[0-9a-f]{8,}")  # coordinates and n
 def _markup(page: str) -> list[str]:
     "Lines of a page; of its pictures without coordinates, which are compared as such"
     text = _PICTURE.sub(lambda found: _ODD.sub("", found[0]), mark_page(page))
-    return _SEALED.sub("", text, count=1).splitlines()
+    return without_seal(text).splitlines()
 
 
 def _other_markup(pages: list[str]) -> Iterator[tuple[str, str, str, Any, Any]]:
