@@ -338,9 +338,12 @@ def _told(svg: str, figure: Any, prefix: str) -> str:
 def date_axis(ax: "Axes", index: pd.Index) -> None:
     "Short date labels where the index is one of dates"
     if isinstance(index, pd.DatetimeIndex):
+        from matplotlib.dates import HOURLY, MINUTELY, MONTHLY, SECONDLY
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
+        # up to five years it counts in months, half a year apart at most: eleven are needed then
         locator = AutoDateLocator(maxticks=9)
+        locator.maxticks |= dict.fromkeys((MONTHLY, HOURLY, MINUTELY, SECONDLY), 11)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     else:
