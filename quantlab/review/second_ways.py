@@ -21,7 +21,7 @@ def _statistics(returns: pd.Series, per_year: float) -> dict[str, float]:
     "What the metrics say of a return series"
     x = np.asarray(returns, dtype=float)
     centred, n = x - x.mean(), len(x)
-    second, third, fourth = (float(np.mean(centred**k)) for k in (2, 3, 4))
+    second, third, fourth = (np.mean(centred**k) for k in (2, 3, 4))  # of nothing held: NaN
     deviation = np.sqrt(second * n / (n - 1))
     wealth = np.cumprod(1 + x)
     highest = np.maximum(np.maximum.accumulate(wealth), 1.0)
