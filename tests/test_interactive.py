@@ -97,7 +97,7 @@ def test_the_pipeline_forgets_that_a_notebook_started_it(monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "nbs/tutorials/0_start.ipynb")
     with stage_environment():
         assert "JPY_SESSION_NAME" not in os.environ
-    assert not watched() or sys.stderr.isatty()
+        assert not watched() or sys.stderr.isatty()
 
 
 @pytest.mark.parametrize("height", ["x", -1, 0, True])

@@ -71,7 +71,7 @@ def _compute(
     try:
         with np.errstate(all="ignore"):
             found = compute(Sources(metrics, tables))
-    except (QuantlabError, LookupError, OSError, TypeError, ValueError) as error:
+    except (QuantlabError, LookupError, ArithmeticError, OSError, TypeError, ValueError) as error:
         return {}, f"{stage} could not be computed again ({str(error)[:120]})"
     return {(stage, key): (value, tolerance) for key, value in found.items()}, ""
 

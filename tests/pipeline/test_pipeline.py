@@ -315,7 +315,7 @@ def test_every_number_of_the_dossier_is_verified_and_an_edit_is_found(
     assert main(["report", "diff", "reports/dossier.html", "reports/dossier.html"]) == 0
     assert "1.75" in capsys.readouterr().out
     md5 = hashlib.md5((flat_world / "artifacts/metrics/validate.json").read_bytes()).hexdigest()
-    opened = re.search(r'openings of the holdout: <span[^>]*>1</span>', text)[0]
+    opened = re.search(r"openings of the holdout: <span[^>]*>1</span>", text)[0]
     for old, new in [(opened, opened.replace(">1<", ">0<")), (md5, "0" * 32)]:
         assert old in text
         forged.write_text(text.replace(old, new), encoding="utf-8")

@@ -163,7 +163,7 @@ def test_what_could_not_be_run_is_not_planned(project, capsys):
     module.write_text(MODULE.format(hypothesis="It goes on."))
     forget_modules()
     for grid, why in {
-        "window": "the family 'trend' has no parameter 'windw'; it has window.",
+        "window": "the family 'trend' has no parameter 'windw'; did you mean 'window'?",
         "family": "known are trend.",
         "value": "`trend.window` must be",
     }.items():

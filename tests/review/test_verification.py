@@ -33,6 +33,7 @@ from quantlab.review import (
 )
 from quantlab.review.dossier import _SEALED, _seal, format_fact
 from quantlab.review.recomputation import recompute
+from quantlab.review.second_ways import _statistics
 from quantlab.run_identity import dossier_identity
 
 FAMILY = "demo"
@@ -614,3 +615,9 @@ def test_the_command_names_its_file_and_answers_machines(made, project, monkeypa
     assert capsys.readouterr().out.strip() == "no difference"
     assert run("diff", "reports/dossier.html", "reports/forged.html", json=True) == 1
     assert json.loads(capsys.readouterr().out)["table"][0]["second"] == "900"
+
+
+def test_a_month_in_which_nothing_was_held_stops_no_check():
+    with np.errstate(all="ignore"):
+        still = _statistics(pd.Series(np.zeros(21)), 252)
+    assert still["total_return"] == 0 and np.isnan(still["skewness"])
