@@ -18,7 +18,7 @@ from .. import __version__
 from ..checks import check_kind, check_series
 from ..errors import SpecificationError
 from .comparison import diff_dossiers
-from .dossier import Facts, format_fact
+from .dossier import Facts, check_facts, format_fact
 from .findings import count_findings, find_open
 
 # %% ../../nbs/70_review/36_record.ipynb #ae5e3490
@@ -227,7 +227,15 @@ def finish_record(
     dict
         The record with `changes`, `findings` (a count by severity) and `numbers` (facts on the
         page).
+
+    Raises
+    ------
+    SpecificationError
+        `record` is no mapping, or `facts` are none.
     """
+    check_kind(record, Mapping, "record", "from `dossier_record`")
+    check_facts(facts)
+
     def known() -> Facts:
         "All facts, those of the record as far as it is done among them"
         metrics = dict(facts.metrics) | {"build_dossier": done}

@@ -1377,6 +1377,46 @@ row(
     {"page": PAGE, "metrics": METRICS},
     {"page": NO_PAGE, "metrics": NO_METRICS},
 )
+NO_RECORD = {"none": None, "text": "x", "list": [1]}
+row(
+    r.changes_since,
+    {"previous": PAGE, "page": PAGE},
+    {"previous": {k: v for k, v in NO_PAGE.items() if k != "none"}, "page": NO_PAGE},
+)
+row(
+    r.monthly_returns,
+    {"returns": SERIES},
+    {
+        "returns": {
+            "none": None,
+            "text": "x",
+            "no dates": SERIES.reset_index(drop=True),
+            "words": SERIES.astype(str),
+        }
+    },
+)
+RECORD = {
+    "family": "a",
+    "identity": {"owner": "A. Keeper"},
+    "returns": SERIES,
+    "code": {"validate": "7c21"},
+    "panel": {"md5": "d41d"},
+}
+row(
+    r.dossier_record,
+    RECORD,
+    {
+        "identity": NO_RECORD | {"unknown": {"boss": "B"}, "a date": {"date": "today"}},
+        "returns": {"none": None, "no dates": SERIES.reset_index(drop=True)},
+        "code": NO_RECORD,
+    },
+)
+row(r.find_open, {"facts": FACTS, "family": "a"}, {"facts": NO_FACTS})
+row(
+    r.finish_record,
+    {"record": r.dossier_record(**RECORD), "write": lambda facts: PAGE, "facts": FACTS},
+    {"record": NO_RECORD, "facts": NO_FACTS},
+)
 POWER = {
     "family": "a",
     "a": {"power": {"0.5": {"shared": 0.1, "cluster": 0.1}, "1": {"shared": 0.4, "cluster": 0.3}}},
@@ -1520,6 +1560,12 @@ MADE = {
     "SPAResult",
     "SharpeEstimate",
     "StepMResult",
+    "CLAUSES",
+    "Clause",
+    "Finding",
+    "GLOSSARY",
+    "GridBlock",
+    "IfMeasured",
     "Artifact",
     "AuditResult",
     "BacktestResult",
