@@ -164,7 +164,7 @@ def test_what_could_not_be_run_is_not_planned(project, capsys):
     forget_modules()
     for grid, why in {
         "window": "the family 'trend' has no parameter 'windw'; did you mean 'window'?",
-        "family": "known are trend.",
+        "family": "did you mean 'trend'?",
         "value": "`trend.window` must be",
     }.items():
         wrong = {
