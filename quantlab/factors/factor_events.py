@@ -133,9 +133,8 @@ def _quantile_of(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     "Quantile by date and asset of the returns, the row of each date, and how many quantiles"
     if not isinstance(factor, FactorEvaluation):
-        factor = evaluate_factor(
-            factor, {1: returns.shift(-1)}, quantiles=quantiles, max_loss=max_loss
-        )
+        ahead = {1: returns.shift(-1)}  # a target, which looks ahead on purpose
+        factor = evaluate_factor(factor, ahead, quantiles=quantiles, max_loss=max_loss)
     table = factor.quantile_of.reindex(columns=returns.columns, fill_value=0)
     rows = returns.index.get_indexer(table.index)
     kept = (rows >= 0) & (table.to_numpy() > 0).any(axis=1)
