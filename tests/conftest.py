@@ -110,3 +110,24 @@ def pytest_xdist_make_scheduler(config, log):
             return module if Path(module).name in TOGETHER else nodeid
 
     return Scheduling(config, log)
+
+
+def small_project(folder):
+    "A new project with a panel of twelve names, whose last hundred days are the holdout"
+    import numpy as np
+
+    from quantlab.data import load_panel, save_panel
+    from quantlab.pipeline import write_params
+    from quantlab.project import init_project
+    from quantlab.simulate import factor_world
+
+    project = init_project(folder)
+    world = factor_world(700, 12, rng=np.random.default_rng(3))
+    save_panel(load_panel({"returns": world.returns}), project / "data/panel")
+    dates = world.returns.index
+    days = {
+        "base.holdout_start": f"{dates[600]:%Y-%m-%d}",
+        "base.evaluate_from": f"{dates[300]:%Y-%m-%d}",
+    }
+    write_params(project / "params.yaml", days)
+    return project

@@ -15,16 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, small_project
 
 from quantlab.answers import Answer, run_command, table_lines
 from quantlab.cli import main
 from quantlab.commands import COMMANDS
-from quantlab.data import load_panel, save_panel
+from quantlab.data import load_panel
 from quantlab.ledger import Ledger
 from quantlab.pipeline import write_params
 from quantlab.project import init_project
-from quantlab.simulate import factor_world
 
 BASH = shutil.which("bash")
 BY_NAME = {command.name: command for command in COMMANDS}
@@ -33,15 +32,8 @@ BY_NAME = {command.name: command for command in COMMANDS}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     "A project with a panel, a ledger of trials with long names, and prices to look at"
-    project = init_project(tmp_path_factory.mktemp("made") / "mine")
-    world = factor_world(700, 12, rng=np.random.default_rng(3))
-    save_panel(load_panel({"returns": world.returns}), project / "data/panel")
-    dates = world.returns.index
-    days = {
-        "base.holdout_start": f"{dates[600]:%Y-%m-%d}",
-        "base.evaluate_from": f"{dates[300]:%Y-%m-%d}",
-    }
-    write_params(project / "params.yaml", days)
+    project = small_project(tmp_path_factory.mktemp("made") / "mine")
+    dates = load_panel(project / "data/panel").index
     trials = [
         {
             "family": "a_family_with_a_name_that_is_long",

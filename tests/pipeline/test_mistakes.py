@@ -10,27 +10,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import small_project
 
 from quantlab.cli import main
-from quantlab.data import load_panel, save_panel
+from quantlab.data import load_panel
 from quantlab.pipeline import CODE, installed_code, write_params, write_yaml
-from quantlab.project import init_project
-from quantlab.simulate import factor_world
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     "A new project with a small panel"
-    project = init_project(tmp_path_factory.mktemp("made") / "mine")
-    world = factor_world(700, 12, rng=np.random.default_rng(3))
-    save_panel(load_panel({"returns": world.returns}), project / "data/panel")
-    dates = world.returns.index
-    days = {
-        "base.holdout_start": f"{dates[600]:%Y-%m-%d}",
-        "base.evaluate_from": f"{dates[300]:%Y-%m-%d}",
-    }
-    write_params(project / "params.yaml", days)
-    return project
+    return small_project(tmp_path_factory.mktemp("made") / "mine")
 
 
 @pytest.fixture

@@ -243,7 +243,10 @@ def test_each_page_after_the_holdout_says_how_often_it_was_opened(flat_world):
         page = (flat_world / f"reports/{stage}.html").read_text(encoding="utf-8")
         assert "opened 1 time" in page, stage
     dossier = (flat_world / "reports/dossier.html").read_text(encoding="utf-8")
-    assert "openings of the holdout: 1" in re.sub("<[^>]*>", "", dossier.split('class="subtitle"')[1])[:200]
+    assert (
+        "openings of the holdout: 1"
+        in re.sub("<[^>]*>", "", dossier.split('class="subtitle"')[1])[:200]
+    )
 
 
 def test_every_family_decides_anew_in_placebo_worlds_and_losers_hidden_have_a_line(edge_world):
