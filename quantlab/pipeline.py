@@ -340,7 +340,7 @@ def write_params(path: str | Path, changes: Mapping[str, Any]) -> list[str]:
 
     read_params(path)
     yaml = YAML()
-    yaml.width, yaml.preserve_quotes = 100, True
+    yaml.width, yaml.preserve_quotes = 2**16, True  # a long line of the file stays one line
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(
         type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")

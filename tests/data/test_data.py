@@ -454,7 +454,7 @@ def test_report_speaks_json_and_tables(report):
 
     assert json.loads(json.dumps(report.to_dict()))["repeated_row"] == 292
     assert report.summary()["findings"].sum() == report.n_issues
-    assert report.plot().get_title()
+    assert report.plot().get_title(loc="left")
 
 
 # --- universe
