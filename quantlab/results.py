@@ -52,9 +52,9 @@ def as_scalar(value: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    "Short text of a scalar: four significant digits"
+    "Short text of a scalar: four significant digits, and whole numbers from ten thousand on"
     if isinstance(value, (float, np.floating)):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, pd.Timestamp):
         return as_scalar(value)
     return str(value)

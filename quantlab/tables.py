@@ -13,7 +13,7 @@ import pandas as pd
 
 from .checks import check_option
 from .errors import SpecificationError
-from .results import FORMATS, as_scalar
+from .results import FORMATS, as_scalar, as_text
 
 # %% ../nbs/08_tables.ipynb #08a00007
 def format_number(value: Any, kind: str = "", *, missing: str = "none") -> str:
@@ -43,7 +43,7 @@ def format_number(value: Any, kind: str = "", *, missing: str = "none") -> str:
         return plain if isinstance(plain, str) else str(value)
     try:
         spec = FORMATS.get(kind, kind)
-        text = format(plain, spec or (",d" if isinstance(plain, int) else ".4g"))
+        text = f"{plain:{spec or ',d'}}" if spec or isinstance(plain, int) else as_text(plain)
     except (TypeError, ValueError):
         known = ", ".join(FORMATS)
         raise SpecificationError(

@@ -7,6 +7,7 @@ __all__ = ['Control', 'reading', 'run_controls']
 
 # %% ../../nbs/60_backtest/18_audit_controls.ipynb #0c250592
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ _hook: list[bool] = []  # filled once: an audit hook cannot be taken back
 _CHANNELS = {"sqlite3.connect": 0, "socket.connect": 1, "subprocess.Popen": 0}
 _OWN = (sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/share/zoneinfo/")
 _CODE = (".py", ".pyi", ".pyc", ".so", ".pyd", ".nbi", ".nbc")  # imports, and what numba keeps
+_INSTALLED = re.compile(r"\.(egg|dist)-info([/\\]|$)")  # what a package says of itself
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 
@@ -38,7 +40,8 @@ def _heard(event: str, arguments: tuple) -> str | None:
     if writes or not isinstance(path, (str, bytes, os.PathLike)):
         return None
     path = os.fsdecode(path)
-    return None if path.startswith(_OWN) or path.endswith(_CODE) else path
+    own = path.startswith(_OWN) or path.endswith(_CODE) or _INSTALLED.search(path)
+    return None if own or os.path.isdir(path) else path  # an import looks into its folders
 
 
 def _listener() -> Callable[[str, tuple], None]:

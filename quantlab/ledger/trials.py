@@ -282,10 +282,20 @@ class Ledger(PlanKeeper):
 
     def count_openings(self, window: Any) -> int:
         "Openings of a holdout whose window overlaps this one, in all ledgers of the project"
-        books = [self, *self.beside()]
-        opened = [w for book in books for w in book.openings()["window"]]
+        return len(self._looked_at(window))
+
+    def opening_number(self, trial_id: str, window: Any) -> int:
+        """Which opening of a holdout over `window` a look for this trial is, or would be; what the
+        confirmation asks for depends on it"""
+        looked_at = self._looked_at(window)
+        return len(looked_at) + (trial_id not in looked_at)
+
+    def _looked_at(self, window: Any) -> list[str]:
+        "Trials for which a holdout that overlaps `window` was opened, one an opening"
         asked = plain_json(window, "window", whole=True)
-        return sum(windows_overlap(w, asked) for w in opened)
+        looks = pd.concat([book.openings() for book in [self, *self.beside()]])
+        pairs = zip(looks["trial_id"], looks["window"])
+        return [trial for trial, opened in pairs if windows_overlap(opened, asked)]
 
     def opened_within(self, window: Any) -> list[str]:
         """First days of the holdouts that were opened, in any ledger of the project, and that a

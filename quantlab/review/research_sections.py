@@ -306,10 +306,10 @@ SEES = (
         "A rejection does not say that there is no edge. The whole rule (choose the best, test it, "
         "confirm it) was run on worlds made of these very trials: their days drawn anew without "
         "means, and the candidate given a true Sharpe ratio. {validate:rule/sentence}",
-        "The confirmation is that of opening {validate:rule/n_openings} of the holdout. A first "
-        "one asks for a mean above zero, so that half of all noise passes it alone; a later one "
-        "asks for more, and fewer pass than the tables say. Which one this was stands in "
-        "[[Confirmation on the holdout]].",
+        "The confirmation in these worlds is that of opening {validate:rule/n_openings} of the "
+        "holdout, which the ledger said the next look would be. A first one asks for a mean above "
+        "zero, so that half of all noise passes it alone; the k-th asks for a p-value of at most "
+        "0.05 / k. Which one this was stands in [[Confirmation on the holdout]].",
         TableBlock(
             "validate", "rule/power/shared", _PASSES,
             "Worlds that pass, where alike trials share the edge", "true annual Sharpe ratio",

@@ -57,8 +57,8 @@ class GarchFit(Result):
     _theta: np.ndarray
 
     NEXT = (
-        ".plot()", "result.forecast(10)", "diagnostics(result.std_resid)",
-        'result.std_errors("robust")',
+        ".plot()", "result.forecast(10)", "result.value_at_risk(0.01)",
+        "diagnostics(result.std_resid)",
     )
 
     def sentence(self) -> str:
@@ -114,6 +114,17 @@ class GarchFit(Result):
         "Quantile of the standardised shocks at a probability in (0, 1)"
         return _shock_quantile(self, level)
 
+    def value_at_risk(self, level: float = 0.01) -> float:
+        """The loss that the next period exceeds with probability `level`, in (0, 1); positive, in
+        the unit of the returns. For a constant or zero mean"""
+        if self.mean not in ("constant", "zero"):
+            raise SpecificationError(
+                f"the next period's mean is not forecast for mean={self.mean!r}; fit with "
+                "mean='constant' or 'zero'."
+            )
+        deviation = math.sqrt(self.forecast(1).iloc[0])
+        return -float(self.params.get("mu", 0.0)) - self.quantile(level) * deviation
+
     def news_impact(self, shocks: Any = None) -> pd.Series:
         """Variance of tomorrow as a function of today's shock, from the long-run variance.
 
@@ -141,8 +152,7 @@ def _conclusion(result: GarchFit) -> str:
     deviation = math.sqrt(result.forecast(1).iloc[0])
     said = f"The next period's volatility is {deviation:.3g}"
     if result.mean in ("constant", "zero"):
-        loss = -result.quantile(0.01) * deviation - float(result.params.get("mu", 0.0))
-        said += f" and its value at risk at 1 % {loss:.3g}"
+        said += f" and its value at risk at 1 % {result.value_at_risk():.3g}"
     said += ", in the unit of the returns"
     if math.isfinite(result.persistence):
         said += f"; persistence {result.persistence:.3f}"
