@@ -16,11 +16,12 @@ import pandas as pd
 from .account_kernel import run_account_kernel
 from .book import Rebalance, check_sizes
 from .double_entry import DAY, REASONS, AccountRun, run_double_entry
+from .engine import earned_sentence
 from .fills import AccountInputs, AccountRules, prepare_account
 from ..checks import check_option, mark_held
 from ..data.panel import Panel
 from ..ledger.runs import observe_run
-from ..results import Result, axes_or_new, count_words
+from ..results import Result, axes_or_new
 from ..trading.costs import CostModel
 from ..validation.sharpe import AnnualizedSharpe, PeriodSharpe
 
@@ -78,7 +79,7 @@ class AccountResult(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
-        return _conclusion(self)
+        return earned_sentence(self)
 
     @property
     def values(self) -> pd.DataFrame:
@@ -123,19 +124,6 @@ class AccountResult(Result):
     def plot(self, ax: Any = None) -> Any:
         "Growth of one unit, gross and net"
         return _plot_growth(self, ax)
-
-# %% ../../nbs/60_backtest/13_account.ipynb #51f83480
-def _conclusion(result: AccountResult) -> str:
-    "The conclusion in one sentence"
-    if result.start is None:
-        return "Nothing was held, so nothing was earned."
-    net, gross = ((1 + r).prod() - 1 for r in (result.returns, result.gross_returns))
-    counted = "recorded" if result.recorded else "not recorded"
-    return (
-        f"Earned {net:.1%} after costs and {gross:.1%} before them in "
-        f"{count_words(result.nobs, 'day')}; "
-        f"{counted} as a trial."
-    )
 
 # %% ../../nbs/60_backtest/13_account.ipynb #13a10008
 _CHARGES = ("commission", "spread", "impact", "borrow")

@@ -16,7 +16,7 @@ from scipy import stats
 from quantlab.checks import (
     check_aligned, check_integer, check_number, check_option, check_scale, check_series,
 )
-from ..errors import MissingDataError, SpecificationError
+from ..errors import DataError, MissingDataError, SpecificationError
 from quantlab.factors.event_windows import (
     Events, event_mask, event_paths, expected_returns, follows_another, keep_events, locate_events,
     window_values,
@@ -368,6 +368,11 @@ def event_study(
         check_option(value, label, ("keep", "drop"))
     table = as_wide(returns, "returns")
     check_scale(table, "returns")
+    if cumulate == "compound" and table.min().min() < -1:
+        raise DataError(
+            f"`returns` hold one below -100 % ({table.min().min():g}), which cannot be compounded; "
+            "give simple decimal returns, or take cumulate='sum'."
+        )
     name, market = _benchmark(benchmark, table)
     located = locate_events(event_mask(events), table)
     if overlapping == "drop":
