@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..checks import check_kind, check_number
-from ..errors import SpecificationError
+from ..errors import DataError, SpecificationError
 from .clock import Clock
 from .events import Close, Event, close_of
 from .feed import Feed
@@ -44,15 +44,21 @@ class FileCloses:
         self._seconds = check_number(seconds, "seconds", low=0, strict=True)
 
     async def events(self) -> AsyncIterator[Close]:
-        "The closes, without end; DataError where the file cannot be read as bars"
-        last, before, now = None, None, ()
+        """The closes, without end; DataError where the file cannot be read as bars, and once it
+        could, where it is still the same unreadable one at the next look"""
+        last, before, now, doubted = None, None, (), None
         while True:
             with suppress(OSError):  # reading it says why
                 stat = self._path.stat()
                 now = stat.st_mtime_ns, stat.st_size, stat.st_ino
             if last is None or now != before:
-                before = now
-                for bar in load_feed(self._path):
+                try:
+                    bars, before = load_feed(self._path), now
+                except DataError:
+                    if last is None or now == doubted:
+                        raise
+                    bars, doubted = [], now  # perhaps it is being written
+                for bar in bars:
                     if last is None or bar.date > last:
                         last = bar.date
                         yield close_of(bar)
