@@ -46,25 +46,39 @@ EQUAL = 1e-9  # relative difference that may be rounding
 
 @njit(cache=True)
 def _fires(x: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    "True where a sum passes its threshold; a missing threshold sets both sums to zero"
-    fired = np.zeros(len(x), dtype=np.bool_)
-    up = down = 0.0
+    "Rows at which a sum passes its threshold; a missing threshold sets both sums to zero"
+    rows, n = np.empty(len(x), dtype=np.int64), 0
+    lowest = highest = x[0]
     for t in range(1, len(x)):
-        step = x[t] - x[t - 1]
-        up, down = max(0.0, up + step), min(0.0, down + step)
+        lowest, highest, fires = min(lowest, x[t]), max(highest, x[t]), True
         if np.isnan(threshold[t]):
-            up = down = 0.0
-        elif down < -threshold[t]:
-            down, fired[t] = 0.0, True
-        elif up > threshold[t]:
-            up, fired[t] = 0.0, True
-    return fired
+            lowest, highest, fires = x[t], x[t], False
+        elif highest - x[t] > threshold[t]:
+            highest = x[t]
+        elif x[t] - lowest > threshold[t]:
+            lowest = x[t]
+        else:
+            fires = False
+        rows[n] = t
+        n += fires
+    return rows[:n].copy()
 
 # %% ../../nbs/55_microstructure/50_events.ipynb #7c5dc919
+def _checked(log_prices: Any) -> pd.Series:
+    "Log prices; floats between the logs of the smallest and the largest float need no closer look"
+    if isinstance(log_prices, pd.Series) and log_prices.dtype == np.float64 and len(log_prices) > 1:
+        values = log_prices.to_numpy()
+        if values.min() > -750 and values.max() < 750:  # neither holds with a missing value
+            index = check_index(log_prices.index, "log_prices")
+            return log_prices if index is log_prices.index else log_prices.set_axis(index)
+    return check_series(log_prices, "log_prices", min_length=2)
+
+
 def _thresholds(threshold: Any, log_prices: pd.Series) -> np.ndarray:
-    "Threshold of each row, NaN where it is not known yet"
+    "Threshold of each row with its margin, NaN where it is not known yet"
     if not isinstance(threshold, pd.Series):
-        return np.full(len(log_prices), check_number(threshold, "threshold", low=0, strict=True))
+        number = check_number(threshold, "threshold", low=0, strict=True)
+        return np.full(len(log_prices), number * (1 + EQUAL))
     series = check_series(threshold, "threshold", allow_missing=True)
     check_aligned("cusum_filter", log_prices=log_prices, threshold=series)
     values = series.to_numpy()
@@ -74,7 +88,7 @@ def _thresholds(threshold: Any, log_prices: pd.Series) -> np.ndarray:
             f"{series.index[values <= 0][0]} ({int((values <= 0).sum())} such values); leave it "
             "missing where there is none."
         )
-    return values
+    return values * (1 + EQUAL)
 
 
 def cusum_filter(log_prices: pd.Series, *, threshold: float | pd.Series) -> pd.Index:
@@ -118,12 +132,12 @@ def cusum_filter(log_prices: pd.Series, *, threshold: float | pd.Series) -> pd.I
     >>> cusum_filter(np.log([100, 101, 103, 102, 99]), threshold=0.02).tolist()
     [2, 4]
     """
-    series = check_series(log_prices, "log_prices", min_length=2)
-    if series.max() > 25:
+    series = _checked(log_prices)
+    values = series.to_numpy()
+    if values.max() > 25:
         warn(
-            f"`log_prices` reach {series.max():g}, which no logs of prices do; give `np.log` of "
+            f"`log_prices` reach {values.max():g}, which no logs of prices do; give `np.log` of "
             "them.",
             ScaleWarning,
         )
-    limits = _thresholds(threshold, series) * (1 + EQUAL)
-    return series.index[_fires(series.to_numpy(), limits)]
+    return series.index[_fires(values, _thresholds(threshold, series))]
