@@ -314,7 +314,11 @@ EDITS = {
         ("numbers on the page", "confirm_holdout:verdict"),
     ),
     "a parameter": ("seed&#34;: 1", "seed&#34;: 2", ("run", "parameters/base/seed")),
-    "a trial": ("demo a1&#34;", "demo z9&#34;", ("run", "trials/declared/a1")),
+    "a trial": (
+        "a1&#34;: &#34;demo a1&#34;",
+        "a1&#34;: &#34;demo z9&#34;",
+        ("run", "trials/declared/a1"),
+    ),
     "the plan": ("&#34;plan&#34;: {", "&#34;plan&#34;: {&#34;x&#34;: 1, ", ("run", "plan/x")),
 }
 
