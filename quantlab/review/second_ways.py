@@ -121,7 +121,8 @@ def _luck(s: Sources) -> dict[str, Any]:
 
 def _best_of_families(s: Sources) -> dict[str, Any]:
     "Of each family the highest Sharpe ratio, and what luck alone shows as often at least"
-    null, found, trials = s.tables["luck"].iloc[:, 0].to_numpy(), {}, s.tables["candidates"]["trials"]
+    null, trials = s.tables["luck"].iloc[:, 0].to_numpy(), s.tables["candidates"]["trials"]
+    found: dict[str, Any] = {}
     returns = s.tables["trial_returns"]
     ratios = returns.mean() / returns.std() * np.sqrt(s.periods_per_year)
     for family in {trial["family"] for trial in trials.values()} & set(s.metrics["validate"]):

@@ -292,7 +292,8 @@ def _coverage(s: Sources) -> dict[str, Any]:
         hits = ((returns < stats.norm.ppf(level) * forecast) & known)[n.index].sum()
         coin = lambda p: special.xlogy(hits, p) + special.xlog1py(n - hits, -p)  # noqa: B023
         ratio = 2 * (coin(hits / n) - coin(level))
-        found[f"names_rejecting_coverage/{level:g}"] = float((stats.chi2.sf(ratio, 1) < 0.05).mean())
+        rejected = stats.chi2.sf(ratio, 1) < 0.05
+        found[f"names_rejecting_coverage/{level:g}"] = float(rejected.mean())
     return found
 
 
