@@ -109,8 +109,8 @@ def _listed(s: Sources) -> list[dict[str, Any]]:
 def _measured(s: Sources, shown: Mapping[int, pd.Series], n_trials: int) -> dict[int, dict]:
     "Of each try with returns on these days the annual Sharpe ratio, and the range of its p-value"
     table = pd.DataFrame(shown)
-    moves = (table.std() > 1e-12 * table.abs().max()) & ((table != table.mode().iloc[0]).sum() >= 10)
-    moving = table.loc[:, moves]
+    active = (table != table.mode().iloc[0]).sum() >= 10
+    moving = table.loc[:, (table.std() > 1e-12 * table.abs().max()) & active]
     ratios = moving.mean() / moving.std() * np.sqrt(s.periods_per_year)
     block = s.metrics["validate"]["rule"]["block_length"]
     ranges = luck_of(moving.to_numpy(), block, n_trials - moving.shape[1])
