@@ -119,20 +119,6 @@ def _luck(s: Sources) -> dict[str, Any]:
     return below(s.family, found)
 
 
-def _best_of_families(s: Sources) -> dict[str, Any]:
-    "Of each family the highest Sharpe ratio, and what luck alone shows as often at least"
-    null, trials = s.tables["luck"].iloc[:, 0].to_numpy(), s.tables["candidates"]["trials"]
-    found: dict[str, Any] = {}
-    returns = s.tables["trial_returns"]
-    ratios = returns.mean() / returns.std() * np.sqrt(s.periods_per_year)
-    for family in {trial["family"] for trial in trials.values()} & set(s.metrics["validate"]):
-        own = ratios[[k for k, t in trials.items() if t["family"] == family]].max()
-        above = 1 + int((null >= own - 1e-12).sum())
-        found[f"{family}/annualized_sharpe_ratio"] = float(own)
-        found[f"{family}/pvalue"] = AtLeast(above / (1 + len(null)))
-    return found
-
-
 def _cost(s: Sources) -> dict[str, Any]:
     gross = s.tables["trial_gross_returns"][s.judged["trial"]]
     multiple = float(gross.sum() / (gross - s.net).sum())
@@ -372,7 +358,6 @@ WAYS: tuple[Way, ...] = (
     Way("backtest_candidates", _RETURNS, _performance),
     Way("validate", ("trial_returns", "pbo_logits"), _moments),
     Way("validate", ("trial_returns",), _sample),
-    Way("validate", ("luck", "candidates", "trial_returns"), _best_of_families),
     Way("validate", ("luck",), _luck),
     Way("validate", _RETURNS, _cost),
     Way("validate", ("placebo_worlds",), _worlds),

@@ -17,7 +17,7 @@ from scipy import special, stats
 
 from .figures import Sources
 from quantlab.review.way_parts import (
-    Way, adjusted, below, luck_of, regress, rounded, statistics_of,
+    AtLeast, Way, adjusted, below, luck_of, regress, rounded, statistics_of,
 )
 
 
@@ -156,6 +156,25 @@ def _tried(s: Sources) -> dict[str, Any]:
         own = [row["state"] for row in rows if row["family"] == family]
         counted = sum(not state.startswith("not counted") for state in own)
         found |= below(f"families/{family}", {"listed": len(own), "counted": counted})
+    return found
+
+
+# %% ../../nbs/70_review/31_table_ways.ipynb #530d3376
+def _best_of_families(s: Sources) -> dict[str, Any]:
+    null, trials = s.tables["luck"].iloc[:, 0].to_numpy(), s.tables["candidates"]["trials"]
+    ledger = s.tables["ledger"]
+    latest = {r["id"]: r for r in _records(ledger) if r["id"] in trials and r["returns"]}
+    ratios: dict[str, list[float]] = {}
+    for key, record in latest.items():
+        x = _series(ledger, record)
+        if x.std() > 0:
+            annual = float(x.mean() / x.std() * np.sqrt(s.periods_per_year))
+            ratios.setdefault(trials[key]["family"], []).append(annual)
+    found: dict[str, Any] = {}
+    for family, own in ratios.items():
+        above = 1 + int((null >= max(own) - 1e-12).sum())
+        found[f"{family}/annualized_sharpe_ratio"] = max(own)
+        found[f"{family}/pvalue"] = AtLeast(above / (1 + len(null)))
     return found
 
 
@@ -333,6 +352,7 @@ def _second_engine(s: Sources) -> dict[str, Any]:
 _MARKET = ("trial_returns", "returns", "member")
 TABLE_WAYS: tuple[Way, ...] = (
     Way("validate", ("ledger", "candidates", "trial_returns"), _tried, 1e-6),
+    Way("validate", ("ledger", "candidates", "luck"), _best_of_families),
     Way("build_dossier", ("trial_returns",), _months),
     Way("evaluate_factors", ("factors",), _factors_stored, 0.0, "stored"),
     Way("evaluate_factors", ("factors",), _factors),
