@@ -207,7 +207,7 @@ def triple_barrier(
     """
     check_option(vertical_label, "vertical_label", ("sign", "zero"))
     check_option(incomplete, "incomplete", ("drop", "mark", None))
-    series = check_series(prices, "prices", min_length=2)
+    series = check_series(prices, "prices", min_length=2, zones=True)
     values = series.to_numpy()
     if values.min() <= 0:
         raise DataError(

@@ -25,7 +25,7 @@ def event_rows(events: Any, index: pd.Index, name: str = "events") -> np.ndarray
         )
     if not pd.api.types.is_list_like(events) or not len(events):
         raise DataError(f"`{name}` must be an index or a list of at least one time.")
-    times = check_index(pd.Index(events), name)
+    times = check_index(pd.Index(events), name, zones=True)
     if isinstance(times, pd.DatetimeIndex) != isinstance(index, pd.DatetimeIndex):
         raise DataError(
             f"`{name}` must be of the kind of the prices' index ({index.dtype}); got {times.dtype}."
@@ -69,9 +69,9 @@ def _checked(log_prices: Any) -> pd.Series:
     if isinstance(log_prices, pd.Series) and log_prices.dtype == np.float64 and len(log_prices) > 1:
         values = log_prices.to_numpy()
         if values.min() > -750 and values.max() < 750:  # neither holds with a missing value
-            index = check_index(log_prices.index, "log_prices")
+            index = check_index(log_prices.index, "log_prices", zones=True)
             return log_prices if index is log_prices.index else log_prices.set_axis(index)
-    return check_series(log_prices, "log_prices", min_length=2)
+    return check_series(log_prices, "log_prices", min_length=2, zones=True)
 
 
 def _thresholds(threshold: Any, log_prices: pd.Series) -> np.ndarray:
@@ -79,7 +79,7 @@ def _thresholds(threshold: Any, log_prices: pd.Series) -> np.ndarray:
     if not isinstance(threshold, pd.Series):
         number = check_number(threshold, "threshold", low=0, strict=True)
         return np.full(len(log_prices), number * (1 + EQUAL))
-    series = check_series(threshold, "threshold", allow_missing=True)
+    series = check_series(threshold, "threshold", allow_missing=True, zones=True)
     check_aligned("cusum_filter", log_prices=log_prices, threshold=series)
     values = series.to_numpy()
     if (values <= 0).any():

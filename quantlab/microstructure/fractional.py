@@ -102,7 +102,7 @@ def fractional_difference(x: pd.Series, *, d: float, threshold: float = 1e-4) ->
     >>> fractional_difference(x, d=0.5, threshold=0.1).tolist()
     [nan, nan, 2.875, 5.75, 11.5]
     """
-    series = check_series(x, "x", min_length=2)
+    series = check_series(x, "x", min_length=2, zones=True)
     weights = _window(d, threshold, len(series))
     values = np.full(len(series), np.nan)
     values[len(weights) - 1 :] = np.convolve(series.to_numpy(), weights, "valid")
@@ -215,7 +215,7 @@ def minimum_fractional_order(
     >>> found.d < 0.5, found.correlation > 0.6
     (True, True)
     """
-    series = check_series(x, "x", min_length=20, allow_constant=False)
+    series = check_series(x, "x", min_length=20, allow_constant=False, zones=True)
     if np.ptp(np.diff(series.to_numpy())) <= 1e-12 * series.abs().max():
         raise DataError("`x` is an exact straight line; there is no noise from which to test.")
     check_number(alpha, "alpha", low=0, high=1, strict=True)

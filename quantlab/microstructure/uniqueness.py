@@ -39,7 +39,7 @@ def _rows_of(times: Any, bars: pd.Index, name: str) -> np.ndarray:
 def _bars(start: pd.Index, end: Any, index: Any) -> pd.Index:
     "The bars: given, or counted where labels have whole numbers"
     if index is not None:
-        return check_index(index if isinstance(index, pd.Index) else pd.Index(index), "index")
+        return check_index(pd.Index(index), "index", zones=True)
     ends = pd.Index(end)
     if start.dtype.kind not in "iu" or ends.dtype.kind not in "iu":
         raise SpecificationError(

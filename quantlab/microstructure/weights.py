@@ -119,7 +119,7 @@ def sample_weights(
     """
     check_option(by, "by", ("return", "uniqueness"))
     check_option(count_event_bar, "count_event_bar", (True, False))
-    series = check_series(prices, "prices", min_length=2)
+    series = check_series(prices, "prices", min_length=2, zones=True)
     if series.min() <= 0:
         raise DataError(
             f"`prices` must be above zero, and are {series.min():g} at {series.idxmin()}."

@@ -415,7 +415,6 @@ BAD_EVENTS = {
     "missing price": (X.where(X.index != DAYS[7]), 0.02, MissingDataError, "1 missing values"),
     "unsorted": (X[::-1], 0.02, DataError, "not in time order"),
     "twice": (pd.concat([X[:3], X[2:]]), 0.02, DataError, "more than once"),
-    "zone": (X.tz_localize("UTC"), 0.02, DataError, "with a time zone"),
     "text": (X.astype(str), 0.02, DataError, "text or objects"),
     "one row": (X[:1], 0.02, DataError, "at least 2 observations"),
     "zero threshold": (X, 0.0, SpecificationError, "`threshold` must be a finite number"),
@@ -555,3 +554,32 @@ def test_what_looks_wrong_is_warned_of():
         cusum_filter(P, threshold=0.02)
     with pytest.warns(ScaleWarning, match="`stop_loss` is 2 in the middle, that is 200%"):
         triple_barrier(P, DAYS, **BARS | {"stop_loss": 2})
+
+
+def test_times_with_a_zone_go_through_from_events_to_purged_splits():
+    plain = pd.date_range("2026-03-02 14:30", periods=600, freq="min")
+    walked = 100 * np.exp(np.random.default_rng(0).normal(0, 1e-3, 600).cumsum())
+    made = {}
+    for zone in (None, "America/Chicago"):
+        index = plain if zone is None else plain.tz_localize("UTC").tz_convert(zone)
+        prices = pd.Series(walked, index)
+        events = cusum_filter(np.log(prices), threshold=0.002)
+        labels = triple_barrier(
+            prices,
+            events,
+            profit_taking=0.003,
+            stop_loss=0.003,
+            horizon=pd.Timedelta("20min"),
+            incomplete="drop",
+        )
+        assert str(labels["touch"].dt.tz) == str(zone)
+        unique = average_uniqueness(labels.index, labels["touch"], index=prices.index)
+        weights = sample_weights(labels.index, labels["touch"], prices=prices)
+        splits = [
+            (train.tolist(), test.tolist())
+            for train, test in PurgedKFold(4).split(labels, t1=labels["touch"])
+        ]
+        made[zone] = [labels["label"].tolist(), unique.tolist(), weights.tolist(), splits]
+    assert made[None] == made["America/Chicago"]
+    with pytest.raises(DataError, match="both have a time zone"):
+        list(PurgedKFold(4).split(labels, t1=labels["touch"].dt.tz_localize(None)))
