@@ -1,5 +1,6 @@
-"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+"""What trading itself does to prices: ticks and bars, and the spread between bid and ask."""
 
+from .bars import BarBuilder as BarBuilder, Bars as Bars, bars as bars
 from .bounce import bounce_bars as bounce_bars
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
