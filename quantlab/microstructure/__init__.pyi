@@ -16,4 +16,9 @@ from .spreads import (
     roll_spread as roll_spread,
 )
 from .tick_chunks import tick_chunks as tick_chunks
+from .tick_quality import (
+    TickQuality as TickQuality,
+    check_ticks as check_ticks,
+    estimate_tick_size as estimate_tick_size,
+)
 from .ticks import Ticks as Ticks, load_ticks as load_ticks
