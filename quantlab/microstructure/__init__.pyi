@@ -1,20 +1,45 @@
-"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+"""From ticks to features, labels and what they predict, and what trading itself does to prices."""
 
-from .barriers import triple_barrier as triple_barrier
-from .bounce import bounce_bars as bounce_bars
-from .events import cusum_filter as cusum_filter
-from .fractional import (
-    FractionalOrder as FractionalOrder,
-    fractional_difference as fractional_difference,
-    fractional_weights as fractional_weights,
-    minimum_fractional_order as minimum_fractional_order,
+from .bounce import (
+    bounce_bars as bounce_bars,
 )
-from .purging import check_purged as check_purged, label_overlap as label_overlap
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
     abdi_ranaldo_spread as abdi_ranaldo_spread,
     corwin_schultz_spread as corwin_schultz_spread,
     roll_spread as roll_spread,
+)
+from .ticks import (
+    Ticks as Ticks,
+    load_ticks as load_ticks,
+)
+from .tick_chunks import (
+    tick_chunks as tick_chunks,
+)
+from .tick_quality import (
+    TickQuality as TickQuality,
+    check_ticks as check_ticks,
+    estimate_tick_size as estimate_tick_size,
+)
+from .bars import (
+    BarBuilder as BarBuilder,
+    Bars as Bars,
+    bars as bars,
+)
+from .order_flow_market import (
+    OrderFlowMarket as OrderFlowMarket,
+    OrderFlowModel as OrderFlowModel,
+    order_flow_sessions as order_flow_sessions,
+    simulate_order_flow as simulate_order_flow,
+)
+from .bar_panel import (
+    bars_panel as bars_panel,
+)
+from .events import (
+    cusum_filter as cusum_filter,
+)
+from .barriers import (
+    triple_barrier as triple_barrier,
 )
 from .uniqueness import (
     average_uniqueness as average_uniqueness,
@@ -22,4 +47,17 @@ from .uniqueness import (
     label_concurrency as label_concurrency,
     sequential_bootstrap as sequential_bootstrap,
 )
-from .weights import sample_weights as sample_weights, time_decay as time_decay
+from .weights import (
+    sample_weights as sample_weights,
+    time_decay as time_decay,
+)
+from .fractional import (
+    FractionalOrder as FractionalOrder,
+    fractional_difference as fractional_difference,
+    fractional_weights as fractional_weights,
+    minimum_fractional_order as minimum_fractional_order,
+)
+from .purging import (
+    check_purged as check_purged,
+    label_overlap as label_overlap,
+)
