@@ -1,4 +1,4 @@
-"""What trading itself does to prices: ticks and bars, and the spread between bid and ask."""
+"""From ticks to features, labels and what they predict, and what trading itself does to prices."""
 
 from quantlab import attach_wing
 
