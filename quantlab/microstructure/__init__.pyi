@@ -14,3 +14,4 @@ from .spreads import (
     corwin_schultz_spread as corwin_schultz_spread,
     roll_spread as roll_spread,
 )
+from .ticks import Ticks as Ticks, load_ticks as load_ticks
