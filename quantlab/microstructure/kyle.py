@@ -148,9 +148,17 @@ def _regression(returns: np.ndarray, volume: np.ndarray, lags: int) -> dict[str,
     }
 
 
+def _plain(x: Any) -> Any:
+    "A series of intraday times on the universal clock, without its zone; anything else as it is"
+    zoned = isinstance(x, pd.Series) and getattr(x.index, "tz", None) is not None
+    return x.tz_convert("UTC").tz_localize(None) if zoned else x
+
+
 def _groups(by: Any, index: pd.Index) -> pd.Series:
     "Labels of the rows, checked"
-    labels = by if isinstance(by, pd.Series) else pd.Series(np.asarray(by), index=index)
+    labels = by if isinstance(by, pd.Series) else pd.Series(by)
+    if not isinstance(by, pd.Series) and len(labels) == len(index):
+        labels.index = index
     check_aligned("kyle_lambda", returns=pd.Series(index=index, dtype=float), by=labels)
     if labels.isna().any():
         raise DataError(f"`by` has {int(labels.isna().sum())} rows without a label; name all.")
@@ -202,7 +210,7 @@ def kyle_lambda(
     >>> round(kyle_lambda(change, volume, hac_lags=1).kyle_lambda, 6)
     0.000206
     """
-    returns, signed_volume = share_index(returns, signed_volume)
+    returns, signed_volume, by = map(_plain, share_index(returns, signed_volume, by))
     r = check_series(returns, "returns", min_length=8)
     y = check_series(signed_volume, "signed_volume", min_length=8, allow_constant=False)
     check_aligned("kyle_lambda", returns=r, signed_volume=y)
