@@ -29,7 +29,7 @@ def _quotes(quotes: Any, by: str) -> Ticks:
     if crossed.any():
         raise DataError(
             f"{int(crossed.sum())} quotes have a bid above the ask (first: "
-            f"{part.table.index[crossed][0]}); drop them, or are the columns exchanged?"
+            f"{part.table.index[crossed][0]}); drop them, or exchange the columns."
         )
     return part
 
