@@ -5,10 +5,11 @@
 A ratio is printed only where the results agree: every sign equal; the signed share of every bucket
 within 1e-9. The loop of the tick rule runs once over the arrays of the table, as it is usually
 written, and once over plain lists made before the clock starts, the fastest that Python has; the
-pandas form carries the last change forward within its session. The VPIN beside ours is the loop over the rows of a DataFrame
-that fills a bucket, splits the trade which does not fit and appends to a list, as most public code
-has it; it is given the signs of the tick rule, ours finds them itself. CPU seconds, median of
-several calls of ours; the first, cold call (compiling, or loading what was compiled) apart.
+pandas form carries the last change forward within its session. The VPIN beside ours is the loop
+over the rows of a DataFrame that fills a bucket, splits the trade which does not fit and appends to
+a list, as most public code has it; it is given the signs of the tick rule, ours finds them itself.
+CPU seconds, median of several calls of ours; the first, cold call (compiling, or loading what was
+compiled) apart.
 """
 
 import argparse
