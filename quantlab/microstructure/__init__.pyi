@@ -5,6 +5,7 @@ from .arrivals import (
     session_vwap as session_vwap,
     vwap_distance as vwap_distance,
 )
+from .bar_panel import bars_panel as bars_panel
 from .bars import BarBuilder as BarBuilder, Bars as Bars, bars as bars
 from .bounce import bounce_bars as bounce_bars
 from .imbalance import (
@@ -18,17 +19,14 @@ from .kyle import (
     kyle_lambda as kyle_lambda,
 )
 from .liquidity import amihud_illiquidity as amihud_illiquidity
-from .pin import PINFit as PINFit, fit_pin as fit_pin
-from .signs import sign_trades as sign_trades
-from .bar_panel import bars_panel as bars_panel
-from .bars import BarBuilder as BarBuilder, Bars as Bars, bars as bars
-from .bounce import bounce_bars as bounce_bars
 from .order_flow_market import (
     OrderFlowMarket as OrderFlowMarket,
     OrderFlowModel as OrderFlowModel,
     order_flow_sessions as order_flow_sessions,
     simulate_order_flow as simulate_order_flow,
 )
+from .pin import PINFit as PINFit, fit_pin as fit_pin
+from .signs import sign_trades as sign_trades
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
     abdi_ranaldo_spread as abdi_ranaldo_spread,
