@@ -35,6 +35,39 @@ from .order_flow_market import (
 from .bar_panel import (
     bars_panel as bars_panel,
 )
+from .signs import (
+    sign_trades as sign_trades,
+)
+from .imbalance import (
+    order_flow_imbalance as order_flow_imbalance,
+    queue_imbalance as queue_imbalance,
+)
+from .toxicity import (
+    VPINResult as VPINResult,
+    vpin as vpin,
+)
+from .pin import (
+    PINFit as PINFit,
+    fit_pin as fit_pin,
+)
+from .kyle import (
+    KyleEquilibrium as KyleEquilibrium,
+    KyleLambda as KyleLambda,
+    kyle_equilibrium as kyle_equilibrium,
+    kyle_lambda as kyle_lambda,
+)
+from .trade_costs import (
+    TradeCosts as TradeCosts,
+    trade_costs as trade_costs,
+)
+from .liquidity import (
+    amihud_illiquidity as amihud_illiquidity,
+)
+from .arrivals import (
+    arrival_asymmetry as arrival_asymmetry,
+    session_vwap as session_vwap,
+    vwap_distance as vwap_distance,
+)
 from .events import (
     cusum_filter as cusum_filter,
 )
