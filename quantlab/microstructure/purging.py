@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import check_kind
 from ..errors import DataError, LookaheadError, MisalignedError, MissingDataError
 
 # %% ../../nbs/55_microstructure/60_purging.ipynb #523795cc
@@ -43,7 +44,7 @@ def _spans(start: Any, end: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     early = int((last < first).sum())
     if early:
-        raise DataError(f"{early} labels end before they start; are `start` and `end` exchanged?")
+        raise DataError(f"{early} labels end before they start; `start` and `end` may be exchanged.")
     return first, last
 
 
@@ -93,7 +94,7 @@ def label_overlap(splits: Iterable, *, start: Any, end: Any) -> pd.DataFrame:
     """
     first, last = _spans(start, end)
     rows = []
-    for split in splits:
+    for split in check_kind(splits, Iterable, "splits", "of pairs of row numbers"):
         if not isinstance(split, (tuple, list)) or len(split) != 2:
             raise DataError("`splits` must be pairs (train, test) of row numbers.")
         train, test = (np.asarray(part) for part in split)
@@ -145,7 +146,7 @@ def check_purged(splits: Iterable, *, start: Any, end: Any) -> list:
     >>> len(check_purged([([0, 1], [4, 5])], start=range(6), end=range(2, 8)))
     1
     """
-    pairs = list(splits)
+    pairs = list(check_kind(splits, Iterable, "splits", "of pairs of row numbers"))
     found = label_overlap(pairs, start=start, end=end)
     bad = found[found["overlapping"] > 0]
     if len(bad):

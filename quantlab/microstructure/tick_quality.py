@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..checks import check_integer, check_kind, check_number
+from ..checks import as_float, check_integer, check_kind, check_number
 from ..errors import DataError
 from .ticks import Ticks
 from ..results import Result, count_words
@@ -45,7 +45,7 @@ def estimate_tick_size(prices: pd.Series | np.ndarray) -> float:
     >>> estimate_tick_size([1640.25, 1640.5, 1641.25, 1640.25])
     0.25
     """
-    units = np.round(np.asarray(prices, dtype=float) / _UNIT)
+    units = np.round(as_float(prices, "prices") / _UNIT)
     levels, counts = np.unique(units[np.isfinite(units)].astype(np.int64), return_counts=True)
     if len(levels) < 2:
         raise DataError("the prices are all one, which has no grid; give `tick_size`.")

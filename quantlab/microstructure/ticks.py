@@ -47,7 +47,8 @@ _NEEDS = {  # what a function can need: its columns, and where they may come fro
 def _recognise(given: list[str], columns: Mapping[str, str] | None) -> dict[str, str]:
     "Our name to the file's name"
     found: dict[str, str] = {}
-    for ours, theirs in dict({} if columns is None else columns).items():
+    named = check_kind({} if columns is None else columns, Mapping, "columns", "ours to the file's")
+    for ours, theirs in named.items():
         if ours not in _SPELLINGS or theirs not in given:
             wrong, allowed = (ours, _SPELLINGS) if ours not in _SPELLINGS else (theirs, given)
             raise SpecificationError(

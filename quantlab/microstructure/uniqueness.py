@@ -73,8 +73,8 @@ def label_spans(
     early = last < first
     if early.any():
         raise DataError(
-            f"{int(early.sum())} labels end before they start (first: {begin[early][0]}); are "
-            "`start` and `end` exchanged?"
+            f"{int(early.sum())} labels end before they start (first: {begin[early][0]}); "
+            "`start` and `end` may be exchanged."
         )
     return begin, bars, first, last
 

@@ -861,6 +861,195 @@ row(
         "rng": {"seed": 3, "none": None},
     },
 )
+# ticks, bars, and labels of events
+
+MINUTES = pd.date_range("2026-03-02 14:30", periods=N, freq="min", tz="UTC", name="time")
+TRADES = pd.DataFrame(
+    {"price": 100 + 0.25 * RNG.integers(-2, 3, N).cumsum(), "volume": RNG.integers(1, 9, N)},
+    index=MINUTES,
+)
+TICKS = m.load_ticks(TRADES, timezone="UTC")
+NO_TICKS = {"table": TRADES, "none": None, "text": "ticks", "list": [TRADES]}
+TICK_SOURCES = {
+    "none": None,
+    "no file": "nowhere.csv",
+    "nothing": TRADES[:0],
+    "unsorted": TRADES[::-1],
+    "no price": TRADES[["volume"]],
+    "negative size": TRADES.assign(volume=-TRADES["volume"]),
+    "price missing": TRADES.assign(price=np.nan),
+    "price negative": TRADES.assign(price=-1.0),
+    "text": TRADES.assign(price="x"),
+    "no time": TRADES.reset_index(drop=True),
+}
+TICK_OPTIONS = {
+    "timezone": {"unknown": "Mars/Olympus", "none": None, "number": 3},
+    "session_gap": {"no time": "soon", "negative": "-5min", "zero": "0min"},
+    "columns": {"unknown": {"price": "cost"}, "list": ["price"]},
+}
+row(m.load_ticks, {"source": TRADES, "timezone": "UTC"}, {"source": TICK_SOURCES} | TICK_OPTIONS)
+row(
+    m.bars,
+    {"ticks": TICKS, "kind": "volume", "size": 50},
+    {
+        "ticks": NO_TICKS,
+        "kind": options(None),
+        "size": numbers(0, -5, 1e12),
+        "expected_size_bounds": {"one": (1,), "turned": (10, 1), "negative": (-1, 10)},
+        "span": counts(0),
+    },
+)
+row(
+    m.bars_panel,
+    {"bars": {"A": m.bars(TICKS, kind="tick", size=10)}},
+    {"bars": {"none": None, "empty": {}, "ticks": {"A": TICKS}}},
+)
+row(
+    m.check_ticks,
+    {"ticks": TICKS},
+    {"ticks": NO_TICKS, "tick_size": numbers(0.0, -1.0, none=False), "spike_ticks": counts(0)},
+)
+row(
+    m.estimate_tick_size,
+    {"prices": TRADES["price"]},
+    {
+        "prices": {
+            "text": ["x"],
+            "one": [1.0],
+            "missing": [1.0, np.nan],
+            "infinite": [1.0, np.inf],
+            "none": None,
+        }
+    },
+)
+row(
+    m.simulate_order_flow,
+    {"n_sessions": 1, "rng": RNG},
+    {
+        "n_sessions": counts(0),
+        "rng": {"seed": 3, "none": None},
+        "model": {"text": "kyle", "number": 3},
+    },
+)
+LOG_PRICE = np.log(TRADES["price"])
+EVENTS = MINUTES[[10, 40, 90, 150, 200]]
+LABELS = m.triple_barrier(TRADES["price"], EVENTS, profit_taking=0.01, stop_loss=0.01, horizon=20)
+PRICES = {
+    "text": swap(TRADES["price"], "x", at=(7,)),
+    "missing": swap(TRADES["price"], np.nan, at=(7,)),
+    "infinite": swap(TRADES["price"], np.inf, at=(7,)),
+    "negative": -TRADES["price"],
+    "unsorted": TRADES["price"][::-1],
+    "twice": pd.concat([TRADES["price"], TRADES["price"]]),
+    "nothing": TRADES["price"][:0],
+    "none": None,
+}
+OUTSIDE = {
+    "outside": EVENTS + pd.Timedelta("3s"),
+    "unsorted": EVENTS[::-1],
+    "twice": EVENTS.append(EVENTS).sort_values(),
+    "nothing": EVENTS[:0],
+    "none": None,
+    "numbers": [1, 2],
+}
+row(
+    m.cusum_filter,
+    {"log_prices": LOG_PRICE, "threshold": 0.01},
+    {
+        "log_prices": {k: x for k, x in PRICES.items() if k != "negative"},
+        "threshold": numbers(0.0, -0.1),
+    },
+)
+row(
+    m.triple_barrier,
+    {
+        "prices": TRADES["price"],
+        "events": EVENTS,
+        "profit_taking": 0.01,
+        "stop_loss": 0.01,
+        "horizon": 20,
+    },
+    {
+        "prices": PRICES,
+        "events": OUTSIDE,
+        "profit_taking": numbers(0.0, -0.01, none=False),
+        "stop_loss": numbers(0.0, -0.01, none=False),
+        "horizon": counts(0) | {"span": pd.Timedelta(0)},
+        "side": {
+            "number": 1,
+            "none there": pd.Series(1.0, index=EVENTS[:2]),
+            "half": pd.Series(0.5, index=EVENTS),
+        },
+        "vertical_label": options(),
+        "incomplete": options(),
+    },
+)
+SPANS = {"start": LABELS.index, "end": LABELS["touch"]}
+WRONG_SPANS = {
+    "start": {"fewer": LABELS.index[1:], "none": None, "unsorted": LABELS.index[::-1]},
+    "end": {
+        "fewer": LABELS["touch"][1:],
+        "none": None,
+        "early": LABELS["touch"] - pd.Timedelta("1D"),
+    },
+}
+WRONG_BARS = {"index": {"others": MINUTES + pd.Timedelta("1s"), "unsorted": MINUTES[::-1]}}
+row(m.label_concurrency, SPANS | {"index": MINUTES}, WRONG_SPANS | WRONG_BARS)
+row(m.average_uniqueness, SPANS | {"index": MINUTES}, WRONG_SPANS | WRONG_BARS)
+row(
+    m.draw_probabilities,
+    SPANS | {"index": MINUTES, "drawn": [0]},
+    WRONG_SPANS | WRONG_BARS | {"drawn": {"outside": [99], "half": [0.5]}},
+)
+row(
+    m.sequential_bootstrap,
+    SPANS | {"index": MINUTES, "n_draws": 3, "seed": 0},
+    WRONG_SPANS | WRONG_BARS | {"n_draws": counts(0, none=False), "seed": counts()},
+)
+row(
+    m.sample_weights,
+    SPANS | {"prices": TRADES["price"]},
+    WRONG_SPANS | {"prices": PRICES, "by": options(None), "last_weight": numbers(-2.0, 2.0)},
+)
+SPLITS = [([0, 1], [3, 4])]
+row(
+    m.label_overlap,
+    SPANS | {"splits": SPLITS},
+    WRONG_SPANS | {"splits": {"none": None, "outside": [([0], [99])]}},
+)
+row(
+    m.check_purged,
+    SPANS | {"splits": SPLITS},
+    WRONG_SPANS | {"splits": {"none": None, "outside": [([0], [99])]}},
+)
+UNIQUE = m.average_uniqueness(**SPANS, index=MINUTES)
+row(
+    m.time_decay,
+    {"uniqueness": UNIQUE, "last_weight": 0.5},
+    {
+        "uniqueness": {"none": None, "negative": -UNIQUE, "text": "x"},
+        "last_weight": numbers(-2.0, 2.0),
+    },
+)
+row(m.fractional_weights, {"d": 0.4, "n": 8}, {"d": numbers(-0.1), "n": counts(0)})
+row(
+    m.fractional_difference,
+    {"x": LOG_PRICE, "d": 0.4, "threshold": 0.01},
+    {
+        "x": {k: x for k, x in PRICES.items() if k != "negative"},
+        "d": numbers(-0.1),
+        "threshold": numbers(0.0, -1.0),
+    },
+)
+row(
+    m.minimum_fractional_order,
+    {"x": LOG_PRICE, "threshold": 0.01},
+    {
+        "x": {k: x for k, x in PRICES.items() if k != "negative"} | {"flat": LOG_PRICE * 0},
+        "alpha": numbers(0.0, 1.0),
+    },
+)
+
 row(
     m.roll_spread,
     {"prices": CLOSE},
@@ -1668,6 +1857,15 @@ row(
 
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
+    "BarBuilder",
+    "Bars",
+    "FractionalOrder",
+    "OrderFlowMarket",
+    "OrderFlowModel",
+    "TickQuality",
+    "Ticks",
+    "order_flow_sessions",
+    "tick_chunks",
     "Confirmation",
     "Diagnostic",
     "AnnualizedSharpe",
