@@ -1,6 +1,19 @@
 """What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
 
 from .bounce import bounce_bars as bounce_bars
+from .profile import (
+    AdaptiveVolatility as AdaptiveVolatility,
+    SessionProfile as SessionProfile,
+    adaptive_volatility as adaptive_volatility,
+    session_profile as session_profile,
+)
+from .realized import (
+    JumpTest as JumpTest,
+    bipower_variation as bipower_variation,
+    jump_test as jump_test,
+    realized_variance as realized_variance,
+)
+from .sessions import session_numbers as session_numbers, session_returns as session_returns
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
     abdi_ranaldo_spread as abdi_ranaldo_spread,
