@@ -1,6 +1,14 @@
 """What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
 
 from .bounce import bounce_bars as bounce_bars
+from .intraday_evaluation import (
+    IntradayEvaluation as IntradayEvaluation,
+    evaluate_intraday_feature as evaluate_intraday_feature,
+)
+from .overlap import (
+    WindowCorrelation as WindowCorrelation,
+    window_correlation as window_correlation,
+)
 from .profile import (
     AdaptiveVolatility as AdaptiveVolatility,
     SessionProfile as SessionProfile,
@@ -20,3 +28,4 @@ from .spreads import (
     corwin_schultz_spread as corwin_schultz_spread,
     roll_spread as roll_spread,
 )
+from .windows import forward_windows as forward_windows
