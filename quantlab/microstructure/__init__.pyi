@@ -5,6 +5,11 @@ from .intraday_evaluation import (
     IntradayEvaluation as IntradayEvaluation,
     evaluate_intraday_feature as evaluate_intraday_feature,
 )
+from .many_features import (
+    IntradayComparison as IntradayComparison,
+    compare_intraday_features as compare_intraday_features,
+)
+from .news import KnownAt as KnownAt, event_windows as event_windows, known_at as known_at
 from .overlap import (
     WindowCorrelation as WindowCorrelation,
     window_correlation as window_correlation,
