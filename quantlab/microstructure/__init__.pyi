@@ -34,3 +34,4 @@ from .spreads import (
     roll_spread as roll_spread,
 )
 from .windows import forward_windows as forward_windows
+from .ticks import Ticks as Ticks, load_ticks as load_ticks
