@@ -53,11 +53,11 @@ def _past_return(times: pd.DatetimeIndex, known: pd.Series, session: np.ndarray,
     logs = np.log(known.to_numpy())
     return np.where(ok, logs[now.clip(0)] - logs[then.clip(0)], np.nan)
 
-# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #43dfb30a
+# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #276f4949
 _COLUMNS = ("ic", "t_naive", "t_hac", "t_disjoint", "pvalue", "n_windows", "n_independent",
             "detectable")
 
-
+# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #8596dfcb
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IntradayEvaluation(Result):
     "What an intraday feature says of the minutes that follow"
@@ -77,14 +77,25 @@ class IntradayEvaluation(Result):
 
     @property
     def bounce_only(self) -> bool | None:
-        """Is it significant at a price at a time, such as the close, and not at a mid or an
-        average? None where there is nothing to compare"""
+        """Is it significant at a trade's price, such as the close, and not at a mid or an average?
+        None where there is nothing to compare"""
         kinds = self.bounce["kind"]
         with_it = self.bounce[kinds == "trade"]
         without = self.bounce[kinds == "free of bounce"]
         if with_it.empty or without.empty:
             return None
         return bool((with_it["pvalue"] < 0.05).any() and not (without["pvalue"] < 0.05).any())
+
+    def _of_the_bounce(self) -> str:
+        "What of it is there at trade prices only"
+        if self.bounce_only is None:
+            return "with one kind of price the bounce cannot be told apart"
+        trade = self.bounce[self.bounce["kind"] == "trade"]
+        at, h = trade["t_hac"].abs().idxmax()
+        ic = trade["ic"].loc[at, h]
+        free = self.bounce[self.bounce["kind"] == "free of bounce"].xs(h, level="horizon")["ic"]
+        kept = ", ".join(f"{value:+.3f} at the {name}" for name, value in free.items())
+        return f"over {h} at the {at}, bounce and all, {ic:+.3f}, and {kept}"
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
@@ -93,19 +104,15 @@ class IntradayEvaluation(Result):
             return f"{self.name}: too few windows to say anything."
         h = strongest.idxmax()
         row = self.table.loc[h]
-        said = (
+        chance = "more than chance gives in one look" if row["pvalue"] < 0.05 else (
+            f"no more than chance gives, below {row['detectable']:.2f} nothing is seen"
+        )
+        return (
             f"{self.name}: IC {row['ic']:+.3f} over {h} at the {self.price}, t = "
             f"{row['t_hac']:.1f} with overlap counted and {row['t_disjoint']:.1f} on "
             f"{count_words(int(row['n_independent']), 'disjoint window')} of "
-            f"{count_words(self.n_sessions, 'session')}"
+            f"{count_words(self.n_sessions, 'session')}: {chance}; {self._of_the_bounce()}."
         )
-        if self.bounce_only:
-            return f"{said}; what it shows at trade prices is gone at a price without bounce."
-        if self.bounce_only is None:
-            return f"{said}; with one kind of price the bounce cannot be told apart."
-        if row["pvalue"] < 0.05:
-            return f"{said}: more than chance gives in one look."
-        return f"{said}: no more than chance gives; below {row['detectable']:.2f} nothing is seen."
 
     def summary(self) -> pd.DataFrame:
         "A row a horizon"
@@ -188,7 +195,7 @@ def _at_prices(
             }
     return _stacked(rows, ["price", "horizon"])
 
-# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #562f27cd
+# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #7c04def9
 def evaluate_intraday_feature(
     feature: pd.Series, prices: pd.DataFrame | pd.Series, *,
     horizons: Sequence[str] = ("5min", "15min"), price: str = "vwap",
@@ -290,7 +297,7 @@ def evaluate_intraday_feature(
         windows=pd.concat(rows, keys=list(windows), names=["horizon", "time"]),
     )
 
-
+# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #73ba2aef
 def _lag_one(known: pd.Series, session: np.ndarray) -> float:
     "Correlation of a row's value with the row before, inside sessions"
     before = known.groupby(session).shift()

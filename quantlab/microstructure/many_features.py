@@ -21,7 +21,7 @@ from quantlab.microstructure.intraday_evaluation import (
 from ..results import Result, axes_or_new, count_words
 from ..validation.multiple_testing import adjust_pvalues
 
-# %% ../../nbs/55_microstructure/76_many_features.ipynb #17bcd01c
+# %% ../../nbs/55_microstructure/76_many_features.ipynb #b68b6b25
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IntradayComparison(Result):
     "Which of many intraday features predict, after counting all looks"
@@ -31,7 +31,7 @@ class IntradayComparison(Result):
     n_looks: int  # features x horizons with a p-value
     n_significant: int  # at 5 %, each by itself
     n_surviving: int  # after counting all looks
-    n_bounce: int  # features whose prediction is gone at prices without bounce
+    n_bounce: int  # features that are significant at trade prices and not without the bounce
     largest: float  # largest |IC|
     price: str
     method: str
@@ -49,7 +49,8 @@ class IntradayComparison(Result):
         if not self.n_bounce:
             return f"{said}."
         features = count_words(self.n_bounce, "feature")
-        return f"{said}; what {features} showed at trade prices is gone without the bounce."
+        verb = "is" if self.n_bounce == 1 else "are"
+        return f"{said}; {features} {verb} significant at trade prices only, where the bounce is."
 
     def plot(self, ax: Any = None) -> Any:
         "t-statistics with overlap counted, by feature and horizon"
@@ -79,7 +80,7 @@ def _features(features: Any) -> dict[str, pd.Series]:
                         f"Series, with at least one; got {type(features).__name__}.")
     return named
 
-
+# %% ../../nbs/55_microstructure/76_many_features.ipynb #9edd8206
 def compare_intraday_features(
     features: pd.DataFrame | Mapping[str, pd.Series], prices: pd.DataFrame | pd.Series, *,
     horizons: Sequence[str] = ("5min", "15min"), price: str = "vwap",

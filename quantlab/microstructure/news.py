@@ -97,7 +97,7 @@ def event_windows(
     gone = pd.Series(pd.to_timedelta(since), index=times).where(done > 0)
     return pd.DataFrame({"window": window, "since": gone}, index=times)
 
-# %% ../../nbs/55_microstructure/68_news.ipynb #cda091f0
+# %% ../../nbs/55_microstructure/68_news.ipynb #8875bccd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KnownAt(Result):
     "Numbers as they stood at each time"
@@ -141,7 +141,7 @@ def _check_records(records: Any) -> pd.DataFrame:
         )
     return table
 
-
+# %% ../../nbs/55_microstructure/68_news.ipynb #db5661ce
 def known_at(
     times: pd.DatetimeIndex, records: pd.DataFrame, *, latency: str = "0s"
 ) -> KnownAt:

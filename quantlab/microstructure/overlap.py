@@ -73,7 +73,7 @@ def _plain(x: np.ndarray, y: np.ndarray, method: str) -> tuple[float, float]:
     left = 1 - ic**2
     return ic, ic * np.sqrt((len(x) - 2) / left) if left > 1e-12 else np.nan
 
-# %% ../../nbs/55_microstructure/72_overlap.ipynb #56146bb8
+# %% ../../nbs/55_microstructure/72_overlap.ipynb #78ade07d
 def _hac(x: np.ndarray, y: np.ndarray, ic: float, method: str, lags: int) -> float:
     "Newey-West standard error of a correlation, from its influence function"
     u, v = _standard(x, method), _standard(y, method)
@@ -93,7 +93,7 @@ def _overlap(windows: pd.DataFrame) -> int:
     length = (windows["ends"] - windows["begins"]).max().value
     return int((np.searchsorted(begins, begins + length) - np.arange(len(begins))).max())
 
-
+# %% ../../nbs/55_microstructure/72_overlap.ipynb #ad3442e9
 def window_correlation(
     feature: pd.Series, windows: pd.DataFrame, *,
     method: Literal["spearman", "pearson"] = "spearman", hac_lags: int | None = None,

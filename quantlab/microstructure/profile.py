@@ -73,7 +73,7 @@ class SessionProfile(Result):
                ylabel="over the session's")
         return ax
 
-# %% ../../nbs/55_microstructure/66_profile.ipynb #3c98b2af
+# %% ../../nbs/55_microstructure/66_profile.ipynb #393740d5
 def _relative(known: pd.Series, width: pd.Timedelta, session_gap: Any) -> pd.DataFrame:
     "Mean squared return over the session's, sessions x buckets, without first rows"
     session = session_numbers(known.index, session_gap=session_gap).to_numpy()
@@ -84,7 +84,7 @@ def _relative(known: pd.Series, width: pd.Timedelta, session_gap: Any) -> pd.Dat
     whole = pd.Series(squared).groupby(session[inside]).mean()
     return means.div(whole.where(whole > 0), axis=0).dropna(how="all")
 
-
+# %% ../../nbs/55_microstructure/66_profile.ipynb #c856e94b
 def session_profile(
     returns: pd.Series, *, bucket: str, min_sessions: int = 10, session_gap: str | None = None
 ) -> SessionProfile:
@@ -163,7 +163,7 @@ def session_profile(
         known_from=known.index[-1],
     )
 
-# %% ../../nbs/55_microstructure/66_profile.ipynb #9ea75652
+# %% ../../nbs/55_microstructure/66_profile.ipynb #3f829cb8
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AdaptiveVolatility(Result):
     "Filtered volatility inside the day"
@@ -188,7 +188,7 @@ class AdaptiveVolatility(Result):
             f"one, {how}."
         )
 
-
+# %% ../../nbs/55_microstructure/66_profile.ipynb #138ecd9c
 def adaptive_volatility(
     returns: pd.Series, *, profile: SessionProfile | None = None, half_life: float,
     session_gap: str | None = None,

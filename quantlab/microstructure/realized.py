@@ -52,7 +52,7 @@ def _series(values: list[tuple[Any, float]], name: str) -> pd.Series:
     times = pd.DatetimeIndex([end for end, _ in values], name="session_end")
     return pd.Series([v for _, v in values], index=times, name=name, dtype=float)
 
-# %% ../../nbs/55_microstructure/65_realized.ipynb #4b135d77
+# %% ../../nbs/55_microstructure/65_realized.ipynb #0e9374a0
 def realized_variance(returns: pd.Series, *, session_gap: str | None = None) -> pd.Series:
     """Sum of squared returns of each session.
 
@@ -90,7 +90,7 @@ def realized_variance(returns: pd.Series, *, session_gap: str | None = None) -> 
     sums = [(end, float(r @ r) if len(r) else np.nan) for end, r in sessions]
     return _series(sums, "realized_variance")
 
-
+# %% ../../nbs/55_microstructure/65_realized.ipynb #1d62de55
 def bipower_variation(
     returns: pd.Series, *, skip: int = 0, session_gap: str | None = None
 ) -> pd.Series:
@@ -132,7 +132,7 @@ def bipower_variation(
     sums = [(end, len(r) * _products(r, 2, 1.0, skip)) for end, r in sessions]
     return _series(sums, "bipower_variation")
 
-# %% ../../nbs/55_microstructure/65_realized.ipynb #7bee7589
+# %% ../../nbs/55_microstructure/65_realized.ipynb #788d08e4
 RATIO_VARIANCE = np.pi**2 / 4 + np.pi - 5
 
 
@@ -165,7 +165,7 @@ class JumpTest(Result):
             f"{self.share:.1%} of the variance came in those jumps."
         )
 
-
+# %% ../../nbs/55_microstructure/65_realized.ipynb #f56d91a4
 def jump_test(
     returns: pd.Series, *, alpha: float = 0.001, skip: int = 0, session_gap: str | None = None
 ) -> JumpTest:

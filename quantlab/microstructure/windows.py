@@ -41,7 +41,7 @@ def same_zone(left: pd.DatetimeIndex, right: pd.DatetimeIndex, names: str) -> No
             f"{names} must both have a time zone, or none; localize the one that has none."
         )
 
-# %% ../../nbs/55_microstructure/70_windows.ipynb #40605dc9
+# %% ../../nbs/55_microstructure/70_windows.ipynb #5e05e441
 def _greedy(times: np.ndarray, ok: np.ndarray, span: int) -> np.ndarray:
     "Windows that do not touch: the first, then each that begins no earlier than the last one ended"
     chosen, free = np.zeros(len(times), dtype=bool), np.iinfo(np.int64).min
@@ -50,7 +50,7 @@ def _greedy(times: np.ndarray, ok: np.ndarray, span: int) -> np.ndarray:
             chosen[i], free = True, times[i] + span
     return chosen
 
-
+# %% ../../nbs/55_microstructure/70_windows.ipynb #04103d10
 def forward_windows(
     times: pd.DatetimeIndex, prices: pd.DataFrame | pd.Series, *, horizon: str,
     price: str = "vwap", session_gap: str | None = None,
