@@ -1,5 +1,10 @@
 """What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
 
+from .arrivals import (
+    arrival_asymmetry as arrival_asymmetry,
+    session_vwap as session_vwap,
+    vwap_distance as vwap_distance,
+)
 from .bounce import bounce_bars as bounce_bars
 from .intraday_evaluation import (
     IntradayEvaluation as IntradayEvaluation,
@@ -27,6 +32,18 @@ from .realized import (
     realized_variance as realized_variance,
 )
 from .sessions import session_numbers as session_numbers, session_returns as session_returns
+from .imbalance import (
+    order_flow_imbalance as order_flow_imbalance,
+    queue_imbalance as queue_imbalance,
+)
+from .kyle import (
+    KyleEquilibrium as KyleEquilibrium,
+    KyleLambda as KyleLambda,
+    kyle_equilibrium as kyle_equilibrium,
+    kyle_lambda as kyle_lambda,
+)
+from .pin import PINFit as PINFit, fit_pin as fit_pin
+from .signs import sign_trades as sign_trades
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
     abdi_ranaldo_spread as abdi_ranaldo_spread,
@@ -35,3 +52,5 @@ from .spreads import (
 )
 from .windows import forward_windows as forward_windows
 from .ticks import Ticks as Ticks, load_ticks as load_ticks
+from .toxicity import VPINResult as VPINResult, vpin as vpin
+from .trade_costs import TradeCosts as TradeCosts, trade_costs as trade_costs
