@@ -1,4 +1,4 @@
-"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+"""What trading itself does to prices: ticks and bars, and the spread between bid and ask."""
 
 from quantlab import attach_wing
 

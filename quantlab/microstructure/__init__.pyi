@@ -1,10 +1,11 @@
-"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+"""What trading itself does to prices: ticks and bars, and the spread between bid and ask."""
 
 from .arrivals import (
     arrival_asymmetry as arrival_asymmetry,
     session_vwap as session_vwap,
     vwap_distance as vwap_distance,
 )
+from .bars import BarBuilder as BarBuilder, Bars as Bars, bars as bars
 from .bounce import bounce_bars as bounce_bars
 from .intraday_evaluation import (
     IntradayEvaluation as IntradayEvaluation,

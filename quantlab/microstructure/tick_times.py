@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_timezone', 'check_gap', 'tick_times', 'session_numbers']
 
-# %% ../../nbs/55_microstructure/11_tick_times.ipynb #ee3d4fef
+# %% ../../nbs/55_microstructure/11_tick_times.ipynb #fa12eb4b
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..checks import check_kind
 from ..errors import DataError, SpecificationError
 from ..results import count_words
 
-# %% ../../nbs/55_microstructure/11_tick_times.ipynb #f0235621
+# %% ../../nbs/55_microstructure/11_tick_times.ipynb #479d2d90
 _OFFSET = r":\d\d(?:\.\d+)?\s*(?:Z|UTC|[+-]\d\d(?::?\d\d)?)$"
 
 
@@ -48,7 +48,7 @@ def check_gap(session_gap: Any) -> pd.Timedelta | None:
         )
     return gap
 
-
+# %% ../../nbs/55_microstructure/11_tick_times.ipynb #7914b997
 def tick_times(column: Any, timezone: str) -> pd.DatetimeIndex:
     "Times on the clock of `timezone`, to the nanosecond"
     column = pd.Series(column)
@@ -82,7 +82,7 @@ def tick_times(column: Any, timezone: str) -> pd.DatetimeIndex:
             "; give ISO times such as 2013-09-03 09:30:00.250, in UTC where the clock was set back."
         ) from None
 
-# %% ../../nbs/55_microstructure/11_tick_times.ipynb #8465d189
+# %% ../../nbs/55_microstructure/11_tick_times.ipynb #a4b9a257
 def session_numbers(times: pd.DatetimeIndex, gap: pd.Timedelta | None) -> np.ndarray:
     "Number of the session of each row, from 0"
     numbers = np.zeros(len(times), dtype=np.int64)
