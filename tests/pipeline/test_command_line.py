@@ -190,7 +190,7 @@ def test_every_table_fits_the_terminal_and_says_what_was_cut(width, project, cap
     monkeypatch.setenv("COLUMNS", str(width))
     for words in ("status", "report status", "data check prices.csv", "trials show"):
         _, out, _ = call(capsys, *words.split())
-        lines = [line for line in out.splitlines() if not line.startswith("Of 11 pages")]
+        lines = [line for line in out.splitlines() if not line.startswith("Of 14 pages")]
         assert max(map(len, lines)) <= width, words
     assert "texts without their middle" in out and "--wide shows all" in out
     assert out.splitlines()[1].split()[0] == Ledger("trials/ledger.jsonl").table()["id"].iloc[0]
