@@ -43,6 +43,7 @@ from .kyle import (
     kyle_equilibrium as kyle_equilibrium,
     kyle_lambda as kyle_lambda,
 )
+from .liquidity import amihud_illiquidity as amihud_illiquidity
 from .pin import PINFit as PINFit, fit_pin as fit_pin
 from .signs import sign_trades as sign_trades
 from .spreads import (

@@ -148,9 +148,17 @@ def _regression(returns: np.ndarray, volume: np.ndarray, lags: int) -> dict[str,
     }
 
 
+def _plain(x: Any) -> Any:
+    "A series of intraday times on the universal clock, without its zone; anything else as it is"
+    zoned = isinstance(x, pd.Series) and getattr(x.index, "tz", None) is not None
+    return x.tz_convert("UTC").tz_localize(None) if zoned else x
+
+
 def _groups(by: Any, index: pd.Index) -> pd.Series:
     "Labels of the rows, checked"
-    labels = by if isinstance(by, pd.Series) else pd.Series(np.asarray(by), index=index)
+    labels = by if isinstance(by, pd.Series) else pd.Series(by)
+    if not isinstance(by, pd.Series) and len(labels) == len(index):
+        labels.index = index
     check_aligned("kyle_lambda", returns=pd.Series(index=index, dtype=float), by=labels)
     if labels.isna().any():
         raise DataError(f"`by` has {int(labels.isna().sum())} rows without a label; name all.")
@@ -174,7 +182,7 @@ def kyle_lambda(
         than the rows less 3.
     by : Series or array, optional
         Label of each row, such as its session: the regression within each group besides. A group
-        of fewer than `hac_lags` + 4 rows, or without any variation of its volume, is NaN.
+        of fewer than `hac_lags` + 4 rows, or in which one of the two is constant, is NaN.
 
     Returns
     -------
@@ -186,7 +194,7 @@ def kyle_lambda(
     Raises
     ------
     DataError
-        Missing values, constant volume, fewer than 8 rows, or two indexes.
+        Missing values, constant returns or volume, fewer than 8 rows, or two indexes.
     SpecificationError
         `hac_lags` outside its range.
 
@@ -202,8 +210,8 @@ def kyle_lambda(
     >>> round(kyle_lambda(change, volume, hac_lags=1).kyle_lambda, 6)
     0.000206
     """
-    returns, signed_volume = share_index(returns, signed_volume)
-    r = check_series(returns, "returns", min_length=8)
+    returns, signed_volume, by = map(_plain, share_index(returns, signed_volume, by))
+    r = check_series(returns, "returns", min_length=8, allow_constant=False)
     y = check_series(signed_volume, "signed_volume", min_length=8, allow_constant=False)
     check_aligned("kyle_lambda", returns=r, signed_volume=y)
     lags = check_integer(hac_lags, "hac_lags", high=len(r) - 4)
@@ -212,7 +220,7 @@ def kyle_lambda(
         rows = {}
         for label, part in r.groupby(_groups(by, r.index), sort=False):
             volume = y[part.index]
-            enough = len(part) >= lags + 4 and volume.min() < volume.max()
+            enough = len(part) >= lags + 4 and min(np.ptp(volume), np.ptp(part)) > 0
             rows[label] = _regression(part.to_numpy(), volume.to_numpy(), lags) if enough else {
                 "n_obs": len(part)
             }

@@ -866,7 +866,9 @@ row(
     {"prices": CLOSE},
     SPREAD_OPTIONS
     | {
-        "prices": {k: x for k, x in tables(CLOSE, gaps=True).items() if k != "twice"}
+        "prices": {
+            k: x for k, x in tables(CLOSE, gaps=True).items() if k not in ("twice", "time zone")
+        }
         | {"negative": -CLOSE, "zero": CLOSE * 0},
         "one_price_per_timestamp": {"text": "yes", "number": 3},
     },
@@ -892,6 +894,130 @@ row(
         "version": options(None),
     },
 )
+# order flow: trades and quotes a second apart, with sides
+SECOND = pd.date_range("2024-03-01 09:30", periods=60, freq="s", tz="UTC", name="time")
+FLOW_SIDE = RNG.choice([-1, 1], 60)
+FLOW_TICKS = m.Ticks(
+    pd.DataFrame(
+        {
+            "price": 100 + 0.125 * FLOW_SIDE,
+            "volume": 2.0,
+            "side": FLOW_SIDE,
+            "bid": 99.875,
+            "ask": 100.125,
+            "bid_size": 5.0,
+            "ask_size": 4.0,
+        },
+        index=SECOND,
+    )
+)
+FLOW_TRADES = m.Ticks(FLOW_TICKS.table[["price", "volume"]])
+FLOW_QUOTES = m.Ticks(FLOW_TICKS.table[["bid", "ask"]])
+CROSSED = m.Ticks(FLOW_TICKS.table.assign(ask=90.0))
+NO_TICKS = {"none": None, "table": FLOW_TICKS.table, "text": "ticks"}
+SPANS = {"none": None, "number": 5, "text": "soon", "zero": "0s", "negative": "-1min", "list": []}
+FLOW_COUNTS = pd.Series(RNG.poisson(50, 60), index=DATES[:60]).astype(float)
+BULK_OPTIONS = {
+    "bar": SPANS,
+    "distribution": options(None),
+    "degrees_of_freedom": numbers(0.0, -1.0),
+}
+row(
+    m.sign_trades,
+    {"ticks": FLOW_TRADES, "method": "bulk_volume"},
+    BULK_OPTIONS
+    | {
+        "ticks": NO_TICKS | {"quotes": FLOW_QUOTES},
+        "method": options(None, "lee_ready"),
+    },
+)
+row(
+    m.order_flow_imbalance,
+    {"quotes": FLOW_TICKS, "window": "10s"},
+    {
+        "quotes": NO_TICKS | {"trades": FLOW_TRADES, "no sizes": FLOW_QUOTES, "crossed": CROSSED},
+        "window": SPANS,
+    },
+)
+row(
+    m.queue_imbalance,
+    {"quotes": FLOW_TICKS},
+    {"quotes": NO_TICKS | {"trades": FLOW_TRADES, "no sizes": FLOW_QUOTES, "crossed": CROSSED}},
+)
+row(
+    m.vpin,
+    {"ticks": FLOW_TICKS, "bucket_volume": 10.0, "n_buckets": 3},
+    BULK_OPTIONS
+    | {
+        "ticks": NO_TICKS | {"quotes": FLOW_QUOTES},
+        "bucket_volume": numbers(0.0, -5.0, 1000.0),
+        "n_buckets": counts(0, 1000),
+        "classification": options(None),
+    },
+)
+row(
+    m.fit_pin,
+    {"buys": FLOW_COUNTS, "sells": FLOW_COUNTS[::-1].set_axis(FLOW_COUNTS.index)},
+    {
+        "buys": tables(FLOW_COUNTS) | misaligned(FLOW_COUNTS) | {"constant": FLOW_COUNTS * 0 + 0.5},
+        "sells": tables(FLOW_COUNTS) | {"negative": -FLOW_COUNTS, "zero": FLOW_COUNTS * 0},
+        "n_starts": counts(0),
+    },
+)
+row(
+    m.kyle_lambda,
+    {"returns": FRAME["a1"], "signed_volume": SERIES, "hac_lags": 5},
+    {
+        name: {k: x for k, x in tables(SERIES, flat=True).items() if k != "time zone"}
+        | misaligned(SERIES)
+        for name in ("returns", "signed_volume")
+    }
+    | {
+        "hac_lags": counts(N, N - 3),
+        "by": misaligned(SERIES) | {"short": ["a"], "missing": swap(SERIES, np.nan), "text": "a"},
+    },
+)
+row(
+    m.kyle_equilibrium,
+    {"n_auctions": 3, "prior_variance": 4.0, "noise_deviation": 10.0},
+    {
+        "n_auctions": counts(0),
+        "prior_variance": numbers(0.0, -1.0),
+        "noise_deviation": numbers(0.0, -1.0),
+    },
+)
+row(
+    m.trade_costs,
+    {"ticks": FLOW_TICKS, "horizon": "5s"},
+    {
+        "ticks": NO_TICKS
+        | {
+            "trades": FLOW_TRADES,
+            "quotes": FLOW_QUOTES,
+            "no side": m.Ticks(FLOW_TICKS.table.drop(columns="side")),
+            "crossed": CROSSED,
+            "sides unknown": m.Ticks(FLOW_TICKS.table.assign(side=0)),
+        },
+        "horizon": SPANS | {"long": "1D"},
+    },
+)
+row(
+    m.amihud_illiquidity,
+    {"returns": FRAME, "dollar_volume": VOLUME, "window": 20},
+    {
+        "returns": tables(FRAME, gaps=True, short=0) | names_off(FRAME),
+        "dollar_volume": tables(VOLUME, gaps=True, short=0) | {"negative": -VOLUME},
+        "window": counts(0, N + 1, none=False),
+    },
+)
+row(
+    m.arrival_asymmetry,
+    {"ticks": FLOW_TICKS, "window": "10s"},
+    {"ticks": NO_TICKS | {"quotes": FLOW_QUOTES}, "window": SPANS},
+)
+for average in (m.session_vwap, m.vwap_distance):
+    row(average, {"ticks": FLOW_TICKS}, {"ticks": NO_TICKS | {"quotes": FLOW_QUOTES}})
+
 OHLC = Panel({name: BARS[name] for name in ("open", "high", "low", "close")})
 row(
     b.measured_half_spread,
@@ -1598,7 +1724,12 @@ MADE = {
     "RiskForecastCheck",
     "RiskModel",
     "SampleResult",
+    "KyleEquilibrium",
+    "KyleLambda",
+    "PINFit",
     "SpreadEstimate",
+    "TradeCosts",
+    "VPINResult",
     "SweepResult",
     "TearSheet",
 }
