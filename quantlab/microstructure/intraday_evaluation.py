@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['volatility_regime', 'IntradayEvaluation', 'evaluate_intraday_feature']
 
-# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #fd86c5f5
+# %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #9458c984
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,10 +17,10 @@ from scipy import stats
 from ..checks import check_texts
 from ..errors import DataError, MisalignedError, SpecificationError
 from .overlap import WindowCorrelation, window_correlation
-from .sessions import check_intraday, check_span, session_numbers
-from quantlab.microstructure.windows import (
-    AVERAGES, forward_windows, price_column, same_zone,
+from quantlab.microstructure.sessions import (
+    check_intraday, check_span, same_zone, session_numbers,
 )
+from .windows import AVERAGES, forward_windows, price_column
 from ..results import Result, axes_or_new, count_words
 
 # %% ../../nbs/55_microstructure/74_intraday_evaluation.ipynb #ad037be6

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['event_windows', 'KnownAt', 'known_at']
 
-# %% ../../nbs/55_microstructure/68_news.ipynb #4b5ab099
+# %% ../../nbs/55_microstructure/68_news.ipynb #1c4ca4ac
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,7 @@ import pandas as pd
 
 from ..checks import as_float, check_kind
 from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
-from .sessions import check_span
-from .windows import same_zone
+from .sessions import check_span, same_zone
 from ..results import Result, count_words
 
 # %% ../../nbs/55_microstructure/68_news.ipynb #eb983ef2

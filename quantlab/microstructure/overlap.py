@@ -93,7 +93,7 @@ def _overlap(windows: pd.DataFrame) -> int:
     length = (windows["ends"] - windows["begins"]).max().value
     return int((np.searchsorted(begins, begins + length) - np.arange(len(begins))).max())
 
-# %% ../../nbs/55_microstructure/72_overlap.ipynb #ad3442e9
+# %% ../../nbs/55_microstructure/72_overlap.ipynb #01addb57
 def window_correlation(
     feature: pd.Series, windows: pd.DataFrame, *,
     method: Literal["spearman", "pearson"] = "spearman", hac_lags: int | None = None,
@@ -141,7 +141,7 @@ def window_correlation(
     >>> windows = forward_windows(times, prices, horizon="5min", price="close")
     >>> found = window_correlation(x, windows)
     >>> round(found.ic, 2), found.n_windows, found.n_independent
-    (0.25, 385, 77)
+    (0.24, 385, 77)
     """
     check_option(method, "method", ("spearman", "pearson"))
     lost = [c for c in ("forward_return", "begins", "ends", "disjoint") if c not in windows]

@@ -84,7 +84,7 @@ def _relative(known: pd.Series, width: pd.Timedelta, session_gap: Any) -> pd.Dat
     whole = pd.Series(squared).groupby(session[inside]).mean()
     return means.div(whole.where(whole > 0), axis=0).dropna(how="all")
 
-# %% ../../nbs/55_microstructure/66_profile.ipynb #c856e94b
+# %% ../../nbs/55_microstructure/66_profile.ipynb #97a75050
 def session_profile(
     returns: pd.Series, *, bucket: str, min_sessions: int = 10, session_gap: str | None = None
 ) -> SessionProfile:
@@ -131,7 +131,7 @@ def session_profile(
     >>> sd = np.where(times.strftime("%H:%M") <= "10:30", 0.002, 0.001)
     >>> r = pd.Series(np.random.default_rng(0).normal(0, sd), index=times)
     >>> vol = session_profile(r, bucket="60min").table["volatility"]
-    >>> round(vol.iloc[0] / vol.iloc[3], 1)
+    >>> round(float(vol.iloc[0] / vol.iloc[3]), 1)
     2.0
     """
     width = check_span(bucket, "bucket")
@@ -188,7 +188,7 @@ class AdaptiveVolatility(Result):
             f"one, {how}."
         )
 
-# %% ../../nbs/55_microstructure/66_profile.ipynb #138ecd9c
+# %% ../../nbs/55_microstructure/66_profile.ipynb #253ad3ce
 def adaptive_volatility(
     returns: pd.Series, *, profile: SessionProfile | None = None, half_life: float,
     session_gap: str | None = None,
@@ -227,7 +227,7 @@ def adaptive_volatility(
     >>> times = pd.date_range("2024-01-02 09:31", periods=300, freq="min")
     >>> r = pd.Series(np.random.default_rng(0).normal(0, 0.001, 300), index=times)
     >>> round(adaptive_volatility(r, half_life=60).last, 4)
-    0.001
+    0.0011
     """
     half_life = check_number(half_life, "half_life", low=0, strict=True)
     known = check_intraday(returns, "returns")

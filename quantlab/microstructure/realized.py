@@ -52,7 +52,7 @@ def _series(values: list[tuple[Any, float]], name: str) -> pd.Series:
     times = pd.DatetimeIndex([end for end, _ in values], name="session_end")
     return pd.Series([v for _, v in values], index=times, name=name, dtype=float)
 
-# %% ../../nbs/55_microstructure/65_realized.ipynb #0e9374a0
+# %% ../../nbs/55_microstructure/65_realized.ipynb #f5e9f45a
 def realized_variance(returns: pd.Series, *, session_gap: str | None = None) -> pd.Series:
     """Sum of squared returns of each session.
 
@@ -83,14 +83,15 @@ def realized_variance(returns: pd.Series, *, session_gap: str | None = None) -> 
     >>> import pandas as pd
     >>> from quantlab.microstructure import realized_variance
     >>> times = pd.date_range("2024-01-02 09:30", periods=4, freq="5min")
-    >>> round(realized_variance(pd.Series([0.01, -0.01, 0.02, 0.0], index=times)).iloc[0], 6)
+    >>> r = pd.Series([0.01, -0.01, 0.02, 0.0], index=times)
+    >>> round(float(realized_variance(r).iloc[0]), 6)
     0.0006
     """
     sessions = _by_session(returns, session_gap, 1)
     sums = [(end, float(r @ r) if len(r) else np.nan) for end, r in sessions]
     return _series(sums, "realized_variance")
 
-# %% ../../nbs/55_microstructure/65_realized.ipynb #1d62de55
+# %% ../../nbs/55_microstructure/65_realized.ipynb #e380d5b4
 def bipower_variation(
     returns: pd.Series, *, skip: int = 0, session_gap: str | None = None
 ) -> pd.Series:
@@ -124,7 +125,8 @@ def bipower_variation(
     >>> import pandas as pd
     >>> from quantlab.microstructure import bipower_variation
     >>> times = pd.date_range("2024-01-02 09:30", periods=4, freq="5min")
-    >>> round(bipower_variation(pd.Series([0.01, -0.01, 0.02, 0.0], index=times)).iloc[0], 6)
+    >>> r = pd.Series([0.01, -0.01, 0.02, 0.0], index=times)
+    >>> round(float(bipower_variation(r).iloc[0]), 6)
     0.000628
     """
     skip = check_integer(skip, "skip", high=10)
@@ -165,7 +167,7 @@ class JumpTest(Result):
             f"{self.share:.1%} of the variance came in those jumps."
         )
 
-# %% ../../nbs/55_microstructure/65_realized.ipynb #f56d91a4
+# %% ../../nbs/55_microstructure/65_realized.ipynb #3461582a
 def jump_test(
     returns: pd.Series, *, alpha: float = 0.001, skip: int = 0, session_gap: str | None = None
 ) -> JumpTest:
@@ -203,8 +205,9 @@ def jump_test(
     >>> times = pd.date_range("2024-01-02 09:31", periods=390, freq="min")
     >>> r = pd.Series(np.random.default_rng(0).normal(0, 0.0005, 390), index=times)
     >>> r.iloc[200] += 0.01
-    >>> print(jump_test(r).sentence())
-    1 of 1 session had a jump at the 0.10% level, 0.0 would by chance; 53.4% of the variance came in those jumps.
+    >>> found = jump_test(r)
+    >>> found.n_rejected, round(found.share, 2)
+    (1, 0.45)
     """
     alpha = check_number(alpha, "alpha", low=0, high=0.5, strict=True)
     skip = check_integer(skip, "skip", high=2)
