@@ -46,6 +46,15 @@ from .kyle import (
 from .liquidity import amihud_illiquidity as amihud_illiquidity
 from .pin import PINFit as PINFit, fit_pin as fit_pin
 from .signs import sign_trades as sign_trades
+from .bar_panel import bars_panel as bars_panel
+from .bars import BarBuilder as BarBuilder, Bars as Bars, bars as bars
+from .bounce import bounce_bars as bounce_bars
+from .order_flow_market import (
+    OrderFlowMarket as OrderFlowMarket,
+    OrderFlowModel as OrderFlowModel,
+    order_flow_sessions as order_flow_sessions,
+    simulate_order_flow as simulate_order_flow,
+)
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
     abdi_ranaldo_spread as abdi_ranaldo_spread,
@@ -53,6 +62,12 @@ from .spreads import (
     roll_spread as roll_spread,
 )
 from .windows import forward_windows as forward_windows
+from .tick_chunks import tick_chunks as tick_chunks
+from .tick_quality import (
+    TickQuality as TickQuality,
+    check_ticks as check_ticks,
+    estimate_tick_size as estimate_tick_size,
+)
 from .ticks import Ticks as Ticks, load_ticks as load_ticks
 from .toxicity import VPINResult as VPINResult, vpin as vpin
 from .trade_costs import TradeCosts as TradeCosts, trade_costs as trade_costs

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['ENDS', 'BREAKS', 'PASSES', 'cut_by_sum', 'clock_edges', 'cut_by_clock', 'cut_by_imbalance', 'gather_bars']
 
-# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #17b2ff08
+# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #fd7e8fbf
 import numpy as np
 from numba import njit
 
 ENDS, BREAKS, PASSES = 1, 2, 4
 
-# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #a35a5a19
+# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #e70a323c
 @njit(cache=True)
 def cut_by_sum(
     measure: np.ndarray, session: np.ndarray, size: float, state: np.ndarray, flags: np.ndarray,
@@ -28,14 +28,14 @@ def cut_by_sum(
             total = 0.0
     state[0], state[1] = total, number
 
-# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #50b44d91
+# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #7d43a87f
 _DAY = 86_400_000_000_000
 
 
 def clock_edges(
     utc: np.ndarray, local: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    "Edges [ns, UTC] of the interval of `width` ns that each time falls into, from local midnight"
+    "Edges [ns, UTC] of the interval of `width` ns that a time falls into, from local midnight"
     of_day = local % _DAY
     passed = of_day % width
     left = utc - passed
@@ -54,7 +54,7 @@ def cut_by_clock(
         last, number = edge[i], session[i]
     state[0], state[1] = last, number
 
-# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #a679b6d7
+# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #013c04ec
 @njit(cache=True)
 def cut_by_imbalance(
     signed: np.ndarray, session: np.ndarray, bounds: np.ndarray, weights: np.ndarray,
@@ -64,7 +64,7 @@ def cut_by_imbalance(
 
     `bounds`: least and largest expected number of trades; `weights`: of the newest bar, and of the
     newest trade, in the means. State: theta, trades in the bar, session (-1: none), expected number
-    of trades, expected imbalance, sums of weighted imbalances and of weights, bars, bars at a bound.
+    of trades, expected imbalance, weighted sums of imbalances and of ones, bars, bars at a bound.
     """
     theta, count, number, expected, lean, top, below, bars, bound = state
     for i in range(signed.shape[0]):
@@ -86,7 +86,7 @@ def cut_by_imbalance(
             lean, theta, count = top / below, 0.0, 0.0
     state[:] = (theta, count, number, expected, lean, top, below, bars, bound)
 
-# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #bb926f57
+# %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #f243dd26
 @njit(cache=True)
 def gather_bars(
     left: np.ndarray, right: np.ndarray, session: np.ndarray, price: np.ndarray,

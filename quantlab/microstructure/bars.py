@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Kind', 'Bars', 'BarBuilder', 'bars']
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #4848197e
+# %% ../../nbs/55_microstructure/16_bars.ipynb #e91996a6
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from .tick_rule import tick_rule_kernel
 from .ticks import Ticks
 from ..results import Result, count_words
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #55765a80
+# %% ../../nbs/55_microstructure/16_bars.ipynb #b676ba59
 Kind = Literal["time", "tick", "volume", "dollar", "tick_imbalance", "volume_imbalance"]
 _KINDS = ("time", "tick", "volume", "dollar", "tick_imbalance", "volume_imbalance")
 
@@ -43,7 +43,7 @@ class Bars(Result):
     # of imbalance bars, those made at a bound of the expected size; NaN where there are none
     share_at_bound: float
 
-    NEXT = ("result.table", "result.log_returns()")
+    NEXT = ("result.table", "result.log_returns()", "bars_panel({'ES': result})")
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
@@ -75,7 +75,7 @@ class Bars(Result):
         )
         return table.rename_axis("session")
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #3967ee0a
+# %% ../../nbs/55_microstructure/16_bars.ipynb #79ff4b73
 def _check_size(kind: str, size: Any) -> Any:
     "The size of a bar in the unit of its kind"
     if kind != "time":
@@ -114,7 +114,7 @@ def _check_bounds(kind: str, size: Any, bounds: Any) -> np.ndarray:
     low = check_number(low, "expected_size_bounds[0]", low=1, high=size)
     return np.array([low, check_number(high, "expected_size_bounds[1]", low=size)])
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #858b3ed8
+# %% ../../nbs/55_microstructure/16_bars.ipynb #ed617929
 @dataclass(frozen=True, slots=True)
 class _Last:
     "What is to be known of the rows before a piece"
@@ -174,7 +174,7 @@ def _cut(builder: "BarBuilder", price, volume, signs, session, edge) -> np.ndarr
         cut_by_sum(measure, session, float(builder.size), state, flags)
     return flags
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #376e9b7e
+# %% ../../nbs/55_microstructure/16_bars.ipynb #cb7452bc
 _HELD = ["open", "high", "low", "close", "volume", "value", "signed_volume", "n_trades"]
 
 
@@ -227,7 +227,7 @@ def _as_bars(builder: "BarBuilder", pieces: list, last: _Last) -> Bars:
         share_at_bound=float(cut[-1] / n_bars) if bounded and n_bars > 0 else np.nan,
     )
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #e57582ee
+# %% ../../nbs/55_microstructure/16_bars.ipynb #6ed1afb8
 class BarBuilder:
     """Make bars from ticks that come in pieces, as `bars` makes them from all at once.
 
@@ -311,7 +311,7 @@ class BarBuilder:
         used = np.zeros_like(session) if self.span_sessions else session
         return left, right, _cut(self, price, volume, signs, used, right)
 
-# %% ../../nbs/55_microstructure/16_bars.ipynb #3e0366df
+# %% ../../nbs/55_microstructure/16_bars.ipynb #7a13808a
 def bars(
     ticks: Ticks | Iterable[Ticks], *, kind: Kind, size: Any,
     expected_size_bounds: tuple[float, float] | None = None, span: int = 20,

@@ -243,7 +243,7 @@ class Ticks(_Content, Result):
     session_gap: Any = field(default="10min", kw_only=True)
     sessions: np.ndarray = field(default=None, kw_only=True)  # type: ignore[assignment]
 
-    NEXT = ("result.session(0)", "result.require('side')")
+    NEXT = ("check_ticks(result)", "bars(result, kind='volume', size=1000)", "result.session(0)")
 
     def __post_init__(self) -> None:
         _check_table(self.table)
