@@ -4630,6 +4630,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'quantlab/microstructure/sessions.py')},
             'quantlab.microstructure.signs': { 'quantlab.microstructure.signs._lee_ready': ( '55_microstructure/signs.html#_lee_ready',
                                                                                              'quantlab/microstructure/signs.py'),
+                                               'quantlab.microstructure.signs._tick_signs': ( '55_microstructure/signs.html#_tick_signs',
+                                                                                              'quantlab/microstructure/signs.py'),
                                                'quantlab.microstructure.signs.bulk_signs': ( '55_microstructure/signs.html#bulk_signs',
                                                                                              'quantlab/microstructure/signs.py'),
                                                'quantlab.microstructure.signs.check_span': ( '55_microstructure/signs.html#check_span',

@@ -29,7 +29,7 @@ def _quotes(quotes: Any, by: str) -> Ticks:
     if crossed.any():
         raise DataError(
             f"{int(crossed.sum())} quotes have a bid above the ask (first: "
-            f"{part.table.index[crossed][0]}); drop them, or are the columns exchanged?"
+            f"{part.table.index[crossed][0]}); drop them, or exchange the columns."
         )
     return part
 
@@ -88,7 +88,8 @@ def order_flow_imbalance(quotes: Ticks, *, window: str | pd.Timedelta) -> pd.Ser
     >>> import pandas as pd
     >>> from quantlab.microstructure import load_ticks, order_flow_imbalance
     >>> rows = pd.DataFrame({"time": pd.date_range("2024-03-01 09:30:01", periods=3, freq="s"),
-    ...                      "bid": 10.0, "ask": 10.1, "bid_size": [5, 8, 8], "ask_size": [6, 6, 4]})
+    ...                      "bid": 10.0, "ask": 10.1, "bid_size": [5, 8, 8],
+    ...                      "ask_size": [6, 6, 4]})
     >>> quotes = load_ticks(rows, timezone="UTC")
     >>> order_flow_imbalance(quotes, window="10s").tolist()
     [5.0]
@@ -142,5 +143,6 @@ def queue_imbalance(quotes: Ticks) -> pd.Series:
     [0.5, -1.0]
     """
     part = _quotes(quotes, "queue_imbalance").table
-    total = part["bid_size"] + part["ask_size"]
-    return ((part["bid_size"] - part["ask_size"]) / total.where(total > 0)).rename("queue_imbalance")
+    bids, asks = part["bid_size"], part["ask_size"]
+    total = bids + asks
+    return ((bids - asks) / total.where(total > 0)).rename("queue_imbalance")

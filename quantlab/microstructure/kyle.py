@@ -42,7 +42,7 @@ class KyleEquilibrium(Result):
             f"{self.expected_profit:.4g}."
         )
 
-
+# %% ../../nbs/55_microstructure/38_kyle.ipynb #0fe4f5be
 def _shares(n_auctions: int) -> np.ndarray:
     "alpha times lambda of each auction, backwards from zero at the last"
     q = np.zeros(n_auctions)
@@ -133,7 +133,7 @@ class KyleLambda(Result):
             "and no forecast."
         )
 
-
+# %% ../../nbs/55_microstructure/38_kyle.ipynb #6ef50a19
 def _regression(returns: np.ndarray, volume: np.ndarray, lags: int) -> dict[str, Any]:
     "Slope with Newey-West and plain errors"
     from statsmodels.regression.linear_model import OLS

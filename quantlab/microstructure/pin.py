@@ -92,7 +92,7 @@ class PINFit(Result):
             f"{self.n_days} days; {self.n_starts_agreeing} of {self.n_starts} starts agree)."
         )
 
-
+# %% ../../nbs/55_microstructure/36_pin.ipynb #31964cbf
 def _starts(buys: np.ndarray, sells: np.ndarray, n_starts: int) -> np.ndarray:
     "Beginnings of the search, a row each, spread evenly by an additive sequence; no randomness"
     steps = 1.2207440846057596 ** -np.arange(1.0, 4.0)  # Roberts (2018): the root of x^4 = x + 1
@@ -201,7 +201,7 @@ def fit_pin(buys: Any, sells: Any, *, n_starts: int = 6) -> PINFit:
     heights = np.array([-end.fun * len(b) for end in ends])
     if not np.isfinite(heights).any():
         raise ConvergenceError(
-            f"none of {n_starts} starts reached an optimum; raise `n_starts`, or look at the counts."
+            f"none of {n_starts} starts reached an optimum; raise `n_starts`, or mend the counts."
         )
     best = int(np.nanargmax(heights))
     theta = ends[best].x

@@ -14,7 +14,7 @@ from scipy import special
 
 from ..checks import check_kind, check_number, check_option
 from ..errors import SpecificationError
-from .tick_rule import tick_rule
+from .tick_rule import tick_rule_kernel
 from .ticks import Ticks
 
 # %% ../../nbs/55_microstructure/30_signs.ipynb #db61d629
@@ -94,8 +94,16 @@ def bulk_signs(
         return special.erf(z / np.sqrt(2))
     return 2 * special.stdtr(degrees_of_freedom, z) - 1
 
-# %% ../../nbs/55_microstructure/30_signs.ipynb #c851bf98
+# %% ../../nbs/55_microstructure/30_signs.ipynb #0bd09e66
 Method = Literal["tick", "lee_ready", "bulk_volume"]
+
+
+def _tick_signs(trades: Ticks) -> np.ndarray:
+    "The tick rule, on prices of which the ticks know that none is missing"
+    price = np.ascontiguousarray(trades.table["price"].to_numpy(), dtype=np.float64)
+    out = np.empty(len(price), np.int8)
+    tick_rule_kernel(price, np.ascontiguousarray(trades.sessions), out, np.nan, 0, -1)
+    return out
 
 
 def _lee_ready(trades: Ticks) -> np.ndarray:
@@ -103,7 +111,7 @@ def _lee_ready(trades: Ticks) -> np.ndarray:
     table = trades.table
     middle = (table["bid"] + table["ask"]).to_numpy() / 2
     gap = table["price"].to_numpy() - middle
-    tick = tick_rule(table["price"].to_numpy(), trades.sessions)
+    tick = _tick_signs(trades)
     beside = np.isfinite(gap) & (gap != 0)
     return np.where(beside, np.sign(np.where(beside, gap, 0.0)), tick).astype(np.int8)
 
@@ -164,7 +172,7 @@ def sign_trades(
     trades = ticks.require(*needs, by=f'sign_trades(method="{method}")').trades
     side: Any
     if method == "tick":
-        side = tick_rule(trades.table["price"].to_numpy(), trades.sessions)
+        side = _tick_signs(trades)
     elif method == "lee_ready":
         side = _lee_ready(trades)
     else:

@@ -68,7 +68,7 @@ class VPINResult(Result):
             "another level."
         )
 
-
+# %% ../../nbs/55_microstructure/34_vpin.ipynb #4bdfe07d
 def _rows(
     trades: Ticks, classification: str, **bulk: Any
 ) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:

@@ -50,7 +50,7 @@ class TradeCosts(Result):
             f"{1e4 * self.realised:.3g}."
         )
 
-
+# %% ../../nbs/55_microstructure/40_trade_costs.ipynb #9ecc91bb
 def _mid_after(
     quotes: Ticks, times: np.ndarray, sessions: np.ndarray, horizon: int
 ) -> np.ndarray:
@@ -65,7 +65,7 @@ def _mid_after(
     inside &= quotes.sessions[row] == sessions
     return np.where(inside, mid[row], np.nan)
 
-
+# %% ../../nbs/55_microstructure/40_trade_costs.ipynb #bd0993d8
 def trade_costs(ticks: Ticks, *, horizon: str | pd.Timedelta) -> TradeCosts:
     """Quoted, effective and realised spread of trades, and their price impact.
 
@@ -139,7 +139,7 @@ def trade_costs(ticks: Ticks, *, horizon: str | pd.Timedelta) -> TradeCosts:
     )
     return _means(table, int(ticks.table["price"].notna().sum()), step)
 
-
+# %% ../../nbs/55_microstructure/40_trade_costs.ipynb #a829d274
 def _means(table: pd.DataFrame, n_given: int, horizon: pd.Timedelta) -> TradeCosts:
     "Means over the trades whose mid after the horizon is known"
     names = ["quoted", "effective", "realised", "impact"]
