@@ -78,7 +78,8 @@ def bars_panel(bars: Mapping[str, Bars], *, carry: bool = True) -> Panel:
     }
     fields = {}
     for field in ("prices", "vwap", "dollar_volume"):
-        table = pd.concat({name: t[field] for name, t in tables.items()}, axis=1).sort_index()
+        columns = {name: t[field] for name, t in tables.items()}
+        table = pd.concat(columns, axis=1, sort=True)
         table.columns.name, table.index.name = "asset", "date"
         if field == "dollar_volume":
             table = table.fillna(0.0)

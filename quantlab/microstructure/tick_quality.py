@@ -156,7 +156,7 @@ def check_ticks(
     >>> times = ["2024-03-01 10:00:00"] * 3
     >>> rows = pd.DataFrame({"time": times, "price": [10.0, 10.25, 10.5], "volume": [1, 0, 2]})
     >>> check_ticks(load_ticks(rows, timezone="UTC")).issues["kind"].tolist()
-    ['zero_size', 'one_session']
+    ['one_session', 'zero_size']
     """
     check_kind(ticks, Ticks, "ticks", "from `load_ticks`")
     spike_ticks, table = check_integer(spike_ticks, "spike_ticks", low=1), ticks.table
