@@ -52,7 +52,6 @@ from .realized import (
     realized_variance as realized_variance,
 )
 from .sessions import session_numbers as session_numbers, session_returns as session_returns
-from .pin import PINFit as PINFit, fit_pin as fit_pin
 from .signs import sign_trades as sign_trades
 from .spreads import (
     SpreadEstimate as SpreadEstimate,
