@@ -247,7 +247,8 @@ def index_page(
     entries : sequence of dict
         `title` and `href` (a file beside or below the page), or `missing` where there is no page
         yet; where they help `summary` (the question), `answer`, `note` (what a reader must know),
-        `group` (a heading above the entries that follow each other and share it) and `status` ("approved", "rejected", "current" and "stale" get their colours; "stale early"
+        `group` (a heading above the entries that follow each other and share it) and `status`
+        ("approved", "rejected", "current" and "stale" get their colours; "stale early"
         shows the word "early" in the colour of "stale").
     title, subtitle, footer : str
         Plain text.

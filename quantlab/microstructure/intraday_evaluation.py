@@ -44,9 +44,11 @@ def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(stats.spearmanr(x[ok], y[ok]).statistic)
 
 
-def _past_return(times: pd.DatetimeIndex, known: pd.Series, session: np.ndarray, span: int) -> Any:
-    "Log return of the last `span` up to each time, inside its session; known at the time"
-    rows, at = known.index.asi8, times.as_unit("ns").asi8
+def _past_return(
+    times: pd.DatetimeIndex, known: pd.Series, session: np.ndarray, length: pd.Timedelta
+) -> np.ndarray:
+    "Log return of the last `length` up to each time, inside its session; known at the time"
+    rows, at, span = known.index.asi8, times.as_unit("ns").asi8, length.as_unit("ns").value
     now = np.searchsorted(rows, at, side="right") - 1
     then = np.searchsorted(rows, at - span, side="right") - 1
     ok = (then >= 0) & (session[now.clip(0)] == session[then.clip(0)])
@@ -278,8 +280,7 @@ def evaluate_intraday_feature(
     kinds = {"session": own, "volatility": regime} | _labels(by, known.index)
     momentum = {
         h: _rank_correlation(
-            known.to_numpy(),
-            _past_return(known.index, at_time, session, check_span(h, "horizons").as_unit("ns").value),
+            known.to_numpy(), _past_return(known.index, at_time, session, check_span(h, "horizons"))
         )
         for h in horizons
     }

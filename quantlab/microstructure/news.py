@@ -74,7 +74,8 @@ def event_windows(
     >>> from quantlab.microstructure import event_windows
     >>> times = pd.date_range("2024-01-05 08:28", periods=5, freq="min")
     >>> payrolls = pd.DatetimeIndex(["2024-01-05 08:30"])
-    >>> event_windows(times, payrolls, before="1min", after="2min", scheduled=True)["window"].tolist()
+    >>> marked = event_windows(times, payrolls, before="1min", after="2min", scheduled=True)
+    >>> marked["window"].tolist()
     ['none', 'before', 'after', 'after', 'none']
     """
     check_kind(scheduled, bool, "scheduled", "true or false")
@@ -175,7 +176,8 @@ def known_at(
     >>> import pandas as pd
     >>> from quantlab.microstructure import known_at
     >>> arrival = pd.to_datetime(["2024-01-05 08:30", "2024-02-02 08:30"])
-    >>> records = pd.DataFrame({"arrival": arrival, "item": "payrolls of December", "value": [216.0, 333.0]})
+    >>> values = {"item": "payrolls of December", "value": [216.0, 333.0]}
+    >>> records = pd.DataFrame({"arrival": arrival, **values})
     >>> times = pd.to_datetime(["2024-01-05 08:29", "2024-01-05 08:30", "2024-02-02 08:31"])
     >>> known_at(times, records).values["payrolls of December"].tolist()
     [nan, 216.0, 333.0]

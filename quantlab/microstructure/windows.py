@@ -87,9 +87,11 @@ def forward_windows(
     >>> from quantlab.microstructure import forward_windows
     >>> times = pd.date_range("2024-01-02 10:00", periods=5, freq="min")
     >>> prices = pd.Series([100.0, 101.0, 102.0, 103.0, 104.0], index=times)
-    >>> forward_windows(times, prices, horizon="2min", price="close")["forward_return"].round(4).tolist()
+    >>> at_close = forward_windows(times, prices, horizon="2min", price="close")
+    >>> at_close["forward_return"].round(4).tolist()
     [0.0198, 0.0196, 0.0194, nan, nan]
-    >>> forward_windows(times, prices, horizon="2min", price="vwap")["forward_return"].round(4).tolist()
+    >>> at_vwap = forward_windows(times, prices, horizon="2min", price="vwap")
+    >>> at_vwap["forward_return"].round(4).tolist()
     [0.0196, 0.0194, nan, nan, nan]
     """
     span = check_span(horizon, "horizon").as_unit("ns").value
