@@ -94,3 +94,39 @@ from .purging import (
     check_purged as check_purged,
     label_overlap as label_overlap,
 )
+from .sessions import (
+    session_numbers as session_numbers,
+    session_returns as session_returns,
+)
+from .realized import (
+    JumpTest as JumpTest,
+    bipower_variation as bipower_variation,
+    jump_test as jump_test,
+    realized_variance as realized_variance,
+)
+from .profile import (
+    AdaptiveVolatility as AdaptiveVolatility,
+    SessionProfile as SessionProfile,
+    adaptive_volatility as adaptive_volatility,
+    session_profile as session_profile,
+)
+from .news import (
+    KnownAt as KnownAt,
+    event_windows as event_windows,
+    known_at as known_at,
+)
+from .windows import (
+    forward_windows as forward_windows,
+)
+from .overlap import (
+    WindowCorrelation as WindowCorrelation,
+    window_correlation as window_correlation,
+)
+from .intraday_evaluation import (
+    IntradayEvaluation as IntradayEvaluation,
+    evaluate_intraday_feature as evaluate_intraday_feature,
+)
+from .many_features import (
+    IntradayComparison as IntradayComparison,
+    compare_intraday_features as compare_intraday_features,
+)

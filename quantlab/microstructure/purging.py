@@ -44,7 +44,9 @@ def _spans(start: Any, end: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     early = int((last < first).sum())
     if early:
-        raise DataError(f"{early} labels end before they start; `start` and `end` may be exchanged.")
+        raise DataError(
+            f"{early} labels end before they start; `start` and `end` may be exchanged."
+        )
     return first, last
 
 
