@@ -2397,6 +2397,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'quantlab/factors/event_study.py'),
                                               'quantlab.factors.event_study._check_choices': ( '50_factors/event_study.html#_check_choices',
                                                                                                'quantlab/factors/event_study.py'),
+                                              'quantlab.factors.event_study._check_compounding': ( '50_factors/event_study.html#_check_compounding',
+                                                                                                   'quantlab/factors/event_study.py'),
                                               'quantlab.factors.event_study._curve': ( '50_factors/event_study.html#_curve',
                                                                                        'quantlab/factors/event_study.py'),
                                               'quantlab.factors.event_study._disjoint': ( '50_factors/event_study.html#_disjoint',

@@ -163,7 +163,7 @@ def _tested(series: pd.Series, d: float, threshold: float, lags: int) -> dict[st
         "level_left": float(weights.sum()), "n_weights": len(weights), "nobs": len(change),
     }
 
-
+# %% ../../nbs/55_microstructure/58_fractional.ipynb #33fdcedd
 def minimum_fractional_order(
     x: pd.Series, *, alpha: float = 0.05, threshold: float = 1e-4, n_orders: int = 21,
     lags: int = 1,

@@ -229,7 +229,7 @@ def _verdict(s: Sources) -> dict[str, Any]:
     before = all(_criteria(s).values()) and not s.judged.get("objections")
     return found | {"verdict": "approved" if before and confirmed else "rejected"}
 
-
+# %% ../../nbs/70_review/31_second_ways.ipynb #58e59460
 def _verdicts(s: Sources) -> dict[str, Any]:
     "Before the holdout, of each family"
     judged = {f: row for f, row in s.metrics["validate"].items() if "criteria" in _mapping(row)}
