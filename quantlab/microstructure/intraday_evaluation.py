@@ -257,6 +257,8 @@ def evaluate_intraday_feature(
     5min     0.24             77
     """
     known = check_intraday(feature, "feature", min_length=10)
+    if known.nunique() < 2:
+        raise DataError("`feature` is constant, so it says nothing of what follows.")
     name = "feature" if feature.name is None else str(feature.name)
     horizons = check_texts(horizons, "horizons")
     point = price_column(prices, price)

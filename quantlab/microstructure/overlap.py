@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..checks import check_integer, check_option
+from ..checks import as_float, check_integer, check_kind, check_option
 from ..errors import DataError, MisalignedError
 from ..results import Result, count_words, p_words
 
@@ -144,6 +144,7 @@ def window_correlation(
     (0.24, 385, 77)
     """
     check_option(method, "method", ("spearman", "pearson"))
+    check_kind(windows, pd.DataFrame, "windows", "from `forward_windows`")
     lost = [c for c in ("forward_return", "begins", "ends", "disjoint") if c not in windows]
     if lost:
         raise DataError(f"`windows` lacks {', '.join(lost)}; take it from `forward_windows`.")
@@ -152,7 +153,7 @@ def window_correlation(
             "`feature` and `windows` must be on the same times; call `forward_windows` on the "
             "index of the feature."
         )
-    x, y = feature.to_numpy(dtype=float), windows["forward_return"].to_numpy()
+    x, y = as_float(feature, "feature"), windows["forward_return"].to_numpy()
     ok = np.isfinite(x) & np.isfinite(y)
     alone = ok & windows["disjoint"].to_numpy()
     n, n_alone = int(ok.sum()), int(alone.sum())

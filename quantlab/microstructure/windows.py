@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import check_kind
 from ..errors import DataError, SpecificationError
 from quantlab.microstructure.sessions import (
     check_intraday, check_span, same_zone, session_numbers,
@@ -22,6 +23,7 @@ AVERAGES = ("vwap", "twap")  # prices over a bar, not at a time
 
 def price_column(prices: Any, price: str) -> pd.Series:
     "The checked column `price` of a table, or the series itself"
+    check_kind(price, str, "price", "the name of a column")
     if isinstance(prices, pd.DataFrame):
         if price not in prices.columns:
             raise SpecificationError(

@@ -1050,6 +1050,162 @@ row(
     },
 )
 
+# inside the day
+
+STAMPS = MINUTES.rename("time")
+MOVES = pd.Series(RNG.normal(0, 1e-4, N), index=STAMPS)
+LEVEL = (1 + MOVES).cumprod() * 100
+SIGNAL = pd.Series(RNG.normal(size=N), index=STAMPS)
+GAP = {"no time": "soon", "negative": "-5min", "number": 5}
+SPANS_OF_TIME = {"no time": "soon", "negative": "-5min", "none": None}
+DAYLIGHT = pd.DatetimeIndex(
+    np.concatenate(
+        [
+            pd.date_range(day + pd.Timedelta("14h"), periods=60, freq="min").to_numpy()
+            for day in pd.bdate_range("2026-01-05", periods=12)
+        ]
+    )
+).tz_localize("UTC")
+MANY_DAYS = pd.Series(RNG.normal(0, 1e-4, len(DAYLIGHT)), index=DAYLIGHT)
+
+
+def stamped(series, *, negative=False):
+    "What can be wrong with values at times of the day"
+    bad = {
+        "text": swap(series, "x", at=(7,)),
+        "infinite": swap(series, np.inf, at=(7,)),
+        "unsorted": series[::-1],
+        "no times": series.reset_index(drop=True),
+        "nothing": series[:0],
+        "none": None,
+        "a word": "returns",
+    }
+    return bad | ({"negative": -series} if negative else {})
+
+
+OF_DAY = {"returns": stamped(MOVES), "session_gap": GAP}
+row(
+    m.session_numbers,
+    {"index": STAMPS},
+    {"index": {"none": None, "numbers": [1, 2], "unsorted": STAMPS[::-1]}, "session_gap": GAP},
+)
+row(
+    m.session_returns,
+    {"prices": LEVEL},
+    {"prices": stamped(LEVEL, negative=True), "session_gap": GAP},
+)
+row(m.realized_variance, {"returns": MOVES}, OF_DAY)
+row(m.bipower_variation, {"returns": MOVES}, OF_DAY | {"skip": counts(1000, none=False)})
+row(
+    m.jump_test,
+    {"returns": MOVES},
+    OF_DAY | {"alpha": numbers(0.0, 1.0), "skip": counts(1000, none=False)},
+)
+row(
+    m.session_profile,
+    {"returns": MANY_DAYS, "bucket": "10min"},
+    {
+        "returns": stamped(MANY_DAYS),
+        "bucket": SPANS_OF_TIME,
+        "min_sessions": counts(0, 13),
+        "session_gap": GAP,
+    },
+)
+row(
+    m.adaptive_volatility,
+    {"returns": MANY_DAYS, "half_life": 20},
+    {
+        "returns": stamped(MANY_DAYS),
+        "half_life": numbers(0.0, -1.0),
+        "profile": {"text": "flat", "number": 1},
+        "session_gap": GAP,
+    },
+)
+row(
+    m.event_windows,
+    {"times": STAMPS, "news": STAMPS[[50]], "after": "5min"},
+    {
+        "times": {"none": None, "numbers": [1, 2]},
+        "news": {"none": None, "numbers": [1], "no zone": STAMPS[[50]].tz_localize(None)},
+        "after": SPANS_OF_TIME,
+        "before": {"no time": "soon", "negative": "-5min"},
+    },
+)
+QUOTED = pd.DataFrame({"close": LEVEL, "vwap": LEVEL})
+PRICED = {
+    "none": None,
+    "negative": -QUOTED,
+    "unsorted": QUOTED[::-1],
+    "no times": QUOTED.reset_index(drop=True),
+    "no vwap": QUOTED[["close"]].rename(columns={"close": "cost"}),
+}
+row(
+    m.forward_windows,
+    {"times": STAMPS, "prices": QUOTED, "horizon": "5min"},
+    {
+        "times": {"none": None, "numbers": [1, 2]},
+        "prices": PRICED,
+        "horizon": SPANS_OF_TIME,
+        "price": options(None),
+        "session_gap": GAP,
+    },
+)
+WINDOWS = m.forward_windows(STAMPS, QUOTED, horizon="5min")
+row(
+    m.window_correlation,
+    {"feature": SIGNAL, "windows": WINDOWS},
+    {
+        "feature": {
+            "none": None,
+            "text": swap(SIGNAL, "x", at=(7,)),
+            "no times": SIGNAL.reset_index(drop=True),
+        },
+        "windows": {"none": None, "empty": WINDOWS[:0]},
+        "method": options(None),
+        "hac_lags": counts(none=False),
+    },
+)
+EVALUATED = {
+    "prices": PRICED,
+    "horizons": {"none": None, "empty": (), "negative": ("-5min",), "no time": ("soon",)},
+    "price": options(None),
+    "session_gap": GAP,
+}
+row(
+    m.evaluate_intraday_feature,
+    {"feature": SIGNAL, "prices": QUOTED},
+    EVALUATED
+    | {
+        "feature": {
+            "none": None,
+            "text": swap(SIGNAL, "x", at=(7,)),
+            "flat": SIGNAL * 0,
+            "no times": SIGNAL.reset_index(drop=True),
+        }
+    },
+)
+row(
+    m.compare_intraday_features,
+    {"features": {"a": SIGNAL, "b": -SIGNAL.shift(1)}, "prices": QUOTED},
+    EVALUATED
+    | {"features": {"none": None, "empty": {}, "series": SIGNAL}, "method": options(None)},
+)
+TOLD = pd.DataFrame({"arrival": STAMPS[[10, 20]], "item": "payrolls", "value": [1.0, 2.0]})
+row(
+    m.known_at,
+    {"times": STAMPS, "records": TOLD},
+    {
+        "times": {"none": None, "numbers": [1, 2], "no zone": STAMPS.tz_localize(None)},
+        "records": {
+            "none": None,
+            "no item": TOLD.drop(columns="item"),
+            "twice": pd.concat([TOLD, TOLD]),
+            "no arrival": TOLD.assign(arrival=pd.NaT),
+        },
+        "latency": {"no time": "soon", "negative": "-5min"},
+    },
+)
+
 row(
     m.roll_spread,
     {"prices": CLOSE},
@@ -1857,6 +2013,13 @@ row(
 
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
+    "AdaptiveVolatility",
+    "IntradayComparison",
+    "IntradayEvaluation",
+    "JumpTest",
+    "KnownAt",
+    "SessionProfile",
+    "WindowCorrelation",
     "BarBuilder",
     "Bars",
     "FractionalOrder",
