@@ -1,4 +1,4 @@
-"""From a decision to fills: schedules of child orders, what execution costs, and the order book."""
+"""From a decision to fills: schedules of child orders, quotes, and an order book with known answers."""
 
 from quantlab import attach_wing
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Quotes', 'avellaneda_stoikov']
 
-# %% ../../nbs/65_execution/15_quotes.ipynb #bb48da63
+# %% ../../nbs/65_execution/15_quotes.ipynb #070e09f9
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ import pandas as pd
 from ..checks import check_number
 from ..results import Result
 
-# %% ../../nbs/65_execution/15_quotes.ipynb #31f3e1ae
+# %% ../../nbs/65_execution/15_quotes.ipynb #5aa74668
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Quotes(Result):
     "Bid and ask of a market maker, in the unit of the price"
@@ -34,7 +34,8 @@ class Quotes(Result):
     def sentence(self) -> str:
         "The conclusion in one sentence"
         where = self.reservation_price - self.mid
-        lean = "as the mid" if where == 0 else f"{abs(where):.4g} {'above' if where > 0 else 'below'} it"
+        side = "above" if where > 0 else "below"
+        lean = "as the mid" if where == 0 else f"{abs(where):.4g} {side} it"
         return (
             f"Bid {self.bid:.6g}, ask {self.ask:.6g}: a spread of {self.spread:.4g} around a price "
             f"{lean}, for {self.inventory:g} units held."
