@@ -149,8 +149,9 @@ def check_module(path: str, name: str, holds: str) -> ModuleType:
     raise SpecificationError(did_you_mean(said, stem, beside, rule))
 
 # %% ../nbs/01_checks.ipynb #f0e171e6
-def check_index(index: pd.Index, name: str) -> pd.Index:
-    "Return `index` if it holds dates without time zone, or whole numbers, unique and increasing"
+def check_index(index: pd.Index, name: str, *, zones: bool = False) -> pd.Index:
+    """Return `index` if it holds dates, or whole numbers, unique and increasing; dates with a time
+    zone where `zones` allows them"""
     if isinstance(index, pd.MultiIndex):
         raise DataError(
             f"`{name}` is long (a row each date and asset); make it wide with `.unstack()` first."
@@ -173,7 +174,7 @@ def check_index(index: pd.Index, name: str) -> pd.Index:
         raise DataError(f"`{name}` has the index value {first} more than once; keep one row each.")
     if not index.is_monotonic_increasing:
         raise DataError(f"`{name}` is not in time order; call `.sort_index()` first.")
-    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None and not zones:
         raise DataError(f"`{name}` has dates with a time zone; call `.tz_localize(None)` first.")
     return index
 
@@ -284,9 +285,9 @@ def _check_values(values: np.ndarray, name: str, allow_missing: bool) -> None:
 # %% ../nbs/01_checks.ipynb #ce1aaea5
 def check_series(
     x: Any, name: str, *, min_length: int = 1, allow_missing: bool = False,
-    allow_constant: bool = True,
+    allow_constant: bool = True, zones: bool = False,
 ) -> pd.Series:
-    "Return `x` as a float `Series` with a unique, increasing index"
+    "Return `x` as a float `Series` with a unique, increasing index; `zones` as in `check_index`"
     if isinstance(x, pd.DataFrame):
         if x.shape[1] != 1:
             raise DataError(f"`{name}` must be one series; got a table of {x.shape[1]} columns.")
@@ -296,7 +297,8 @@ def check_series(
         if array.ndim != 1:
             raise DataError(f"`{name}` must be one series; got {array.ndim} dimensions.")
         x = pd.Series(array)
-    series = pd.Series(as_float(x, name), index=check_index(x.index, name), name=x.name)
+    index = check_index(x.index, name, zones=zones)
+    series = pd.Series(as_float(x, name), index=index, name=x.name)
     if len(series) < min_length:
         raise DataError(f"`{name}` needs at least {min_length} observations; got {len(series)}.")
     _check_values(series.to_numpy(), name, allow_missing)

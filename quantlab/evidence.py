@@ -35,10 +35,13 @@ class ProjectTables(Mapping):
 
     def __init__(self, project: str | Path = "."):
         root = Path(project)
-        stored = {*sum(FIGURE_INPUTS.values(), ()), "quality"} - {"candidates", "returns", "member"}
+        drawn = {*sum(FIGURE_INPUTS.values(), ())} - {"candidates", "returns", "member"}
+        stored = drawn | {"quality", "factors", "pairs", "pair_windows", "volatility"}
         files = {name: (f"artifacts/{name}.parquet", read_table) for name in stored}
         files |= {
             "panel_returns": ("artifacts/panel/returns.parquet", read_table),
+            "log_prices": ("artifacts/market/log_prices.parquet", read_table),
+            "dollar_volume": ("artifacts/market/dollar_volume.parquet", read_table),
             "candidates": ("artifacts/candidates.json", read_metrics),
             "ledger": ("trials/ledger.jsonl", Ledger),
             "openings": ("trials/openings.jsonl", Ledger),

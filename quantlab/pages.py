@@ -9,6 +9,8 @@ __all__ = ['render_template', 'render_page', 'render_cell', 'render_table', 'tab
 # %% ../nbs/05_pages.ipynb #7536ace6
 import functools
 import re
+from itertools import groupby
+from operator import itemgetter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -223,7 +225,7 @@ def _check_address(href: object) -> str:
     return href
 
 # %% ../nbs/05_pages.ipynb #f2b8de64
-_ENTRY = ("href", "title", "summary", "answer", "note")
+_ENTRY = ("href", "title", "summary", "answer", "note", "group")
 
 
 def _index_entry(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -244,8 +246,9 @@ def index_page(
     ----------
     entries : sequence of dict
         `title` and `href` (a file beside or below the page), or `missing` where there is no page
-        yet; where they help `summary` (the question), `answer`, `note` (what a reader must know)
-        and `status` ("approved", "rejected", "current" and "stale" get their colours; "stale early"
+        yet; where they help `summary` (the question), `answer`, `note` (what a reader must know),
+        `group` (a heading above the entries that follow each other and share it) and `status`
+        ("approved", "rejected", "current" and "stale" get their colours; "stale early"
         shows the word "early" in the colour of "stale").
     title, subtitle, footer : str
         Plain text.
@@ -278,8 +281,8 @@ def index_page(
             _check_address(entry["href"])
         shown.append(_index_entry(entry))
     return render_template(
-        "files/index.html", title=title, subtitle=subtitle, lead=Markup(lead), entries=shown,
-        footer=footer, meta={}, nav=(),
+        "files/index.html", title=title, subtitle=subtitle, lead=Markup(lead), footer=footer,
+        meta={}, nav=(), groups=[(n, list(g)) for n, g in groupby(shown, itemgetter("group"))],
     )
 
 

@@ -67,6 +67,7 @@ _OWN_PARAMS: dict[str, Any] = {
     "ingest_prices.raw": "data/panel",
     "ingest_prices.cash": None,
     "evaluate_factors.factor_returns": None,
+    "ingest_ticks.raw": None,
     "build_dossier.purpose": None,
     "build_dossier.intended_use": None,
     "handoff_paper.limits.max_order_notional": 5000000.0,

@@ -25,7 +25,7 @@ from quantlab.pipeline import (
 )
 from .results import FORMATS
 from .storage import sha256
-from .status import ProjectStatus, StageStatus, project_status
+from .status import ProjectStatus, StageStatus, project_status, stage_branches
 
 # %% ../nbs/94_rendering.ipynb #396c521f
 _NUMBER = re.compile(r"[-+\u2212]?[\d,.]*\d(e[-+]?\d+)?\s?%?|NaN|nan|inf|", re.IGNORECASE)
@@ -169,11 +169,12 @@ _DOSSIER = "build_dossier"  # the stage that writes reports/dossier.html
 def _ways(root: Path, stage: str) -> list[tuple[str, str]]:
     "What the top of a stage's page leads to: index, dossier, and the stages before and after"
     try:
-        order = [s for s in read_stages(root) if s in stage_notebooks(root)]
+        branches = stage_branches(root)
     except PipelineError:
-        order = []
+        branches = []
+    order = next((b for b in branches if stage in b), branches[0] if branches else [])
     ways = [("index.html", "Index")]
-    if _DOSSIER in order:
+    if any(_DOSSIER in branch for branch in branches):
         ways.append(("dossier.html", "Dossier"))
     place = order.index(stage) if stage in order else len(order)
     named = [(f"{s}.html", s.replace("_", " ")) for s in order]
@@ -286,6 +287,16 @@ def _entry(status: StageStatus, page: Path, note: str, title: str) -> dict[str, 
     }
 
 # %% ../nbs/94_rendering.ipynb #958cf84d
+def _groups(root: Path) -> dict[str, dict[str, str]]:
+    "The heading above each stage that shares no result with the first one's branch"
+    found = {}
+    for branch in stage_branches(root)[1:]:
+        first, last = (name.replace("_", " ") for name in (branch[0], branch[-1]))
+        name = f"A branch of its own: {first}" + (f" to {last}" if len(branch) > 1 else "")
+        found |= dict.fromkeys(branch, {"group": name})
+    return found
+
+
 def render_index(project: str | Path | None = None) -> str:
     """Write reports/index.html from the state of the project, and mark each page that is stale.
 
@@ -305,11 +316,11 @@ def render_index(project: str | Path | None = None) -> str:
         dvc.yaml or params.yaml cannot be read.
     """
     root = Path(project).resolve() if project else find_project()
-    status, entries = project_status(root), []
+    status, entries, groups = project_status(root), [], _groups(root)
     for stage in status.stages:
         page = root / f"reports/{stage.stage}.html"
         note = _note(stage, page, root / f"artifacts/notebooks/{stage.stage}.ipynb")
-        entries.append(_entry(stage, page, note, stage.title))
+        entries.append(_entry(stage, page, note, stage.title) | groups.get(stage.stage, {}))
         _mark(page, note)
         if stage.stage == _DOSSIER:
             dossier = root / "reports/dossier.html"

@@ -80,6 +80,8 @@ def _lines(file: str, check: Any, wide: bool) -> list[str]:
     lines = [f"{file}: {len(check.problems)} problems. {check.sentence()}"]
     lines += table_lines(check.summary(), wide=wide)
     lines += [f"does not hold: {problem}" for problem in check.problems]
+    for (part, how), rows in check.table(True).groupby(["part", "said"], sort=False):
+        lines += [f"held: {len(rows)} of {part}: {how}"] if how else []
     for (part, why), rows in check.table(None).groupby(["part", "said"], sort=False):
         names = ", ".join(rows["place"].iloc[:2]) + (", ..." if len(rows) > 2 else "")
         lines.append(f"not told: {len(rows)} of {part}: {why} ({names})")

@@ -189,9 +189,12 @@ class Result:
         table = self.summary()
         frame = table.reset_index().map(as_text)
         heads = None if isinstance(table, pd.Series) else list(frame.columns)
-        ax = axes_or_new(ax, figsize=(7, 0.28 * len(frame) + 0.6))
+        ax = axes_or_new(ax, figsize=(7, 0.28 * max(len(frame), 2) + 0.6))
         ax.set_axis_off()
         ax.set_title(type(self).__name__, loc="left")
+        if frame.empty:
+            ax.text(0.5, 0.5, self.sentence(), ha="center", va="center", wrap=True)
+            return ax
         drawn = ax.table(
             frame.to_numpy(), colLabels=heads, bbox=(0, 0, 1, 1), edges="horizontal",
             cellLoc="left", colLoc="left",

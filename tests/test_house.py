@@ -167,7 +167,7 @@ def test_lock_has_hashes_and_no_address():
 def test_stages_parameters_and_notebooks_agree():
     check = check_project(ROOT)
     assert check.ok, "\n".join(check.problems)
-    assert check.n_stages == 12
+    assert check.n_stages == 15
 
 
 def _stages() -> dict[str, dict]:

@@ -248,6 +248,17 @@ def _check_choices(
                 "`estimation` fits alpha and beta to a benchmark; give one as `benchmark`."
             )
 
+
+def _check_compounding(returns: pd.DataFrame, cumulate: str) -> None:
+    "Refuse to compound a loss of more than everything"
+    lowest = returns.min().min()
+    if cumulate == "compound" and lowest < -1:
+        raise DataError(
+            f"`returns` hold one below -100 % ({lowest:g}), which cannot be compounded; give "
+            "simple decimal returns, or take cumulate='sum'."
+        )
+
+
 # %% ../../nbs/50_factors/38_event_study.ipynb #fce9000d
 def _reasons(path: np.ndarray, expected: np.ndarray, incomplete: str) -> np.ndarray:
     "Why an event cannot be used, empty where it can"
@@ -368,11 +379,7 @@ def event_study(
         check_option(value, label, ("keep", "drop"))
     table = as_wide(returns, "returns")
     check_scale(table, "returns")
-    if cumulate == "compound" and table.min().min() < -1:
-        raise DataError(
-            f"`returns` hold one below -100 % ({table.min().min():g}), which cannot be compounded; "
-            "give simple decimal returns, or take cumulate='sum'."
-        )
+    _check_compounding(table, cumulate)
     name, market = _benchmark(benchmark, table)
     located = locate_events(event_mask(events), table)
     if overlapping == "drop":

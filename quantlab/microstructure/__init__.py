@@ -1,4 +1,4 @@
-"""What trading itself does to prices: the spread between bid and ask, measured from daily bars."""
+"""From ticks to features, labels and what they predict, and what trading itself does to prices."""
 
 from quantlab import attach_wing
 

@@ -174,7 +174,7 @@ def _by_time(prices: Any, one_price: bool) -> tuple[pd.DataFrame, bool, pd.Index
     if one_price:
         prices = prices[~prices.index.duplicated(keep="last")]
     times = prices.index
-    if not times.is_unique:
+    if not times.is_unique or getattr(times, "tz", None) is not None:  # as trades come
         prices = prices.set_axis(pd.RangeIndex(len(prices)))
     if single:
         prices = prices.to_frame("spread")
@@ -190,8 +190,8 @@ def roll_spread(
     Parameters
     ----------
     prices : Series or DataFrame
-        Closes or trades in time order, one asset or dates x assets, above zero. A change that
-        touches a missing price is left out.
+        Closes or trades in time order, one asset or dates x assets, above zero; of `Ticks`, their
+        `.trades.table["price"]`. A change that touches a missing price is left out.
     one_price_per_timestamp : bool
         Keep only the last price of each time stamp; False takes every row, as trades come.
     window : int, optional

@@ -53,6 +53,8 @@ def format_fact(value: Any, spec: str = "") -> str:
             raise ValueError
         plain = ",d" if isinstance(value, int) else ",.0f" if abs(value) >= 1e4 else ".4g"
         text = format(value, spec or plain)
+        if "," in spec and "e" in text:  # with commas no exponent: 1,090,000,000,000
+            text = format(float(text.replace(",", "")), ",.0f")
     except ValueError:
         raise SpecificationError(
             f"{spec!r} is not a format for {value!r}; use a Python one such as '.2f', '.1%' or "

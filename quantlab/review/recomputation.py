@@ -6,6 +6,7 @@
 __all__ = ['Recomputed', 'recompute']
 
 # %% ../../nbs/70_review/32_recomputation.ipynb #b299e307
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +17,15 @@ from ..errors import QuantlabError
 from ..results import Result, as_scalar
 from .dossier import Facts
 from .figures import Sources
-from .second_ways import WAYS, AtLeast, Way
+from .second_ways import WAYS
+from .table_ways import TABLE_WAYS
+from .way_parts import AtLeast, Between, Way
 
 # %% ../../nbs/70_review/32_recomputation.ipynb #1b098076
 def _agrees(stated: Any, found: Any, tolerance: float) -> bool:
     "Is what is stated what was computed, within the tolerance?"
-    if isinstance(found, AtLeast):
-        return stated >= found.value - 1e-9 * abs(found.value)
+    if isinstance(found, (AtLeast, Between)):
+        return found.holds(stated)
     stated, found = as_scalar(stated), as_scalar(found)
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     if number(stated) and number(found):
@@ -30,15 +33,22 @@ def _agrees(stated: Any, found: Any, tolerance: float) -> bool:
     return bool(type(stated) is type(found) and stated == found)
 
 
+_NO_WAY = {  # how a place looks, and why there is no second way to it
+    r"^rule/": "a simulation of minutes; `dvc repro -s -f validate` runs it again",
+    r"superior_predictive": "a bootstrap of its own; `dvc repro -s -f validate` runs it again",
+    r"sensitivity/|/stress/|/capacity/|/net exposure$": "needs the engine that keeps the books; "
+    "`dvc repro -s -f backtest_candidates`",
+}
+
+
 def _why_not(stage: str, key: str, value: Any, missing: str) -> str:
     "Why a fact has no second way to it"
     if value is None or isinstance(value, str):
         return "no value is stated" if value is None else "a text"
-    if key.startswith("rule/"):
-        return "a simulation of minutes; `dvc repro -s -f validate` runs it again"
-    if "sensitivity/" in key or "/stress/" in key:
-        return "needs the engine that keeps the books; `dvc repro -s -f backtest_candidates`"
-    return missing or f"no second way is known; `dvc repro -s -f {stage}` runs its stage again"
+    known = (why for look, why in _NO_WAY.items() if re.search(look, key))
+    otherwise = f"no second way is known; `dvc repro -s -f {stage}` runs its stage again"
+    return next(known, missing or otherwise)
+
 
 # %% ../../nbs/70_review/32_recomputation.ipynb #e47ef868
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -51,29 +61,37 @@ class Recomputed(Result):
     found: Any  # None where it was not computed
     holds: bool | None  # None where it was not computed
     why: str = ""  # it was not
+    how: str = ""  # computed, within a range, or stored beside the metrics
 
     def sentence(self) -> str:
         "What does not hold, in a sentence"
-        bound = isinstance(self.found, AtLeast)
-        again = f"cannot be below {self.found.value!r}" if bound else f"is {self.found!r}"
+        ranged = isinstance(self.found, (AtLeast, Between))
+        again = f"{self.found}" if ranged else f"is {self.found!r}"
         return (
             f"{self.stage}:{self.key}: the metrics say {self.stated!r}, computed again it {again}."
         )
 
+
 # %% ../../nbs/70_review/32_recomputation.ipynb #9f5d22a0
-def _compute(
-    way: Way, metrics: Mapping, tables: Mapping
-) -> tuple[dict[tuple[str, str], tuple[Any, float]], str]:
-    "What one way finds, by place, and why it finds nothing"
-    stage, needed, compute, tolerance = way
-    if missing := [name for name in needed if name not in tables]:
+def _compute(way: Way, metrics: Mapping, tables: Mapping) -> tuple[dict[str, Any], str]:
+    "What one way finds, by key, and why it finds nothing"
+    if missing := [name for name in way.needs if name not in tables]:
         return {}, f"`{missing[0]}` is not there"
     try:
         with np.errstate(all="ignore"):
-            found = compute(Sources(metrics, tables))
+            return way.compute(Sources(metrics, tables)), ""
     except (QuantlabError, LookupError, ArithmeticError, OSError, TypeError, ValueError) as error:
-        return {}, f"{stage} could not be computed again ({str(error)[:120]})"
-    return {(stage, key): (value, tolerance) for key, value in found.items()}, ""
+        return {}, f"{way.stage} could not be computed again ({str(error)[:120]})"
+
+
+def _compared(stage: str, key: str, stated: Any, way: Way, found: Any) -> Recomputed:
+    "What is stated beside what was found"
+    ranged = isinstance(found, (AtLeast, Between))
+    if stated is None and ranged:
+        return Recomputed(stage, key, stated, found, None, "no value is stated")
+    how = "within a range" if ranged and way.how == "computed" else way.how
+    holds = _agrees(stated, found, way.tolerance)
+    return Recomputed(stage, key, stated, found, holds, "", how)
 
 
 def recompute(
@@ -86,8 +104,9 @@ def recompute(
     metrics : dict
         Stage to its metrics.
     tables : dict
-        Name to table: those of `FIGURE_INPUTS`, `quality`, `panel_returns`, the bundle's manifest
-        as `bundle` and the ledgers `ledger` and `openings`. What is missing is said.
+        Name to table: those of `FIGURE_INPUTS`, `quality`, `panel_returns`, `factors`, `pairs`,
+        `pair_windows`, `volatility`, `log_prices`, `dollar_volume`, the bundle's manifest as
+        `bundle` and the ledgers `ledger` and `openings`. What is missing is said.
     places : iterable of (str, str)
         Stage and key of the facts.
 
@@ -96,20 +115,21 @@ def recompute(
     list of Recomputed
         In the order of `places`.
     """
-    found: dict[tuple[str, str], tuple[Any, float]] = {}
+    found: dict[tuple[str, str], tuple[Way, Any]] = {}
     reasons: dict[str, str] = {}  # by stage
-    for way in WAYS:
+    for way in (*WAYS, *TABLE_WAYS):
         values, why = _compute(way, metrics, tables)
-        found |= values
-        if why:
-            reasons[way[0]] = f"{reasons[way[0]]}; {why}" if way[0] in reasons else why
+        found |= {(way.stage, key): (way, value) for key, value in values.items()}
+        if why and why not in reasons.get(way.stage, ""):
+            known = reasons.get(way.stage)
+            reasons[way.stage] = f"{known}; {why}" if known else why
     facts, rows = Facts(metrics), []
     for stage, key in dict.fromkeys(places):
         stated = facts.value(stage, key)
-        if (stage, key) not in found or stated is None:
-            why = _why_not(stage, key, stated, reasons.get(stage, ""))
-            rows.append(Recomputed(stage, key, stated, None, None, why))
+        if (stage, key) in found:
+            rows.append(_compared(stage, key, stated, *found[stage, key]))
             continue
-        value, tolerance = found[stage, key]
-        rows.append(Recomputed(stage, key, stated, value, _agrees(stated, value, tolerance)))
+        why = _why_not(stage, key, stated, reasons.get(stage, ""))
+        rows.append(Recomputed(stage, key, stated, None, None, why))
     return rows
+

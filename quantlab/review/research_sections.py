@@ -32,7 +32,8 @@ def _identity(facts: Facts, family: str) -> Sequence[Block]:
     rows += [
         ("Strategy", "{validate:@/selected}"), ("Family", "{build_dossier:family}"),
         ("Version of quantlab", "{build_dossier:version}"),
-        ("Plan, by its hash", "{validate:plan/hash}"),
+        ("Plan, by its id, which is the hash of what it says", "{validate:plan/id}"),
+        ("Plan, by the hash of its record in the ledger", "{validate:plan/hash}"),
         ("Ledger, by its last hash", "{validate:ledger/last_hash}"),
         ("Raw data, by their md5", "{build_dossier:panel/md5}"),
     ]
@@ -421,7 +422,7 @@ PERFORMANCE = (
         IfMeasured(
             "backtest_candidates", "@/capacity/half_capital",
             "By the model of impact its Sharpe ratio is halved at a capital of "
-            "{backtest_candidates:@/capacity/half_capital|,.0f}, in the currency of the data; the "
+            "{backtest_candidates:@/capacity/half_capital|,.3g}, in the currency of the data; the "
             "model was never measured on orders of such a size.",
             otherwise="How much capital it can carry was not found: no impact was charged, or the "
             "Sharpe ratio is not halved within the sizes that were tried.",

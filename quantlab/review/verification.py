@@ -148,7 +148,7 @@ def _computed_checks(parts: PageParts, metrics: Mapping, tables: Mapping) -> Ite
     "Each fact computed again, where there is a way"
     places = [(fact.get("stage", ""), fact["key"]) for fact in parts.facts]
     for row in recompute(metrics, tables, places):
-        said = row.sentence() if row.holds is False else row.why
+        said = row.sentence() if row.holds is False else row.why or row.how
         yield Check("numbers computed again", f"{row.stage}:{row.key}", row.holds, said)
 
 # %% ../../nbs/70_review/33_verification.ipynb #7e40b202

@@ -156,9 +156,8 @@ class RuleSimulation(Result):
     LABELS: ClassVar[dict[str, str]] = {
         "size": "passes without an edge", "size_lower": "at least", "size_upper": "at most",
         "level": "level of the test", "critical_pvalue": "p-value that it asks for",
-        "n_worlds": "worlds", "n_trials": "trials",
-        "n_obs": "observations", "n_holdout": "observations of the holdout",
-        "n_openings": "openings of the holdout",
+        "n_worlds": "worlds", "n_trials": "trials", "n_obs": "observations",
+        "n_holdout": "observations of the holdout", "n_openings": "openings of the holdout",
     }
     candidate: Any
     size: float  # share of worlds without an edge that pass test and holdout
@@ -193,12 +192,11 @@ class RuleSimulation(Result):
         found = self.power().iloc[1:]
         at = found.index[np.abs(found.index.to_numpy() - 1.5).argmin()]
         ways = self.hidden_losers
-        k = self.n_openings
-        opening = "" if k == 1 or not self.n_holdout else f" at opening {k} of the holdout"
+        opening = f" at opening {self.n_openings} of the holdout" if self.n_openings > 1 else ""
         return (
             f"Without an edge {self.size:.1%} of {self.n_worlds:,} worlds pass the whole rule"
-            f"{opening} ({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe ratio of "
-            f"{at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
+            f"{opening} ({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe "
+            f"ratio of {at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
             f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are "
             f"hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not "
             "counted."

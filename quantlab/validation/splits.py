@@ -27,7 +27,7 @@ def _rows(X: Any) -> tuple[int, pd.Index]:
         raise DataError(f"`X` must be a table, array or list of rows; got {type(X).__name__}.")
     n = len(X) if shape is None else shape[0]
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(n)
-    return n, check_index(index, "X")
+    return n, check_index(index, "X", zones=True)
 
 
 def _ordinals(values: Any) -> np.ndarray:
@@ -63,8 +63,12 @@ def _label_spans(index: pd.Index, t1: Any) -> tuple[np.ndarray, np.ndarray]:
             f"`t1` has {int(end.isna().sum())} missing ends; drop those rows, their label is not "
             "known yet."
         )
-    if isinstance(end, pd.DatetimeIndex) and end.tz is not None:
-        raise DataError("`t1` has dates with a time zone; call `.dt.tz_localize(None)` first.")
+    zoned = [getattr(times, "tz", None) is not None for times in (index, end)]
+    if zoned[0] != zoned[1]:
+        raise DataError(
+            "`t1` and the index of `X` must both have a time zone or neither; call "
+            "`.tz_localize(None)` on the one that has."
+        )
     spans = _ordinals(index), _ordinals(end)
     early = int((spans[1] < spans[0]).sum())
     if early:
@@ -127,7 +131,7 @@ class _Splitter:
             and len(t1) == n
             and not isinstance(X, (pd.DataFrame, pd.Series))
         ):
-            index = check_index(t1.index, "t1")
+            index = check_index(t1.index, "t1", zones=True)
         spans = None if t1 is None else _label_spans(index, t1)
         return self._generate(n, spans)
 

@@ -207,3 +207,9 @@ def test_given_covariances_are_dated_and_in_the_unit_of_the_returns():
             ask({wrong: returns.cov()})
     with pytest.warns(ScaleWarning, match="1e\\+04 times those of the returns"):
         ask({by_date: 1e4 * returns.cov()})
+
+
+def test_limits_that_limit_nothing_have_a_picture_that_says_so():
+    ax = Limits().plot()
+    assert [text.get_text() for text in ax.texts] == [Limits().sentence()] and not ax.tables
+    assert Limits(gross=1.0).plot().tables

@@ -861,12 +861,359 @@ row(
         "rng": {"seed": 3, "none": None},
     },
 )
+# ticks, bars, and labels of events
+
+MINUTES = pd.date_range("2026-03-02 14:30", periods=N, freq="min", tz="UTC", name="time")
+TRADES = pd.DataFrame(
+    {"price": 100 + 0.25 * RNG.integers(-2, 3, N).cumsum(), "volume": RNG.integers(1, 9, N)},
+    index=MINUTES,
+)
+TICKS = m.load_ticks(TRADES, timezone="UTC")
+NO_TICKS = {"table": TRADES, "none": None, "text": "ticks", "list": [TRADES]}
+TICK_SOURCES = {
+    "none": None,
+    "no file": "nowhere.csv",
+    "nothing": TRADES[:0],
+    "unsorted": TRADES[::-1],
+    "no price": TRADES[["volume"]],
+    "negative size": TRADES.assign(volume=-TRADES["volume"]),
+    "price missing": TRADES.assign(price=np.nan),
+    "price negative": TRADES.assign(price=-1.0),
+    "text": TRADES.assign(price="x"),
+    "no time": TRADES.reset_index(drop=True),
+}
+TICK_OPTIONS = {
+    "timezone": {"unknown": "Mars/Olympus", "none": None, "number": 3},
+    "session_gap": {"no time": "soon", "negative": "-5min", "zero": "0min"},
+    "columns": {"unknown": {"price": "cost"}, "list": ["price"]},
+}
+row(m.load_ticks, {"source": TRADES, "timezone": "UTC"}, {"source": TICK_SOURCES} | TICK_OPTIONS)
+row(
+    m.bars,
+    {"ticks": TICKS, "kind": "volume", "size": 50},
+    {
+        "ticks": NO_TICKS,
+        "kind": options(None),
+        "size": numbers(0, -5, 1e12),
+        "expected_size_bounds": {"one": (1,), "turned": (10, 1), "negative": (-1, 10)},
+        "span": counts(0),
+    },
+)
+row(
+    m.bars_panel,
+    {"bars": {"A": m.bars(TICKS, kind="tick", size=10)}},
+    {"bars": {"none": None, "empty": {}, "ticks": {"A": TICKS}}},
+)
+row(
+    m.check_ticks,
+    {"ticks": TICKS},
+    {"ticks": NO_TICKS, "tick_size": numbers(0.0, -1.0, none=False), "spike_ticks": counts(0)},
+)
+row(
+    m.estimate_tick_size,
+    {"prices": TRADES["price"]},
+    {
+        "prices": {
+            "text": ["x"],
+            "one": [1.0],
+            "missing": [1.0, np.nan],
+            "infinite": [1.0, np.inf],
+            "none": None,
+        }
+    },
+)
+row(
+    m.simulate_order_flow,
+    {"n_sessions": 1, "rng": RNG},
+    {
+        "n_sessions": counts(0),
+        "rng": {"seed": 3, "none": None},
+        "model": {"text": "kyle", "number": 3},
+    },
+)
+LOG_PRICE = np.log(TRADES["price"])
+EVENTS = MINUTES[[10, 40, 90, 150, 200]]
+LABELS = m.triple_barrier(TRADES["price"], EVENTS, profit_taking=0.01, stop_loss=0.01, horizon=20)
+PRICES = {
+    "text": swap(TRADES["price"], "x", at=(7,)),
+    "missing": swap(TRADES["price"], np.nan, at=(7,)),
+    "infinite": swap(TRADES["price"], np.inf, at=(7,)),
+    "negative": -TRADES["price"],
+    "unsorted": TRADES["price"][::-1],
+    "twice": pd.concat([TRADES["price"], TRADES["price"]]),
+    "nothing": TRADES["price"][:0],
+    "none": None,
+}
+OUTSIDE = {
+    "outside": EVENTS + pd.Timedelta("3s"),
+    "unsorted": EVENTS[::-1],
+    "twice": EVENTS.append(EVENTS).sort_values(),
+    "nothing": EVENTS[:0],
+    "none": None,
+    "numbers": [1, 2],
+}
+row(
+    m.cusum_filter,
+    {"log_prices": LOG_PRICE, "threshold": 0.01},
+    {
+        "log_prices": {k: x for k, x in PRICES.items() if k != "negative"},
+        "threshold": numbers(0.0, -0.1),
+    },
+)
+row(
+    m.triple_barrier,
+    {
+        "prices": TRADES["price"],
+        "events": EVENTS,
+        "profit_taking": 0.01,
+        "stop_loss": 0.01,
+        "horizon": 20,
+    },
+    {
+        "prices": PRICES,
+        "events": OUTSIDE,
+        "profit_taking": numbers(0.0, -0.01, none=False),
+        "stop_loss": numbers(0.0, -0.01, none=False),
+        "horizon": counts(0) | {"span": pd.Timedelta(0)},
+        "side": {
+            "number": 1,
+            "none there": pd.Series(1.0, index=EVENTS[:2]),
+            "half": pd.Series(0.5, index=EVENTS),
+        },
+        "vertical_label": options(),
+        "incomplete": options(),
+    },
+)
+SPANS = {"start": LABELS.index, "end": LABELS["touch"]}
+WRONG_SPANS = {
+    "start": {"fewer": LABELS.index[1:], "none": None, "unsorted": LABELS.index[::-1]},
+    "end": {
+        "fewer": LABELS["touch"][1:],
+        "none": None,
+        "early": LABELS["touch"] - pd.Timedelta("1D"),
+    },
+}
+WRONG_BARS = {"index": {"others": MINUTES + pd.Timedelta("1s"), "unsorted": MINUTES[::-1]}}
+row(m.label_concurrency, SPANS | {"index": MINUTES}, WRONG_SPANS | WRONG_BARS)
+row(m.average_uniqueness, SPANS | {"index": MINUTES}, WRONG_SPANS | WRONG_BARS)
+row(
+    m.draw_probabilities,
+    SPANS | {"index": MINUTES, "drawn": [0]},
+    WRONG_SPANS | WRONG_BARS | {"drawn": {"outside": [99], "half": [0.5]}},
+)
+row(
+    m.sequential_bootstrap,
+    SPANS | {"index": MINUTES, "n_draws": 3, "seed": 0},
+    WRONG_SPANS | WRONG_BARS | {"n_draws": counts(0, none=False), "seed": counts()},
+)
+row(
+    m.sample_weights,
+    SPANS | {"prices": TRADES["price"]},
+    WRONG_SPANS | {"prices": PRICES, "by": options(None), "last_weight": numbers(-2.0, 2.0)},
+)
+SPLITS = [([0, 1], [3, 4])]
+row(
+    m.label_overlap,
+    SPANS | {"splits": SPLITS},
+    WRONG_SPANS | {"splits": {"none": None, "outside": [([0], [99])]}},
+)
+row(
+    m.check_purged,
+    SPANS | {"splits": SPLITS},
+    WRONG_SPANS | {"splits": {"none": None, "outside": [([0], [99])]}},
+)
+UNIQUE = m.average_uniqueness(**SPANS, index=MINUTES)
+row(
+    m.time_decay,
+    {"uniqueness": UNIQUE, "last_weight": 0.5},
+    {
+        "uniqueness": {"none": None, "negative": -UNIQUE, "text": "x"},
+        "last_weight": numbers(-2.0, 2.0),
+    },
+)
+row(m.fractional_weights, {"d": 0.4, "n": 8}, {"d": numbers(-0.1), "n": counts(0)})
+row(
+    m.fractional_difference,
+    {"x": LOG_PRICE, "d": 0.4, "threshold": 0.01},
+    {
+        "x": {k: x for k, x in PRICES.items() if k != "negative"},
+        "d": numbers(-0.1),
+        "threshold": numbers(0.0, -1.0),
+    },
+)
+row(
+    m.minimum_fractional_order,
+    {"x": LOG_PRICE, "threshold": 0.01},
+    {
+        "x": {k: x for k, x in PRICES.items() if k != "negative"} | {"flat": LOG_PRICE * 0},
+        "alpha": numbers(0.0, 1.0),
+    },
+)
+
+# inside the day
+
+STAMPS = MINUTES.rename("time")
+MOVES = pd.Series(RNG.normal(0, 1e-4, N), index=STAMPS)
+LEVEL = (1 + MOVES).cumprod() * 100
+SIGNAL = pd.Series(RNG.normal(size=N), index=STAMPS)
+GAP = {"no time": "soon", "negative": "-5min", "number": 5}
+SPANS_OF_TIME = {"no time": "soon", "negative": "-5min", "none": None}
+DAYLIGHT = pd.DatetimeIndex(
+    np.concatenate(
+        [
+            pd.date_range(day + pd.Timedelta("14h"), periods=60, freq="min").to_numpy()
+            for day in pd.bdate_range("2026-01-05", periods=12)
+        ]
+    )
+).tz_localize("UTC")
+MANY_DAYS = pd.Series(RNG.normal(0, 1e-4, len(DAYLIGHT)), index=DAYLIGHT)
+
+
+def stamped(series, *, negative=False):
+    "What can be wrong with values at times of the day"
+    bad = {
+        "text": swap(series, "x", at=(7,)),
+        "infinite": swap(series, np.inf, at=(7,)),
+        "unsorted": series[::-1],
+        "no times": series.reset_index(drop=True),
+        "nothing": series[:0],
+        "none": None,
+        "a word": "returns",
+    }
+    return bad | ({"negative": -series} if negative else {})
+
+
+OF_DAY = {"returns": stamped(MOVES), "session_gap": GAP}
+row(
+    m.session_numbers,
+    {"index": STAMPS},
+    {"index": {"none": None, "numbers": [1, 2], "unsorted": STAMPS[::-1]}, "session_gap": GAP},
+)
+row(
+    m.session_returns,
+    {"prices": LEVEL},
+    {"prices": stamped(LEVEL, negative=True), "session_gap": GAP},
+)
+row(m.realized_variance, {"returns": MOVES}, OF_DAY)
+row(m.bipower_variation, {"returns": MOVES}, OF_DAY | {"skip": counts(1000, none=False)})
+row(
+    m.jump_test,
+    {"returns": MOVES},
+    OF_DAY | {"alpha": numbers(0.0, 1.0), "skip": counts(1000, none=False)},
+)
+row(
+    m.session_profile,
+    {"returns": MANY_DAYS, "bucket": "10min"},
+    {
+        "returns": stamped(MANY_DAYS),
+        "bucket": SPANS_OF_TIME,
+        "min_sessions": counts(0, 13),
+        "session_gap": GAP,
+    },
+)
+row(
+    m.adaptive_volatility,
+    {"returns": MANY_DAYS, "half_life": 20},
+    {
+        "returns": stamped(MANY_DAYS),
+        "half_life": numbers(0.0, -1.0),
+        "profile": {"text": "flat", "number": 1},
+        "session_gap": GAP,
+    },
+)
+row(
+    m.event_windows,
+    {"times": STAMPS, "news": STAMPS[[50]], "after": "5min"},
+    {
+        "times": {"none": None, "numbers": [1, 2]},
+        "news": {"none": None, "numbers": [1], "no zone": STAMPS[[50]].tz_localize(None)},
+        "after": SPANS_OF_TIME,
+        "before": {"no time": "soon", "negative": "-5min"},
+    },
+)
+QUOTED = pd.DataFrame({"close": LEVEL, "vwap": LEVEL})
+PRICED = {
+    "none": None,
+    "negative": -QUOTED,
+    "unsorted": QUOTED[::-1],
+    "no times": QUOTED.reset_index(drop=True),
+    "no vwap": QUOTED[["close"]].rename(columns={"close": "cost"}),
+}
+row(
+    m.forward_windows,
+    {"times": STAMPS, "prices": QUOTED, "horizon": "5min"},
+    {
+        "times": {"none": None, "numbers": [1, 2]},
+        "prices": PRICED,
+        "horizon": SPANS_OF_TIME,
+        "price": options(None),
+        "session_gap": GAP,
+    },
+)
+WINDOWS = m.forward_windows(STAMPS, QUOTED, horizon="5min")
+row(
+    m.window_correlation,
+    {"feature": SIGNAL, "windows": WINDOWS},
+    {
+        "feature": {
+            "none": None,
+            "text": swap(SIGNAL, "x", at=(7,)),
+            "no times": SIGNAL.reset_index(drop=True),
+        },
+        "windows": {"none": None, "empty": WINDOWS[:0]},
+        "method": options(None),
+        "hac_lags": counts(none=False),
+    },
+)
+EVALUATED = {
+    "prices": PRICED,
+    "horizons": {"none": None, "empty": (), "negative": ("-5min",), "no time": ("soon",)},
+    "price": options(None),
+    "session_gap": GAP,
+}
+row(
+    m.evaluate_intraday_feature,
+    {"feature": SIGNAL, "prices": QUOTED},
+    EVALUATED
+    | {
+        "feature": {
+            "none": None,
+            "text": swap(SIGNAL, "x", at=(7,)),
+            "flat": SIGNAL * 0,
+            "no times": SIGNAL.reset_index(drop=True),
+        }
+    },
+)
+row(
+    m.compare_intraday_features,
+    {"features": {"a": SIGNAL, "b": -SIGNAL.shift(1)}, "prices": QUOTED},
+    EVALUATED
+    | {"features": {"none": None, "empty": {}, "series": SIGNAL}, "method": options(None)},
+)
+TOLD = pd.DataFrame({"arrival": STAMPS[[10, 20]], "item": "payrolls", "value": [1.0, 2.0]})
+row(
+    m.known_at,
+    {"times": STAMPS, "records": TOLD},
+    {
+        "times": {"none": None, "numbers": [1, 2], "no zone": STAMPS.tz_localize(None)},
+        "records": {
+            "none": None,
+            "no item": TOLD.drop(columns="item"),
+            "twice": pd.concat([TOLD, TOLD]),
+            "no arrival": TOLD.assign(arrival=pd.NaT),
+        },
+        "latency": {"no time": "soon", "negative": "-5min"},
+    },
+)
+
 row(
     m.roll_spread,
     {"prices": CLOSE},
     SPREAD_OPTIONS
     | {
-        "prices": {k: x for k, x in tables(CLOSE, gaps=True).items() if k != "twice"}
+        "prices": {
+            k: x for k, x in tables(CLOSE, gaps=True).items() if k not in ("twice", "time zone")
+        }
         | {"negative": -CLOSE, "zero": CLOSE * 0},
         "one_price_per_timestamp": {"text": "yes", "number": 3},
     },
@@ -892,6 +1239,130 @@ row(
         "version": options(None),
     },
 )
+# order flow: trades and quotes a second apart, with sides
+SECOND = pd.date_range("2024-03-01 09:30", periods=60, freq="s", tz="UTC", name="time")
+FLOW_SIDE = RNG.choice([-1, 1], 60)
+FLOW_TICKS = m.Ticks(
+    pd.DataFrame(
+        {
+            "price": 100 + 0.125 * FLOW_SIDE,
+            "volume": 2.0,
+            "side": FLOW_SIDE,
+            "bid": 99.875,
+            "ask": 100.125,
+            "bid_size": 5.0,
+            "ask_size": 4.0,
+        },
+        index=SECOND,
+    )
+)
+FLOW_TRADES = m.Ticks(FLOW_TICKS.table[["price", "volume"]])
+FLOW_QUOTES = m.Ticks(FLOW_TICKS.table[["bid", "ask"]])
+CROSSED = m.Ticks(FLOW_TICKS.table.assign(ask=90.0))
+NO_TICKS = {"none": None, "table": FLOW_TICKS.table, "text": "ticks"}
+SPANS = {"none": None, "number": 5, "text": "soon", "zero": "0s", "negative": "-1min", "list": []}
+FLOW_COUNTS = pd.Series(RNG.poisson(50, 60), index=DATES[:60]).astype(float)
+BULK_OPTIONS = {
+    "bar": SPANS,
+    "distribution": options(None),
+    "degrees_of_freedom": numbers(0.0, -1.0),
+}
+row(
+    m.sign_trades,
+    {"ticks": FLOW_TRADES, "method": "bulk_volume"},
+    BULK_OPTIONS
+    | {
+        "ticks": NO_TICKS | {"quotes": FLOW_QUOTES},
+        "method": options(None, "lee_ready"),
+    },
+)
+row(
+    m.order_flow_imbalance,
+    {"quotes": FLOW_TICKS, "window": "10s"},
+    {
+        "quotes": NO_TICKS | {"trades": FLOW_TRADES, "no sizes": FLOW_QUOTES, "crossed": CROSSED},
+        "window": SPANS,
+    },
+)
+row(
+    m.queue_imbalance,
+    {"quotes": FLOW_TICKS},
+    {"quotes": NO_TICKS | {"trades": FLOW_TRADES, "no sizes": FLOW_QUOTES, "crossed": CROSSED}},
+)
+row(
+    m.vpin,
+    {"ticks": FLOW_TICKS, "bucket_volume": 10.0, "n_buckets": 3},
+    BULK_OPTIONS
+    | {
+        "ticks": NO_TICKS | {"quotes": FLOW_QUOTES},
+        "bucket_volume": numbers(0.0, -5.0, 1000.0),
+        "n_buckets": counts(0, 1000),
+        "classification": options(None),
+    },
+)
+row(
+    m.fit_pin,
+    {"buys": FLOW_COUNTS, "sells": FLOW_COUNTS[::-1].set_axis(FLOW_COUNTS.index)},
+    {
+        "buys": tables(FLOW_COUNTS) | misaligned(FLOW_COUNTS) | {"constant": FLOW_COUNTS * 0 + 0.5},
+        "sells": tables(FLOW_COUNTS) | {"negative": -FLOW_COUNTS, "zero": FLOW_COUNTS * 0},
+        "n_starts": counts(0),
+    },
+)
+row(
+    m.kyle_lambda,
+    {"returns": FRAME["a1"], "signed_volume": SERIES, "hac_lags": 5},
+    {
+        name: {k: x for k, x in tables(SERIES, flat=True).items() if k != "time zone"}
+        | misaligned(SERIES)
+        for name in ("returns", "signed_volume")
+    }
+    | {
+        "hac_lags": counts(N, N - 3),
+        "by": misaligned(SERIES) | {"short": ["a"], "missing": swap(SERIES, np.nan), "text": "a"},
+    },
+)
+row(
+    m.kyle_equilibrium,
+    {"n_auctions": 3, "prior_variance": 4.0, "noise_deviation": 10.0},
+    {
+        "n_auctions": counts(0),
+        "prior_variance": numbers(0.0, -1.0),
+        "noise_deviation": numbers(0.0, -1.0),
+    },
+)
+row(
+    m.trade_costs,
+    {"ticks": FLOW_TICKS, "horizon": "5s"},
+    {
+        "ticks": NO_TICKS
+        | {
+            "trades": FLOW_TRADES,
+            "quotes": FLOW_QUOTES,
+            "no side": m.Ticks(FLOW_TICKS.table.drop(columns="side")),
+            "crossed": CROSSED,
+            "sides unknown": m.Ticks(FLOW_TICKS.table.assign(side=0)),
+        },
+        "horizon": SPANS | {"long": "1D"},
+    },
+)
+row(
+    m.amihud_illiquidity,
+    {"returns": FRAME, "dollar_volume": VOLUME, "window": 20},
+    {
+        "returns": tables(FRAME, gaps=True, short=0) | names_off(FRAME),
+        "dollar_volume": tables(VOLUME, gaps=True, short=0) | {"negative": -VOLUME},
+        "window": counts(0, N + 1, none=False),
+    },
+)
+row(
+    m.arrival_asymmetry,
+    {"ticks": FLOW_TICKS, "window": "10s"},
+    {"ticks": NO_TICKS | {"quotes": FLOW_QUOTES}, "window": SPANS},
+)
+for average in (m.session_vwap, m.vwap_distance):
+    row(average, {"ticks": FLOW_TICKS}, {"ticks": NO_TICKS | {"quotes": FLOW_QUOTES}})
+
 OHLC = Panel({name: BARS[name] for name in ("open", "high", "low", "close")})
 row(
     b.measured_half_spread,
@@ -1542,6 +2013,22 @@ row(
 
 # results, typed numbers and descriptions that functions return; nobody makes them by hand
 MADE = {
+    "AdaptiveVolatility",
+    "IntradayComparison",
+    "IntradayEvaluation",
+    "JumpTest",
+    "KnownAt",
+    "SessionProfile",
+    "WindowCorrelation",
+    "BarBuilder",
+    "Bars",
+    "FractionalOrder",
+    "OrderFlowMarket",
+    "OrderFlowModel",
+    "TickQuality",
+    "Ticks",
+    "order_flow_sessions",
+    "tick_chunks",
     "Confirmation",
     "Diagnostic",
     "AnnualizedSharpe",
@@ -1598,7 +2085,12 @@ MADE = {
     "RiskForecastCheck",
     "RiskModel",
     "SampleResult",
+    "KyleEquilibrium",
+    "KyleLambda",
+    "PINFit",
     "SpreadEstimate",
+    "TradeCosts",
+    "VPINResult",
     "SweepResult",
     "TearSheet",
 }

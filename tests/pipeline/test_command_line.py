@@ -79,8 +79,8 @@ SLIPS = {
     "trials show --ledger trials/leger.jsonl": "did you mean 'ledger.jsonl'?",
     "desk live --bundel x": "did you mean '--bundle'?",
     "handoff verfy handoff/x": "did you mean 'verify'?",
-    "run nbs/stages/01_ingest_price.ipynb": "did you mean '01_ingest_prices.ipynb'?",
-    "run ingest_prices": "did you mean '01_ingest_prices.ipynb'?",
+    "run nbs/stages/01_ingest_price.ipynb": "did you mean '01_ingest_prices.ipynb' or",
+    "run ingest_prices": "did you mean '01_ingest_prices.ipynb' or",
     "run valdate": "did you mean '07_validate.ipynb'?",
     "trials --family trend": "trials verify has no --family; leave it out.",
     "trials show --study x": "trials show has no --study; leave it out.",
@@ -101,7 +101,7 @@ def test_a_misspelt_word_is_answered_with_the_one_that_was_meant(words, project,
 @pytest.mark.parametrize(
     "name, value, meant",
     [
-        ("ingest_price.raw", "data/panel", "'ingest_prices'"),
+        ("ingest_price.raw", "data/panel", "'ingest_prices' or 'ingest_ticks'"),
         ("validate.treshold", 3, "'thresholds'"),
         ("base.sede", 3, "'seed'"),
     ],
@@ -190,7 +190,7 @@ def test_every_table_fits_the_terminal_and_says_what_was_cut(width, project, cap
     monkeypatch.setenv("COLUMNS", str(width))
     for words in ("status", "report status", "data check prices.csv", "trials show"):
         _, out, _ = call(capsys, *words.split())
-        lines = [line for line in out.splitlines() if not line.startswith("Of 11 pages")]
+        lines = [line for line in out.splitlines() if not line.startswith("Of 14 pages")]
         assert max(map(len, lines)) <= width, words
     assert "texts without their middle" in out and "--wide shows all" in out
     assert out.splitlines()[1].split()[0] == Ledger("trials/ledger.jsonl").table()["id"].iloc[0]

@@ -46,7 +46,7 @@ def test_one_small_file_is_what_dvc_compares_and_the_large_ones_stay_in_git():
         for path, flags in (out.items() if isinstance(out, dict) else ())
         if path.startswith("artifacts/metrics/")
     }
-    assert len(large) == 12 and all(flags["cache"] is False for flags in large.values())
+    assert len(large) == 15 and all(flags["cache"] is False for flags in large.values())
 
 
 @pytest.mark.slow

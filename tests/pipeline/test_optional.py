@@ -28,6 +28,7 @@ SMALL = {
     "fit_volatility": {"window": 200, "refit_every": 250},
     "screen_pairs": {"formation": 250, "trading": 250, "keep": 5},
     "evaluate_factors": {"factor_returns": None},
+    "ingest_ticks": {"raw": None},
     "backtest_candidates": {
         "grid": {
             "pairs": {"entry": [1.5], "max_pairs": [5]},

@@ -43,6 +43,7 @@ SMALL = {
         }
     },
     "validate": {"n_worlds": 40, "n_screened_worlds": 2, "n_resamples": 2000},
+    "ingest_ticks": {"raw": None},
 }
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from quantlab.backtest.performance import performance_summary
 from quantlab.evidence import ProjectTables, verify_report
-from quantlab.ledger import Ledger
+from quantlab.ledger import Ledger, list_records
 from quantlab.pages import mark_page
 from quantlab.pipeline import file_md5, read_metrics, write_metrics, write_table
 from quantlab.report_commands import REPORT
@@ -33,11 +33,14 @@ from quantlab.review import (
 )
 from quantlab.review.dossier import _SEALED, _seal, format_fact
 from quantlab.review.recomputation import recompute
-from quantlab.review.second_ways import _statistics
+from quantlab.review.record import monthly_returns
+from quantlab.review.way_parts import statistics_of
 from quantlab.run_identity import dossier_identity
+from quantlab.validation import deflated_sharpe_test
 
 FAMILY = "demo"
 STATISTICS = ("annualized_return", "annualized_sharpe_ratio", "max_drawdown", "kurtosis")
+MEASURED = ("annualized_sharpe_ratio", "adjusted_pvalue")
 THRESHOLD = {"deflated_sharpe_ratio": 0.95}
 
 
@@ -70,6 +73,20 @@ def make_tables() -> dict[str, pd.DataFrame]:
     }
 
 
+def list_tried(ledger: Ledger, days: pd.Index) -> list[dict]:
+    "Every record with its Sharpe ratio and step-down p-value, failures first"
+    test = deflated_sharpe_test(
+        ledger.tried_returns(days=days), n_trials=3, block_length=21, n_resamples=2000, seed=4
+    )
+    listed = list_records(ledger)
+    listed["annualized_sharpe_ratio"] = listed["column"].map(test.sharpe_ratios) * 252**0.5
+    listed["adjusted_pvalue"] = listed["column"].map(test.adjusted_pvalues)
+    surface = {"demo surface": "demo, a neighbour of the best: window 15"}
+    listed["strategy"] = listed["strategy"].replace(surface)
+    names = ["family", "strategy", "state", "annualized_sharpe_ratio", "adjusted_pvalue"]
+    return listed.sort_values("adjusted_pvalue", ascending=False)[names].to_dict("records")
+
+
 def measure(tables: dict, ledger: Ledger) -> dict:
     "The metrics of the stages, from the library's own functions"
     net, gross = (tables[f"trial_{kind}returns"]["b2"] for kind in ("", "gross_"))
@@ -95,7 +112,7 @@ def measure(tables: dict, ledger: Ledger) -> dict:
         "pvalue": float(share),
         "n_obs": len(net),
         "n_trials": len(ledger.tries()),
-        "n_trials_on_data": 2,
+        "n_trials_on_data": 3,
         "criteria": {"precondition": {}, "test": {"deflated_sharpe_ratio": row}},
     }
     plan = ledger.plan_in_force()
@@ -113,11 +130,15 @@ def measure(tables: dict, ledger: Ledger) -> dict:
             "family": FAMILY,
             FAMILY: judged,
             "tries": [],
+            "tried": list_tried(ledger, net.index),
+            "families": {FAMILY: {"listed": 3, "counted": 3}},
+            "rule": {"block_length": 21, "n_worlds": 100, "power": {}},
             "ledger": {"hashes": hashes, "sentence": "The ledgers are in order."},
             "plan": {"id": plan.id, "hash": plan.hash, "committed": plan.committed},
         },
         "confirm_holdout": {FAMILY: holdout, "verdict": "rejected" if share > 0.05 else "approved"},
         "handoff_paper": {FAMILY: {"limits": {"max gross": {"value": 1.5}}, "mode": "shadow"}},
+        "build_dossier": {"months": monthly_returns(net)},
         "paper_replay": {FAMILY: {"n_days": 121, "n_orders": 363, "reconciled": True}},
     }
     return json.loads(json.dumps(metrics, default=str))
@@ -150,6 +171,10 @@ def write_page(project: Path, metrics: dict, words: str = "It holds for a week."
     table = facts.table("backtest_candidates", f"{FAMILY}/performance", columns)
     asked = {k: (k, "") for k in ("value", "threshold", "passed")}
     table += facts.table("validate", f"{FAMILY}/criteria/test", asked)
+    said = {k: (k, "") for k in ("family", "strategy", "state")}
+    table += facts.table("validate", "tried", said | {k: (k, ".4f") for k in MEASURED})
+    table += facts.table("validate", "families", {k: (k, "") for k in ("listed", "counted")})
+    table += facts.table("build_dossier", "months", {k: (k, ".2%") for k in ("03", "year")})
     for slot in ("luck", "equity", "drawdown"):
         inputs = [f"artifacts/{name}.parquet" for name in FIGURE_INPUTS[slot]]
         svg = figure_svg(draw_figure(slot, metrics, tables), prefix=slot)
@@ -182,6 +207,15 @@ def make_project(project: Path) -> tuple[Path, str]:
             universe="two names",
             data_md5="d" * 32,
         )
+    ledger.append(
+        family=FAMILY,
+        strategy="demo surface",
+        parameters={"point": {"window": 15}},
+        returns=tables["trial_returns"].mean(axis=1),
+        window=window,
+        universe="two names",
+        data_md5="d" * 32,
+    )
     trials = {
         k: {"family": FAMILY, "name": f"demo {k}", "parameters": {"window": w}}
         for k, w in (("a1", 10), ("b2", 20))
@@ -280,7 +314,11 @@ EDITS = {
         ("numbers on the page", "confirm_holdout:verdict"),
     ),
     "a parameter": ("seed&#34;: 1", "seed&#34;: 2", ("run", "parameters/base/seed")),
-    "a trial": ("demo a1&#34;", "demo z9&#34;", ("run", "trials/declared/a1")),
+    "a trial": (
+        "a1&#34;: &#34;demo a1&#34;",
+        "a1&#34;: &#34;demo z9&#34;",
+        ("run", "trials/declared/a1"),
+    ),
     "the plan": ("&#34;plan&#34;: {", "&#34;plan&#34;: {&#34;x&#34;: 1, ", ("run", "plan/x")),
 }
 
@@ -452,6 +490,11 @@ def numbers(metrics: dict) -> list[tuple[str, str]]:
         ("confirm_holdout", "verdict"),
         ("paper_replay", f"{FAMILY}/n_orders"),
         ("paper_replay", f"{FAMILY}/reconciled"),
+        *[("validate", f"tried/{i}/annualized_sharpe_ratio") for i in range(3)],
+        *[("validate", f"tried/{i}/{name}") for i in (0, 2) for name in ("state", "strategy")],
+        ("validate", f"families/{FAMILY}/counted"),
+        ("build_dossier", "months/2018/03"),
+        ("build_dossier", "months/2019/year"),
     ]
 
 
@@ -461,7 +504,7 @@ def changed(metrics: dict, place: tuple[str, str]) -> dict:
     *way, last = place[1].split("/")
     inner = found[place[0]]
     for part in way:
-        inner = inner[part]
+        inner = inner[int(part) if isinstance(inner, list) else part]
     value = inner[last]
     if isinstance(value, bool):
         inner[last] = not value
@@ -472,7 +515,7 @@ def changed(metrics: dict, place: tuple[str, str]) -> dict:
     return found
 
 
-@pytest.mark.parametrize("which", range(18))
+@pytest.mark.parametrize("which", range(28))
 def test_metrics_that_were_edited_with_the_page_built_from_them_are_found(made, project, which):
     metrics = read_all(project)
     place = numbers(metrics)[which]
@@ -483,6 +526,27 @@ def test_metrics_that_were_edited_with_the_page_built_from_them_are_found(made, 
     assert check.summary()["do not"]["numbers on the page"] == 0  # page and metrics agree
     assert ("numbers computed again", ":".join(place)) in wrong(check)
     assert verify_report(page, made[0]).summary()["do not"]["numbers on the page"] > 0
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_a_pvalue_of_a_trial_that_other_draws_do_not_give_is_found(project, row):
+    metrics = read_all(project)
+    tried = metrics["validate"]["tried"][row]
+    tried["adjusted_pvalue"] *= 0.5
+    write_metrics(project / "artifacts/metrics/validate.json", metrics["validate"])
+    check = verify_report(write_page(project, metrics), project)
+    place = ("numbers computed again", f"validate:tried/{row}/adjusted_pvalue")
+    assert wrong(check) - {("page", "record")} == {place}
+    assert "computed again it lies between" in check.problems[0]
+
+
+def test_a_row_that_was_left_out_of_the_trials_is_missed(project):
+    metrics = read_all(project)
+    del metrics["validate"]["tried"][0]
+    metrics["validate"]["families"][FAMILY] = {"listed": 2, "counted": 2}
+    write_metrics(project / "artifacts/metrics/validate.json", metrics["validate"])
+    places = {place for _, place in wrong(verify_report(write_page(project, metrics), project))}
+    assert {f"validate:families/{FAMILY}/{k}" for k in ("listed", "counted")} <= places
 
 
 def test_a_pvalue_below_what_the_worlds_allow_is_found(project):
@@ -619,5 +683,5 @@ def test_the_command_names_its_file_and_answers_machines(made, project, monkeypa
 
 def test_a_month_in_which_nothing_was_held_stops_no_check():
     with np.errstate(all="ignore"):
-        still = _statistics(pd.Series(np.zeros(21)), 252)
+        still = statistics_of(pd.Series(np.zeros(21)), 252)
     assert still["total_return"] == 0 and np.isnan(still["skewness"])
