@@ -196,9 +196,9 @@ class RuleSimulation(Result):
         return (
             f"Without an edge {self.size:.1%} of {self.n_worlds:,} worlds pass the whole rule"
             f"{opening} ({self.size_lower:.1%} to {self.size_upper:.1%}); a true annual Sharpe "
-            f"ratio of {at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On noise "
-            f"the test alone passes {ways['losers hidden, counted']:.1%} where the losers are "
-            f"hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not "
+            f"ratio of {at:g} passes in {found.loc[at].min():.1%} to {found.loc[at].max():.1%}. On "
+            f"noise the test alone passes {ways['losers hidden, counted']:.1%} where the losers "
+            f"are hidden and counted, {ways['losers hidden, not counted']:.1%} where they are not "
             "counted."
         )
 
