@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['LIMIT', 'MARKET', 'CANCEL', 'WIDTH', 'run_book', 'replay_book']
 
-# %% ../../nbs/65_execution/19_book_kernel.ipynb #b93b62b8
+# %% ../../nbs/65_execution/19_book_kernel.ipynb #1f67ac1c
 import numpy as np
 from numba import njit
 
-# %% ../../nbs/65_execution/19_book_kernel.ipynb #126501ca
+# %% ../../nbs/65_execution/19_book_kernel.ipynb #d60c551d
 LIMIT, MARKET, CANCEL = 0, 1, 2
 WIDTH = 4096  # prices that the rows hold
 
@@ -46,7 +46,7 @@ def _recentre(bids, asks, by):
         else:
             row[: row.size + by] = kept[-by:]
 
-
+# %% ../../nbs/65_execution/19_book_kernel.ipynb #d36de660
 @njit(cache=True)
 def run_book(bids, asks, best, limit, cancel, market, uniforms, waits, out, clock):
     """Play `uniforms.size` events; returns how many were played before a side ran empty.
@@ -98,7 +98,7 @@ def run_book(bids, asks, best, limit, cancel, market, uniforms, waits, out, cloc
     best[0], best[1], best[2] = bid, ask, first
     return uniforms.size
 
-# %% ../../nbs/65_execution/19_book_kernel.ipynb #acab4c0f
+# %% ../../nbs/65_execution/19_book_kernel.ipynb #1c78f6e8
 @njit(cache=True)
 def replay_book(bids, asks, best, events, clock, n, counts, waited):
     """Play recorded events (kind, side, price) and count them by kind and distance; `waited` gets

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BookSimulation', 'OrderBookModel']
 
-# %% ../../nbs/65_execution/20_order_book.ipynb #11b175a5
+# %% ../../nbs/65_execution/20_order_book.ipynb #ab09eb12
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +26,7 @@ from ..results import Result, axes_or_new, count_words
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# %% ../../nbs/65_execution/20_order_book.ipynb #ff78250f
+# %% ../../nbs/65_execution/20_order_book.ipynb #4af191ec
 _KINDS = ("limit", "market", "cancel")
 _COLUMNS = ("kind", "side", "price", "bid", "ask", "bid_size", "ask_size")
 
@@ -82,19 +82,51 @@ def _simulated(out: np.ndarray, clock: np.ndarray, start: pd.Series) -> BookSimu
         mean_spread=float((spread * lasts).sum() / lasts.sum()) if len(clock) > 1 else np.nan,
     )
 
-# %% ../../nbs/65_execution/20_order_book.ipynb #618c502f
-def _rates(values: Any, name: str, positive: bool) -> tuple[float, ...]:
-    "Rates by distance"
+# %% ../../nbs/65_execution/20_order_book.ipynb #ea37823c
+def _rates(values: Any, name: str, like: tuple[float, ...] | None = None) -> tuple[float, ...]:
+    "Rates by distance, as many as others"
     rates = as_float(values, name)
-    good = rates.ndim == 1 and len(rates) and np.isfinite(rates).all() and (rates >= 0).all()
-    if not good or (positive and not (rates > 0).all()):
+    if rates.ndim != 1 or not len(rates) or not (np.isfinite(rates) & (rates > 0)).all():
         raise SpecificationError(
-            f"`{name}` must be rates by distance, each {'above' if positive else 'at least'} 0; "
-            f"got {values!r}."
+            f"`{name}` must be rates by distance, each above 0; got {values!r}."
         )
+    if like is not None and len(rates) != len(like):
+        raise SpecificationError(
+            f"`{name}` must be as many as `limit_rates`, {len(like)}; got {len(rates)}."
+        )
+    if 2 * len(rates) + 4 > WIDTH // 2:
+        raise SpecificationError(f"at most {WIDTH // 4 - 2} levels can be simulated.")
     return tuple(rates.tolist())
 
 
+def _start(model: "OrderBookModel", rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    "A book with a spread of one, each level as full as it would be without market orders"
+    middle = WIDTH // 2
+    mean = np.array(model.limit_rates) / np.array(model.cancel_rates)
+    rows, n = np.zeros((2, WIDTH), np.int64), len(mean)
+    for row, places in ((0, middle - np.arange(n)), (1, middle + 1 + np.arange(n))):
+        rows[row, places] = rng.poisson(mean)
+        rows[row, places[0]] += 1
+    return rows[0], rows[1], np.array([middle, middle + 1, -middle])
+
+
+def _play(
+    model: "OrderBookModel", book: tuple[np.ndarray, ...], n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    "The next `n` events; the book moves on"
+    out, clock = np.zeros((n, len(_COLUMNS)), np.int64), np.zeros(n)
+    played = run_book(
+        *book, np.array(model.limit_rates), np.array(model.cancel_rates), model.market_rate,
+        rng.random(n), rng.standard_exponential(n), out, clock,
+    )
+    if played < n:
+        raise DataError(
+            f"a side of the book ran empty after {played:,} events, and has no best price then; "
+            "give more levels, or more limit orders beside the market orders."
+        )
+    return out, clock
+
+# %% ../../nbs/65_execution/20_order_book.ipynb #71926fc2
 class OrderBookModel:
     """A limit-order book of unit orders whose events come at fixed rates.
 
@@ -129,16 +161,9 @@ class OrderBookModel:
     def __init__(
         self, limit_rates: Sequence[float], cancel_rates: Sequence[float], market_rate: float
     ):
-        self.limit_rates = _rates(limit_rates, "limit_rates", True)
-        self.cancel_rates = _rates(cancel_rates, "cancel_rates", True)
+        self.limit_rates = _rates(limit_rates, "limit_rates")
+        self.cancel_rates = _rates(cancel_rates, "cancel_rates", like=self.limit_rates)
         self.market_rate = check_number(market_rate, "market_rate", low=0, strict=True)
-        if len(self.limit_rates) != len(self.cancel_rates):
-            raise SpecificationError(
-                f"`cancel_rates` must be as many as `limit_rates`, {len(self.limit_rates)}; got "
-                f"{len(self.cancel_rates)}."
-            )
-        if 2 * len(self.limit_rates) + 4 > WIDTH // 2:
-            raise SpecificationError(f"at most {WIDTH // 4 - 2} levels can be simulated.")
 
     def __repr__(self) -> str:
         return (
@@ -196,17 +221,6 @@ class OrderBookModel:
         which is cancelled, are both filled before the mid moves"""
         return chance_both_filled(*self._queue(bid, ask, spread))
 
-    def _start(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        "A book with a spread of one, each level as full as it would be without market orders"
-        middle = WIDTH // 2
-        mean = np.array(self.limit_rates) / np.array(self.cancel_rates)
-        rows = np.zeros((2, WIDTH), np.int64)
-        n = len(mean)
-        for row, places in ((0, middle - np.arange(n)), (1, middle + 1 + np.arange(n))):
-            rows[row, places] = rng.poisson(mean)
-            rows[row, places[0]] += 1
-        return rows[0], rows[1], np.array([middle, middle + 1, -middle])
-
     def simulate(self, n_events: int, *, seed: int, burn_in: int = 10_000) -> BookSimulation:
         """Play the book.
 
@@ -231,28 +245,10 @@ class OrderBookModel:
         """
         n, before = check_integer(n_events, "n_events", low=1), check_integer(burn_in, "burn_in")
         rng = np.random.default_rng(check_integer(seed, "seed"))
-        bids, asks, best = self._start(rng)
-        self._play(bids, asks, best, before, rng)
+        bids, asks, best = book = _start(self, rng)
+        _play(self, book, before, rng)
         start = pd.Series(bids - asks, index=np.arange(WIDTH) + best[2])
-        out, clock = self._play(bids, asks, best, n, rng)
-        return _simulated(out, clock, start[start != 0])
-
-    def _play(
-        self, bids: np.ndarray, asks: np.ndarray, best: np.ndarray, n: int,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        "The next `n` events; the book moves on"
-        out, clock = np.zeros((n, len(_COLUMNS)), np.int64), np.zeros(n)
-        played = run_book(
-            bids, asks, best, np.array(self.limit_rates), np.array(self.cancel_rates),
-            self.market_rate, rng.random(n), rng.standard_exponential(n), out, clock,
-        )
-        if played < n:
-            raise DataError(
-                f"a side of the book ran empty after {played:,} events, and has no best price "
-                "then; give more levels, or more limit orders beside the market orders."
-            )
-        return out, clock
+        return _simulated(*_play(self, book, n, rng), start[start != 0])
 
     @classmethod
     def fit(
@@ -283,24 +279,9 @@ class OrderBookModel:
         ----------
         Cont, Stoikov & Talreja (2010), section 3.2.
         """
-        n = check_integer(n_levels, "n_levels", low=1)
-        if isinstance(messages, BookSimulation):
-            messages, start = messages.events, messages.start
-        check_kind(messages, pd.DataFrame, "messages", "or a BookSimulation")
-        check_kind(start, pd.Series, "start", "the book before the first message")
-        counts, waited, seconds = _counted(messages, start, n)
-        seen = (counts[LIMIT] > 0) & (counts[CANCEL] > 0)
-        if not seen.all():
-            raise DataError(
-                f"at a distance of {1 + int((~seen).argmax())} ticks no limit order or no "
-                "cancellation was seen; give more messages, or fewer levels."
-            )
-        return cls(
-            counts[LIMIT] / (2 * seconds), counts[CANCEL] / waited,
-            counts[MARKET, 0] / (2 * seconds),
-        )
+        return cls(*_estimate(messages, start, n_levels))
 
-
+# %% ../../nbs/65_execution/20_order_book.ipynb #98cda7f6
 def _counted(
     messages: pd.DataFrame, start: pd.Series, n: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -332,3 +313,21 @@ def _counted(
             "empties a side; are all messages there, and is `start` the book before the first?"
         )
     return counts, waited, float(clock[-1])
+
+
+def _estimate(messages: Any, start: Any, n_levels: Any) -> tuple[np.ndarray, np.ndarray, float]:
+    "Limit rates, cancellation rates and market rate"
+    n = check_integer(n_levels, "n_levels", low=1)
+    if isinstance(messages, BookSimulation):
+        messages, start = messages.events, messages.start
+    check_kind(messages, pd.DataFrame, "messages", "or a BookSimulation")
+    check_kind(start, pd.Series, "start", "the book before the first message")
+    counts, waited, seconds = _counted(messages, start, n)
+    seen = (counts[LIMIT] > 0) & (counts[CANCEL] > 0)
+    if not seen.all():
+        raise DataError(
+            f"at a distance of {1 + int((~seen).argmax())} ticks no limit order or no "
+            "cancellation was seen; give more messages, or fewer levels."
+        )
+    half = 2 * seconds  # two sides
+    return counts[LIMIT] / half, counts[CANCEL] / waited, float(counts[MARKET, 0] / half)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Schedule', 'make_schedule', 'check_order', 'check_times', 'twap', 'volume_profile', 'vwap', 'pov']
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #564208d4
+# %% ../../nbs/65_execution/05_schedules.ipynb #cfc54c9b
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,7 @@ from ..results import Result, axes_or_new, count_words
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #a5cb0202
+# %% ../../nbs/65_execution/05_schedules.ipynb #fc827caa
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Schedule(Result):
     "Child orders of one parent order, by time"
@@ -60,7 +60,7 @@ class Schedule(Result):
         ax.set_title(f"{self.kind}: {children}", loc="left")
         return ax
 
-
+# %% ../../nbs/65_execution/05_schedules.ipynb #8de650ff
 def make_schedule(kind: str, shares: pd.Series, quantity: float, lot: float | None) -> Schedule:
     """Cut a quantity in whole lots along the given shares of it, which add up to at most 1.
 
@@ -110,7 +110,7 @@ def check_times(times: Any, name: str = "times") -> pd.Index:
         raise DataError(f"`{name}` must rise, each time once, none missing; sort them.")
     return index
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #71abad57
+# %% ../../nbs/65_execution/05_schedules.ipynb #39db17db
 def _check_volumes(volumes: Any, name: str) -> pd.Series:
     "Volumes or shares of them by time: none missing or below 0, and not all 0"
     check_kind(volumes, pd.Series, name, "a value a time")
@@ -122,7 +122,7 @@ def _check_volumes(volumes: Any, name: str) -> pd.Series:
         )
     return values
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #152a6ff6
+# %% ../../nbs/65_execution/05_schedules.ipynb #1492214d
 def twap(quantity: float, *, times: Any, lot: float | None = 1.0) -> Schedule:
     """Send the same quantity at each time.
 
@@ -162,7 +162,7 @@ def twap(quantity: float, *, times: Any, lot: float | None = 1.0) -> Schedule:
     index = check_times(times)
     return make_schedule("twap", pd.Series(1 / len(index), index=index), size, unit)
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #5e5b3af7
+# %% ../../nbs/65_execution/05_schedules.ipynb #3bff6ee0
 def volume_profile(volumes: pd.DataFrame, *, asof: Any = None, n_sessions: int = 20) -> pd.Series:
     """Learn how the volume of a day is spread over its parts, from earlier days.
 
@@ -251,7 +251,7 @@ def vwap(quantity: float, *, volume_profile: pd.Series, lot: float | None = 1.0)
         )
     return make_schedule("vwap", profile / total, size, unit)
 
-# %% ../../nbs/65_execution/05_schedules.ipynb #03009867
+# %% ../../nbs/65_execution/05_schedules.ipynb #71dbb8f0
 def pov(
     quantity: float, *, volumes: pd.Series, participation: float, lot: float | None = 1.0
 ) -> Schedule:
