@@ -21,6 +21,7 @@ WINGS = (
     "factors",
     "microstructure",
     "backtest",
+    "execution",
     "review",
     "handoff",
     "live",

@@ -1,0 +1,23 @@
+"""From a decision to fills: schedules of child orders, quotes, and an order book with known answers."""
+
+from .schedules import (
+    Schedule as Schedule,
+    pov as pov,
+    twap as twap,
+    volume_profile as volume_profile,
+    vwap as vwap,
+)
+from .almgren_chriss import (
+    ExecutionPlan as ExecutionPlan,
+    almgren_chriss as almgren_chriss,
+    efficient_frontier as efficient_frontier,
+    schedule_cost as schedule_cost,
+)
+from .quotes import (
+    Quotes as Quotes,
+    avellaneda_stoikov as avellaneda_stoikov,
+)
+from .order_book import (
+    BookSimulation as BookSimulation,
+    OrderBookModel as OrderBookModel,
+)
