@@ -328,7 +328,7 @@ def _monitor(s: Sources) -> dict[str, Any]:
             found[f"checks/{place}/alarm"] = "quiet"
     told = {
         "dates twice or out of order": int((np.diff(paper.index.asi8) <= 0).sum()),
-        "longest gap (calendar days)": int(np.diff(paper.index.asi8).max() // 86_400_000_000_000),
+        "longest gap (calendar days)": int(paper.index.to_series().diff().max().days),
         "returns missing or infinite": int((~np.isfinite(paper["returns"])).sum()),
         "orders that came to nothing (share)": paper["refused"].sum() / max(paper["sent"].sum(), 1),
     }
