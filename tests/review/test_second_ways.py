@@ -62,7 +62,7 @@ def make_tables() -> dict:
     )
     paper = pd.DataFrame(
         {"returns": rng.normal(0, 0.01, 50), "sent": 3, "refused": 0},
-        index=pd.bdate_range("2018-01-01", periods=50, name="date").as_unit("ns"),
+        index=pd.bdate_range("2018-01-01", periods=50, name="date").as_unit("us"),
     )
     return {
         "returns": returns,
