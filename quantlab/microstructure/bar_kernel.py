@@ -6,10 +6,14 @@
 __all__ = ['ENDS', 'BREAKS', 'PASSES', 'cut_by_sum', 'clock_edges', 'cut_by_clock', 'cut_by_imbalance', 'gather_bars']
 
 # %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #fd7e8fbf
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from numba import njit
 
 ENDS, BREAKS, PASSES = 1, 2, 4
+_ROUNDING = 1e-9  # ten times 0.1 is less than 1 by the last digit
 
 # %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #e70a323c
 @njit(cache=True)
@@ -17,29 +21,40 @@ def cut_by_sum(
     measure: np.ndarray, session: np.ndarray, size: float, state: np.ndarray, flags: np.ndarray,
 ) -> None:
     "Flag the trades with which the running sum reaches `size`; state: sum, session (-1: none)"
-    total, number = state[0], int(state[1])
+    total, number, enough = state[0], int(state[1]), size * (1 - _ROUNDING)
     for i in range(measure.shape[0]):
         if session[i] != number:
             flags[i] |= BREAKS
             total, number = 0.0, session[i]
         total += measure[i]
-        if total >= size:
+        if total >= enough:
             flags[i] |= ENDS
             total = 0.0
     state[0], state[1] = total, number
 
 # %% ../../nbs/55_microstructure/15_bar_kernel.ipynb #7d43a87f
-_DAY = 86_400_000_000_000
+_DAY, _HOUR = 86_400_000_000_000, 3_600_000_000_000
 
 
-def clock_edges(
-    utc: np.ndarray, local: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-    "Edges [ns, UTC] of the interval of `width` ns that a time falls into, from local midnight"
+def clock_edges(times: pd.DatetimeIndex, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges [ns, UTC] of the interval of `width` ns that a time falls into, from local midnight;
+    on the local clock, also where it is set forward or back inside the interval"""
+    utc, local = times.as_unit("ns").asi8, times.tz_localize(None).as_unit("ns").asi8
     of_day = local % _DAY
     passed = of_day % width
-    left = utc - passed
-    return left, left + np.minimum(width, _DAY - of_day + passed)
+    span = np.minimum(width, _DAY - of_day + passed)
+    if width <= _HOUR:  # clocks are set at full hours
+        return utc - passed, utc - passed + span
+    return _instants(local - passed, times.tz), _instants(local - passed + span, times.tz)
+
+
+def _instants(local: np.ndarray, zone: Any) -> np.ndarray:
+    "When the local clock showed that [ns, UTC]: the first time, or the next there was"
+    edges, place = np.unique(local, return_inverse=True)
+    clock = pd.DatetimeIndex(edges.astype("datetime64[ns]")).tz_localize(
+        zone, ambiguous=np.ones(len(edges), dtype=bool), nonexistent="shift_forward"
+    )
+    return clock.as_unit("ns").asi8[place]
 
 
 @njit(cache=True)

@@ -307,7 +307,7 @@ class BarBuilder:
         left = right = table.index.asi8
         if self.kind == "time":
             width = self.size.as_unit("ns").value
-            left, right = clock_edges(left, table.index.tz_localize(None).asi8, width)
+            left, right = clock_edges(table.index, width)
         used = np.zeros_like(session) if self.span_sessions else session
         return left, right, _cut(self, price, volume, signs, used, right)
 

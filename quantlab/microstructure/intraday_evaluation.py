@@ -109,6 +109,8 @@ class IntradayEvaluation(Result):
         chance = "more than chance gives in one look" if row["pvalue"] < 0.05 else (
             f"no more than chance gives, below {row['detectable']:.2f} nothing is seen"
         )
+        if abs(row["ic"]) > 0.5:
+            chance += "; so close a tie is looked at as a leak of the future first"
         return (
             f"{self.name}: IC {row['ic']:+.3f} over {h} at the {self.price}, t = "
             f"{row['t_hac']:.1f} with overlap counted and {row['t_disjoint']:.1f} on "
@@ -166,7 +168,10 @@ def _labels(by: Any, times: pd.DatetimeIndex) -> dict[str, pd.Series]:
     if not isinstance(by, pd.Series) or not by.index.equals(times):
         raise MisalignedError("`by` must be a Series of labels, known at the feature's own times; "
                               "reindex it to the feature.")
-    return {str(by.name or "by"): by}
+    name = str(by.name or "by")
+    if name in ("session", "volatility"):
+        raise SpecificationError(f"`by` is named {name!r}, as a grouping that is made; rename it.")
+    return {name: by}
 
 
 def _grouped(

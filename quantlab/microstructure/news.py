@@ -30,8 +30,10 @@ def _check_times(times: Any, name: str) -> pd.DatetimeIndex:
 
 def _check_length(value: Any, name: str) -> int:
     "A length of time of at least zero, in nanoseconds"
-    zero = isinstance(value, str) and value.strip() in ("0s", "0min")
-    return 0 if zero else check_span(value, name).as_unit("ns").value
+    known = isinstance(value, (str, pd.Timedelta)) and value != ""
+    if known and pd.to_timedelta(value, errors="coerce") == pd.Timedelta(0):
+        return 0
+    return check_span(value, name).as_unit("ns").value
 
 # %% ../../nbs/55_microstructure/68_news.ipynb #b4b337a6
 def event_windows(

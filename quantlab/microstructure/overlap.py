@@ -71,7 +71,7 @@ def _plain(x: np.ndarray, y: np.ndarray, method: str) -> tuple[float, float]:
         return np.nan, np.nan
     ic = float(np.clip((u * v).mean(), -1, 1))
     left = 1 - ic**2
-    return ic, ic * np.sqrt((len(x) - 2) / left) if left > 1e-12 else np.nan
+    return ic, ic * np.sqrt((len(x) - 2) / left) if left > 1e-12 else ic * np.inf
 
 # %% ../../nbs/55_microstructure/72_overlap.ipynb #78ade07d
 def _hac(x: np.ndarray, y: np.ndarray, ic: float, method: str, lags: int) -> float:
@@ -81,6 +81,8 @@ def _hac(x: np.ndarray, y: np.ndarray, ic: float, method: str, lags: int) -> flo
         return np.nan
     psi = u * v - ic / 2 * (u**2 + v**2)
     psi = psi - psi.mean()
+    if np.abs(psi).max() < 1e-9:  # every row lies on the line
+        return 0.0
     n, total = len(psi), float(psi @ psi)
     for k in range(1, min(lags, n - 1) + 1):
         total += 2 * (1 - k / (lags + 1)) * float(psi[k:] @ psi[:-k])
@@ -164,7 +166,7 @@ def window_correlation(
     else:
         lags = check_integer(hac_lags, "hac_lags")
     error = _hac(x[ok], y[ok], ic, method, lags) if np.isfinite(ic) else np.nan
-    t_hac = ic / error
+    t_hac = ic / error if error else np.copysign(np.inf, ic)
     p = 2 * stats.t.sf(np.abs([t_hac, disjoint]), max(n_alone - 2, 1))
     return WindowCorrelation(
         ic=ic, t_naive=naive, t_hac=float(t_hac), t_disjoint=disjoint,

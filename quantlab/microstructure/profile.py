@@ -182,7 +182,8 @@ class AdaptiveVolatility(Result):
     def sentence(self) -> str:
         "The conclusion in one sentence"
         how = "adjusted for the session's profile" if self.adjusted else "without a profile"
-        relative = self.last / float(self.volatility.median())
+        usual = float(self.volatility.median())
+        relative = self.last / usual if usual > 0 else 1.0
         return (
             f"The volatility of the last row is {self.last:.3g}, {relative:.2f} times its usual "
             f"one, {how}."

@@ -144,15 +144,16 @@ class JumpTest(Result):
 
     LABELS: ClassVar[dict[str, str]] = {
         "n_rejected": "sessions with a jump", "n_expected": "of them by chance",
-        "share": "share of variance in jumps",
+        "share": "share of variance in jumps", "zero_returns": "share of zero returns",
     }
 
-    # by session: realized, bipower, ratio, statistic, pvalue (one-sided), jump, n_obs
+    # by session: realized, bipower, ratio, statistic, pvalue (one-sided), jump, n_obs, n_zero
     table: pd.DataFrame
     n_sessions: int  # with a statistic
     n_rejected: int  # at `alpha`
     n_expected: float  # rejections if there were no jump anywhere
     share: float  # variance of the significant jumps over all realised variance, 0 to 1
+    zero_returns: float  # share of the tested returns that are zero, 0 to 1
     alpha: float
     skip: int
     null_hypothesis: str = "no jump in the session"
@@ -161,10 +162,15 @@ class JumpTest(Result):
 
     def sentence(self) -> str:
         "The conclusion in one sentence"
+        coarse = self.zero_returns > 0.2
+        doubt = (
+            f" But {self.zero_returns:.0%} of the returns are zero: on so coarse a grid of prices "
+            "the test finds jumps where there are none."
+        )
         return (
             f"{self.n_rejected} of {count_words(self.n_sessions, 'session')} had a jump at the "
             f"{self.alpha:.2%} level, {self.n_expected:.1f} would by chance; "
-            f"{self.share:.1%} of the variance came in those jumps."
+            f"{self.share:.1%} of the variance came in those jumps.{doubt if coarse else ''}"
         )
 
 # %% ../../nbs/55_microstructure/65_realized.ipynb #3461582a
@@ -213,17 +219,18 @@ def jump_test(
     skip = check_integer(skip, "skip", high=2)
     rows = {}
     for end, r in _by_session(returns, session_gap, 10):
-        n, realized = len(r), float(r @ r)
+        n, realized, still = len(r), float(r @ r), float((r == 0).sum())
         bipower, quarticity = n * _products(r, 2, 1.0, skip), _products(r, 3, 4 / 3, skip) * n**2
         if n < 10 or not bipower > 0:
             continue
         ratio = 1 - bipower / realized
         error = np.sqrt(RATIO_VARIANCE / n * max(1.0, quarticity / bipower**2))
-        rows[end] = (realized, bipower, ratio, ratio / error, special.ndtr(-ratio / error), n)
+        z = ratio / error
+        rows[end] = (realized, bipower, ratio, z, special.ndtr(-z), n, still)
     if not rows:
         raise DataError("`returns` has no session in which neighbouring returns move; nothing can "
                         "be tested: are the bars too short for the trades?")
-    heads = ["realized", "bipower", "ratio", "statistic", "pvalue", "n_obs"]
+    heads = ["realized", "bipower", "ratio", "statistic", "pvalue", "n_obs", "n_zero"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=heads)
     table.index = pd.DatetimeIndex(table.index, name="session_end")
     found = table["pvalue"] < alpha
@@ -233,4 +240,5 @@ def jump_test(
         table=table, n_sessions=len(table), n_rejected=int(found.sum()),
         n_expected=alpha * len(table), alpha=alpha, skip=skip,
         share=float(table["jump"].sum() / table["realized"].sum()),
+        zero_returns=float(table["n_zero"].sum() / table["n_obs"].sum()),
     )

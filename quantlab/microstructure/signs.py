@@ -112,7 +112,7 @@ def _lee_ready(trades: Ticks) -> np.ndarray:
     middle = (table["bid"] + table["ask"]).to_numpy() / 2
     gap = table["price"].to_numpy() - middle
     tick = _tick_signs(trades)
-    beside = np.isfinite(gap) & (gap != 0)
+    beside = np.isfinite(gap) & (np.abs(gap) > 1e-9 * middle)  # the mid is rounded
     return np.where(beside, np.sign(np.where(beside, gap, 0.0)), tick).astype(np.int8)
 
 

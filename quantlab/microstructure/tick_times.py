@@ -16,7 +16,9 @@ from ..errors import DataError, SpecificationError
 from ..results import count_words
 
 # %% ../../nbs/55_microstructure/11_tick_times.ipynb #479d2d90
-_OFFSET = r":\d\d(?:\.\d+)?\s*(?:Z|UTC|[+-]\d\d(?::?\d\d)?)$"
+# year first, so that nobody guesses which number is the month, and a time of day
+_ISO = r"\d{4}(?:[-/]\d{1,2}[-/]\d{1,2}|\d{4})[T ]+\d.*"
+_OFFSET = r"(?i):?\d\d(?:\.\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
 
 
 def check_timezone(timezone: Any) -> str:
@@ -64,6 +66,13 @@ def tick_times(column: Any, timezone: str) -> pd.DatetimeIndex:
     zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
     if not pd.api.types.is_datetime64_any_dtype(column):
         column = column.astype(str).str.strip()
+        if not (known := column.str.fullmatch(_ISO)).all():
+            raise DataError(
+                f"the times cannot be read for sure (first: {column[~known].iloc[0]!r}, "
+                f"{int((~known).sum())} of {len(column)}): give date and time in one column, year "
+                "first, such as 2013-09-03 09:30:00.250, or convert them with `pd.to_datetime` and "
+                "its `format`."
+            )
         offset = column.str.contains(_OFFSET)
         zoned = bool(offset.all())
         if offset.any() and not zoned:
@@ -73,7 +82,10 @@ def tick_times(column: Any, timezone: str) -> pd.DatetimeIndex:
                 f"{column.iloc[row]}) and the others have one; give all in one way."
             )
     try:
-        times = pd.DatetimeIndex(pd.to_datetime(column, utc=zoned or None))
+        if not pd.api.types.is_datetime64_any_dtype(column):
+            column = column.str.replace(r"(?i)\s*(?:Z|UTC|GMT)$", "Z", regex=True)
+            column = pd.to_datetime(column, utc=zoned or None, format="ISO8601")
+        times = pd.DatetimeIndex(column)
         times = times.as_unit("ns")
         return times.tz_convert(timezone) if zoned else times.tz_localize(timezone)
     except ValueError as error:

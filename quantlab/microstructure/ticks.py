@@ -76,6 +76,8 @@ _SIDES |= dict.fromkeys(("", "n", "none", "nan", "0", "0.0", "<na>"), 0)
 
 def _sides(column: pd.Series) -> np.ndarray:
     "Buys 1, sales -1, unknown 0"
+    if pd.api.types.is_bool_dtype(column):
+        raise DataError("the column `side` holds true and false; give 1 for a buy, -1 for a sale.")
     if pd.api.types.is_numeric_dtype(column) and column.dropna().isin((-1, 0, 1)).all():
         return column.fillna(0).to_numpy(dtype="int8")
     kinds = {value: _SIDES.get(str(value).strip().lower()) for value in column.unique()}
@@ -86,6 +88,21 @@ def _sides(column: pd.Series) -> np.ndarray:
                 "came to the market), and 0 or nothing where it is not known."
             )
     return column.map(kinds).to_numpy(dtype="int8")
+
+# %% ../../nbs/55_microstructure/12_ticks.ipynb #31200902
+def _sides_by_row(side: Any, traded: np.ndarray) -> np.ndarray:
+    "Sides given one a row, or one a trade; of quotes none"
+    given = _sides(pd.Series(np.asarray(side)))
+    if len(given) == len(traded):
+        return given
+    if len(given) != traded.sum():
+        raise DataError(
+            f"`side` must have one value a row ({len(traded)}), or one a trade ({traded.sum()}); "
+            f"got {len(given)}: sign these ticks."
+        )
+    sides = np.zeros(len(traded), dtype=np.int8)
+    sides[traded] = given
+    return sides
 
 
 def _number(column: pd.Series, name: str) -> np.ndarray:
@@ -160,6 +177,8 @@ def _check_need(table: pd.DataFrame, need: str, by: str) -> None:
             f"{by} needs {need} ({', '.join(columns)}), and these ticks have only "
             f"{', '.join(table.columns)}; {remedy}."
         )
+    if need == "side" and not table["side"].any():
+        raise MissingDataError(f"{by} needs sides, and none of these ticks has one; {remedy}.")
 
 
 def _extent(ticks: "Ticks") -> pd.DataFrame:
@@ -199,8 +218,8 @@ class _Content:
 
     @property
     def has_side(self) -> bool:
-        "Is it known who came to the market?"
-        return "side" in self.table
+        "Is it known, of any trade, who came to the market?"
+        return "side" in self.table and bool((self.table["side"] != 0).any())
 
     @property
     def has_quotes(self) -> bool:
@@ -287,9 +306,8 @@ class Ticks(_Content, Result):
 
     def with_side(self, side: Any) -> "Ticks":
         "The same ticks with other sides: 1 a buy, -1 a sale, 0 unknown, one a row"
-        if np.shape(side) != (len(self.table),):
-            raise DataError(f"`side` must have one value a row ({len(self)}); sign these ticks.")
-        table = self.table.assign(side=_sides(pd.Series(np.asarray(side))))
+        traded = self.table["price"].notna().to_numpy()
+        table = self.table.assign(side=_sides_by_row(side, traded))
         order = [name for name in TICK_COLUMNS if name in table]
         return Ticks(table[order], session_gap=self.session_gap, sessions=self.sessions)
 
@@ -376,10 +394,11 @@ def load_ticks(
         source = _read(Path(source))
     frame = check_kind(source, pd.DataFrame, "source", "or a path")
     found = _recognise(list(frame.columns), columns)
-    if "time" in found:
-        times = tick_times(frame[found.pop("time")], timezone)
-    elif isinstance(frame.index, pd.DatetimeIndex):
+    column = found.pop("time", None)
+    if isinstance(frame.index, pd.DatetimeIndex) and "time" not in (columns or {}):
         times = tick_times(frame.index, timezone)
+    elif column is not None:
+        times = tick_times(frame[column], timezone)
     else:
         raise DataError(
             "the ticks have no column of times (time, DateTime, timestamp, ...); they have "
