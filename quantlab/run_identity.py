@@ -47,10 +47,11 @@ def dossier_identity(
         found["parameters"] = tables["params"]
     if (Path(project) / "dvc.yaml").is_file():
         stages = read_stages(project)
+        inputs = stages.get("build_dossier", {}).get("deps", list(stages))
         found["code"] = {"quantlab": __version__} | {
             stage: code_md5(stage, project, stages=stages)
-            for stage in stages
-            if stage in metrics and stage != "build_dossier"
+            for stage in (Path(path).stem for path in inputs)
+            if stage in stages and stage in metrics and stage != "build_dossier"
         }
     if "plan" in judged:
         found["plan"] = {k: judged["plan"].get(k) for k in ("id", "hash", "committed")}
