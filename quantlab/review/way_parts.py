@@ -124,6 +124,7 @@ _WORLDS = 2000
 def worlds_of_luck(returns: np.ndarray, block: float, seed: int = 1) -> np.ndarray:
     "(2,000, trials): Sharpe ratios of the trials without their means, days drawn in blocks"
     rng, n = np.random.default_rng(seed), len(returns)
+    # looks ahead on purpose: a test of what was is over the whole of it
     scaled, days = (returns - returns.mean(axis=0)) / returns.std(axis=0), np.arange(n)
     out = np.empty((_WORLDS, returns.shape[1]))
     for i in range(_WORLDS):
@@ -151,4 +152,3 @@ def luck_of(returns: np.ndarray, block: float, n_hidden: int) -> list[Between]:
         slack = 5 * np.sqrt(p * (1 - p) / _WORLDS) + 5 / _WORLDS
         out[trial] = Between(float(p - slack), float(p + slack))
     return out
-
