@@ -46,6 +46,20 @@ def _recentre(bids, asks, by):
         else:
             row[: row.size + by] = kept[-by:]
 
+
+@njit(cache=True)
+def _best_after(bids, asks, bid, ask, side, price):
+    "Best prices after the side of the book changed at a price; beyond the rows where it is empty"
+    if side == 1:
+        bid = max(bid, price)
+        while bid >= 0 and bids[bid] == 0:
+            bid -= 1
+    else:
+        ask = min(ask, price)
+        while ask < asks.size and asks[ask] == 0:
+            ask += 1
+    return bid, ask
+
 # %% ../../nbs/65_execution/19_book_kernel.ipynb #d36de660
 @njit(cache=True)
 def run_book(bids, asks, best, limit, cancel, market, uniforms, waits, out, clock):
@@ -82,14 +96,7 @@ def run_book(bids, asks, best, limit, cancel, market, uniforms, waits, out, cloc
             price = ask - 1 - i if side == 1 else bid + 1 + i - n
         row = bids if side == 1 else asks
         row[price] += change
-        if side == 1:
-            bid = max(bid, price)
-            while bid >= 0 and bids[bid] == 0:
-                bid -= 1
-        else:
-            ask = min(ask, price)
-            while ask < asks.size and asks[ask] == 0:
-                ask += 1
+        bid, ask = _best_after(bids, asks, bid, ask, side, price)
         if bid < 0 or ask >= asks.size:
             return k
         out[k, 0], out[k, 1], out[k, 2] = kind, side, first + price
@@ -121,14 +128,7 @@ def replay_book(bids, asks, best, events, clock, n, counts, waited):
             counts[kind, 0] += 1
         elif distance <= n:
             counts[kind, distance - 1] += 1
-        if side == 1:
-            bid = max(bid, price)
-            while bid >= 0 and bids[bid] == 0:
-                bid -= 1
-        else:
-            ask = min(ask, price)
-            while ask < asks.size and asks[ask] == 0:
-                ask += 1
+        bid, ask = _best_after(bids, asks, bid, ask, side, price)
         if bid < 0 or ask >= asks.size:
             return k
     return clock.size
