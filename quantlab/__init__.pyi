@@ -4,6 +4,7 @@ from . import (
     backtest as backtest,
     cointegration as cointegration,
     data as data,
+    execution as execution,
     factors as factors,
     handoff as handoff,
     ledger as ledger,

@@ -34,6 +34,8 @@ def format_number(value: Any, kind: str = "", *, missing: str = "none") -> str:
     SpecificationError
         `kind` is no format for the value.
     """
+    if not isinstance(kind, str):
+        raise SpecificationError(f"`kind` must be a text; {kind!r} is no kind.")
     plain = as_scalar(value)
     if plain is None:
         return missing

@@ -112,6 +112,22 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+def forget_modules():
+    "The next import of `strategies` reads its modules again"
+    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def own_strategies(monkeypatch):
+    "`strategies` are the modules of the test's project, and no other test's"
+    free = [p for p in sys.path if not (Path(p) / "strategies").is_dir()]
+    monkeypatch.setattr(sys, "path", free)
+    forget_modules()
+    yield
+    forget_modules()
+
+
 def small_project(folder):
     "A new project with a panel of twelve names, whose last hundred days are the holdout"
     import numpy as np

@@ -24,14 +24,11 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def project(made, tmp_path, monkeypatch):
+def project(made, tmp_path, monkeypatch, own_strategies):
     "A copy of it, entered"
     copy = shutil.copytree(made, tmp_path / "mine")
     monkeypatch.chdir(copy)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield copy
-    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
-        del sys.modules[name]
+    return copy
 
 
 def says(capsys, *command: str, code: int) -> str:

@@ -1,12 +1,12 @@
 """`quantlab plan`: the plan of params.yaml beside the one in force, and the way to the next."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import forget_modules
 
 from quantlab.cli import main
 from quantlab.errors import LedgerError
@@ -41,25 +41,16 @@ TREND = Family(
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, own_strategies):
     "A project under git, in which nothing was tried"
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies/trend.py").write_text(MODULE.format(hypothesis="It goes on."))
-    forget_modules()
-    monkeypatch.setattr(sys, "path", [*sys.path])
     write(tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     commit(tmp_path)
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    forget_modules()
-
-
-def forget_modules():
-    "The next test has modules of its own by these names"
-    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
-        del sys.modules[name]
+    return tmp_path
 
 
 def write(project, **changes):

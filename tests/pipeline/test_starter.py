@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, forget_modules
 
 from quantlab.backtest import declare_candidates, load_families
 from quantlab.cli import main
@@ -26,7 +26,7 @@ START, HOLDOUT = "2008-06-02", "2010-06-14"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, own_strategies):
     "The notebooks and parameters of the sample, without its data and its package"
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -34,17 +34,8 @@ def project(tmp_path, monkeypatch):
     text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     text = text.replace('"2009-01-08"', f'"{START}"').replace('"2015-07-01"', f'"{HOLDOUT}"')
     (tmp_path / "params.yaml").write_text(text)
-    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
-    forget_modules()
-    yield tmp_path
-    forget_modules()
-
-
-def forget_modules():
-    "The next test has modules of its own by these names"
-    for name in [n for n in sys.modules if n.split(".")[0] == "strategies"]:
-        del sys.modules[name]
+    return tmp_path
 
 
 def write_market(project):
