@@ -19,6 +19,7 @@ from .way_parts import AtLeast, Between, Way, below, statistics_of
 
 # %% ../../nbs/70_review/31_second_ways.ipynb #373bde36
 _SLACK = 0.05  # of the effect of costs: how far a book that pays more may drift from this one
+_HELD = 126  # sessions a position may stand: what it cost since then leaves a book of more leverage
 
 
 def _performance(s: Sources) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def _performance(s: Sources) -> dict[str, Any]:
 def _stressed(s: Sources, tested: Mapping[str, Any], held: pd.Series) -> dict[str, Any]:
     "At more than the costs: those paid, as often; the books differ by a little of their effect"
     paid = s.tables["trial_gross_returns"][s.judged["trial"]].loc[held.index] - held
+    drift = paid.rolling(min(_HELD, len(paid))).sum().max()
     once, found = statistics_of(held, s.periods_per_year), {}
     for multiple in tested.get("stress", {}):
         more = statistics_of(held - (float(multiple) - 1) * paid, s.periods_per_year)
@@ -57,10 +59,12 @@ def _stressed(s: Sources, tested: Mapping[str, Any], held: pd.Series) -> dict[st
             found |= below(f"stress/{multiple}", {
                 name: Between(value - slack, value + slack)
                 for name, value in more.items()
-                for slack in [_SLACK * abs(value - once[name]) + 1e-9]
+                for slack in [
+                    _SLACK * abs(value - once[name])
+                    + abs((float(multiple) - 1) * drift * value) + 1e-9
+                ]
             })
     return found
-
 
 # %% ../../nbs/70_review/31_second_ways.ipynb #6a8afccb
 def _error(sharpe: float, skewness: float, kurtosis: float) -> float:
