@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..checks import check_kind
-from .signs import check_span, sign_trades
+from .signs import sign_trades
+from .tick_times import check_span
 from .ticks import Ticks
 
 # %% ../../nbs/55_microstructure/44_arrivals.ipynb #88ddb29d

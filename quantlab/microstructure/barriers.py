@@ -21,6 +21,7 @@ from quantlab.errors import (
     DataError, DataWarning, MisalignedError, MissingDataError, ScaleWarning, SpecificationError,
 )
 from .events import EQUAL, event_rows
+from .tick_times import check_span, last_of_each_time
 
 # %% ../../nbs/55_microstructure/52_barriers.ipynb #11675112
 @njit(cache=True)
@@ -44,6 +45,7 @@ def _first_touch(
 # %% ../../nbs/55_microstructure/52_barriers.ipynb #0dc9caea
 def _at_events(values: pd.Series, events: pd.Index, name: str) -> np.ndarray:
     "The values at the events, all there"
+    values = last_of_each_time(values)
     if not values.index.is_unique:
         raise DataError(f"`{name}` has an index value more than once; keep one row each.")
     rows = values.index.get_indexer(events)
@@ -103,21 +105,14 @@ def _sides(side: Any, events: pd.Index) -> np.ndarray:
 # %% ../../nbs/55_microstructure/52_barriers.ipynb #94d677b4
 def _last_rows(rows: np.ndarray, index: pd.Index, horizon: Any) -> np.ndarray:
     "Last row of each label, beyond the data where the horizon is"
-    if isinstance(horizon, (timedelta, np.timedelta64)):
-        span = pd.Timedelta(horizon)
+    if isinstance(horizon, (str, timedelta, np.timedelta64)):
+        span = check_span(horizon, "horizon")
         if not isinstance(index, pd.DatetimeIndex):
             raise SpecificationError(
                 "`horizon` is a time span and the prices have no dates; give a number of bars."
             )
-        if not span > pd.Timedelta(0):
-            raise SpecificationError(f"`horizon` must be longer than nothing; got {span}.")
         times = index.as_unit("ns")
         return times.searchsorted(times[rows] + span).astype(np.int64)
-    if isinstance(horizon, (str, float)):
-        raise SpecificationError(
-            "`horizon` must be a whole number of bars or a `pd.Timedelta`; got "
-            f"{horizon!r}."
-        )
     return rows + check_integer(horizon, "horizon", low=1)
 
 # %% ../../nbs/55_microstructure/52_barriers.ipynb #3e9ab96d
@@ -152,14 +147,14 @@ def triple_barrier(
     Parameters
     ----------
     prices : Series
-        Closes above zero, in time order, none missing.
+        Closes above zero, in time order, none missing; of rows that share a time the last stands.
     events : Index or list
         Rows of `prices` at whose close a position is opened; unique and in order.
     profit_taking, stop_loss : float or Series, optional
         Returns above zero (0.02: two percent), or one at each event; None: no such barrier.
         Without a `side`, the barrier above and the barrier below.
-    horizon : int or Timedelta
-        Bars, at least 1, or a time span, after which the position is closed.
+    horizon : int, str or Timedelta
+        Bars, at least 1, or a time span such as "2h", after which the position is closed.
     side : Series, optional
         1 (long) or -1 (short) at each event; makes meta-labels.
     vertical_label : {"sign", "zero"}
@@ -207,7 +202,7 @@ def triple_barrier(
     """
     check_option(vertical_label, "vertical_label", ("sign", "zero"))
     check_option(incomplete, "incomplete", ("drop", "mark", None))
-    series = check_series(prices, "prices", min_length=2, zones=True)
+    series = check_series(last_of_each_time(prices), "prices", min_length=2, zones=True)
     values = series.to_numpy()
     if values.min() <= 0:
         raise DataError(

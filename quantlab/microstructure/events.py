@@ -14,6 +14,7 @@ from numba import njit
 
 from ..checks import check_aligned, check_index, check_number, check_series, warn
 from ..errors import DataError, ScaleWarning
+from .tick_times import last_of_each_time
 
 # %% ../../nbs/55_microstructure/50_events.ipynb #274e22d0
 def event_rows(events: Any, index: pd.Index, name: str = "events") -> np.ndarray:
@@ -79,7 +80,9 @@ def _thresholds(threshold: Any, log_prices: pd.Series) -> np.ndarray:
     if not isinstance(threshold, pd.Series):
         number = check_number(threshold, "threshold", low=0, strict=True)
         return np.full(len(log_prices), number * (1 + EQUAL))
-    series = check_series(threshold, "threshold", allow_missing=True, zones=True)
+    series = check_series(
+        last_of_each_time(threshold), "threshold", allow_missing=True, zones=True
+    )
     check_aligned("cusum_filter", log_prices=log_prices, threshold=series)
     values = series.to_numpy()
     if (values <= 0).any():
@@ -97,7 +100,7 @@ def cusum_filter(log_prices: pd.Series, *, threshold: float | pd.Series) -> pd.I
     Parameters
     ----------
     log_prices : Series
-        Logs of prices, in time order, none missing.
+        Logs of prices, in time order, none missing; of rows that share a time the last stands.
     threshold : float or Series
         Log return, above zero: 0.02 is about two percent. A series, on the index of `log_prices`,
         holds at each row what was known at that row, such as a multiple of a volatility up to it;
@@ -132,7 +135,7 @@ def cusum_filter(log_prices: pd.Series, *, threshold: float | pd.Series) -> pd.I
     >>> cusum_filter(np.log([100, 101, 103, 102, 99]), threshold=0.02).tolist()
     [2, 4]
     """
-    series = _checked(log_prices)
+    series = _checked(last_of_each_time(log_prices))
     values = series.to_numpy()
     if values.max() > 25:
         warn(

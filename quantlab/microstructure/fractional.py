@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..checks import check_integer, check_number, check_series
 from ..errors import DataError, SpecificationError
+from .tick_times import last_of_each_time
 from ..results import Result, p_words
 
 # %% ../../nbs/55_microstructure/58_fractional.ipynb #cb1403f0
@@ -71,7 +72,8 @@ def fractional_difference(x: pd.Series, *, d: float, threshold: float = 1e-4) ->
     Parameters
     ----------
     x : Series
-        Levels, usually log prices, in time order, none missing.
+        Levels, usually log prices, in time order, none missing; of rows that share a time the last
+        stands, and the result has one row for it.
     d : float
         Order, from 0 (unchanged) over 1 (first difference) to 2.
     threshold : float
@@ -102,7 +104,7 @@ def fractional_difference(x: pd.Series, *, d: float, threshold: float = 1e-4) ->
     >>> fractional_difference(x, d=0.5, threshold=0.1).tolist()
     [nan, nan, 2.875, 5.75, 11.5]
     """
-    series = check_series(x, "x", min_length=2, zones=True)
+    series = check_series(last_of_each_time(x), "x", min_length=2, zones=True)
     weights = _window(d, threshold, len(series))
     values = np.full(len(series), np.nan)
     values[len(weights) - 1 :] = np.convolve(series.to_numpy(), weights, "valid")
@@ -215,7 +217,9 @@ def minimum_fractional_order(
     >>> found.d < 0.5, found.correlation > 0.6
     (True, True)
     """
-    series = check_series(x, "x", min_length=20, allow_constant=False, zones=True)
+    series = check_series(
+        last_of_each_time(x), "x", min_length=20, allow_constant=False, zones=True
+    )
     if np.ptp(np.diff(series.to_numpy())) <= 1e-12 * series.abs().max():
         raise DataError("`x` is an exact straight line; there is no noise from which to test.")
     check_number(alpha, "alpha", low=0, high=1, strict=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..checks import check_kind
 from ..errors import DataError
-from .signs import check_span
+from .tick_times import check_span
 from .ticks import Ticks
 
 # %% ../../nbs/55_microstructure/32_imbalance.ipynb #60cfd562

@@ -17,9 +17,8 @@ from scipy import stats
 from ..checks import check_texts
 from ..errors import DataError, MisalignedError, SpecificationError
 from .overlap import WindowCorrelation, window_correlation
-from quantlab.microstructure.sessions import (
-    check_intraday, check_span, same_zone, session_numbers,
-)
+from .sessions import check_intraday, same_zone, session_numbers
+from .tick_times import check_span
 from .windows import AVERAGES, forward_windows, price_column
 from ..results import Result, axes_or_new, count_words
 
@@ -213,7 +212,8 @@ def evaluate_intraday_feature(
     Parameters
     ----------
     feature : Series
-        Values at the times at which they are known; its name is the feature's.
+        Values at the times at which they are known; its name is the feature's. Of rows that share
+        a time, such as bars that closed at once, the last stands, here and in `prices`.
     prices : DataFrame or Series
         Prices above zero by the end of their bar, a column a kind: "close" (a trade), "vwap" or
         "twap" (over the bar), "mid". One kind as a series allows no check of the bounce.
@@ -261,7 +261,7 @@ def evaluate_intraday_feature(
     horizon
     5min     0.24             77
     """
-    known = check_intraday(feature, "feature", min_length=10)
+    known = check_intraday(feature, "feature", min_length=10, levels=True)
     if known.nunique() < 2:
         raise DataError("`feature` is constant, so it says nothing of what follows.")
     name = "feature" if feature.name is None else str(feature.name)

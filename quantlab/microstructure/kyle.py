@@ -148,10 +148,14 @@ def _regression(returns: np.ndarray, volume: np.ndarray, lags: int) -> dict[str,
     }
 
 
-def _plain(x: Any) -> Any:
-    "A series of intraday times on the universal clock, without its zone; anything else as it is"
-    zoned = isinstance(x, pd.Series) and getattr(x.index, "tz", None) is not None
-    return x.tz_convert("UTC").tz_localize(None) if zoned else x
+def _flow(x: Any, name: str) -> pd.Series:
+    "The checked numbers; rows that share a time are to be added up, since none of them may be lost"
+    if isinstance(x, pd.Series) and not x.index.hasnans and not x.index.is_unique:
+        raise DataError(
+            f"`{name}` has rows that share a time (first: {x.index[x.index.duplicated()][0]}); add "
+            "them up, as in `returns.groupby(level=0).sum()`, returns and volume alike."
+        )
+    return check_series(x, name, min_length=8, allow_constant=False, zones=True)
 
 
 def _groups(by: Any, index: pd.Index) -> pd.Series:
@@ -210,9 +214,8 @@ def kyle_lambda(
     >>> round(kyle_lambda(change, volume, hac_lags=1).kyle_lambda, 6)
     0.000206
     """
-    returns, signed_volume, by = map(_plain, share_index(returns, signed_volume, by))
-    r = check_series(returns, "returns", min_length=8, allow_constant=False)
-    y = check_series(signed_volume, "signed_volume", min_length=8, allow_constant=False)
+    returns, signed_volume, by = share_index(returns, signed_volume, by)
+    r, y = _flow(returns, "returns"), _flow(signed_volume, "signed_volume")
     check_aligned("kyle_lambda", returns=r, signed_volume=y)
     lags = check_integer(hac_lags, "hac_lags", high=len(r) - 4)
     table = None

@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..checks import as_float, check_kind
 from ..errors import DataError, LookaheadError, MissingDataError, SpecificationError
-from .sessions import check_span, same_zone
+from .sessions import same_zone
+from .tick_times import check_span
 from ..results import Result, count_words
 
 # %% ../../nbs/55_microstructure/68_news.ipynb #eb983ef2
@@ -33,7 +34,7 @@ def _check_length(value: Any, name: str) -> int:
     known = isinstance(value, (str, pd.Timedelta)) and value != ""
     if known and pd.to_timedelta(value, errors="coerce") == pd.Timedelta(0):
         return 0
-    return check_span(value, name).as_unit("ns").value
+    return check_span(value, name).value
 
 # %% ../../nbs/55_microstructure/68_news.ipynb #b4b337a6
 def event_windows(
@@ -83,7 +84,7 @@ def event_windows(
     check_kind(scheduled, bool, "scheduled", "true or false")
     times, news = _check_times(times, "times"), _check_times(news, "news")
     same_zone(times, news, "`times` and `news`")
-    ahead, behind = _check_length(before, "before"), check_span(after, "after").as_unit("ns").value
+    ahead, behind = _check_length(before, "before"), check_span(after, "after").value
     if ahead and not scheduled:
         raise LookaheadError(
             "`before` marks times at which nobody knew that news would come; give "

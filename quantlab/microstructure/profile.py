@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..checks import check_integer, check_number
 from ..errors import DataError, LookaheadError, SpecificationError
-from .sessions import check_intraday, check_span, session_numbers
+from .sessions import check_intraday, session_numbers
+from .tick_times import check_span
 from ..results import Result, axes_or_new, count_words
 
 # %% ../../nbs/55_microstructure/66_profile.ipynb #11bf3679

@@ -18,7 +18,7 @@ from ..checks import check_integer, check_kind, check_option
 from ..data.fields import near_text
 from ..errors import DataError, MissingDataError, SpecificationError
 from quantlab.microstructure.tick_times import (
-    check_gap, check_timezone, session_numbers, tick_times,
+    check_gap, check_timezone, count_sessions, tick_times,
 )
 from ..results import Result, count_words
 
@@ -270,7 +270,7 @@ class Ticks(_Content, Result):
         object.__setattr__(self, "session_gap", check_gap(self.session_gap))
         given = self.sessions
         if given is None:
-            given = session_numbers(self.table.index, self.session_gap)
+            given = count_sessions(self.table.index, self.session_gap)
         elif np.shape(given) != (len(self.table),) or (np.diff(given) < 0).any():
             raise DataError("`sessions` must be a number a row of `table`, not falling.")
         object.__setattr__(self, "sessions", np.asarray(given, dtype=np.int64))

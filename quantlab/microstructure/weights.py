@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..checks import as_float, check_number, check_option, check_series
 from ..errors import DataError, MissingDataError, SpecificationError
+from .tick_times import last_of_each_time
 from .uniqueness import concurrent, label_spans, shares, span_sums
 
 # %% ../../nbs/55_microstructure/56_weights.ipynb #8dca3d95
@@ -83,7 +84,8 @@ def sample_weights(
         First and last bar of each label, both included, such as the index and the column `touch`
         of `triple_barrier`; starts in order.
     prices : Series
-        Prices above zero at every bar; its index is the bars.
+        Prices above zero at every bar; its index is the bars. Of bars that share a time the last
+        stands.
     by : {"return", "uniqueness"}
         Size of the return that belongs to the label, or its average uniqueness.
     last_weight : float
@@ -119,7 +121,7 @@ def sample_weights(
     """
     check_option(by, "by", ("return", "uniqueness"))
     check_option(count_event_bar, "count_event_bar", (True, False))
-    series = check_series(prices, "prices", min_length=2, zones=True)
+    series = check_series(last_of_each_time(prices), "prices", min_length=2, zones=True)
     if series.min() <= 0:
         raise DataError(
             f"`prices` must be above zero, and are {series.min():g} at {series.idxmin()}."

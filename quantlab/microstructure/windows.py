@@ -13,9 +13,8 @@ import pandas as pd
 
 from ..checks import check_kind
 from ..errors import DataError, SpecificationError
-from quantlab.microstructure.sessions import (
-    check_intraday, check_span, same_zone, session_numbers,
-)
+from .sessions import check_intraday, same_zone, session_numbers
+from .tick_times import check_span
 
 # %% ../../nbs/55_microstructure/70_windows.ipynb #f94d31cf
 AVERAGES = ("vwap", "twap")  # prices over a bar, not at a time
@@ -31,7 +30,7 @@ def price_column(prices: Any, price: str) -> pd.Series:
                 f"{', '.join(map(str, prices.columns))}."
             )
         prices = prices[price]
-    known = check_intraday(prices, "prices")
+    known = check_intraday(prices, "prices", levels=True)
     if (known <= 0).any():
         at = known[known <= 0].index[0]
         raise DataError(f"`prices` must be above zero; the {price} of {at} is {known[at]:g}.")
@@ -96,7 +95,7 @@ def forward_windows(
     >>> at_vwap["forward_return"].round(4).tolist()
     [0.0196, 0.0194, nan, nan, nan]
     """
-    span = check_span(horizon, "horizon").as_unit("ns").value
+    span = check_span(horizon, "horizon").value
     known = price_column(prices, price)
     if not isinstance(times, pd.DatetimeIndex) or not times.is_monotonic_increasing:
         raise DataError("`times` must be a DatetimeIndex that rises; sort it.")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal, assert_series_equal
 from scipy import stats
 
 from quantlab.errors import (
@@ -336,10 +337,29 @@ SPOILT = {
     "empty": X.iloc[:0],
     "one row": X.iloc[:1],
     "backwards": X.iloc[::-1],
-    "a row twice": pd.concat([X, X.iloc[-1:]]),
+    "a row twice, out of order": pd.concat([X, X.iloc[:1]]),
     "no times": X.reset_index(drop=True),
     "a time missing": X.set_axis(X.index.where(X.index != X.index[5])),
 }
+
+
+def tied(x):
+    "A row before the last of a time that it shares, as of two bars that closed at once"
+    return pd.concat([x.iloc[:200], x.iloc[200:201] * 1.5, x.iloc[200:]])
+
+
+def test_of_levels_that_share_a_time_the_last_stands():
+    mid, x = PRICES["mid"], X
+    assert_series_equal(session_returns(tied(mid)), session_returns(mid))
+    once = evaluate_intraday_feature(x, PRICES, horizons=["5min"], price="mid")
+    twice = evaluate_intraday_feature(tied(x), tied(PRICES), horizons=["5min"], price="mid")
+    assert_frame_equal(twice.table, once.table)
+    assert session_numbers(tied(mid).index).nunique() == session_numbers(mid.index).nunique()
+
+
+def test_flows_that_share_a_time_are_to_be_added_up():
+    with pytest.raises(DataError, match="add them up, as in `returns.groupby"):
+        realized_variance(tied(R.dropna()))
 
 
 @pytest.mark.parametrize("how", SPOILT)

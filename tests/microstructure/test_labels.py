@@ -414,7 +414,7 @@ BARS = {"profit_taking": 0.02, "stop_loss": 0.02, "horizon": 5, "incomplete": "d
 BAD_EVENTS = {
     "missing price": (X.where(X.index != DAYS[7]), 0.02, MissingDataError, "1 missing values"),
     "unsorted": (X[::-1], 0.02, DataError, "not in time order"),
-    "twice": (pd.concat([X[:3], X[2:]]), 0.02, DataError, "more than once"),
+    "twice": (pd.concat([X[:3], X[1:]]), 0.02, DataError, "more than once"),
     "text": (X.astype(str), 0.02, DataError, "text or objects"),
     "one row": (X[:1], 0.02, DataError, "at least 2 observations"),
     "zero threshold": (X, 0.0, SpecificationError, "`threshold` must be a finite number"),
@@ -433,7 +433,7 @@ BAD_BARRIERS = {
     "a missing time": (P, [DAYS[0], pd.NaT], {}, DataError, "without a date"),
     "missing price": (HOLED, DAYS, {}, MissingDataError, "`prices` holds 1 missing values"),
     "unsorted prices": (P[::-1], DAYS, {}, DataError, "`prices` is not in time order"),
-    "price twice": (pd.concat([P[:3], P[2:]]), DAYS, {}, DataError, "`prices` has the index value"),
+    "price twice": (pd.concat([P[:3], P[1:]]), DAYS, {}, DataError, "`prices` has the index value"),
     "negative price": (P - 200, DAYS, {}, DataError, "`prices` must be above zero"),
     "zero barrier": (P, DAYS, {"stop_loss": 0}, SpecificationError, "`stop_loss` must be"),
     "negative barrier": (P, DAYS, {"profit_taking": -1}, SpecificationError, "`profit_taking`"),
@@ -441,8 +441,8 @@ BAD_BARRIERS = {
     "unknown at events": (P, DAYS, {"stop_loss": HOLED}, MissingDataError, "is missing at 1 of"),
     "no entry": (P, DAYS, {"stop_loss": P[5:]}, MisalignedError, "no entry at 5 of 60 events"),
     "no bars": (P, DAYS, {"horizon": 0}, SpecificationError, "`horizon` must be a whole number"),
-    "half a bar": (P, DAYS, {"horizon": 2.5}, SpecificationError, "whole number of bars or a"),
-    "no time": (P, DAYS, {"horizon": pd.Timedelta(0)}, SpecificationError, "longer than nothing"),
+    "half a bar": (P, DAYS, {"horizon": 2.5}, SpecificationError, "a whole number at least 1; got 2.5"),
+    "no time": (P, DAYS, {"horizon": pd.Timedelta(0)}, SpecificationError, "a time span above zero"),
     "not a time": (P, DAYS, {"horizon": pd.NaT}, SpecificationError, "`horizon`"),
     "too long": (P, DAYS, {"horizon": 60}, DataError, "all 60 events runs past the last row"),
     "a side of 0": (P, DAYS, {"side": P * 0}, DataError, "must be 1 \\(long\\) or -1"),
@@ -583,3 +583,17 @@ def test_times_with_a_zone_go_through_from_events_to_purged_splits():
     assert made[None] == made["America/Chicago"]
     with pytest.raises(DataError, match="both have a time zone"):
         list(PurgedKFold(4).split(labels, t1=labels["touch"].dt.tz_localize(None)))
+
+
+def test_bars_that_closed_at_once_are_one_row():
+    again = [*range(50), 49, *range(50, N)]
+    tied = P.iloc[again].set_axis(P.index[again])
+    tied.iloc[49] *= 1.3
+    for made in (
+        lambda p: cusum_filter(np.log(p), threshold=0.01).to_series(),
+        lambda p: triple_barrier(p, DAYS[:20], profit_taking=0.02, stop_loss=0.02, horizon=9)[
+            "return"
+        ],
+        lambda p: fractional_difference(p, d=0.4, threshold=0.01),
+    ):
+        pd.testing.assert_series_equal(made(tied), made(P), check_freq=False)
