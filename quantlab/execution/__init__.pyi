@@ -21,3 +21,10 @@ from .order_book import (
     BookSimulation as BookSimulation,
     OrderBookModel as OrderBookModel,
 )
+from .scheduled_broker import (
+    ParentReconciliation as ParentReconciliation,
+    ScheduleRule as ScheduleRule,
+    ScheduledBroker as ScheduledBroker,
+    reconcile_children as reconcile_children,
+    work_order as work_order,
+)
