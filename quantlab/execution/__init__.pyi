@@ -21,3 +21,11 @@ from .order_book import (
     BookSimulation as BookSimulation,
     OrderBookModel as OrderBookModel,
 )
+from .cost_analysis import (
+    TCAResult as TCAResult,
+    transaction_cost_analysis as transaction_cost_analysis,
+)
+from .impact_fit import (
+    ImpactFit as ImpactFit,
+    fit_impact as fit_impact,
+)
