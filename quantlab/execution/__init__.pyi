@@ -29,3 +29,11 @@ from .impact_fit import (
     ImpactFit as ImpactFit,
     fit_impact as fit_impact,
 )
+from .fill_model import (
+    FillModel as FillModel,
+    fit_fill_model as fit_fill_model,
+)
+from .routing import (
+    Routing as Routing,
+    route_order as route_order,
+)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ratio_interval', 'TCAResult', 'transaction_cost_analysis']
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #8d63fd18
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #85bdc5cf
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ from ..results import Result, as_text, axes_or_new, count_words
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #5d924e92
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #64984e4e
 _PARTS = ("delay", "execution", "opportunity", "fees")
 
 
@@ -65,7 +65,7 @@ def _in_bps(pieces: pd.DataFrame, part: str, confidence: float) -> list[float]:
     )
     return [1e4 * number for number in found]
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #96fd0811
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #ccb7b9ef
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TCAResult(Result):
     "What orders have cost against the prices they were decided at"
@@ -159,7 +159,7 @@ class TCAResult(Result):
         "The parts, one on the other, and their sum with its interval"
         return _waterfall(self, axes_or_new(ax, figsize=(7, 3)))
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #c040d16c
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #bff0365e
 def _waterfall(result: TCAResult, ax: "Axes") -> "Axes":
     "The parts as bars, each from where the one before ended, and their sum"
     heights = np.array([1e4 * getattr(result, part) / result.value for part in _PARTS])
@@ -174,7 +174,7 @@ def _waterfall(result: TCAResult, ax: "Axes") -> "Axes":
     ax.set_title(f"{result.shortfall_bps:.3g} basis points in four parts", loc="left")
     return ax
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #d84c5a0f
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #b75f84fc
 def _pieces(result: TCAResult, key: str, n_buckets: int) -> pd.DataFrame:
     "What is grouped: orders, or fills and what was left of orders; `key` says the group"
     table = result.table
@@ -200,7 +200,7 @@ def _pieces(result: TCAResult, key: str, n_buckets: int) -> pd.DataFrame:
     done["delay"] = sign * fills["quantity"] * (mine["arrival_price"] - mine["decision_price"])
     done["execution"] = sign * fills["quantity"] * (fills["price"] - mine["arrival_price"])
     done["opportunity"], done["fees"] = 0.0, fills["fee"]
-    left = table[table["filled"] < table["quantity"]].reset_index()
+    left = table[table["filled"] < table["quantity"] * (1 - 1e-9)].reset_index()
     left["value"] = (left["quantity"] - left["filled"]) * left["decision_price"]
     left[["delay", "execution", "fees"]] = 0.0
     both = pd.concat([done, left.assign(key="unfilled")[done.columns]], ignore_index=True)
@@ -226,7 +226,7 @@ def _grouped(pieces: pd.DataFrame, confidence: float) -> pd.DataFrame:
     last = total.index.astype(str) == "unfilled"
     return pd.concat([total[~last], total[last]])
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #e0ff4990
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #19ac5c01
 def _against(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     "Cost of what was filled against each benchmark"
     rows = {}
@@ -245,7 +245,7 @@ def _against(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     columns = ["orders", "currency", "bps", "lower", "upper"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
-# %% ../../nbs/65_execution/40_cost_analysis.ipynb #3e94388f
+# %% ../../nbs/65_execution/40_cost_analysis.ipynb #31829a46
 def _costs(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
     "The parts of each order, in currency and in basis points of its value"
     at, n = fills["at"].to_numpy(), len(orders)

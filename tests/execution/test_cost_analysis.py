@@ -227,6 +227,18 @@ def test_groups_have_the_interval_of_their_orders_alone():
     assert len(found.by("size", n_buckets=7)) == 7
 
 
+def test_thirds_that_do_not_add_up_exactly_are_a_whole():
+    time = START + pd.Timedelta("1h")
+    columns = {"order": ["x", 3], "symbol": "A", "side": "buy", "quantity": 0.3}
+    orders = pd.DataFrame(columns | {"decision_time": START, "decision_price": 10.0})
+    fills = pd.DataFrame({"order": ["x", 3] * 3, "time": time, "price": 10.0, "quantity": 0.1})
+    market = pd.DataFrame({"time": [START], "symbol": ["A"], "price": [12.0]})
+    found = transaction_cost_analysis(orders, fills, market)
+    assert (found.table["opportunity"] == 0).all() and found.share_filled == pytest.approx(1)
+    assert list(found.by("venue").index) == ["unknown"]
+    assert set(found.by("order").index) == {"x", 3}
+
+
 def test_one_order_a_cluster_of_equal_value_is_the_usual_t_interval():
     from scipy import stats
 
