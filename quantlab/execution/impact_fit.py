@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ImpactFit', 'fit_impact']
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #e2edea00
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #7e97b8fd
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,7 +23,7 @@ from ..trading.costs import CostModel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #4b132b5d
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #82614cdd
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImpactFit(Result):
     "Market impact estimated from own fills, in the terms of a `CostModel`"
@@ -85,7 +85,7 @@ class ImpactFit(Result):
         "Mean impact over volatility by participation, and the fitted law"
         return _draw(self, axes_or_new(ax, figsize=(7, 3)))
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #32cc7ede
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #2053ab16
 def _tenths(x: pd.Series) -> np.ndarray:
     "Group of each value, ten groups by rank at most"
     n = min(10, max(1, len(x) // 5))
@@ -119,7 +119,7 @@ def _draw(fit: ImpactFit, ax: "Axes") -> "Axes":
     groups = table.groupby(_tenths(table["participation"]))
     x, y = groups["participation"].mean(), groups["impact"].mean()
     error = groups["impact"].std() / np.sqrt(groups.size())
-    grid = np.linspace(0, table["participation"].max(), 100)
+    grid = np.linspace(0, 1.2 * x.max(), 100)
     ax.errorbar(x, y, 2 * error, fmt="o", ms=4, label="orders, by size (two errors)")
     ax.plot(grid, fit.coefficient * grid**fit.exponent, label="fitted")
     ax.set(xlabel="share of the daily volume", ylabel="impact / volatility")
@@ -127,7 +127,7 @@ def _draw(fit: ImpactFit, ax: "Axes") -> "Axes":
     ax.legend(frameon=False)
     return ax
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #868736b4
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #9dc0ee23
 def _least_squares(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     "Coefficients and sum of squared residuals"
     beta, *_ = np.linalg.lstsq(x, y, rcond=None)
@@ -170,7 +170,7 @@ def _best_power(participation: np.ndarray, sigma: np.ndarray, z: np.ndarray, spr
     ends = (grid[best - 1], grid[best + 1])
     return float(optimize.minimize_scalar(loss, bounds=ends, method="bounded").x)
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #82616bf3
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #7c14925d
 def _of_orders(values: Any, name: str, orders: pd.Index) -> np.ndarray:
     "A number above 0 for each order"
     check_kind(values, pd.Series, name, "a number an order")
@@ -204,7 +204,7 @@ def _trades(analysis: TCAResult, dollar_volume: Any, volatility: Any) -> pd.Data
         )
     return out
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #23e7b4de
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #bd7c40a6
 def fit_impact(
     analysis: TCAResult, *, dollar_volume: pd.Series, volatility: pd.Series,
     exponent: float | None = 0.5, half_spread_bps: float | None = None,
@@ -271,7 +271,7 @@ def fit_impact(
     t = special.stdtrit(day.max(), 0.5 + level / 2)
     return _impact_fit(table, beta, power, free, known, covariance, t, x @ beta, assumed, level)
 
-# %% ../../nbs/65_execution/41_impact_fit.ipynb #49870a6d
+# %% ../../nbs/65_execution/41_impact_fit.ipynb #1248455b
 def _impact_fit(
     table: pd.DataFrame, beta: np.ndarray, power: float, free: bool, known: float,
     covariance: np.ndarray, t: float, fitted: np.ndarray, assumed: CostModel | None, level: float,
