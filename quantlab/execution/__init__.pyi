@@ -27,4 +27,19 @@ from .scheduled_broker import (
     ScheduledBroker as ScheduledBroker,
     reconcile_children as reconcile_children,
     work_order as work_order,
+from .cost_analysis import (
+    TCAResult as TCAResult,
+    transaction_cost_analysis as transaction_cost_analysis,
+)
+from .impact_fit import (
+    ImpactFit as ImpactFit,
+    fit_impact as fit_impact,
+)
+from .fill_model import (
+    FillModel as FillModel,
+    fit_fill_model as fit_fill_model,
+)
+from .routing import (
+    Routing as Routing,
+    route_order as route_order,
 )
