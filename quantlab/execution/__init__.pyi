@@ -27,6 +27,7 @@ from .scheduled_broker import (
     ScheduledBroker as ScheduledBroker,
     reconcile_children as reconcile_children,
     work_order as work_order,
+)
 from .cost_analysis import (
     TCAResult as TCAResult,
     transaction_cost_analysis as transaction_cost_analysis,
