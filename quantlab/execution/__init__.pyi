@@ -21,3 +21,10 @@ from .order_book import (
     BookSimulation as BookSimulation,
     OrderBookModel as OrderBookModel,
 )
+from .execution_problem import (
+    ExecutionComparison as ExecutionComparison,
+    ExecutionProblem as ExecutionProblem,
+    OptimalPolicy as OptimalPolicy,
+    TablePolicy as TablePolicy,
+    compare_execution as compare_execution,
+)
