@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'TablePolicy', 'OptimalPolicy', 'ExecutionProblem', 'ExecutionComparison', 'compare_execution']
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #020b1d09
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #018641cd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -16,10 +16,11 @@ import pandas as pd
 from ..checks import check_integer, check_kind, check_option
 from ..errors import SpecificationError
 from .episode_kernel import REST, SELL, WAIT, play_table, recursion
+from .episodes import VectorExecutionEnv
 from .order_book import OrderBookModel
 from ..results import Result
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #744d7bd6
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #36ba95cb
 ACTIONS = ("wait", "rest", "sell")
 
 
@@ -62,7 +63,7 @@ class OptimalPolicy(TablePolicy):
             f"{self.value:.4f} ticks a lot."
         )
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #28234bd5
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #b0984b13
 class ExecutionProblem:
     """Lots to be sold in the best queues of a book, with a known optimum.
 
@@ -195,7 +196,14 @@ class ExecutionProblem:
         play_table(policy.action, self.rates, self.law, number, 0, costs)
         return costs / self.quantity
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #14bdfb98
+    def vector_env(self, n: int, *, seed: int) -> VectorExecutionEnv:
+        """Episodes to step through, `n` at a time; environment `i` plays the episodes `i`, `i + n`,
+        ... that `simulate` plays under this seed"""
+        return VectorExecutionEnv(
+            n, seed=seed, rates=self.rates, law=self.law, lots=self.quantity, horizon=self.n_events
+        )
+
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #4ae0a56b
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExecutionComparison(Result):
     "Costs of policies on the same episodes, and their share of what the optimum gains over TWAP"
