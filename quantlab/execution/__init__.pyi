@@ -28,3 +28,11 @@ from .execution_problem import (
     TablePolicy as TablePolicy,
     compare_execution as compare_execution,
 )
+from .episodes import (
+    VectorExecutionEnv as VectorExecutionEnv,
+)
+from .execution_env import (
+    ExecutionEnv as ExecutionEnv,
+    gymnasium_env as gymnasium_env,
+    stable_baselines_env as stable_baselines_env,
+)

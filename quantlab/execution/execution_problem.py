@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'TablePolicy', 'OptimalPolicy', 'ExecutionProblem', 'ExecutionComparison', 'compare_execution']
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #018641cd
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #ac200403
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -20,7 +20,7 @@ from .episodes import VectorExecutionEnv
 from .order_book import OrderBookModel
 from ..results import Result
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #36ba95cb
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #0bfd4d4a
 ACTIONS = ("wait", "rest", "sell")
 
 
@@ -63,7 +63,7 @@ class OptimalPolicy(TablePolicy):
             f"{self.value:.4f} ticks a lot."
         )
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #b0984b13
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #27b2036f
 class ExecutionProblem:
     """Lots to be sold in the best queues of a book, with a known optimum.
 
@@ -203,7 +203,7 @@ class ExecutionProblem:
             n, seed=seed, rates=self.rates, law=self.law, lots=self.quantity, horizon=self.n_events
         )
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #4ae0a56b
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #a560c968
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExecutionComparison(Result):
     "Costs of policies on the same episodes, and their share of what the optimum gains over TWAP"
