@@ -36,3 +36,8 @@ from .execution_env import (
     gymnasium_env as gymnasium_env,
     stable_baselines_env as stable_baselines_env,
 )
+from .agents import (
+    Agent as Agent,
+    load_agent as load_agent,
+    train_agent as train_agent,
+)

@@ -6,11 +6,11 @@
 __all__ = ['WAIT', 'REST', 'SELL', 'STEP', 'LEFT', 'BID', 'ASK', 'AHEAD', 'MID', 'episode_key', 'draw', 'begin', 'play_step',
            'play_table', 'recursion']
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #1e736fa6
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #1f4560ee
 import numpy as np
 from numba import njit
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #d5c3b257
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #0c204287
 WAIT, REST, SELL = 0, 1, 2
 STEP, LEFT, BID, ASK, AHEAD, MID = range(6)  # of a state
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -28,13 +28,15 @@ def _mix(x):
 @njit(cache=True)
 def episode_key(seed, episode):
     "What the random numbers of an episode are made of"
-    return np.int64(_mix(_mix(np.uint64(seed) + _GOLDEN) + np.uint64(episode) * _GOLDEN))
+    mixed = _mix(np.uint64(seed) + _GOLDEN)
+    return np.int64(_mix(mixed + np.uint64(episode) * _GOLDEN))  # signed: it leaves the kernel
 
 
 @njit(cache=True)
 def draw(key, place):
     "The uniform number of an episode at that place"
-    return float(_mix(np.uint64(key) + np.uint64(place + 1) * _GOLDEN) >> np.uint64(11)) * 2.0**-53
+    mixed = _mix(np.uint64(key) + np.uint64(place + 1) * _GOLDEN)
+    return float(mixed >> np.uint64(11)) * 2.0**-53
 
 
 @njit(cache=True)
@@ -45,7 +47,7 @@ def _queue(law, u):
             return i + 1
     return law.size
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #375c5933
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #2f7b3ed7
 @njit(cache=True)
 def begin(state, lots, law, key):
     "An episode at its start"
@@ -110,7 +112,7 @@ def _event(state, rates, law, key, place):
             return _move(state, 1, law, key, place + 1)
     return 0.0
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #a381c3da
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #7a19c8e4
 @njit(cache=True)
 def _walk(state, law, key, place):
     "The lots that are left are sold at once, level by level"
@@ -162,7 +164,7 @@ def play_table(table, rates, law, seed, first, costs):
             at = table[state[STEP], state[LEFT] - 1, state[BID] - 1, state[ASK], state[AHEAD] + 1]
             costs[e] += play_step(state, at, rates, law, key, table.shape[0])
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #26608a62
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #8d097483
 @njit(cache=True)
 def _walk_costs(law, lots):
     "Expected cost to sell lots at once into a queue, by lots and its length"
@@ -216,7 +218,7 @@ def _expected(value, fresh, rates, n, left, bid, ask, ahead):
         v += cancel * (ask - ahead) * value[left, bid, ask - 1, ahead + 1]
     return (v + max(ring - total, 0.0) * now) / max(ring, total)
 
-# %% ../../nbs/65_execution/22_episode_kernel.ipynb #5b667ce8
+# %% ../../nbs/65_execution/22_episode_kernel.ipynb #911dcacd
 @njit(cache=True)
 def _sold(value, fresh, after, rates, n, left, bid, ask, ahead):
     "Expected cost of a lot at market; `after`: of the rest, where the queue is redrawn"
@@ -257,7 +259,8 @@ def _sweep(value, new, table, given, fresh, after, rates, n):
                         sell = _sold(value, fresh, after, rates, n, left, bid, ask, ahead)
                     new[left, bid, ask, ahead + 1] = least = min(stay, join, sell)
                     if not given:
-                        place[ahead + 1] = WAIT if stay == least else REST if join == least else SELL
+                        action = REST if join == least else SELL
+                        place[ahead + 1] = WAIT if stay == least else action
 
 
 @njit(cache=True)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OBSERVED', 'observe', 'check_actions', 'VectorExecutionEnv']
 
-# %% ../../nbs/65_execution/24_episodes.ipynb #0573a3fd
+# %% ../../nbs/65_execution/24_episodes.ipynb #4e515180
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from quantlab.execution.episode_kernel import (
     AHEAD, ASK, BID, LEFT, STEP, begin, episode_key, play_step,
 )
 
-# %% ../../nbs/65_execution/24_episodes.ipynb #28864217
+# %% ../../nbs/65_execution/24_episodes.ipynb #05dc7674
 OBSERVED = (
     "time left", "lots left", "behind an even pace", "1 / bid", "1 / (1 + ask)", "imbalance",
     "rests", "1 / (1 + ahead)", "bid", "ask",
@@ -53,11 +53,12 @@ def _step_all(states, numbers, actions, rates, law, seed, lots, horizon, out, se
             begin(state, lots, law, episode_key(seed, numbers[i]))
         observe(state, lots, horizon, law.size, seen[i])
 
-# %% ../../nbs/65_execution/24_episodes.ipynb #79f40b9e
+# %% ../../nbs/65_execution/24_episodes.ipynb #fa7e99bb
 def check_actions(actions: Any, n: int) -> np.ndarray:
     "Actions of `n` environments as whole numbers, or a refusal"
     found = np.asarray(actions)
-    if found.shape != (n,) or found.dtype.kind not in "iu" or not ((found >= 0) & (found < 3)).all():
+    whole = found.shape == (n,) and found.dtype.kind in "iu"
+    if not whole or not ((found >= 0) & (found < 3)).all():
         shown = repr(found.tolist())
         raise SpecificationError(
             f"an action is 0 (wait), 1 (rest) or 2 (sell), one for each of {n} environments; got "

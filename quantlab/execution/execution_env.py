@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ExecutionEnv', 'gymnasium_env', 'stable_baselines_env']
 
-# %% ../../nbs/65_execution/30_execution_env.ipynb #2a66457e
+# %% ../../nbs/65_execution/30_execution_env.ipynb #4f91de6b
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from .episode_kernel import BID, LEFT, MID, begin, episode_key, play_step
 from .episodes import OBSERVED, check_actions, observe
 from .execution_problem import ExecutionProblem
 
-# %% ../../nbs/65_execution/30_execution_env.ipynb #de02fbdf
+# %% ../../nbs/65_execution/30_execution_env.ipynb #f9c3c085
 class ExecutionEnv:
     """An execution problem, one episode at a time, with the calls of a gymnasium environment.
 
@@ -93,7 +93,7 @@ class ExecutionEnv:
         info = {"mid": int(self.state[MID])}
         return self._seen(), -float(cost), bool(self.state[LEFT] == 0), False, info
 
-# %% ../../nbs/65_execution/30_execution_env.ipynb #48d4bcfc
+# %% ../../nbs/65_execution/30_execution_env.ipynb #6d36c919
 @functools.cache
 def _gymnasium_class() -> type:
     "ExecutionEnv as a gymnasium environment"
@@ -138,7 +138,7 @@ def gymnasium_env(problem: ExecutionProblem, *, seed: int = 0) -> Any:
     """
     return _gymnasium_class()(problem, seed=seed)
 
-
+# %% ../../nbs/65_execution/30_execution_env.ipynb #225db2ec
 @functools.cache
 def _vector_class() -> type:
     "VectorExecutionEnv as a vector of stable-baselines3"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'TablePolicy', 'OptimalPolicy', 'ExecutionProblem', 'ExecutionComparison', 'compare_execution']
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #ac200403
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #af0b632d
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -20,7 +20,7 @@ from .episodes import VectorExecutionEnv
 from .order_book import OrderBookModel
 from ..results import Result
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #0bfd4d4a
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #74919189
 ACTIONS = ("wait", "rest", "sell")
 
 
@@ -63,7 +63,46 @@ class OptimalPolicy(TablePolicy):
             f"{self.value:.4f} ticks a lot."
         )
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #27b2036f
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #d66a95f2
+def _law(rates: tuple[float, ...], n: int) -> np.ndarray:
+    "Running sum of the chances of a queue's length, from 1 to n"
+    limit, market, cancel, _ = rates
+    weights = np.cumprod(limit / (market + cancel * np.arange(1, n + 1)))
+    return np.cumsum(weights / weights.sum())
+
+
+def _shape(horizon: int, lots: int, n: int) -> tuple[int, ...]:
+    "Of a table of actions, where one can be held"
+    shape = horizon, lots, n, n + 1, n + 2
+    if (states := np.prod([float(s) for s in shape])) > 2e8:
+        raise SpecificationError(
+            f"the problem has {states:.3g} states, and a table holds 2e+08; give fewer lots, "
+            "steps or a shorter `longest_queue`."
+        )
+    return shape
+
+
+def _rule_table(rule: str, shape: tuple[int, ...]) -> np.ndarray:
+    "Table of actions of a simple rule"
+    horizon, lots = shape[:2]
+    table = np.full(shape, {"wait": WAIT, "rest": REST}.get(rule, SELL), np.int8)
+    if rule == "twap":
+        times = np.arange(lots) * horizon // lots
+        due = (times <= np.arange(horizon)[:, None]).sum(axis=1)
+        table[lots - np.arange(1, lots + 1) >= due[:, None]] = WAIT
+    return table
+
+
+def _given_table(rule: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    "A table of actions that is given, checked"
+    if rule.shape != shape or not np.isin(rule, (WAIT, REST, SELL)).all():
+        raise SpecificationError(
+            f"a table of actions must hold 0 (wait), 1 (rest) and 2 (sell) in the shape {shape}; "
+            f"got {rule.dtype} of {rule.shape}."
+        )
+    return rule.astype(np.int8)
+
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #ee418410
 class ExecutionProblem:
     """Lots to be sold in the best queues of a book, with a known optimum.
 
@@ -107,17 +146,11 @@ class ExecutionProblem:
         self.n_events = check_integer(n_events, "n_events", low=1)
         self.longest_queue = n = check_integer(longest_queue, "longest_queue", low=1)
         self.idle = bool(check_option(idle, "idle", (True, False)))
-        self.shape = (self.n_events, self.quantity, n, n + 1, n + 2)
-        if (states := np.prod([float(s) for s in self.shape])) > 2e8:
-            raise SpecificationError(
-                f"the problem has {states:.3g} states, and a table holds 2e+08; give fewer lots, "
-                "steps or a shorter `longest_queue`."
-            )
+        self.shape = _shape(self.n_events, self.quantity, n)
         limit, cancel, market = model.limit_rates[0], model.cancel_rates[0], model.market_rate
         ring = 2 * limit + 2 * market + 2 * cancel * n if self.idle else 0.0
         self.rates = (limit, market, cancel, ring)
-        weights = np.cumprod(limit / (market + cancel * np.arange(1, n + 1)))
-        self.law = np.cumsum(weights / weights.sum())
+        self.law = _law(self.rates, n)
 
     def __repr__(self) -> str:
         limit, market, cancel, _ = self.rates
@@ -156,20 +189,10 @@ class ExecutionProblem:
             "table", or the rule.
         """
         if isinstance(rule, np.ndarray):
-            if rule.shape != self.shape or not np.isin(rule, (WAIT, REST, SELL)).all():
-                raise SpecificationError(
-                    f"a table of actions must hold 0 (wait), 1 (rest) and 2 (sell) in the shape "
-                    f"{self.shape}; got {rule.dtype} of {rule.shape}."
-                )
-            return self._policy(TablePolicy, name or "table", rule.astype(np.int8), True)
+            given = _given_table(rule, self.shape)
+            return self._policy(TablePolicy, name or "table", given, True)
         check_option(rule, "rule", ("twap", "immediate", "rest", "wait"))
-        table = np.full(self.shape, {"wait": WAIT, "rest": REST}.get(rule, SELL), np.int8)
-        if rule == "twap":
-            times = np.arange(self.quantity) * self.n_events // self.quantity
-            due = (times <= np.arange(self.n_events)[:, None]).sum(axis=1)
-            ahead = self.quantity - np.arange(1, self.quantity + 1) >= due[:, None]
-            table[ahead] = WAIT
-        return self._policy(TablePolicy, name or rule, table, True)
+        return self._policy(TablePolicy, name or rule, _rule_table(rule, self.shape), True)
 
     def simulate(self, policy: TablePolicy, *, n_episodes: int, seed: int) -> np.ndarray:
         """Costs of simulated episodes, ticks a lot.
@@ -203,7 +226,7 @@ class ExecutionProblem:
             n, seed=seed, rates=self.rates, law=self.law, lots=self.quantity, horizon=self.n_events
         )
 
-# %% ../../nbs/65_execution/25_execution_problem.ipynb #a560c968
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #6992c2f1
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExecutionComparison(Result):
     "Costs of policies on the same episodes, and their share of what the optimum gains over TWAP"
@@ -234,7 +257,7 @@ class ExecutionComparison(Result):
             f"over {self.n_episodes:,} episodes."
         )
 
-
+# %% ../../nbs/65_execution/25_execution_problem.ipynb #77270fd6
 def _share(twap: np.ndarray, costs: np.ndarray, best: np.ndarray) -> tuple[float, float]:
     "Share of the gain over TWAP, and its standard error by the delta method on paired episodes"
     gain, most = twap - costs, twap - best
