@@ -127,6 +127,11 @@ def gymnasium_env(problem: ExecutionProblem, *, seed: int = 0) -> Any:
     seed : int
         As in `ExecutionEnv`.
 
+    Returns
+    -------
+    gymnasium.Env
+        An `ExecutionEnv` with spaces: ten numbers from -1 to 1, and three actions.
+
     Raises
     ------
     MissingExtraError
@@ -192,6 +197,11 @@ def stable_baselines_env(problem: ExecutionProblem, n: int, *, seed: int) -> Any
         Episodes side by side, at least 1.
     seed : int
         As in `problem.vector_env`.
+
+    Returns
+    -------
+    stable_baselines3.common.vec_env.VecEnv
+        `n` environments side by side.
 
     Raises
     ------
