@@ -91,9 +91,10 @@ export: env  ## the library from the notebooks, and every notebook clean (the st
 	@$(BIN)/jupyter nbconvert --log-level ERROR --clear-output --inplace nbs/stages/*.ipynb
 	@$(BIN)/nbdev-clean
 
+# `all` is every extra but rl: its torch is gigabytes, and those who train install it beside
 lock:  ## resolve settings.ini anew into requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --all-extras setup.py --output-file requirements.lock --upgrade
+	    --extra all setup.py --output-file requirements.lock --upgrade
 
 lint: env  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check setup.py tests benchmarks

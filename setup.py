@@ -37,6 +37,8 @@ class BuildWithTemplate(build_py):
 
 names = [key.removesuffix("_requirements") for key in settings if key.endswith("_requirements")]
 extras = {name: requirements(f"{name}_requirements") for name in names}
+# torch and what comes with it are asked for by name alone: gigabytes that most never use
+locked = {name: lines for name, lines in extras.items() if name != "rl"}
 
 setup(
     name=settings["lib_name"],
@@ -53,7 +55,7 @@ setup(
         "quantlab": ["py.typed", "*/*.pyi", "*.pyi", "files/*", "live/files/*", "venues/files/*"]
     },
     install_requires=requirements("requirements"),
-    extras_require=extras | {"all": sorted(set().union(*extras.values()))},
+    extras_require=extras | {"all": sorted(set().union(*locked.values()))},
     cmdclass={"build_py": BuildWithTemplate},
     entry_points={
         "console_scripts": ["quantlab = quantlab.cli:main"],

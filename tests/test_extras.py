@@ -234,3 +234,36 @@ def test_what_builds_the_second_engine_is_asked_for_in_one_sentence(tmp_path):
         "    raise AssertionError('built without uv')\n"
     )
     only_with("", code)
+
+
+def test_who_trains_an_agent_is_asked_for_torch_and_who_uses_one_is_not(tmp_path):
+    code = (
+        "from quantlab.errors import MissingExtraError\n"
+        "from quantlab.execution import *\n"
+        "problem = ExecutionProblem(\n"
+        "    OrderBookModel.cont_stoikov_talreja(), quantity=5, n_events=200)\n"
+        "agent = load_agent('nbs/65_execution/agents/ppo_0')\n"
+        "assert agent.policy(problem).value < 1\n"
+        "calls = {\n"
+        "    'stable_baselines3': lambda: train_agent(problem, seed=0, cpu_seconds=1),\n"
+        "    'gymnasium': lambda: gymnasium_env(problem),\n"
+        "    'gymnasium ': lambda: stable_baselines_env(problem, 2, seed=0),\n"
+        f"    'onnx': lambda: agent.export_onnx({str(tmp_path / 'agent.onnx')!r}),\n"
+        "}\n"
+        "for package, call in calls.items():\n"
+        "    try:\n"
+        "        call()\n"
+        "    except MissingExtraError as error:\n"
+        "        assert all(w in str(error) for w in (package.strip(), 'quantlab[rl]')), error\n"
+        "    else:\n"
+        "        raise AssertionError(package)\n"
+    )
+    only_with("", code)
+
+
+def test_what_is_not_locked_is_in_no_other_extra():
+    "torch comes with the extra rl alone: neither the lock nor [all] brings it"
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not any(line.startswith(("torch==", "stable-baselines3==")) for line in lock.split("\n"))
+    assert "--extra all" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert 'name != "rl"' in (ROOT / "setup.py").read_text(encoding="utf-8")

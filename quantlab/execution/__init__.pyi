@@ -44,3 +44,23 @@ from .routing import (
     Routing as Routing,
     route_order as route_order,
 )
+from .execution_problem import (
+    ExecutionComparison as ExecutionComparison,
+    ExecutionProblem as ExecutionProblem,
+    OptimalPolicy as OptimalPolicy,
+    TablePolicy as TablePolicy,
+    compare_execution as compare_execution,
+)
+from .episodes import (
+    VectorExecutionEnv as VectorExecutionEnv,
+)
+from .execution_env import (
+    ExecutionEnv as ExecutionEnv,
+    gymnasium_env as gymnasium_env,
+    stable_baselines_env as stable_baselines_env,
+)
+from .agents import (
+    Agent as Agent,
+    load_agent as load_agent,
+    train_agent as train_agent,
+)
