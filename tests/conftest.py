@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -101,13 +102,15 @@ TOGETHER = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    "Hand out single tests, but such modules as one"
+    """Hand out such modules as one, and of the others a few tests at a time: what the scheduler
+    does after each test grows with the number of its parcels"""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.split("::")[0]
-            return module if Path(module).name in TOGETHER else nodeid
+            parcel = f"{module}::{zlib.crc32(nodeid.encode()) % 512}"
+            return module if Path(module).name in TOGETHER else parcel
 
     return Scheduling(config, log)
 
