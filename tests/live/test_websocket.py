@@ -240,6 +240,8 @@ def test_only_what_was_asked_for_is_handed_on(shape):
 
     async def careless(socket):
         "Tells all, whatever was asked for"
+        if shape == "binance":  # which is asked first: a line that is shut by then tells nothing
+            await socket.recv()
         for text in write_messages(told, shape):
             await socket.send(text)
 
