@@ -272,7 +272,7 @@ def route_order(
     >>> found = route_order(1000, venues=venues, mid=10.0, unfilled_cost=0.02,
     ...                     fill_models={"pool": FillModel.known(0.5, 400)})
     >>> found.table["sent"].tolist()
-    [884.0, 116.0]
+    [878.0, 122.0]
     """
     check_number(lot, "lot", low=0, strict=True)
     size, unit = check_order(quantity, lot)

@@ -6,7 +6,7 @@
 __all__ = ['NEEDS', 'CHILD', 'ScheduleRule', 'rule_from', 'work_order', 'Session', 'plan_children', 'Till', 'judge_child',
            'fill_child', 'send_children', 'ScheduledBroker', 'ParentReconciliation', 'reconcile_children']
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #40ca676b
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #114aa013
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ from ..trading.killswitch import KillSwitch
 from ..trading.orders import make_order
 from ..trading.states import State
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #96ac1958
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #3ceb0628
 NEEDS = {
     "at_once": None, "twap": None, "vwap": "n_sessions", "pov": "participation",
     "almgren_chriss": "urgency",
@@ -100,7 +100,7 @@ def rule_from(rule: ScheduleRule | Mapping[str, Any] | str) -> ScheduleRule:
         return ScheduleRule(**{"kind": None, **rule})
     return check_kind(rule, ScheduleRule, "rule", "its name, or a mapping of its parameters")
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #7e3689b4
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #a49221dc
 def work_order(
     rule: ScheduleRule, quantity: float, *, seen: pd.Series, past: pd.DataFrame | None = None
 ) -> Schedule:
@@ -155,7 +155,7 @@ def work_order(
         shares = (expected / expected.sum()).set_axis(times)
     return make_schedule(rule.kind, shares, quantity, None)
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #d8eff2c9
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #7c48e665
 def _grid(table: Any, name: str) -> pd.DataFrame:
     "Prices or volumes by the time at which their bars end, a column an asset"
     frame = check_frame(table, name)
@@ -193,7 +193,7 @@ class Session:
         parts = {"day": day, "part": part, "volume": known.to_numpy()}
         return pd.DataFrame(parts).pivot(index="day", columns="part", values="volume")
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #21425937
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #d4d717f0
 _AGREE = 1e-6  # between a day's return and the one that the prices inside it make
 CHILD = {
     "parent": None, "date": None, "time": None, "asset": None, "wished": 0.0, "quantity": 0.0,
@@ -239,7 +239,7 @@ def plan_children(
         for time, q in made[made != 0].items()
     ]
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #b4277cf7
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #5abf38c8
 @dataclass(slots=True)
 class Till:
     "The account inside a day: units of what is held, cash, and the orders that were sent"
@@ -251,18 +251,18 @@ class Till:
     account: Account | None = None
     start: float = 0.0
 
-    def at(self, time: pd.Timestamp, state: State) -> Account:
+    def at(self, moment: pd.Timestamp, state: State) -> Account:
         "The account as it is worth at a time"
         marks = self.day.marks
-        now = marks | self.day.prices.loc[:time].ffill().iloc[-1].dropna().to_dict()
+        now = marks | self.day.prices.loc[:moment].ffill().iloc[-1].dropna().to_dict()
         held = {asset: u * now.get(asset, 1.0) for asset, u in self.units.items()}
         equity = self.cash + math.fsum(held.values())
-        traded = {} if self.day.volumes is None else self.day.volumes.loc[time].to_dict()
+        traded = {} if self.day.volumes is None else self.day.volumes.loc[moment].to_dict()
         fresh = Account(
             date=self.day.date, equity=equity, positions=held, stale_days=dict.fromkeys(now, 0),
             price_change={a: now[a] / marks[a] - 1 for a in marks}, state=state,
             day_return=equity / self.start - 1, drawdown=1 - equity / max(self.peak, equity),
-            dollar_volume={a: v * now[a] for a, v in traded.items() if a in now}, time=time.time(),
+            dollar_volume={a: v * now[a] for a, v in traded.items() if a in now}, time=moment.time(),
         )
         if (before := self.account) is not None:
             fresh.traded, fresh.accepted = before.traded, before.accepted
@@ -274,7 +274,7 @@ class Till:
         self.units[child["asset"]] = self.units.get(child["asset"], 0.0) + child["quantity"]
         self.cash -= child["notional"] + child["cost"]
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #0eab6aae
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #a0df6f8f
 def judge_child(
     child: Mapping[str, Any], place: int, till: Till, gate: PreTradeGate | None,
     switch: KillSwitch | None,
@@ -323,7 +323,7 @@ def send_children(
         if child["sent"]:
             till.take(child)
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #46cf535a
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #cac843c5
 def _short(positions: Mapping[str, float]) -> float:
     "What is held short"
     return math.fsum(-p for p in positions.values() if p < 0)
@@ -475,7 +475,7 @@ class ScheduledBroker(ReferenceBroker):
             text = b"".join(canonical_json(child) + b"\n" for child in self._children)
             write_durably(self._record, text)
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #4fb521ce
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #2f8cc8c7
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParentReconciliation(Result):
     "Fills of a journal beside the children that made them"
