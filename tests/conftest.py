@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import zlib
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -102,15 +101,13 @@ TOGETHER = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Hand out such modules as one, and of the others a few tests at a time: what the scheduler
-    does after each test grows with the number of its parcels"""
+    "Hand out single tests, but such modules as one"
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.split("::")[0]
-            parcel = f"{module}::{zlib.crc32(nodeid.encode()) % 512}"
-            return module if Path(module).name in TOGETHER else parcel
+            return module if Path(module).name in TOGETHER else nodeid
 
     return Scheduling(config, log)
 
