@@ -6,7 +6,7 @@
 __all__ = ['NEEDS', 'CHILD', 'ScheduleRule', 'rule_from', 'work_order', 'Session', 'plan_children', 'Till', 'judge_child',
            'fill_child', 'send_children', 'ScheduledBroker', 'ParentReconciliation', 'reconcile_children']
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #114aa013
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #9d745117
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ from ..trading.killswitch import KillSwitch
 from ..trading.orders import make_order
 from ..trading.states import State
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #3ceb0628
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #f5d280ef
 NEEDS = {
     "at_once": None, "twap": None, "vwap": "n_sessions", "pov": "participation",
     "almgren_chriss": "urgency",
@@ -100,7 +100,7 @@ def rule_from(rule: ScheduleRule | Mapping[str, Any] | str) -> ScheduleRule:
         return ScheduleRule(**{"kind": None, **rule})
     return check_kind(rule, ScheduleRule, "rule", "its name, or a mapping of its parameters")
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #a49221dc
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #47998eaf
 def work_order(
     rule: ScheduleRule, quantity: float, *, seen: pd.Series, past: pd.DataFrame | None = None
 ) -> Schedule:
@@ -155,7 +155,7 @@ def work_order(
         shares = (expected / expected.sum()).set_axis(times)
     return make_schedule(rule.kind, shares, quantity, None)
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #7c48e665
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #b30ac783
 def _grid(table: Any, name: str) -> pd.DataFrame:
     "Prices or volumes by the time at which their bars end, a column an asset"
     frame = check_frame(table, name)
@@ -193,7 +193,7 @@ class Session:
         parts = {"day": day, "part": part, "volume": known.to_numpy()}
         return pd.DataFrame(parts).pivot(index="day", columns="part", values="volume")
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #d4d717f0
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #623e3c4c
 _AGREE = 1e-6  # between a day's return and the one that the prices inside it make
 CHILD = {
     "parent": None, "date": None, "time": None, "asset": None, "wished": 0.0, "quantity": 0.0,
@@ -239,7 +239,7 @@ def plan_children(
         for time, q in made[made != 0].items()
     ]
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #5abf38c8
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #ff452a25
 @dataclass(slots=True)
 class Till:
     "The account inside a day: units of what is held, cash, and the orders that were sent"
@@ -274,7 +274,7 @@ class Till:
         self.units[child["asset"]] = self.units.get(child["asset"], 0.0) + child["quantity"]
         self.cash -= child["notional"] + child["cost"]
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #a0df6f8f
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #fb10d538
 def judge_child(
     child: Mapping[str, Any], place: int, till: Till, gate: PreTradeGate | None,
     switch: KillSwitch | None,
@@ -323,13 +323,96 @@ def send_children(
         if child["sent"]:
             till.take(child)
 
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #cac843c5
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #019b8924
 def _short(positions: Mapping[str, float]) -> float:
     "What is held short"
     return math.fsum(-p for p in positions.values() if p < 0)
 
 
-class ScheduledBroker(ReferenceBroker):
+def _sums(children: list[dict], names: Any) -> dict[str, tuple[float, float]]:
+    "Notional and cost of the children of each parent"
+    return {
+        name: tuple(
+            math.fsum(c[what] for c in children if c["parent"] == name)
+            for what in ("notional", "cost")
+        )
+        for name in names
+    }
+
+
+def _worth(children: list[dict], closes: Mapping[str, float]) -> dict[str, float]:
+    "What was done, by asset, at the close"
+    worth: dict[str, float] = {}
+    for child in children:
+        if child["sent"]:
+            value = child["quantity"] * closes[child["asset"]]
+            worth[child["asset"]] = worth.get(child["asset"], 0.0) + value
+    return worth
+
+
+def _read_record(record: Path, until: str) -> list[dict]:
+    "The children of a record up to a day; what is later, or torn, is taken out of it"
+    lines, torn = split_lines(record.read_bytes() if record.is_file() else b"")
+    found = [parse_json(line, str(record)) for line in lines]
+    kept = [child for child in found if child["date"] <= until]
+    if torn or len(kept) < len(found):
+        write_durably(record, b"".join(canonical_json(child) + b"\n" for child in kept))
+    return kept
+
+
+def _check_parts(gate: Any, switch: Any, volumes: Any, rule: ScheduleRule, impact: float) -> None:
+    "Refuse what is no gate or switch, and volumes that are needed and not there"
+    if volumes is None and (rule.kind in ("vwap", "pov") or (impact and rule.kind != "at_once")):
+        raise SpecificationError("`volumes` are needed for this schedule, or for the impact.")
+    for name, value, kind in (("gate", gate, PreTradeGate), ("switch", switch, KillSwitch)):
+        if value is not None:
+            check_kind(value, kind, name, "or None")
+
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #e7db3a60
+class _WithChildren(ReferenceBroker):
+    "A venue that remembers children and last prices, in a record too where there is one"
+
+    _record: Path | None
+    _marks: dict[str, float]
+    _peak: float
+    _until: str
+    _children: list[dict]
+
+    def children(self) -> pd.DataFrame:
+        "All children so far: a row each, with `sent`, and the `rule` and `reason` of a refusal"
+        return pd.DataFrame(self._children, columns=list(CHILD))
+
+    def _keep(self, children: list[dict], day: Session) -> None:
+        "Remember the children and the last prices"
+        self._marks |= day.closes
+        self._peak, self._until = max(self._peak, self.equity()), str(day.date.date())
+        self._children += children
+        if self._record is not None and children:
+            append_lines(self._record, [canonical_json(child) for child in children])
+
+    def snapshot(self) -> dict[str, Any]:
+        "Cash, positions, pending orders, last prices, peak and day, as JSON"
+        more = {"marks": dict(self._marks), "peak": self._peak, "until": self._until}
+        return super().snapshot() | more
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        "Go back to a snapshot; of the record stay the children up to its day"
+        super().restore(snapshot)
+        try:
+            self._marks = {str(a): float(p) for a, p in snapshot["marks"].items()}
+            self._peak, self._until = float(snapshot["peak"]), str(snapshot["until"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise HandoffError(
+                "The snapshot lacks the last prices or the peak: it is of another venue; replay "
+                "from the start."
+            ) from None
+        if self._record is None:
+            self._children = [c for c in self._children if c["date"] <= self._until]
+        else:
+            self._children = _read_record(self._record, self._until)
+
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #62eb1dc9
+class ScheduledBroker(_WithChildren):
     """A deterministic venue that works each order over the session after its decision.
 
     Parameters
@@ -375,22 +458,13 @@ class ScheduledBroker(ReferenceBroker):
         super().__init__(costs, capital=capital, periods_per_year=periods_per_year)
         self.rule, self._prices = rule_from(rule), _grid(prices, "prices")
         self._volumes = None if volumes is None else _grid(volumes, "volumes")
-        impact = self._costs.impact_coefficient and self.rule.kind != "at_once"
         if volumes is not None:
             check_aligned("ScheduledBroker", prices=self._prices, volumes=self._volumes)
-        elif self.rule.kind in ("vwap", "pov") or impact:
-            raise SpecificationError("`volumes` are needed for this schedule, or for the impact.")
-        for name, value, kind in (("gate", gate, PreTradeGate), ("switch", switch, KillSwitch)):
-            if value is not None:
-                check_kind(value, kind, name, "or None")
+        _check_parts(gate, switch, volumes, self.rule, self._costs.impact_coefficient)
         self._gate, self._switch = gate, switch
         self._record = None if record is None else as_path(record, "record")
         self._marks, self._peak, self._until = {}, self._cash, ""
-        self._children: list[dict] = []
-
-    def children(self) -> pd.DataFrame:
-        "All children so far: a row each, with `sent`, and the `rule` and `reason` of a refusal"
-        return pd.DataFrame(self._children, columns=list(CHILD))
+        self._children = []
 
     def advance(self, bar: Bar) -> list[Fill]:
         "Work what is pending inside the day, then earn the rest of the day's returns"
@@ -417,18 +491,8 @@ class ScheduledBroker(ReferenceBroker):
         units = {asset: v / day.marks.get(asset, 1.0) for asset, v in self._positions.items()}
         till = Till(day, self._cash, units, self._peak, start=self.equity())
         send_children(children, orders, till, self._costs, self._gate, self._switch)
-        fills = [
-            Fill(name, day.bar.date, order["asset"], *(
-                math.fsum(c[what] for c in children if c["parent"] == name)
-                for what in ("notional", "cost")
-            ))
-            for name, order in orders.items()
-        ]
-        bought: dict[str, float] = {}  # worth of the children at the close
-        for child in children:
-            if child["sent"]:
-                worth = child["quantity"] * day.closes[child["asset"]]
-                bought[child["asset"]] = bought.get(child["asset"], 0.0) + worth
+        sums = _sums(children, orders)
+        fills = [Fill(n, day.bar.date, o["asset"], *sums[n]) for n, o in orders.items()]
         before, self._pending = dict(self._positions), {}
         super().advance(day.bar)  # what was held earns the day and pays its fee
         after = dict(before)
@@ -436,46 +500,11 @@ class ScheduledBroker(ReferenceBroker):
             after[fill.asset] = after.get(fill.asset, 0.0) + fill.notional
             self._cash -= fill.notional + fill.cost
         self._cash -= self._borrow * (_short(after) - _short(before))  # as the reference broker
-        for asset, worth in bought.items():
+        for asset, worth in _worth(children, day.closes).items():
             self._positions[asset] = self._positions.get(asset, 0.0) + worth
         return fills
 
-    def _keep(self, children: list[dict], day: Session) -> None:
-        "Remember the children and the last prices"
-        self._marks |= day.closes
-        self._peak, self._until = max(self._peak, self.equity()), str(day.date.date())
-        self._children += children
-        if self._record is not None and children:
-            append_lines(self._record, [canonical_json(child) for child in children])
-
-    def snapshot(self) -> dict[str, Any]:
-        "Cash, positions, pending orders, last prices, peak and day, as JSON"
-        more = {"marks": dict(self._marks), "peak": self._peak, "until": self._until}
-        return super().snapshot() | more
-
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        "Go back to a snapshot; of the record stay the children up to its day"
-        super().restore(snapshot)
-        try:
-            self._marks = {str(a): float(p) for a, p in snapshot["marks"].items()}
-            self._peak, self._until = float(snapshot["peak"]), str(snapshot["until"])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise HandoffError(
-                "The snapshot lacks the last prices or the peak: it is of another venue; replay "
-                "from the start."
-            ) from None
-        if self._record is None:
-            self._children = [c for c in self._children if c["date"] <= self._until]
-            return
-        found = self._record.read_bytes() if self._record.is_file() else b""
-        lines, torn = split_lines(found)
-        kept = [parse_json(line, str(self._record)) for line in lines]
-        self._children = [child for child in kept if child["date"] <= self._until]
-        if torn or len(self._children) < len(kept):
-            text = b"".join(canonical_json(child) + b"\n" for child in self._children)
-            write_durably(self._record, text)
-
-# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #2f8cc8c7
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #fa791234
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParentReconciliation(Result):
     "Fills of a journal beside the children that made them"
@@ -509,7 +538,7 @@ class ParentReconciliation(Result):
         "The parents"
         return self.table
 
-
+# %% ../../nbs/65_execution/60_scheduled_broker.ipynb #490db112
 def reconcile_children(fills: pd.DataFrame, children: pd.DataFrame) -> ParentReconciliation:
     """Compare the fills of a journal with the children of a `ScheduledBroker`.
 
