@@ -7,6 +7,7 @@ __all__ = ['TABLE_WAYS']
 
 # %% ../../nbs/70_review/31_table_ways.ipynb #b43091b1
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,7 @@ def _coverage(s: Sources) -> dict[str, Any]:
 # %% ../../nbs/70_review/31_table_ways.ipynb #85841c41
 def _monitor(s: Sources) -> dict[str, Any]:
     rows, paper = s.metrics["paper_replay"][s.family]["checks"], s.tables["paper_daily"]
+    refused, orders = paper["refused"].sum(), paper[["sent", "refused"]].to_numpy().sum()
     number = lambda text: float(text.replace(",", ""))
     found: dict[str, Any] = {}
     for place, row in enumerate(rows):
@@ -330,11 +332,12 @@ def _monitor(s: Sources) -> dict[str, Any]:
         "dates twice or out of order": int((np.diff(paper.index.asi8) <= 0).sum()),
         "longest gap (calendar days)": int(paper.index.to_series().diff().max().days),
         "returns missing or infinite": int((~np.isfinite(paper["returns"])).sum()),
-        "orders that came to nothing (share)": paper["refused"].sum() / max(paper["sent"].sum(), 1),
+        "orders that came to nothing (share)": refused / max(orders, 1),
     }
     found |= {
         f"checks/{place}/value": f"{told[row['check']]:.4g}"
-        for place, row in enumerate(rows) if row["check"] in told
+        for place, row in enumerate(rows)
+        if row["check"] in told and not re.search("[1-9]\\d* not filled", row.get("evidence", ""))
     }
     if len([k for k in found if k.endswith("/alarm")]) == len(rows):
         found["monitor"] = "noise"
@@ -346,7 +349,6 @@ def _monitor(s: Sources) -> dict[str, Any]:
 def _second_engine(s: Sources) -> dict[str, Any]:
     stated = s.metrics["second_engine"]
     return {"n_days": len(s.tables["paper_daily"]), "reconciled": stated["n_apart"] == 0}
-
 
 # %% ../../nbs/70_review/31_table_ways.ipynb #ba60d388
 _MARKET = ("trial_returns", "returns", "member")
