@@ -262,7 +262,8 @@ class Till:
             date=self.day.date, equity=equity, positions=held, stale_days=dict.fromkeys(now, 0),
             price_change={a: now[a] / marks[a] - 1 for a in marks}, state=state,
             day_return=equity / self.start - 1, drawdown=1 - equity / max(self.peak, equity),
-            dollar_volume={a: v * now[a] for a, v in traded.items() if a in now}, time=moment.time(),
+            dollar_volume={a: v * now[a] for a, v in traded.items() if a in now},
+            time=moment.time(),
         )
         if (before := self.account) is not None:
             fresh.traded, fresh.accepted = before.traded, before.accepted
