@@ -2651,8 +2651,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                       'quantlab/execution/scheduled_broker.py'),
                                                      'quantlab.execution.scheduled_broker.Session': ( '65_execution/scheduled_broker.html#session',
                                                                                                       'quantlab/execution/scheduled_broker.py'),
-                                                     'quantlab.execution.scheduled_broker.Session.closes': ( '65_execution/scheduled_broker.html#session.closes',
-                                                                                                             'quantlab/execution/scheduled_broker.py'),
                                                      'quantlab.execution.scheduled_broker.Session.past': ( '65_execution/scheduled_broker.html#session.past',
                                                                                                            'quantlab/execution/scheduled_broker.py'),
                                                      'quantlab.execution.scheduled_broker.Till': ( '65_execution/scheduled_broker.html#till',

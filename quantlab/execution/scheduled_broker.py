@@ -180,11 +180,7 @@ class Session:
     prices: pd.DataFrame  # inside the day
     volumes: pd.DataFrame | None  # up to the end of the day
     marks: dict[str, float]  # the last price before the day, by asset
-
-    @property
-    def closes(self) -> dict[str, float]:
-        "The last price of the day of each asset that has one"
-        return self.prices.ffill().iloc[-1].dropna().to_dict() if len(self.prices) else {}
+    closes: dict[str, float]  # the last price of the day of each asset that has one
 
     def past(self, asset: str) -> pd.DataFrame:
         "Volumes of an asset on earlier days, by time of day"
@@ -332,12 +328,12 @@ def _short(positions: Mapping[str, float]) -> float:
 
 def _sums(children: list[dict], names: Any) -> dict[str, tuple[float, float]]:
     "Notional and cost of the children of each parent"
+    of_one: dict[str, list[dict]] = {name: [] for name in names}
+    for child in children:
+        of_one[child["parent"]].append(child)
     return {
-        name: tuple(
-            math.fsum(c[what] for c in children if c["parent"] == name)
-            for what in ("notional", "cost")
-        )
-        for name in names
+        name: tuple(math.fsum(c[what] for c in own) for what in ("notional", "cost"))
+        for name, own in of_one.items()
     }
 
 
@@ -472,7 +468,9 @@ class ScheduledBroker(_WithChildren):
         date = pd.Timestamp(bar.date).normalize()
         end = date + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
         volumes = None if self._volumes is None else self._volumes.loc[:end]
-        day = Session(bar, date, self._prices.loc[date:end], volumes, dict(self._marks))
+        inside = self._prices.loc[date:end]
+        closes = inside.ffill().iloc[-1].dropna().to_dict() if len(inside) else {}
+        day = Session(bar, date, inside, volumes, dict(self._marks), closes)
         orders = dict(self._pending)
         children = [
             c for name, order in orders.items() for c in plan_children(self.rule, name, order, day)
